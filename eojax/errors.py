@@ -1,0 +1,37 @@
+"""The one exception for what a user can mend: bad input, bad options, missing files."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+
+class UserError(Exception):
+    """A mistake in the input or the options; its message is one line that says what to do."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
+    """A `UserError` for a name that is not in `known`, with the nearest and all valid ones."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f'; did you mean {near[0]!r}?' if near else ''
+    return UserError(f'unknown {kind} {str(name)!r}{hint} (known: {", ".join(names)})')
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns a `UserError`, and what the operating system refuses, into one line and exit code 1.
+
+    Set `EOJAX_DEBUG=1` to see the traceback as well.
+    """
+    try:
+        yield
+    except (UserError, OSError) as error:
+        if os.environ.get('EOJAX_DEBUG'):
+            raise
+        message = ' '.join(str(error).split())
+        print(f'eojax: {message}', file=sys.stderr)
+        raise SystemExit(1) from None
