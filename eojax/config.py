@@ -1,0 +1,235 @@
+"""What a config holds: the same groups everywhere, defaults from the parts, strict checks.
+
+A file in `configs/` calls `base_config` with the names of its method, model and data set and then
+sets what it cares about. The result is locked: a key that no part knows is an error, not a no-op.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eojax import optimizers
+from eojax.data import DATASETS
+from eojax.errors import UserError, unknown_name
+from eojax.methods import METHODS
+from eojax.models import MODELS
+
+# A run may be resumed with other values of these: they do not change what it computes.
+FREE_AT_RESUME = (
+    'data.root',
+    'evaluate',
+    'log_every',
+    'evaluate_every',
+    'checkpoint_every',
+    'keep_checkpoints',
+    'tensorboard',
+)
+
+
+def base_config(
+    method: str = 'jem', model: str = 'wide_resnet', data: str = 'eurosat'
+) -> ConfigDict:
+    """The complete config of a method, a model and a data set, with every default.
+
+    Keys at the top:
+      seed: of everything random.
+      steps: optimisation steps in all.
+      batch_size: labelled images a step; a method may add streams of its own size.
+      log_every, evaluate_every, checkpoint_every: in steps; `evaluate_every` 0 means at the end.
+      keep_checkpoints: how many of the newest to keep.
+      steps_per_call: steps compiled into one call; more than 1 pays on accelerators.
+      tensorboard: whether scalars and sample grids also go to TensorBoard files.
+      recovery: what counts as divergence, and what is done about it (`eojax.train`).
+      evaluate: how a trained run is evaluated (`eojax.evaluate`).
+
+    Raises:
+      UserError: for an unknown name.
+    """
+    config: dict[str, Any] = {
+        'seed': 0,
+        'steps': 1000,
+        'batch_size': 64,
+        'log_every': 50,
+        'evaluate_every': 500,
+        'checkpoint_every': 500,
+        'keep_checkpoints': 3,
+        'steps_per_call': 1,
+        'tensorboard': True,
+        'data': {
+            'name': data,
+            'source': 'files',
+            'root': '',
+            'size': 64,
+            'labels_per_class': 'all',
+            'test_fraction': 0.2,
+            'validation_fraction': 0.1,
+            **_entry('data set', data, DATASETS).DEFAULTS,
+        },
+        'model': {'name': model, **_entry('model', model, MODELS).DEFAULTS},
+        'optimizer': dict(optimizers.DEFAULTS),
+        'recovery': {'tries': 5, 'rate_factor': 0.5, 'max_loss': 1e6},
+        'evaluate': {
+            'batch_size': 256,
+            'checkpoint': 'last',
+            'inception': '',
+            'inception_images': 2000,
+            'outliers': '',
+            'outlier_images': 1000,
+        },
+    }
+    for group, defaults in _entry('method', method, METHODS).DEFAULTS.items():
+        config[group] = {**config.get(group, {}), **defaults}
+    config['method'] = {'name': method, **config['method']}
+    result = ConfigDict(config, sort_keys=False)
+    result.lock()
+    return result
+
+
+def _entry(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+    if name not in table:
+        raise unknown_name(kind, name, table)
+    return table[name]
+
+
+def check_config(config: ConfigDict) -> None:
+    """Refuses what cannot work, before anything is read or allocated.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    reference = base_config(config.method.name, config.model.name, config.data.name)
+    known, given = dict(flatten(reference)), dict(flatten(config))
+    for key in given:
+        if key not in known:
+            raise UserError(unknown_key(key, known))
+    for key in known:
+        if key not in given:
+            raise UserError(f'config has no {key} (default: {known[key]!r})')
+    for key, value in given.items():
+        _check_type(key, value, known[key])
+    for key in ('steps', 'batch_size', 'log_every', 'checkpoint_every', 'steps_per_call',
+                'keep_checkpoints', 'data.size', 'evaluate.batch_size'):  # fmt: skip
+        if given[key] < 1:
+            raise UserError(f'{key} must be at least 1, not {given[key]}')
+    if config.evaluate_every < 0:
+        raise UserError(f'evaluate_every must not be negative, not {config.evaluate_every}')
+    if config.evaluate.checkpoint not in ('last', 'best'):
+        raise unknown_name('evaluate.checkpoint', config.evaluate.checkpoint, ('last', 'best'))
+    for key in ('data.test_fraction', 'data.validation_fraction', 'recovery.rate_factor'):
+        if not 0.0 < given[key] < 1.0:
+            raise UserError(f'{key} must lie between 0 and 1, not {given[key]}')
+    optimizers.check(config.optimizer)
+    DATASETS[config.data.name].check(config.data)
+    MODELS[config.model.name].check(config)
+    METHODS[config.method.name].check(config)
+
+
+def _check_type(key: str, value: Any, default: Any) -> None:
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return
+    if isinstance(default, tuple) and isinstance(value, (tuple, list)):
+        return
+    if type(value) is not type(default):
+        wanted = type(default).__name__
+        raise UserError(f'{key} must be of type {wanted}, not {value!r}')
+
+
+def unknown_key(key: str, known: Mapping[str, Any]) -> str:
+    """One line about a key that does not exist, with the nearest that does."""
+    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.0)
+    if '.' in key:
+        group, leaf = key.rsplit('.', 1)
+        siblings = [k for k in known if k.rsplit('.', 1)[0] == group]
+        leaves = {k.rsplit('.', 1)[1]: k for k in siblings if '.' in k}
+        match = difflib.get_close_matches(leaf, list(leaves), n=1, cutoff=0.5)
+        near = [leaves[match[0]]] if match else near
+    return f'unknown config key {key!r}; the nearest is {near[0]!r}'
+
+
+def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Pairs of dotted key and value, in order."""
+    for key, value in config.items():
+        if isinstance(value, (ConfigDict, Mapping)):
+            yield from flatten(value, f'{prefix}{key}.')
+        else:
+            yield f'{prefix}{key}', value
+
+
+def differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """`key: theirs -> ours` for all keys that must agree before a run may be resumed."""
+    first, second = _plain(dict(flatten(ours))), _plain(dict(flatten(theirs)))
+    lines = []
+    for key in sorted(first.keys() | second.keys()):
+        if any(key == free or key.startswith(f'{free}.') for free in FREE_AT_RESUME):
+            continue
+        if first.get(key) != second.get(key):
+            lines.append(f'{key}: {second.get(key)!r} -> {first.get(key)!r}')
+    return lines
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def to_json(config: ConfigDict) -> str:
+    """The config as indented JSON, keys in their order."""
+    return json.dumps(config.to_dict(), indent=2) + '\n'
+
+
+def from_json(path: Path) -> ConfigDict:
+    """The config of a run folder.
+
+    Raises:
+      UserError: the file is absent or is no config of this version.
+    """
+    try:
+        values = json.loads(path.read_text())
+        names = (values['method']['name'], values['model']['name'], values['data']['name'])
+    except OSError as error:
+        raise UserError(f'{path.parent} is no run folder: it holds no config.json') from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{path} is not the config of a run: {error}') from error
+    config = base_config(*names)
+    for key, value in flatten(values):
+        set_key(config, key, value)
+    return config
+
+
+def set_key(config: ConfigDict, key: str, value: Any) -> None:
+    """Sets a dotted key; unknown keys and wrong types are a `UserError`."""
+    known = dict(flatten(config))
+    if key not in known:
+        raise UserError(unknown_key(key, known))
+    if isinstance(known[key], tuple) and isinstance(value, list):
+        value = tuple(value)
+    _check_type(key, value, known[key])
+    with config.ignore_type():
+        config.update_from_flattened_dict({key: value})
+
+
+def load_config(path: str) -> ConfigDict:
+    """The config that the Python file `path` makes by `get_config()`.
+
+    Raises:
+      UserError: the file is absent, does not run, or has no `get_config`.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'config file not found: {path}')
+    spec = importlib.util.spec_from_file_location('eojax_config', path)
+    if spec is None or spec.loader is None:
+        raise UserError(f'config {path} is no Python file')
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return module.get_config()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f'config {path}: {type(error).__name__}: {error}') from error

@@ -1,0 +1,170 @@
+"""The image files of a folder or a zip archive: listing and reading them, without extracting."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from eojax.errors import UserError
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
+# One image file; a longer one is a mistake or a decompression bomb.
+MAX_FILE_BYTES = 2**28
+
+
+class ImageFiles(NamedTuple):
+    """The image files below one folder or in one zip archive.
+
+    Attributes:
+      path: the folder or the archive.
+      files: image files relative to `path`, with forward slashes, sorted.
+      folders: all folders relative to `path`, those without images too; sorted.
+      read: the content of one of `files`; may be called from several threads.
+    """
+
+    path: Path
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    read: Callable[[str], bytes]
+
+
+@contextlib.contextmanager
+def open_image_files(path: Path) -> Iterator[ImageFiles]:
+    """Opens a folder or a zip archive; hidden files, `__MACOSX` and other files are left out.
+
+    Raises
+    ------
+    UserError: `path` is missing, unreadable, no zip archive or a truncated one. `read` raises it
+      for a member that is truncated, damaged (CRC), encrypted or longer than `MAX_FILE_BYTES`.
+    """
+    if path.is_dir():
+        yield _folder_files(path)
+        return
+    with _open_zip(path) as archive:
+        yield _zip_files(path, archive)
+
+
+def fingerprint(path: Path) -> str:
+    """A short text that changes with the size or time of the file, or of any below the folder."""
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        if path.is_dir():
+            for name in _walk_folder(path)[0]:
+                status = (path / name).stat()
+                digest.update(
+                    f'{name}:{status.st_size}:{status.st_mtime_ns}\n'.encode(
+                        'utf-8', 'surrogateescape'
+                    )
+                )
+        else:
+            status = path.stat()
+            digest.update(f'{status.st_size}:{status.st_mtime_ns}'.encode())
+    except FileNotFoundError:
+        raise UserError(f'no such file or folder: {path}') from None
+    except OSError as error:
+        raise UserError(f'cannot read {error.filename}: {error.strerror}') from None
+    return digest.hexdigest()
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith('.') or part == '__MACOSX'
+
+
+def _walk_folder(root: Path) -> tuple[list[str], list[str]]:
+    """All visible files and folders below `root`, relative to it; links are followed."""
+    files: list[str] = []
+    folders: list[str] = []
+    seen: dict[str, str] = {}
+
+    def fail(error: OSError) -> None:
+        raise UserError(f'cannot read {error.filename}: {error.strerror}')
+
+    for parent, subfolders, names in os.walk(root, followlinks=True, onerror=fail):
+        real = os.path.realpath(parent)
+        if real in seen:  # also ends a link that leads back to a folder above it
+            raise UserError(f'{parent} is the same folder as {seen[real]}; remove one of the two')
+        seen[real] = parent
+        subfolders[:] = sorted(name for name in subfolders if not _is_hidden(name))
+        below = Path(parent).relative_to(root)
+        folders += [(below / name).as_posix() for name in subfolders]
+        files += [(below / name).as_posix() for name in names if not _is_hidden(name)]
+    return sorted(files), sorted(folders)
+
+
+def _folder_files(root: Path) -> ImageFiles:
+    def read(name: str) -> bytes:
+        file = root / name
+        try:
+            if file.stat().st_size > MAX_FILE_BYTES:
+                raise UserError(f'{file}: larger than {MAX_FILE_BYTES >> 20} MB')
+            return file.read_bytes()
+        except OSError as error:
+            raise UserError(f'{file}: cannot be read ({error.strerror})') from None
+
+    files, folders = _walk_folder(root)
+    return ImageFiles(root, tuple(filter(_is_image, files)), tuple(folders), read)
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(4)
+        return zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise UserError(f'no such file or folder: {path}') from None
+    except zipfile.BadZipFile:
+        # A zip archive starts with the header of a member and ends with the list of members.
+        if start == b'PK\x03\x04':
+            raise UserError(
+                f'{path}: truncated zip archive, its list of members is missing; get the file again'
+            ) from None
+        raise UserError(f'{path}: neither a folder nor a zip archive') from None
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise UserError(f'{path}: cannot be read ({error})') from None
+
+
+def _zip_files(path: Path, archive: zipfile.ZipFile) -> ImageFiles:
+    """Names are only ever looked up in the archive, so that none of them can reach the disk."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    folders: set[str] = set()
+    for info in archive.infolist():
+        name = info.filename.replace('\\', '/')  # as some archivers on Windows write them
+        parts = [part for part in name.split('/') if part]
+        if any(map(_is_hidden, parts)):
+            continue
+        is_folder = name.endswith('/')
+        folders.update('/'.join(parts[:end]) for end in range(1, len(parts) + is_folder))
+        if not is_folder and _is_image(name):
+            name = '/'.join(parts)
+            if name in members:
+                raise UserError(f'{path}: {name} is in the archive twice')
+            members[name] = info
+
+    def read(name: str) -> bytes:
+        return _read_member(path, archive, members[name])
+
+    return ImageFiles(path, tuple(sorted(members)), tuple(sorted(folders)), read)
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    if info.file_size > MAX_FILE_BYTES:
+        raise UserError(f'{path}: {info.filename}: larger than {MAX_FILE_BYTES >> 20} MB')
+    try:
+        return archive.read(info)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        reason = str(error) or 'ends too early'
+        raise UserError(
+            f'{path}: {info.filename}: damaged or truncated ({reason}); get the archive again'
+        ) from None
+    except (NotImplementedError, RuntimeError) as error:  # encryption, unknown compression
+        raise UserError(f'{path}: {info.filename}: cannot be unpacked ({error})') from None

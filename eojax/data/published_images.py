@@ -1,0 +1,108 @@
+"""Published sets of labelled images: what is known about one, and how any of them is loaded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eojax.data.dataset import Dataset
+from eojax.data.download import Archive, fetch
+from eojax.data.image_folder import read_image_folder
+from eojax.data.pixel_cache import cache_folder
+from eojax.errors import UserError, unknown_name
+
+# Where the pixels come from: a folder or archive of images, or a prepared tfds data set.
+SOURCES = ('files', 'tfds')
+
+
+class PublishedImages(NamedTuple):
+    """The facts of a published data set of labelled images.
+
+    Attributes:
+      name: in options and file names.
+      title: for people.
+      class_names: the published classes, in their standard order.
+      bands: a name for each band.
+      size: height and width of every image in pixels; None where they vary.
+      archive: what is downloaded where no path is given.
+      licence, citation, homepage: for people.
+    """
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    bands: tuple[str, ...]
+    size: int | None
+    archive: Archive
+    licence: str
+    citation: str
+    homepage: str
+
+
+def load_published(
+    images: PublishedImages,
+    root: str | Path | None,
+    source: str,
+    *,
+    size: int | None,
+    progress: bool = True,
+    cache: bool = True,
+) -> Dataset:
+    """Loads a published data set; any number of images, but all of its classes.
+
+    Parameters
+    ----------
+    images: which one.
+    root: for 'files' a folder or zip archive, empty to download the published archive; for 'tfds'
+      the `data_dir` of tfds.
+    source: one of `SOURCES`.
+    size: height and width of the result in pixels; None leaves the images as they are.
+    progress: show bars and the number of images of each class on stderr.
+    cache: keep the decoded pixels in the cache folder.
+
+    Raises
+    ------
+    UserError: see `image_folder.read_image_folder`, `download.fetch` and `tfds_source.read_tfds`.
+    """
+    if size is not None and size < 1:
+        raise UserError(f'{images.title} cannot be resized to {size} pixels; give a positive size')
+    resize = None if size == images.size else size
+    kept = cache_folder() if cache else None
+    if source == 'files':
+        path = Path(root).expanduser() if root else download_published(images, progress=progress)
+        dataset = read_image_folder(
+            path,
+            images.class_names,
+            images.size,
+            progress,
+            kept,
+            resize=resize,
+            bands=images.bands,
+        )
+    elif source == 'tfds':
+        from eojax.data.tfds_source import prepared_folder, read_tfds
+
+        path = prepared_folder(images.name, root)
+        dataset = read_tfds(path, images, resize=resize, progress=progress, cache=kept)
+    else:
+        raise unknown_name('data source', source, SOURCES)
+    if progress:
+        print(f'eojax: {images.title}, {path}: {describe_counts(dataset)}', file=sys.stderr)
+    return dataset
+
+
+def download_published(
+    images: PublishedImages, *, progress: bool = True, option: str = '--config.data.root'
+) -> Path:
+    """The published archive in the cache folder, downloaded if need be; see `download.fetch`."""
+    return fetch(images.archive, cache_folder() / 'downloads', progress=progress, option=option)
+
+
+def describe_counts(dataset: Dataset) -> str:
+    """The number of images, in all and of each class, in one line."""
+    counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
+    parts = [f'{name} {count}' for name, count in zip(dataset.class_names, counts, strict=True)]
+    return f'{len(dataset.labels)} images ({", ".join(parts)})'

@@ -1,0 +1,70 @@
+"""Whether a classifier's confidence is how often it is right.
+
+Source: Guo et al., "On Calibration of Modern Neural Networks", 2017.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class ReliabilityCurve(NamedTuple):
+    """Bins of equal width of the confidence max p(y|x), bin i being (i / bins, (i + 1) / bins].
+
+    Attributes:
+      confidence: float64 `[bins]`, the bin's mean confidence; NaN where it is empty.
+      accuracy: float64 `[bins]`, the share of its images that are right; NaN where it is empty.
+      counts: int64 `[bins]`, its number of images.
+    """
+
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    counts: np.ndarray
+
+
+def reliability_curve(
+    probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
+) -> ReliabilityCurve:
+    """Confidence and accuracy per bin of confidence (Guo et al., Sec. 2).
+
+    Args:
+      probabilities: `[num, num_classes]`, each row sums to 1.
+      labels: int `[num]`.
+      num_bins: over the interval from 0 to 1.
+
+    Raises:
+      ValueError: shapes do not match, or the values are no probabilities.
+    """
+    if probabilities.ndim != 2 or labels.shape != (len(probabilities),) or not len(labels):
+        raise ValueError(
+            f'expected [num, num_classes] and [num], num > 0, got {probabilities.shape} and '
+            f'{labels.shape}'
+        )
+    probabilities = probabilities.astype(np.float64)
+    if not np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-3) or probabilities.min() < 0:
+        raise ValueError('probabilities must be at least 0 and sum to 1 in each row')
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    edges = np.linspace(0, 1, num_bins + 1)
+    bins = np.digitize(confidence, edges[1:-1], right=True)
+    counts = np.bincount(bins, minlength=num_bins)
+    with np.errstate(invalid='ignore'):
+        return ReliabilityCurve(
+            confidence=np.bincount(bins, weights=confidence, minlength=num_bins) / counts,
+            accuracy=np.bincount(bins, weights=right, minlength=num_bins) / counts,
+            counts=counts,
+        )
+
+
+def expected_calibration_error(
+    probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
+) -> float:
+    """ECE from 0 to 1: the bins' |accuracy - confidence|, weighted by their counts (Eq. 3).
+
+    Arguments and errors as for `reliability_curve`.
+    """
+    curve = reliability_curve(probabilities, labels, num_bins)
+    gap = np.where(curve.counts > 0, np.abs(curve.accuracy - curve.confidence), 0.0)
+    return float(np.sum(gap * curve.counts) / np.sum(curve.counts))

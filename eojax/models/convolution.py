@@ -1,0 +1,180 @@
+"""Two-dimensional convolution whose gradients stay fast on every backend.
+
+On accelerators this is XLA's convolution and its own derivatives. On the CPU, XLA's derivatives
+are slow in two places: the gradient with respect to the input when it stands inside a loop, and
+the gradient with respect to the kernel at few channels. There the derivatives are written out: the
+first is an ordinary convolution with the flipped kernel, the second one matrix product.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array, lax
+
+_LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+
+
+def convolution(images: Array, kernel: Array, stride: int = 1) -> Array:
+    """Convolves NHWC `images` with an odd, square HWIO `kernel`, zero-padded by half its size.
+
+    Args:
+      images: `[N, H, W, in]`, H and W divisible by `stride`.
+      kernel: `[k, k, in, out]`, k odd, of the images' dtype.
+      stride: 1 or more, in both directions.
+
+    Returns:
+      `[N, H / stride, W / stride, out]`, of the images' dtype.
+    """
+    if kernel.shape[0] == 1:
+        return lax.dot_general(
+            images[:, ::stride, ::stride], kernel[0, 0], (((3,), (0,)), ((), ()))
+        )
+    if jax.default_backend() == 'cpu':
+        return _convolution_cpu(images, kernel, stride)
+    return _convolution_xla(images, kernel, stride)
+
+
+def _convolution_xla(images: Array, kernel: Array, stride: int) -> Array:
+    half = kernel.shape[0] // 2
+    return lax.conv_general_dilated(
+        images, kernel, (stride, stride), ((half, half), (half, half)), dimension_numbers=_LAYOUT
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolution_cpu(images: Array, kernel: Array, stride: int) -> Array:
+    return _convolution_xla(images, kernel, stride)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _transposed_cpu(cotangent: Array, kernel: Array, stride: int) -> Array:
+    """The adjoint of `_convolution_cpu` in its images: `[N, H, W, out]` to `[N, s H, s W, in]`."""
+    half = kernel.shape[0] // 2
+    # The barrier keeps XLA from turning the flip into a reversed window, which is slow in loops.
+    flipped = lax.optimization_barrier(jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+    # What the stride left over belongs to the far edge.
+    padding = (half, half + stride - 1)
+    return lax.conv_general_dilated(
+        cotangent,
+        flipped,
+        (1, 1),
+        (padding, padding),
+        lhs_dilation=(stride, stride),
+        dimension_numbers=_LAYOUT,
+    )
+
+
+def _convolution_backward(
+    stride: int, saved: tuple[Array, Array], cotangent: Array
+) -> tuple[Array, Array]:
+    images, kernel = saved
+    return (
+        _transposed_cpu(cotangent, kernel, stride),
+        _kernel_gradient(images, cotangent, kernel.shape[0], stride),
+    )
+
+
+def _transposed_backward(
+    stride: int, saved: tuple[Array, Array], images_bar: Array
+) -> tuple[Array, Array]:
+    cotangent, kernel = saved
+    return (
+        _convolution_cpu(images_bar, kernel, stride),
+        _kernel_gradient(images_bar, cotangent, kernel.shape[0], stride),
+    )
+
+
+_convolution_cpu.defvjp(
+    lambda images, kernel, stride: (_convolution_cpu(images, kernel, stride), (images, kernel)),
+    _convolution_backward,
+)
+_transposed_cpu.defvjp(
+    lambda cotangent, kernel, stride: (
+        _transposed_cpu(cotangent, kernel, stride),
+        (cotangent, kernel),
+    ),
+    _transposed_backward,
+)
+
+
+def _kernel_gradient(images: Array, cotangent: Array, size: int, stride: int) -> Array:
+    if stride == 1:
+        return _kernel_gradient_dense(images, cotangent, size)
+    return _kernel_gradient_strided(images, cotangent, size, stride)
+
+
+def _kernel_gradient_dense(images: Array, cotangent: Array, size: int) -> Array:
+    """sum_n,h,w images[h + i, w + j] cotangent[h, w] for all i, j, as one matrix product.
+
+    The images are shifted along the columns and the cotangents against the rows, which takes
+    2 k copies where patches would take k * k.
+    """
+    _, height, width, channels = images.shape
+    features = cotangent.shape[-1]
+    half = size // 2
+    wide = jnp.pad(images, ((0, 0), (0, 0), (half, half), (0, 0)))
+    tall = jnp.pad(cotangent, ((0, 0), (half, half), (0, 0), (0, 0)))
+    columns = jnp.concatenate([wide[:, :, j : j + width] for j in range(size)], -1)
+    rows = jnp.concatenate([tall[:, size - 1 - i :][:, :height] for i in range(size)], -1)
+    product = lax.dot_general(
+        columns.reshape(-1, size * channels),
+        rows.reshape(-1, size * features),
+        (((0,), (0,)), ((), ())),
+    )
+    return product.reshape(size, channels, size, features).transpose(2, 0, 1, 3)
+
+
+def _kernel_gradient_strided(images: Array, cotangent: Array, size: int, stride: int) -> Array:
+    """The same for a strided convolution: one product for each row of the kernel."""
+    channels, features = images.shape[-1], cotangent.shape[-1]
+    height, width = cotangent.shape[1:3]
+    half = size // 2
+    padded = jnp.pad(images, ((0, 0), (half, half), (half, half), (0, 0)))
+    columns = jnp.concatenate(
+        [padded[:, :, j :: stride][:, :, :width] for j in range(size)], -1
+    )
+    flat = cotangent.reshape(-1, features)
+    rows = [
+        lax.dot_general(
+            columns[:, i::stride][:, :height].reshape(-1, size * channels),
+            flat,
+            (((0,), (0,)), ((), ())),
+        )
+        for i in range(size)
+    ]
+    return jnp.stack(rows).reshape(size, size, channels, features)
+
+
+class Convolution(nn.Module):
+    """`convolution` with parameters `kernel` and, where asked for, `bias`.
+
+    Attributes:
+      features: number of output channels.
+      size: side of the kernel, odd.
+      stride: as in `convolution`.
+      use_bias: whether a bias is added.
+      dtype: of the arithmetic; parameters are float32.
+      kernel_init: how the kernel starts.
+    """
+
+    features: int
+    size: int = 3
+    stride: int = 1
+    use_bias: bool = True
+    dtype: Any = jnp.float32
+    kernel_init: nn.initializers.Initializer = nn.initializers.he_normal()
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        shape = (self.size, self.size, images.shape[-1], self.features)
+        kernel = self.param('kernel', self.kernel_init, shape)
+        outputs = convolution(images.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        if self.use_bias:
+            bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+            outputs = outputs + bias.astype(self.dtype)
+        return outputs

@@ -1,0 +1,152 @@
+"""Wide residual networks (Zagoruyko and Komodakis, 2016) of any depth, width and band count.
+
+WRN-28-10 without normalisation, with biases and a leaky ReLU, is the network of the joint
+energy-based models in "Energy-based Models in Earth Observation" (section IV).
+
+Notes:
+  The last feature map is averaged over all its pixels, whatever the image size; the published
+  code's fixed 8 x 8 pool leaves a 2 x 2 map at 64 px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from eojax.models.convolution import Convolution
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    'relu': jax.nn.relu,
+    'leaky_relu': lambda x: jax.nn.leaky_relu(x, 0.2),
+    'swish': jax.nn.swish,
+}
+NORMS = ('none', 'batch', 'group', 'instance')
+
+
+class Normalisation(nn.Module):
+    """Batch, group or instance normalisation, or nothing; statistics in float32."""
+
+    kind: str
+    dtype: Any
+    momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        channels = x.shape[-1]
+        if self.kind == 'batch':
+            return nn.BatchNorm(
+                use_running_average=not train, momentum=self.momentum, dtype=self.dtype
+            )(x)
+        if self.kind == 'group':
+            groups = max(g for g in (8, 4, 2, 1) if channels % g == 0)
+            return nn.GroupNorm(num_groups=groups, dtype=self.dtype)(x)
+        if self.kind == 'instance':
+            return nn.GroupNorm(num_groups=None, group_size=1, dtype=self.dtype)(x)
+        return x
+
+
+class Block(nn.Module):
+    """Pre-activation residual block: two 3 x 3 convolutions and a shortcut."""
+
+    features: int
+    stride: int
+    norm: str
+    act: Callable[[Array], Array]
+    norm_momentum: float
+    dropout: float
+    dtype: Any
+    kernel_init: nn.initializers.Initializer
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        def convolve(size: int, stride: int, name: str) -> Convolution:
+            return Convolution(
+                self.features,
+                size,
+                stride,
+                # A bias before a normalisation over the same channel has no effect.
+                use_bias=self.norm in ('none', 'group'),
+                dtype=self.dtype,
+                kernel_init=self.kernel_init,
+                name=name,
+            )
+
+        def normalise(name: str) -> Normalisation:
+            return Normalisation(self.norm, self.dtype, self.norm_momentum, name=name)
+
+        y = self.act(normalise('norm1')(x, train))
+        shortcut = x
+        if x.shape[-1] != self.features or self.stride != 1:
+            shortcut = convolve(1, self.stride, 'shortcut')(x)
+        y = convolve(3, self.stride, 'conv1')(y)
+        y = self.act(normalise('norm2')(y, train))
+        if self.dropout:
+            y = nn.Dropout(self.dropout, deterministic=not train)(y)
+        return shortcut + convolve(3, 1, 'conv2')(y)
+
+
+class WideResNet(nn.Module):
+    """Wide-ResNet: a stem of 16 features and three groups of blocks at 16, 32 and 64 x `width`.
+
+    Attributes:
+      num_outputs: number of logits.
+      depth: 6 n + 4, for n blocks a group.
+      width: the widening factor.
+      norm: one of `NORMS`.
+      activation: one of `ACTIVATIONS`.
+      norm_momentum: of the running statistics of batch normalisation.
+      dropout: rate between the convolutions of a block; needs a `dropout` key in training.
+      density_head: adds one scalar h(x) to all logits, read from the feature maps of every group
+        and summed over their pixels. p(y|x) does not change, log p(x) gains h(x): the density
+        sees texture at full resolution, and its scale is free of the classifier's.
+      dtype: of the arithmetic; parameters and logits are float32.
+    """
+
+    num_outputs: int
+    depth: int = 28
+    width: int = 10
+    norm: str = 'none'
+    activation: str = 'leaky_relu'
+    norm_momentum: float = 0.9
+    dropout: float = 0.0
+    density_head: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: Array, train: bool = False) -> Array:
+        """Logits `[N, num_outputs]` of images `[N, H, W, bands]`, H and W divisible by 4."""
+        act = ACTIVATIONS[self.activation]
+        blocks = (self.depth - 4) // 6
+        # Without normalisation, residual branches that start small keep the variance bounded.
+        scale = 1.0 / 3.0 if self.norm == 'none' else 2.0
+        init = nn.initializers.variance_scaling(scale, 'fan_in', 'uniform')
+        x = Convolution(16, 3, dtype=self.dtype, kernel_init=init, name='stem')(images)
+        density = jnp.zeros((images.shape[0], 1), jnp.float32)
+        for group, features in enumerate((16, 32, 64)):
+            for block in range(blocks):
+                x = Block(
+                    features * self.width,
+                    2 if group > 0 and block == 0 else 1,
+                    self.norm,
+                    act,
+                    self.norm_momentum,
+                    self.dropout,
+                    self.dtype,
+                    init,
+                    name=f'group{group + 1}_block{block + 1}',
+                )(x, train)
+            if self.density_head:
+                density = density + self._density(act(x), group)
+        x = act(Normalisation(self.norm, self.dtype, self.norm_momentum, name='norm')(x, train))
+        pooled = x.astype(jnp.float32).mean((1, 2))
+        return nn.Dense(self.num_outputs, name='head')(pooled) + density
+
+    def _density(self, features: Array, group: int) -> Array:
+        summed = features.astype(jnp.float32).sum((1, 2))
+        zeros = nn.initializers.zeros_init()
+        return nn.Dense(1, use_bias=False, kernel_init=zeros, name=f'density{group + 1}')(summed)

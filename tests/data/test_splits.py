@@ -1,0 +1,177 @@
+"""The hold-out: sizes, purity, nesting, stability, and the file that records it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eojax.data import splits
+from eojax.data.splits import Splits, make_splits
+from eojax.errors import UserError
+
+COUNTS = {'Field': 100, 'River': 63, 'Town': 40}
+
+
+def names_and_labels(counts: dict[str, int] = COUNTS) -> tuple[list[str], np.ndarray]:
+    names = [f'{name}/{name}_{i}.jpg' for name, num in counts.items() for i in range(num)]
+    return names, np.repeat(np.arange(len(counts)), list(counts.values()))
+
+
+def in_words(found: Splits, names: list[str]) -> dict[str, set[str]]:
+    return {field: {names[i] for i in part} for field, part in found._asdict().items()}
+
+
+def test_sizes_are_stratified_and_cover_everything_once() -> None:
+    names, labels = names_and_labels()
+    found = make_splits(names, labels, 3, seed=0)
+    for part, expected in ((found.test, [20, 13, 8]), (found.validation, [8, 5, 3])):
+        np.testing.assert_array_equal(np.bincount(labels[part]), expected)
+    everything = np.concatenate([found.train, found.validation, found.test])
+    np.testing.assert_array_equal(np.sort(everything), np.arange(len(names)))
+    np.testing.assert_array_equal(found.labelled, found.train)
+    assert found.unlabelled.shape == (0,)
+    assert all(part.dtype == np.int32 for part in found)
+    assert all((np.diff(part) > 0).all() for part in found)
+
+
+@pytest.mark.parametrize('labels_per_class', [1, 5, '10', 20])
+def test_labelled_subset(labels_per_class: str | int) -> None:
+    names, labels = names_and_labels()
+    found = make_splits(names, labels, 3, 7, labels_per_class)
+    np.testing.assert_array_equal(np.bincount(labels[found.labelled]), int(labels_per_class))
+    union = np.sort(np.concatenate([found.labelled, found.unlabelled]))
+    np.testing.assert_array_equal(union, found.train)
+
+
+def test_labelled_subsets_are_nested_and_the_hold_out_is_one() -> None:
+    names, labels = names_and_labels()
+    found = [make_splits(names, labels, 3, 3, num) for num in (1, 5, 10, 20, 'all')]
+    for fewer, more in itertools.pairwise(found):
+        assert set(fewer.labelled) < set(more.labelled)
+        np.testing.assert_array_equal(fewer.test, more.test)
+        np.testing.assert_array_equal(fewer.validation, more.validation)
+
+
+def test_against_sha256_by_hand() -> None:
+    """Ten images of one class: two are tested, one validates, by the order of their digests."""
+    names = [f'River/River_{i}.jpg' for i in range(10)]
+    order = sorted(names, key=lambda name: hashlib.sha256(f'5:{name}'.encode()).hexdigest())
+    found = in_words(make_splits(names, [0] * 10, 1, 5, 2), names)
+    assert found['test'] == set(order[:2])
+    assert found['validation'] == {order[2]}
+    assert found['labelled'] == set(order[3:5])
+    # The first two digests, as `printf 5:River/River_N.jpg | sha256sum` gives them.
+    assert found['test'] == {'River/River_2.jpg', 'River/River_0.jpg'}
+
+
+def test_order_of_the_images_does_not_matter() -> None:
+    names, labels = names_and_labels()
+    order = np.random.default_rng(0).permutation(len(names))
+    shuffled = [names[i] for i in order]
+    one = in_words(make_splits(names, labels, 3, 1, 5), names)
+    assert one == in_words(make_splits(shuffled, labels[order], 3, 1, 5), shuffled)
+
+
+def test_seeds_differ() -> None:
+    names, labels = names_and_labels()
+    one, other = (in_words(make_splits(names, labels, 3, seed), names) for seed in (0, 1))
+    # Two independent fifths share about a fifth of their members.
+    assert len(one['test'] & other['test']) < 0.5 * len(one['test'])
+
+
+def test_another_class_moves_nobody() -> None:
+    names, labels = names_and_labels()
+    more_names, more_labels = names_and_labels({'Beach': 50} | COUNTS)
+    one = in_words(make_splits(names, labels, 3, 0, 5), names)
+    other = in_words(make_splits(more_names, more_labels, 4, 0, 5), more_names)
+    for field, part in one.items():
+        assert part == {name for name in other[field] if not name.startswith('Beach')}
+
+
+def test_another_image_moves_at_most_one_over_each_border() -> None:
+    for num in range(20, 60):
+        (names, labels), (more, more_labels) = (
+            names_and_labels({'River': num + extra}) for extra in (0, 1)
+        )
+        one = in_words(make_splits(names, labels, 1, 0), names)
+        other = in_words(make_splits(more, more_labels, 1, 0), more)
+        added = set(more) - set(names)
+        assert len((one['test'] ^ other['test']) - added) <= 1
+        assert len((one['train'] ^ other['train']) - added) <= 1
+
+
+def test_fractions() -> None:
+    names, labels = names_and_labels()
+    found = make_splits(names, labels, 3, 0, test_fraction=0.5, validation_fraction=0.0)
+    np.testing.assert_array_equal(np.bincount(labels[found.test]), [50, 32, 20])
+    assert len(found.validation) == 0
+    tiny_names, tiny_labels = names_and_labels({'A': 3, 'B': 4})
+    tiny = make_splits(tiny_names, tiny_labels, 2, 0)
+    np.testing.assert_array_equal(np.bincount(tiny_labels[tiny.test]), [1, 1])
+    np.testing.assert_array_equal(np.bincount(tiny_labels[tiny.validation]), [1, 1])
+    with pytest.raises(UserError, match=r'test_fraction=1\.0'):
+        make_splits(names, labels, 3, 0, test_fraction=1.0)
+    with pytest.raises(UserError, match=r'validation_fraction=-0\.1'):
+        make_splits(names, labels, 3, 0, validation_fraction=-0.1)
+
+
+@pytest.mark.parametrize('value', [0, -1, '0', '-5', 'ten', '', 1.5, True, None, '²'])
+def test_impossible_labels_per_class(value: object) -> None:
+    with pytest.raises(UserError, match=r"data\.labels_per_class=.*or 'all'"):
+        splits.parse_labels_per_class(value)  # type: ignore[arg-type]
+
+
+def test_too_few_images_name_the_class() -> None:
+    names, labels = names_and_labels()
+    # Town has 40: 8 are tested, 3 validate.
+    make_splits(names, labels, 3, 0, 29)
+    with pytest.raises(UserError, match=r"class 'Town' has only 29 training images"):
+        make_splits(names, labels, 3, 0, 60)
+    with pytest.raises(UserError, match=r"class 'B': 2 image\(s\) are too few"):
+        make_splits(*names_and_labels({'A': 9, 'B': 2}), 2, 0)
+    with pytest.raises(UserError, match=r'class 3: 0 image\(s\) are too few'):
+        make_splits(names, labels, 4, 0)
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(ValueError, match='unique'):
+        make_splits(['a', 'a'], [0, 0], 1, 0)
+    with pytest.raises(ValueError, match='labels must lie'):
+        make_splits(['a', 'b'], [0, 2], 2, 0)
+
+
+def test_file_round_trip_and_comparison(tmp_path: Path) -> None:
+    names, labels = names_and_labels()
+    path = tmp_path / 'splits.json'
+    found = make_splits(names, labels, 3, 0, 5)
+    splits.write(path, found, names)
+    assert [file.name for file in tmp_path.iterdir()] == ['splits.json']
+    content = splits.read(path)
+    assert {field: set(part) for field, part in content.items()} == in_words(found, names)
+    splits.verify(path, found, names)
+    with pytest.raises(UserError, match=r'splits\.json: train is not that of this data and seed'):
+        splits.verify(path, make_splits(names, labels, 3, 1, 5), names)
+    with pytest.raises(UserError, match=r'splits\.json: labelled is not .*\(15 differ\)'):
+        splits.verify(path, make_splits(names, labels, 3, 0, 10), names)
+
+
+def test_broken_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'splits.json'
+    with pytest.raises(UserError, match='no such file'):
+        splits.read(path)
+    for text, message in (
+        ('{"train": [', 'not JSON'),
+        ('[]', 'expected the keys'),
+        ('{"train": []}', 'expected the keys'),
+        (
+            '{"train": 1, "validation": [], "test": [], "labelled": [], "unlabelled": []}',
+            'train is not a list of names',
+        ),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            splits.read(path)
