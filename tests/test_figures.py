@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -151,8 +152,6 @@ def test_what_does_not_fit_is_refused(tmp_path):
 
 
 def test_no_global_state_of_matplotlib_is_used():
-    import subprocess
-
     code = "import sys, eojax.figures; print('matplotlib.pyplot' in sys.modules)"
     output = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, check=True

@@ -1,0 +1,10 @@
+"""The learning methods, by name."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from eojax.methods import jem, supervised
+
+# Each module has DEFAULTS (config groups), ABILITIES (names), check(config) and build(config, task).
+METHODS: dict[str, ModuleType] = {'jem': jem, 'supervised': supervised}

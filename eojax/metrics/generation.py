@@ -51,6 +51,10 @@ def fid(features_a: np.ndarray, features_b: np.ndarray) -> float:
       features_a, features_b: `[num, features]`, at least two rows each.
     """
     a, b = _check(features_a, features_b)
+    if len(a) + len(b) < a.shape[1]:
+        # Both samples lie in the span of their rows, and a rotation into it changes no distance.
+        basis = linalg.qr(np.concatenate([a, b]).T, mode='economic')[0]
+        a, b = a @ basis, b @ basis
     return frechet_distance(
         a.mean(axis=0), np.cov(a, rowvar=False), b.mean(axis=0), np.cov(b, rowvar=False)
     )

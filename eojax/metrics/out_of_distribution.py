@@ -8,8 +8,6 @@ al., "Enhancing the Reliability of Out-of-Distribution Image Detection", 2018 (F
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
@@ -37,7 +35,7 @@ def fpr_at_95_tpr(in_scores: np.ndarray, out_scores: np.ndarray) -> float:
     Arguments and errors as for `auroc`.
     """
     _check(in_scores, out_scores)
-    kept = math.ceil(0.95 * len(in_scores) - 1e-9)  # 0.95 * 20 is a hair above 19 in binary
+    kept = -(-95 * len(in_scores) // 100)  # rounded up, in whole numbers
     threshold = np.sort(in_scores)[len(in_scores) - kept]
     return float(np.mean(np.asarray(out_scores) >= threshold))
 

@@ -258,9 +258,9 @@ def resize_matrix(size: int, new_size: int) -> np.ndarray:
     Output pixel i is read at `i * size / new_size` (`align_corners=False` without half-pixel
     centres), and beyond the last pixel that pixel is repeated. This is what the `ResizeBilinear`
     inside the published graph does. Ports to other frameworks often take half-pixel centres: on
-    64-pixel patches that moves single features by up to 20% and FID by 0.1%. (The graph scales by
-    `(x - 128) / 128`; against the `(x - 127.5) / 127.5` used here, as by the ports, FID moves by
-    0.02%.)
+    64-pixel patches that moved single features by tens of per cent, but FID by 0.05% and KID by 3%
+    (120 EuroSAT patches against 120 blurred ones). The graph scales by `(x - 128) / 128`; with the
+    `(x - 127.5) / 127.5` of the ports, which is used here, FID moved by 0.02%.
     """
     position = np.arange(new_size) * (size / new_size)
     lower = np.minimum(np.floor(position).astype(int), size - 1)

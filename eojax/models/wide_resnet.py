@@ -6,6 +6,8 @@ energy-based models in "Energy-based Models in Earth Observation" (section IV).
 Notes:
   The last feature map is averaged over all its pixels, whatever the image size; the published
   code's fixed 8 x 8 pool leaves a 2 x 2 map at 64 px.
+  A group's first convolution carries its stride, as in the wide residual networks' paper; the
+  published JEM code has it in the second, which costs twice the arithmetic in that block.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from ml_collections import ConfigDict
 
+from eojax.errors import UserError, unknown_name
 from eojax.models.convolution import Convolution
+from eojax.models.model import Model, from_linen
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     'relu': jax.nn.relu,
@@ -26,6 +31,53 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     'swish': jax.nn.swish,
 }
 NORMS = ('none', 'batch', 'group', 'instance')
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+DEFAULTS: dict[str, Any] = {
+    'depth': 28,
+    'width': 10,
+    'norm': 'none',
+    'activation': 'leaky_relu',
+    'norm_momentum': 0.9,
+    'dropout': 0.0,
+    'density_head': False,
+    'dtype': 'float32',
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses options that no Wide-ResNet has.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    model = config.model
+    if model.depth < 10 or (model.depth - 4) % 6:
+        raise UserError(f'model.depth must be 10, 16, 22, 28, ... (6 n + 4), not {model.depth}')
+    if model.width < 1:
+        raise UserError(f'model.width must be at least 1, not {model.width}')
+    for key, choices in (('norm', NORMS), ('activation', ACTIVATIONS), ('dtype', DTYPES)):
+        if model[key] not in choices:
+            raise unknown_name(f'model.{key}', model[key], choices)
+    if not 0.0 <= model.dropout < 1.0:
+        raise UserError(f'model.dropout must lie in [0, 1), not {model.dropout}')
+    if config.data.size % 4:
+        raise UserError(f'data.size must be divisible by 4 for wide_resnet, not {config.data.size}')
+
+
+def build(options: ConfigDict, num_outputs: int) -> Model:
+    """The network of the config group `model`."""
+    module = WideResNet(
+        num_outputs,
+        options.depth,
+        options.width,
+        options.norm,
+        options.activation,
+        options.norm_momentum,
+        options.dropout,
+        options.density_head,
+        DTYPES[options.dtype],
+    )
+    return from_linen(module, per_image=options.norm != 'batch')
 
 
 class Normalisation(nn.Module):

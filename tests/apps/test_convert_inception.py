@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from eojax.apps import convert_inception
+from eojax.errors import UserError
 from eojax.models import inception
 from tests.models import torch_files as files
 
@@ -36,10 +37,9 @@ def _torch_layers() -> list[str]:
 def _state() -> dict[str, np.ndarray]:
     """A state dict of the right shapes, every tensor filled with a number of its own."""
     state: dict[str, np.ndarray] = {}
-    for index, (layer, (graph, shape)) in enumerate(
-        zip(_torch_layers(), inception.LAYERS.items(), strict=True)
+    for index, (layer, shape) in enumerate(
+        zip(_torch_layers(), inception.LAYERS.values(), strict=True)
     ):
-        del graph
         size = (shape.outputs, shape.inputs, *shape.kernel)
         state[f'{layer}.conv.weight'] = np.full(size, index + 0.25, np.float16)
         state[f'{layer}.bn.weight'] = np.ones(shape.outputs, np.float32)
@@ -83,12 +83,12 @@ def test_command_line_converts_a_file_that_the_network_loads(tmp_path, state, ca
         ({'Mixed_7a.branch3x3_1.bn.weight': np.full(192, 1.5, np.float32)}, 'not 1 everywhere'),
     ],
 )
-def test_another_network_is_refused(tmp_path, state, capsys, change, message):
+def test_another_network_is_refused(state, change, message):
     changed = {k: v for k, v in (state | change).items() if v is not None}
-    with pytest.raises(convert_inception.UserError) as caught:
+    with pytest.raises(UserError) as caught:
         convert_inception.to_graph_names(changed)
     assert message in str(caught.value)
-    assert next(iter(change)) in str(caught.value) or 'bn.weight' in message or 'not 1' in message
+    assert next(iter(change)) in str(caught.value)
 
 
 def test_a_malicious_file_ends_in_one_line_and_writes_nothing(tmp_path, capsys):

@@ -121,15 +121,15 @@ def houses(
     # Whole blocks share an age, and so their roofs; some blocks are parks or squares.
     built_up = (per_parcel(chance) > chance.image(0.0, 0.25)[:, 0]) * 1.0
     uniform_block = lookup(per_parcel(chance), blocks.kind) < 0.6
-    tiled = lookup(_roofs(canvas, tile, 0.04), blocks.kind)
+    tiled = lookup(_roofs(canvas, tile, 0.08), blocks.kind)
     roofs = np.where(uniform_block, tiled, lookup(_roofs(canvas, tile, metal), kind))
     cover = cover * lookup(occupied.astype(np.float32), kind) * lookup(built_up, blocks.kind)
     canvas.paint(
         roofs,
         cover * where,
         height=lookup(per_parcel(chance, 4.0, 9.0), kind),
-        tint=0.6 * lookup(per_parcel(chance, -1.0, 1.0), kind)
-        + 0.6 * lookup(per_parcel(chance, -1.0, 0.8), blocks.kind),
+        tint=0.9 * lookup(per_parcel(chance, -1.0, 1.0), kind)
+        + 0.8 * lookup(per_parcel(chance, -1.0, 1.0), blocks.kind),
     )
 
 

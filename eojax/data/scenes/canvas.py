@@ -9,7 +9,7 @@ import numpy as np
 
 from eojax.data.scenes.chance import Chance
 from eojax.data.scenes.fields import coordinates
-from eojax.data.scenes.parcels import Parcels
+from eojax.data.scenes.parcels import Parcels, id_span
 from eojax.data.scenes.scene import Conditions, Material, Scene
 
 LAYERS = tuple(name for name in Scene._fields if name not in ('conditions', 'seed'))
@@ -49,6 +49,8 @@ class Canvas:
         self.water_depth = np.zeros(shape, np.float32)
         self.turbidity = np.zeros(shape, np.float32)
         self.conditions = draw_conditions(chance)
+        # How many times land was handed out, so that no two layouts share an id.
+        self._layouts = np.zeros((len(chance), 1, 1), np.int32)
 
     def paint(
         self,
@@ -81,7 +83,9 @@ class Canvas:
     def allot(self, parcels: Parcels, where: np.ndarray | float = 1.0) -> None:
         """Hands the land within the mask `where` to `parcels`: their ids and their direction."""
         land = np.broadcast_to(where, self.parcel.shape) > 0.5
-        np.copyto(self.parcel, parcels.ids, where=land)
+        ids = parcels.ids + self._layouts * id_span(self.size)
+        np.copyto(self.parcel, ids, where=land)
+        self._layouts += 1
         np.copyto(self.row_angle, parcels.angle, where=land, casting='same_kind')
 
     def sometimes(self, probability: float, draw: Callable[[Canvas], object]) -> None:
@@ -91,10 +95,12 @@ class Canvas:
             return
         part = copy.copy(self)
         part.chance = self.chance.part(rows)
+        part._layouts = self._layouts[rows]
         part.conditions = Conditions(*(values[rows] for values in self.conditions))
         for name in LAYERS:
             setattr(part, name, getattr(self, name)[rows])
         draw(part)
+        self._layouts[rows] = part._layouts
         for name in LAYERS:
             getattr(self, name)[rows] = getattr(part, name)
 

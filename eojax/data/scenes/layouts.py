@@ -179,7 +179,7 @@ def permanent_crop(canvas: Canvas) -> None:
     leaves = countryside.rows(
         canvas, parcels, *(lookup(t, parcels.kind) for t in (planted, spacing, dots))
     )
-    vigour = lookup(per_parcel(chance, 0.35, 1.0), parcels.kind) * chance.image(0.5, 1.0)
+    vigour = lookup(per_parcel(chance, 0.45, 1.0), parcels.kind) * chance.image(0.55, 1.0)
     tree_like = chance.happens(0.5) > 0
     canvas.paint(
         np.where(tree_like, Material.TREE, Material.SHRUB),

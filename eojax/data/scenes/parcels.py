@@ -8,7 +8,6 @@ import numpy as np
 
 from eojax.data.scenes.chance import Chance
 from eojax.data.scenes.fields import lookup, rotate
-from eojax.data.scenes.scene import PIXEL_SIZE
 
 _KINDS = 256  # parcels whose ids agree modulo this share their attributes; neighbours never do
 
@@ -95,10 +94,11 @@ def lay_out(
         along / length + place[:, 1] + shift, jitters[:, 1], hashed
     )
     across_metres, along_metres = middle_across * width, middle_along * length
-    pieces = 2 * (int(x.shape[-1] * PIXEL_SIZE) + 512)
-    ids = (strip + 512) * pieces + piece + 512
+    # Strips and pieces are numbered from about minus to plus half of `side`.
+    side = _side(x.shape[-1])
+    ids = (strip + side // 2) * side + piece + side // 2
     if block is not None:
-        ids = ids + block.astype(np.int32) * (pieces * pieces)
+        ids = ids + block.astype(np.int32) * side**2
     return Parcels(
         ids=ids.astype(np.int32),
         kind=(piece * 73 + hashed) & (_KINDS - 1),
@@ -110,6 +110,16 @@ def lay_out(
         cross_cut=(piece + (along_metres > 0) + hashed) & (_KINDS - 1),
         angle=angle,
     )
+
+
+def _side(size: int) -> int:
+    """More strips, and more pieces of a strip, than an image of `size` pixels has."""
+    return 1024 + size
+
+
+def id_span(size: int) -> int:
+    """All ids that `lay_out` gives are below this number."""
+    return 2 * _side(size) ** 2
 
 
 def per_parcel(chance: Chance, low: float = 0.0, high: float = 1.0) -> np.ndarray:

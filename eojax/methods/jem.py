@@ -1,0 +1,366 @@
+"""Joint energy-based models: one network f that classifies, generates and scores images.
+
+"Energy-based Models in Earth Observation: from Generation to Semi-supervised Learning"
+(Castillo-Navarro et al., 2022), after Grathwohl et al. (2020):
+
+    p(x, y) = exp(f(x)[y]) / Z                                              (Eq. 4)
+    E(x) = -log sum_y exp(f(x)[y])                                          (Eq. 6)
+    log p(x, y) = log p(x) + log p(y|x)                                     (Eq. 7)
+    grad log p(x) = E_{p(x~)}[grad E(x~)] - E_data[grad E(x)]               (Eq. 3)
+
+with x~ from persistent Langevin chains (Eq. 8) and p(y|x) the softmax of f(x). Unlabelled images
+enter by log p(x) alone (section III-C).
+
+Notes:
+  Options that depart from the paper, all off by default: L2 on the energy, chains from Gaussian
+  textures, class-conditional chains, clamps, averaged parameters, a supervised start, and
+  denoising score matching, which shapes the gradient field that short chains follow and keeps
+  training from running away (`eojax.losses.denoising_score_matching`).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax, random
+from ml_collections import ConfigDict
+
+from eojax import optimizers
+from eojax.augment import AUGMENTATIONS
+from eojax.errors import UserError, unknown_name
+from eojax.losses.denoising_score_matching import denoising_score_matching
+from eojax.methods.method import Batch, Method, Metrics, Phase, Stream, Task
+from eojax.models import MODELS
+from eojax.models.model import Model
+from eojax.samplers import langevin, replay_buffer, starts
+from eojax.samplers.langevin import Chain, Langevin
+from eojax.samplers.replay_buffer import Draw, ReplayBuffer
+from eojax.samplers.starts import StationaryGaussian
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    'method': {
+        'likelihood_batch_size': 64,
+        'likelihood_weight': 1.0,
+        'classification_weight': 1.0,
+        'energy_l2': 0.0,
+        'input_noise': 0.03,
+        'augment': 'flips',
+        'likelihood_augment': 'flips',
+        'class_conditional': False,
+        'average_decay': 0.0,
+        'supervised_steps': 0,
+        'score_matching_weight': 0.0,
+        'score_matching_batch_size': 32,
+        'score_matching_noise': (0.02, 0.6),
+    },
+    'sampler': {
+        **langevin.DEFAULTS,
+        'buffer_size': 10_000,
+        'buffer_dtype': 'float32',
+        'buffer_parts': 1,
+        'reinitialise': 0.05,
+        **starts.DEFAULTS,
+    },
+}
+ABILITIES = ('logits', 'log_density', 'sample', 'replay')
+
+
+class JemState(NamedTuple):
+    """All that the next step needs.
+
+    Attributes:
+      step: int32, steps done.
+      parameters, statistics: of the network.
+      average: running average of the parameters, what evaluation uses.
+      optimizer: optax's state.
+      replay_buffer: ends of the chains.
+      gaussian: where chains begin; None for uniform noise. Not trained.
+    """
+
+    step: Array
+    parameters: Any
+    statistics: Any
+    average: Any
+    optimizer: optax.OptState
+    replay_buffer: ReplayBuffer
+    gaussian: StationaryGaussian | None
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses combinations that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    method, sampler = config.method, config.sampler
+    langevin.check(sampler)
+    starts.check(sampler)
+    for key in ('augment', 'likelihood_augment'):
+        if method[key] not in AUGMENTATIONS:
+            raise unknown_name(f'method.{key}', method[key], AUGMENTATIONS)
+    for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
+                'supervised_steps', 'score_matching_weight'):  # fmt: skip
+        if method[key] < 0:
+            raise UserError(f'method.{key} must not be negative, not {method[key]}')
+    if not 0.0 <= method.average_decay < 1.0:
+        raise UserError(f'method.average_decay must lie in [0, 1), not {method.average_decay}')
+    noise = method.score_matching_noise
+    if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
+        raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
+    num, parts, size = method.likelihood_batch_size, sampler.buffer_parts, sampler.buffer_size
+    if num < 1 or parts < 1 or num % parts or size % parts:
+        raise UserError(
+            f'sampler.buffer_parts {parts} must divide method.likelihood_batch_size {num}'
+            f' and sampler.buffer_size {size}'
+        )
+    if size < num:
+        raise UserError(f'sampler.buffer_size {size} is less than a batch of chains ({num})')
+    if not 0.0 <= sampler.reinitialise <= 1.0:
+        raise UserError(f'sampler.reinitialise must lie in [0, 1], not {sampler.reinitialise}')
+    if sampler.buffer_dtype not in ('float32', 'bfloat16'):
+        raise unknown_name('sampler.buffer_dtype', sampler.buffer_dtype, ('float32', 'bfloat16'))
+    if method.supervised_steps >= config.steps:
+        raise UserError(
+            f'method.supervised_steps {method.supervised_steps} leaves nothing of'
+            f' steps {config.steps} for the joint model'
+        )
+
+
+def log_density(logits: Array) -> Array:
+    """log p(x) up to log Z: the log-sum-exp of the logits, -E(x) of Eq. 6; `[..., K]` to `[...]`."""
+    return jax.nn.logsumexp(logits, axis=-1)
+
+
+def energy_of(model: Model, parameters: Any, statistics: Any, labels: Array | None) -> Any:
+    """The energy as a function of images alone: E(x) of Eq. 6, or E(x, y) where labels are given."""
+
+    def energy(images: Array) -> Array:
+        logits = model.apply(parameters, statistics, images)
+        if labels is None:
+            return -log_density(logits)
+        return -jnp.take_along_axis(logits, labels[:, None], 1)[:, 0]
+
+    return energy
+
+
+def build(config: ConfigDict, task: Task) -> Method:
+    """The method of a config."""
+    model = MODELS[config.model.name].build(config.model, task.num_classes)
+    optimizer = optimizers.build(config.optimizer, config.steps)
+    options = config.method
+    parts = _Parts(model, optimizer, options, config.sampler, task)
+    labelled = Stream('labelled', config.batch_size, options.augment)
+    images = Stream('train', options.likelihood_batch_size, options.likelihood_augment)
+    clean = Stream('train', options.score_matching_batch_size, options.likelihood_augment)
+    scored = {'clean': clean} if options.score_matching_weight else {}
+    phases = []
+    if options.supervised_steps:
+        phases.append(
+            Phase(
+                'supervised',
+                options.supervised_steps,
+                {'labelled': labelled, **scored},
+                functools.partial(parts.step, joint=False),
+            )
+        )
+    phases.append(
+        Phase(
+            'joint',
+            config.steps - options.supervised_steps,
+            {'labelled': labelled, 'unlabelled': images, **scored},
+            functools.partial(parts.step, joint=True),
+        )
+    )
+    abilities = {
+        'logits': parts.logits,
+        'log_density': lambda state, x, key: log_density(parts.logits(state, x, key)),
+        'sample': parts.sample,
+        'replay': lambda state: state.replay_buffer,
+    }
+    return Method(parts.init, tuple(phases), abilities, split=('replay_buffer',))
+
+
+class _Parts(NamedTuple):
+    """What the pure functions of the method share; nothing in here changes."""
+
+    model: Model
+    optimizer: optax.GradientTransformation
+    options: ConfigDict
+    sampler: ConfigDict
+    task: Task
+
+    def init(self, key: Array, batch: Batch) -> JemState:
+        key_model, key_buffer = random.split(key)
+        example = batch['labelled']['images'][:1]
+        parameters, statistics = self.model.init(key_model, example)
+        gaussian = self._fit_gaussian()
+        buffer = replay_buffer.fill(
+            key_buffer,
+            functools.partial(self._starts, gaussian),
+            self.sampler.buffer_size,
+            self.task.num_classes,
+            self.sampler.buffer_parts,
+            jnp.dtype(self.sampler.buffer_dtype),
+        )
+        return JemState(
+            jnp.zeros((), jnp.int32),
+            parameters,
+            statistics,
+            jax.tree.map(jnp.copy, parameters),
+            self.optimizer.init(parameters),
+            buffer,
+            gaussian,
+        )
+
+    def _fit_gaussian(self) -> StationaryGaussian | None:
+        if self.sampler.start == 'uniform':
+            return None
+        return starts.fit_stationary_gaussian(
+            self.task.training.images,
+            self.task.training.labels,
+            self.task.num_classes,
+            self.sampler.start_by_class,
+        )
+
+    def _starts(self, gaussian: StationaryGaussian | None, key: Array, labels: Array) -> Array:
+        return starts.sample_starts(
+            gaussian, key, labels, self.task.image_shape, self.sampler.start_uniform_share
+        )
+
+    def step(self, state: JemState, batch: Batch, key: Array, joint: bool) -> tuple[Any, Metrics]:
+        """One update of Eq. 7; without `joint`, of log p(y|x) (and score matching) alone."""
+        key_chain, key_loss = random.split(key)
+        drawn, chain = self._run_chains(state, key_chain) if joint else (None, None)
+        gradient, (metrics, statistics) = jax.grad(self._loss, has_aux=True)(
+            state.parameters, state.statistics, batch, chain, key_loss
+        )
+        updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        metrics = {**metrics, 'gradient_norm': optax.global_norm(gradient)}
+        buffer = state.replay_buffer
+        if drawn is not None and chain is not None:
+            buffer = replay_buffer.store(buffer, drawn, chain.images)
+            metrics['sampler_gradient'] = chain.gradient_norm
+        new = JemState(
+            state.step + 1,
+            parameters,
+            statistics,
+            self._averaged(state.average, parameters, state.step),
+            optimizer,
+            buffer,
+            state.gaussian,
+        )
+        return new, metrics
+
+    def _averaged(self, average: Any, parameters: Any, step: Array) -> Any:
+        # The average's memory grows with training, so that it does not remember the initial values.
+        decay = jnp.minimum(self.options.average_decay, (1.0 + step) / (10.0 + step))
+        return optax.incremental_update(parameters, average, 1.0 - decay)
+
+    def _run_chains(self, state: JemState, key: Array) -> tuple[Draw, Chain]:
+        key_draw, key_noise = random.split(key)
+        drawn = replay_buffer.draw(
+            state.replay_buffer,
+            key_draw,
+            self.options.likelihood_batch_size,
+            self.sampler.reinitialise,
+            functools.partial(self._starts, state.gaussian),
+        )
+        labels = drawn.labels if self.options.class_conditional else None
+        energy = energy_of(self.model, state.parameters, state.statistics, labels)
+        chain = langevin.run_chain(
+            energy, drawn.images, key_noise, langevin.from_config(self.sampler)
+        )
+        return drawn, chain
+
+    def _loss(
+        self, parameters: Any, statistics: Any, batch: Batch, chain: Chain | None, key: Array
+    ) -> tuple[Array, tuple[dict[str, Array], Any]]:
+        options = self.options
+        key_labelled, key_real, key_model, key_score = random.split(key, 4)
+        groups = [self._noisy(batch['labelled']['images'], key_labelled)]
+        if chain is not None:
+            groups += [self._noisy(batch['unlabelled']['images'], key_real), chain.images]
+        logits, statistics = self._forward(parameters, statistics, groups, key_model)
+        labels = batch['labelled']['labels']
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits[0], labels).mean()
+        loss = options.classification_weight * cross_entropy
+        metrics = {
+            'cross_entropy': cross_entropy,
+            'accuracy': (logits[0].argmax(-1) == labels).mean(),
+        }
+        if chain is not None:
+            real, sampled = log_density(logits[1]), log_density(logits[2])
+            likelihood = sampled.mean() - real.mean()  # the negative of Eq. 3's ascent direction
+            magnitude = jnp.square(real).mean() + jnp.square(sampled).mean()
+            loss += options.likelihood_weight * likelihood + options.energy_l2 * magnitude
+            metrics |= {'log_density_real': real.mean(), 'log_density_sampled': sampled.mean()}
+        if options.score_matching_weight:
+            score = denoising_score_matching(
+                lambda x: log_density(self.model.apply(parameters, statistics, x)),
+                batch['clean']['images'],
+                key_score,
+                tuple(options.score_matching_noise),
+                self.sampler.step_size,
+            )
+            loss += options.score_matching_weight * score
+            metrics['score_matching'] = score
+        return loss, ({'loss': loss, **metrics}, statistics)
+
+    def _forward(
+        self, parameters: Any, statistics: Any, groups: list[Array], key: Array
+    ) -> tuple[list[Array], Any]:
+        """Logits of each group of images: in one pass where an image's output is its own."""
+        if self.model.per_image:
+            outputs, statistics = self.model.train(
+                parameters, statistics, jnp.concatenate(groups), key
+            )
+            ends = [sum(len(g) for g in groups[: i + 1]) for i in range(len(groups) - 1)]
+            return jnp.split(outputs, ends), statistics
+        # Batch statistics of samples must not enter those of the data: the labelled pass keeps its.
+        first, kept = self.model.train(parameters, statistics, groups[0], key)
+        rest = [self.model.train(parameters, statistics, g, key)[0] for g in groups[1:]]
+        return [first, *rest], kept
+
+    def _noisy(self, images: Array, key: Array) -> Array:
+        if not self.options.input_noise:
+            return images
+        return images + self.options.input_noise * random.normal(key, images.shape)
+
+    def logits(self, state: JemState, images: Array, key: Array) -> Array:
+        """f(x) `[N, K]` of images in [-1, 1] by the averaged parameters, under the input noise."""
+        noisy = self._noisy(images, key)
+        return self.model.apply(state.average, state.statistics, noisy)
+
+    def sample(
+        self,
+        state: JemState,
+        key: Array,
+        labels: Array,
+        chain: Langevin,
+        images: Array | None = None,
+        conditional: bool = False,
+        every: int = 0,
+    ) -> Array:
+        """Images `[N, H, W, C]` by chains of the trained model.
+
+        Args:
+          labels: int32 `[N]`: the class whose texture a chain begins at, and, where `conditional`,
+            whose energy E(x, y) it follows.
+          chain: the parameters of the chains.
+          images: where the chains begin; fresh starts where None.
+          every: if positive, the chains' course instead: `[frames, N, H, W, C]`.
+        """
+        key_start, key_chain = random.split(key)
+        if images is None:
+            images = self._starts(state.gaussian, key_start, labels)
+        energy = energy_of(
+            self.model, state.average, state.statistics, labels if conditional else None
+        )
+        if every:
+            return langevin.film_chain(energy, images, key_chain, chain, every)
+        return lax.stop_gradient(langevin.run_chain(energy, images, key_chain, chain).images)

@@ -1,0 +1,110 @@
+"""The contract between the training loop and a learning method.
+
+A method is a value: pure functions built from the config, as optax builds an optimiser from
+`(init, update)`. The loop never asks which method it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from eojax.data.dataset import Dataset
+from eojax.errors import UserError
+
+State = Any
+# Stream name to {'images': float32 [N, H, W, C] in [-1, 1], 'labels': int32 [N], 'index': int32 [N]}
+Batch = Mapping[str, Mapping[str, Array]]
+Metrics = Mapping[str, Array]
+
+
+class Task(NamedTuple):
+    """What a method may know of its data before the first batch.
+
+    Attributes:
+      class_names: one for each logit.
+      image_shape: height, width, bands of what the network sees.
+      training: the training images on the host; labels outside the labelled subset are -1.
+    """
+
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    training: Dataset
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+class Stream(NamedTuple):
+    """What a method wants to be fed, under one name.
+
+    Attributes:
+      part: of the training data: `labelled`, `unlabelled` (all the rest) or `train` (both).
+      batch_size: images a step, over all devices. A part smaller than that is drawn repeatedly.
+      augment: a key of `eojax.augment.AUGMENTATIONS`.
+    """
+
+    part: str
+    batch_size: int
+    augment: str = 'none'
+
+
+class Phase(NamedTuple):
+    """A stretch of training with one compiled step.
+
+    Attributes:
+      name: for logs.
+      steps: how many.
+      streams: what each batch holds.
+      step: `(state, batch, key) -> (state, metrics)`, traced once and compiled with donated state.
+        Metrics are scalars; `loss` is among them.
+      begin: what happens to the state once, before the first step of the phase.
+    """
+
+    name: str
+    steps: int
+    streams: Mapping[str, Stream]
+    step: Callable[[State, Batch, Array], tuple[State, Metrics]]
+    begin: Callable[[State], State] | None = None
+
+
+class Method(NamedTuple):
+    """A learning method.
+
+    Attributes:
+      init: `(key, example_batch) -> state`, a pytree with all that the next step needs. What is in
+        the state is in the checkpoint; what is not in the state does not exist.
+      phases: in order; most methods have one.
+      abilities: what it can do after training, by name, each `(state, ...) -> arrays`:
+        `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1];
+        `log_density(state, images, key)` float32 `[N]`, unnormalised;
+        `sample(state, key, starts, labels, ...)` and the like, as their methods document them.
+      split: names of the state's fields whose first axis is split over the devices; the others are
+        replicated.
+    """
+
+    init: Callable[[Array, Batch], State]
+    phases: tuple[Phase, ...]
+    abilities: Mapping[str, Callable[..., Any]]
+    split: tuple[str, ...] = ()
+
+
+def ability(method: Method, name: str, method_name: str, known: Mapping[str, Any]) -> Callable:
+    """The ability `name` of a method.
+
+    Args:
+      known: the methods by name (each with `ABILITIES`), for the error.
+
+    Raises:
+      UserError: the method does not have it; the message says which methods do.
+    """
+    if name in method.abilities:
+        return method.abilities[name]
+    having = sorted(k for k, module in known.items() if name in module.ABILITIES)
+    raise UserError(
+        f'method {method_name!r} cannot {name.replace("_", " ")};'
+        f' these can: {", ".join(having) or "none"}'
+    )

@@ -1,0 +1,57 @@
+"""What a method sees of a network: two plain functions. Which library wrote it stays in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from flax import linen as nn
+from jax import Array
+
+Parameters = Any
+Statistics = Any
+
+
+class Model(NamedTuple):
+    """A network as pure functions.
+
+    Attributes:
+      init: `(key, images) -> (parameters, statistics)`; statistics are those of batch
+        normalisation, an empty mapping for networks without.
+      apply: `(parameters, statistics, images, key=None) -> outputs` as in evaluation: statistics
+        are read and not updated.
+      train: `(parameters, statistics, images, key) -> (outputs, statistics)` as in training.
+      per_image: whether an image's output in training depends on that image alone, so that
+        batches from several sources may be joined into one.
+    """
+
+    init: Callable[[Array, Array], tuple[Parameters, Statistics]]
+    apply: Callable[[Parameters, Statistics, Array], Array]
+    train: Callable[[Parameters, Statistics, Array, Array], tuple[Array, Statistics]]
+    per_image: bool
+
+
+def from_linen(module: nn.Module, per_image: bool) -> Model:
+    """A `Model` of a linen module whose call takes `(images, train)`."""
+
+    def init(key: Array, images: Array) -> tuple[Parameters, Statistics]:
+        variables = jax.jit(module.init)(key, images)
+        return variables['params'], variables.get('batch_stats', {})
+
+    def apply(parameters: Parameters, statistics: Statistics, images: Array) -> Array:
+        return module.apply({'params': parameters, 'batch_stats': statistics}, images, False)
+
+    def train(
+        parameters: Parameters, statistics: Statistics, images: Array, key: Array
+    ) -> tuple[Array, Statistics]:
+        outputs, updated = module.apply(
+            {'params': parameters, 'batch_stats': statistics},
+            images,
+            True,
+            mutable=['batch_stats'],
+            rngs={'dropout': key},
+        )
+        return outputs, updated.get('batch_stats', {})
+
+    return Model(init, apply, train, per_image)

@@ -1,0 +1,105 @@
+"""Optimisers and learning-rate schedules of the config group `optimizer`, all of them optax's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError, unknown_name
+
+DEFAULTS: dict[str, Any] = {
+    'name': 'adam',
+    'learning_rate': 1e-4,
+    'b1': 0.9,
+    'b2': 0.999,
+    'momentum': 0.9,
+    'nesterov': True,
+    'weight_decay': 0.0,
+    'clip_norm': 0.0,
+    'warmup_steps': 0,
+    'schedule': 'constant',
+    'milestones': (),
+    'milestone_factor': 0.3,
+    'cosine_cycles': 0.5,
+}
+OPTIMIZERS = ('adam', 'sgd')
+SCHEDULES = ('constant', 'milestones', 'cosine')
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options that make no optimiser.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.name not in OPTIMIZERS:
+        raise unknown_name('optimizer.name', options.name, OPTIMIZERS)
+    if options.schedule not in SCHEDULES:
+        raise unknown_name('optimizer.schedule', options.schedule, SCHEDULES)
+    if not options.learning_rate > 0.0:
+        raise UserError(f'optimizer.learning_rate must be positive, not {options.learning_rate}')
+    for key in ('weight_decay', 'clip_norm', 'warmup_steps'):
+        if options[key] < 0:
+            raise UserError(f'optimizer.{key} must not be negative, not {options[key]}')
+    if not all(0.0 < m < 1.0 for m in options.milestones):
+        raise UserError(
+            'optimizer.milestones are shares of all steps, between 0 and 1,'
+            f' not {tuple(options.milestones)}'
+        )
+    if options.schedule == 'milestones' and not options.milestones:
+        raise UserError("optimizer.schedule is 'milestones' but optimizer.milestones is empty")
+
+
+def learning_rate(options: ConfigDict, steps: int) -> optax.Schedule:
+    """The learning rate by step: linear warm-up from 0, then the schedule.
+
+    `milestones` multiplies by `milestone_factor` at these shares of all steps; `cosine` is
+    cos(2 pi c s / steps) with c `cosine_cycles`: 0.25 ends at zero, FixMatch's 7/32 does not, and
+    0.5 is the half cosine from 1 to 0, (1 + cos(pi s / steps)) / 2.
+    """
+    peak, warmup = options.learning_rate, options.warmup_steps
+    if options.schedule == 'milestones':
+        drops = {round(m * steps) - warmup: options.milestone_factor for m in options.milestones}
+        after = optax.piecewise_constant_schedule(peak, drops)
+    elif options.schedule == 'cosine' and options.cosine_cycles == 0.5:
+        after = optax.cosine_decay_schedule(peak, max(steps - warmup, 1))
+    elif options.schedule == 'cosine':
+        turn = 2.0 * math.pi * options.cosine_cycles
+
+        def after(step: jax.Array) -> jax.Array:
+            return peak * jax.numpy.cos(turn * step / max(steps - warmup, 1))
+    else:
+        after = optax.constant_schedule(peak)
+    if not warmup:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+
+
+def build(options: ConfigDict, steps: int) -> optax.GradientTransformation:
+    """The optimiser: gradient clipping, decoupled or coupled weight decay on kernels, the update.
+
+    Weight decay acts on arrays of two dimensions and more, not on biases and norms; with `sgd` it
+    is added to the gradient (L2), with `adam` it is decoupled (AdamW).
+    """
+    rate = learning_rate(options, steps)
+    parts: list[optax.GradientTransformation] = []
+    if options.clip_norm:
+        parts.append(optax.clip_by_global_norm(options.clip_norm))
+    if options.name == 'sgd':
+        if options.weight_decay:
+            parts.append(optax.add_decayed_weights(options.weight_decay, mask=_kernels))
+        parts.append(optax.sgd(rate, options.momentum, options.nesterov))
+    else:
+        parts.append(optax.scale_by_adam(options.b1, options.b2))
+        if options.weight_decay:
+            parts.append(optax.add_decayed_weights(options.weight_decay, mask=_kernels))
+        parts.append(optax.scale_by_learning_rate(rate))
+    return optax.chain(*parts)
+
+
+def _kernels(parameters: Any) -> Any:
+    return jax.tree.map(lambda p: p.ndim > 1, parameters)

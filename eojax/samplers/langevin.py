@@ -1,0 +1,168 @@
+"""Stochastic gradient Langevin dynamics (Welling and Teh, 2011) on images, as one compiled loop.
+
+"Energy-based Models in Earth Observation", Eq. 8:
+
+    x_{i+1} = x_i - alpha / 2 * grad_x E(x_i) + eps,    eps ~ N(0, alpha)
+
+with a step size alpha that may decay polynomially. The published code decouples the two terms:
+
+    x_{i+1} = x_i - step_size * grad_x E(x_i) + noise * N(0, 1)
+
+Both are here: `coupled` takes the first, with alpha = `step_size`. The sampler knows an energy
+function, not a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax, random
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError
+
+DEFAULTS: dict[str, Any] = {
+    'steps': 20,
+    'step_size': 1.0,
+    'noise': 0.01,
+    'coupled': False,
+    'decay': 0.0,
+    'clamp': 0.0,
+    'clamp_gradient': 0.0,
+}
+
+
+class Langevin(NamedTuple):
+    """The parameters of a chain.
+
+    Attributes:
+      steps: number of updates.
+      step_size: factor of the gradient; alpha of Eq. 8 where `coupled`.
+      noise: standard deviation of the noise; not used where `coupled`.
+      coupled: whether gradient and noise follow Eq. 8: alpha / 2 and variance alpha.
+      decay: exponent p of the polynomial decay; update i of n has (1 - i / n)^p of the step size,
+        and of the noise where `coupled`. 0 keeps it constant.
+      clamp: bound on |x| after each update; 0 for none.
+      clamp_gradient: bound on each element of the scaled gradient; 0 for none.
+    """
+
+    steps: int = 20
+    step_size: float = 1.0
+    noise: float = 0.01
+    coupled: bool = False
+    decay: float = 0.0
+    clamp: float = 0.0
+    clamp_gradient: float = 0.0
+
+
+class Chain(NamedTuple):
+    """What a chain returns.
+
+    Attributes:
+      images: its end, `[N, H, W, C]`, float32.
+      gradient_norm: mean over images and updates of ||grad_x E(x)||; it rises before the loss
+        does when training is about to diverge.
+    """
+
+    images: Array
+    gradient_norm: Array
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options that make no chain.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.steps < 1:
+        raise UserError(f'sampler.steps must be at least 1, not {options.steps}')
+    if not options.step_size > 0.0:
+        raise UserError(f'sampler.step_size must be positive, not {options.step_size}')
+    for key in ('noise', 'decay', 'clamp', 'clamp_gradient'):
+        if options[key] < 0.0:
+            raise UserError(f'sampler.{key} must not be negative, not {options[key]}')
+
+
+def from_config(options: ConfigDict) -> Langevin:
+    """The chain of the config group `sampler`."""
+    return Langevin(**{key: options[key] for key in DEFAULTS})
+
+
+def run_chain(
+    energy: Callable[[Array], Array],
+    images: Array,
+    key: Array,
+    langevin: Langevin,
+    mask: Array | None = None,
+) -> Chain:
+    """Runs a chain from `images`; nothing is differentiated through it.
+
+    Args:
+      energy: `[N, H, W, C]` to `[N]`, each image's energy a function of that image alone.
+      images: where the chains start, `[N, H, W, C]`; computed in float32, since small steps vanish
+        in bfloat16.
+      key: of the noise.
+      langevin: the parameters.
+      mask: 1 where a pixel may move, 0 where it is held; broadcast to the images.
+    """
+    update = _update(energy, key, langevin, mask)
+    zero = jnp.zeros((), jnp.float32)
+    start = (images.astype(jnp.float32), zero)
+    # XLA's CPU backend runs convolutions in loops without its fast path: unroll there.
+    unroll: int | bool = jax.default_backend() == 'cpu' and langevin.steps <= 32
+    (images, total), _ = lax.scan(
+        update, start, jnp.arange(langevin.steps), unroll=unroll or 1
+    )
+    return Chain(lax.stop_gradient(images), lax.stop_gradient(total) / langevin.steps)
+
+
+def film_chain(
+    energy: Callable[[Array], Array],
+    images: Array,
+    key: Array,
+    langevin: Langevin,
+    every: int = 1,
+) -> Array:
+    """The chain's course: `[1 + steps // every, N, H, W, C]`, its start first."""
+    update = _update(energy, key, langevin, None)
+    images = images.astype(jnp.float32)
+
+    def stretch(carry: tuple[Array, Array], first: Array) -> tuple[tuple[Array, Array], Array]:
+        carry, _ = lax.scan(update, carry, first + jnp.arange(every))
+        return carry, carry[0]
+
+    firsts = jnp.arange(0, langevin.steps - every + 1, every)
+    _, frames = lax.scan(stretch, (images, jnp.zeros((), jnp.float32)), firsts)
+    return jnp.concatenate([images[None], frames])
+
+
+def _update(
+    energy: Callable[[Array], Array], key: Array, langevin: Langevin, mask: Array | None
+) -> Callable[[tuple[Array, Array], Array], tuple[tuple[Array, Array], None]]:
+    # With respect to the image alone: no gradient of the weights is kept alive in the loop.
+    gradient_of = jax.grad(lambda x: energy(x).sum())
+
+    def update(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], None]:
+        images, total = carry
+        gradient = gradient_of(images).astype(jnp.float32)
+        norm = jnp.sqrt(jnp.square(gradient).sum((1, 2, 3))).mean()
+        share = (1.0 - index / langevin.steps) ** langevin.decay
+        if langevin.coupled:  # Eq. 8
+            alpha = langevin.step_size * share
+            move, deviation = alpha / 2.0 * gradient, jnp.sqrt(alpha)
+        else:
+            move, deviation = langevin.step_size * share * gradient, langevin.noise
+        if langevin.clamp_gradient:
+            move = jnp.clip(move, -langevin.clamp_gradient, langevin.clamp_gradient)
+        noise = random.normal(random.fold_in(key, index), images.shape)
+        moved = images - move + deviation * noise
+        if langevin.clamp:
+            moved = jnp.clip(moved, -langevin.clamp, langevin.clamp)
+        if mask is not None:
+            moved = jnp.where(mask > 0, moved, images)
+        return (moved, total + norm), None
+
+    return update

@@ -1,0 +1,104 @@
+"""The replay buffer of persistent chains, on the devices and in the training state.
+
+Each chain goes on from where an earlier one ended; a share of them starts anew (Du and Mordatch,
+2019; Grathwohl et al., 2020). A buffer of several parts lets every device draw from its own, so
+that a chain needs no communication; a class-conditional buffer keeps each image's class with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, random
+
+
+class ReplayBuffer(NamedTuple):
+    """Ends of chains.
+
+    Attributes:
+      images: `[parts, capacity / parts, H, W, C]`.
+      labels: int32 `[parts, capacity / parts]`: the class that a chain was run for.
+    """
+
+    images: Array
+    labels: Array
+
+
+class Draw(NamedTuple):
+    """Where the chains of one step start.
+
+    Attributes:
+      images: float32 `[N, H, W, C]`.
+      labels: int32 `[N]`.
+      slots: int32 `[parts, N / parts]`: where in each part the ends of the chains belong.
+    """
+
+    images: Array
+    labels: Array
+    slots: Array
+
+
+Starts = Callable[[Array, Array], Array]
+
+
+def fill(
+    key: Array, starts: Starts, capacity: int, num_classes: int, parts: int = 1, dtype: Any = jnp.float32
+) -> ReplayBuffer:
+    """A buffer of fresh starts, its classes as evenly spread as they go.
+
+    Args:
+      starts: `(key, labels [N]) -> images [N, H, W, C]`.
+      capacity: images in all, a multiple of `parts`.
+      dtype: of the stored images; bfloat16 halves the memory, chains still compute in float32.
+    """
+    labels = jnp.arange(capacity, dtype=jnp.int32) % num_classes
+    images = starts(key, labels).astype(dtype)
+    shape = (parts, capacity // parts)
+    return ReplayBuffer(images.reshape(shape + images.shape[1:]), labels.reshape(shape))
+
+
+def draw(
+    buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts: Starts
+) -> Draw:
+    """Draws `num` starts, `num / parts` from each part, without replacement within a step.
+
+    Args:
+      reinitialise: probability that a chain begins anew at `starts` instead of at the stored end.
+    """
+    parts, size = buffer.labels.shape
+    key_slots, key_anew, key_starts = random.split(key, 3)
+    slots = _distinct(key_slots, parts, num // parts, size)
+    rows = jnp.arange(parts)[:, None]
+    stored = buffer.images[rows, slots].astype(jnp.float32)
+    labels = buffer.labels[rows, slots].reshape(-1)
+    stored = stored.reshape((num,) + stored.shape[2:])
+    anew = random.bernoulli(key_anew, reinitialise, (num, 1, 1, 1))
+    return Draw(jnp.where(anew, starts(key_starts, labels), stored), labels, slots)
+
+
+def store(buffer: ReplayBuffer, drawn: Draw, images: Array) -> ReplayBuffer:
+    """Puts the ends of the drawn chains back where they came from."""
+    parts, each = drawn.slots.shape
+    rows = jnp.arange(parts)[:, None]
+    ends = images.reshape((parts, each) + images.shape[1:]).astype(buffer.images.dtype)
+    return buffer._replace(images=buffer.images.at[rows, drawn.slots].set(ends))
+
+
+def _distinct(key: Array, parts: int, num: int, size: int) -> Array:
+    """`[parts, num]` slots, in each row distinct, each slot equally likely.
+
+    A random start and a random stride that is coprime with the size visit distinct slots without
+    a permutation of the whole buffer.
+    """
+    key_start, key_stride = random.split(key)
+    strides = jnp.asarray(_coprime_strides(size), jnp.int32)
+    start = random.randint(key_start, (parts, 1), 0, size)
+    stride = strides[random.randint(key_stride, (parts, 1), 0, len(strides))]
+    return (start + stride * jnp.arange(num, dtype=jnp.int32)) % size
+
+
+def _coprime_strides(size: int) -> list[int]:
+    return [s for s in range(1, min(size, 4096)) if math.gcd(s, size) == 1] or [1]

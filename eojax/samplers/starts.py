@@ -1,0 +1,133 @@
+"""Where chains begin: uniform noise, or Gaussian textures fitted to the training images.
+
+The papers start at U(-1, 1). JEM++ (Yang and Ji, 2021) starts at a Gaussian fitted to each class,
+whose covariance at 64 x 64 x 3 would take 600 MB a class. Satellite patches are nearly stationary:
+what they show does not depend on where in the patch it lies. A stationary Gaussian is diagonal in
+frequency, so its covariance is one 3 x 3 matrix a frequency, and a sample is filtered white noise:
+the class's colours, contrast and texture at full resolution, without its shapes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, random
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError, unknown_name
+
+START_KINDS = ('uniform', 'gaussian')
+DEFAULTS: dict[str, Any] = {
+    'start': 'uniform',
+    'start_by_class': True,
+    'start_uniform_share': 0.0,
+}
+
+
+class StationaryGaussian(NamedTuple):
+    """A stationary Gaussian for each class, periodic at the patch's borders.
+
+    Attributes:
+      mean: float32 `[classes, bands]`.
+      filters: complex64 `[classes, H, W, bands, bands]`, a square root of the spectral density.
+    """
+
+    mean: Array
+    filters: Array
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses unknown starts.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.start not in START_KINDS:
+        raise unknown_name('sampler.start', options.start, START_KINDS)
+    if not 0.0 <= options.start_uniform_share <= 1.0:
+        raise UserError(
+            f'sampler.start_uniform_share must lie in [0, 1], not {options.start_uniform_share}'
+        )
+
+
+def fit_stationary_gaussian(
+    images: np.ndarray, labels: np.ndarray, num_classes: int, by_class: bool
+) -> StationaryGaussian:
+    """Fits mean and spectral density.
+
+    Args:
+      images: uint8 `[N, H, W, bands]`.
+      labels: int `[N]`, -1 where unknown.
+      by_class: one Gaussian a class, from its labelled images; a class with fewer than 20 takes
+        the Gaussian of all images, as all do where this is false.
+    """
+    everything = _fit(images)
+    fits = [everything] * num_classes
+    if by_class:
+        for label in range(num_classes):
+            chosen = labels == label
+            if chosen.sum() >= 20:
+                fits[label] = _fit(images[chosen])
+    means, filters = zip(*fits, strict=True)
+    return StationaryGaussian(jnp.asarray(np.stack(means)), jnp.asarray(np.stack(filters)))
+
+
+def _fit(images: np.ndarray, at_most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    chosen = images[:: -(-len(images) // at_most)].astype(np.float32) / 127.5 - 1.0
+    mean = chosen.mean((0, 1, 2))
+    # The mirror image joins each edge to itself, so that borders leave no cross in the spectrum.
+    window = np.hanning(images.shape[1] + 2)[1:-1, None] * np.hanning(images.shape[2] + 2)[1:-1]
+    levels = chosen.mean((1, 2), keepdims=True)
+    window = (window / np.sqrt(np.square(window).mean()))[..., None]
+    waves = np.fft.fft2((chosen - levels) * window, axes=(1, 2), norm='ortho')
+    # The window would take the level of each patch to its neighbouring frequencies: put back apart.
+    pixels = images.shape[1] * images.shape[2]
+    waves[:, 0, 0] = (levels[:, 0, 0] - mean) * np.sqrt(pixels)
+    density = np.einsum('nhwa,nhwb->hwab', waves, waves.conj()) / len(chosen)
+    values, vectors = np.linalg.eigh(density)
+    roots = np.sqrt(np.maximum(values, 0.0))
+    root = np.einsum('hwab,hwb,hwcb->hwac', vectors, roots, vectors.conj())
+    return mean.astype(np.float32), root.astype(np.complex64)
+
+
+def sample_stationary_gaussian(gaussian: StationaryGaussian, key: Array, labels: Array) -> Array:
+    """Float32 `[N, H, W, bands]` in [-1, 1] (clipped): filtered white noise."""
+    _, height, width, bands, _ = gaussian.filters.shape
+    white = random.normal(key, (labels.shape[0], height, width, bands))
+    waves = jnp.fft.fft2(white, axes=(1, 2), norm='ortho')
+    filtered = jnp.einsum('nhwab,nhwb->nhwa', gaussian.filters[labels], waves)
+    texture = jnp.fft.ifft2(filtered, axes=(1, 2), norm='ortho').real
+    return jnp.clip(texture + gaussian.mean[labels][:, None, None], -1.0, 1.0)
+
+
+def sample_uniform(key: Array, num: int, image_shape: tuple[int, ...]) -> Array:
+    """Float32 `[num, H, W, bands]` from U(-1, 1)."""
+    return random.uniform(key, (num, *image_shape), minval=-1.0, maxval=1.0)
+
+
+def sample_starts(
+    gaussian: StationaryGaussian | None,
+    key: Array,
+    labels: Array,
+    image_shape: tuple[int, ...],
+    uniform_share: float,
+) -> Array:
+    """Fresh starts for chains of the given classes.
+
+    Args:
+      gaussian: None for uniform starts.
+      uniform_share: the share of uniform starts beside the Gaussian ones. A model whose chains
+        never meet noise may believe it likely.
+    """
+    num = labels.shape[0]
+    if gaussian is None:
+        return sample_uniform(key, num, image_shape)
+    key_texture, key_noise, key_choice = random.split(key, 3)
+    textures = sample_stationary_gaussian(gaussian, key_texture, labels)
+    if not uniform_share:
+        return textures
+    noise = sample_uniform(key_noise, num, image_shape)
+    chosen = random.bernoulli(key_choice, uniform_share, (num, 1, 1, 1))
+    return jnp.where(chosen, noise, textures)
