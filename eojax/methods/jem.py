@@ -35,7 +35,7 @@ from eojax.errors import UserError, unknown_name
 from eojax.losses.denoising_score_matching import denoising_score_matching
 from eojax.methods.method import Batch, Method, Metrics, Phase, Stream, Task
 from eojax.models import MODELS
-from eojax.models.model import Model
+from eojax.models.model import Model, running_average
 from eojax.samplers import langevin, replay_buffer, starts
 from eojax.samplers.langevin import Chain, Langevin
 from eojax.samplers.replay_buffer import Draw, ReplayBuffer
@@ -249,17 +249,12 @@ class _Parts(NamedTuple):
             state.step + 1,
             parameters,
             statistics,
-            self._averaged(state.average, parameters, state.step),
+            running_average(state.average, parameters, state.step, self.options.average_decay),
             optimizer,
             buffer,
             state.gaussian,
         )
         return new, metrics
-
-    def _averaged(self, average: Any, parameters: Any, step: Array) -> Any:
-        # The average's memory grows with training, so that it does not remember the initial values.
-        decay = jnp.minimum(self.options.average_decay, (1.0 + step) / (10.0 + step))
-        return optax.incremental_update(parameters, average, 1.0 - decay)
 
     def _run_chains(self, state: JemState, key: Array) -> tuple[Draw, Chain]:
         key_draw, key_noise = random.split(key)

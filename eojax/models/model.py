@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import optax
 from flax import linen as nn
 from jax import Array
 
@@ -55,3 +57,13 @@ def from_linen(module: nn.Module, per_image: bool) -> Model:
         return outputs, updated.get('batch_stats', {})
 
     return Model(init, apply, train, per_image)
+
+
+def running_average(average: Parameters, parameters: Parameters, step: Array, decay: float) -> Any:
+    """The exponential running average of parameters; `decay` 0 keeps the newest.
+
+    Its memory grows with training, so that it does not remember the initial values: at step s it
+    is at most (1 + s) / (10 + s).
+    """
+    effective = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return optax.incremental_update(parameters, average, 1.0 - effective)

@@ -48,6 +48,22 @@ def _spline_basis(size: int, spacing: float) -> np.ndarray:
     return (basis / np.sqrt((basis**2).sum(1).mean())).astype(np.float32)
 
 
+# OpenBLAS starts its threads above this many multiplications, and where all cores are busy the
+# threads wait for one another far longer than such products take.
+_ONE_THREAD = 2**18
+
+
+def _spread(basis: np.ndarray, lattice: np.ndarray) -> np.ndarray:
+    """`basis @ lattice @ basis.T` for every image, in products that one thread does alone."""
+    size, knots = basis.shape
+    rows = max(1, min(size, _ONE_THREAD // (knots * max(knots, size))))
+    strips = -(-size // rows)
+    padded = np.zeros((strips * rows, knots), np.float32)
+    padded[:size] = basis
+    halfway = padded.reshape(strips, rows, knots) @ lattice[:, None]
+    return (halfway @ basis.T).reshape(len(lattice), strips * rows, size)[:, :size]
+
+
 def noise(
     chance: Chance,
     size: int,
@@ -73,7 +89,7 @@ def noise(
     for basis, scale in zip(bases, scales, strict=True):
         knots = basis.shape[1]
         lattice = draws[:, start : start + knots**2].reshape(-1, knots, knots)
-        total = total + (basis @ (lattice * scale)) @ basis.T
+        total = total + _spread(basis, lattice * scale)
         start += knots**2
     return total / np.sqrt(sum(s**2 for s in scales))
 

@@ -1,0 +1,57 @@
+"""Random order without a list: where the k-th draw of an epoch falls, as a function.
+
+A keyed Feistel network permutes the numbers below a power of four; those that land outside the
+data set walk on until they fall inside (Black and Rogaway, 2002). The order of an epoch is thus a
+function of key and epoch, costs a batch's worth of arithmetic on the device, and needs no state:
+resuming at step s means asking for the draws of step s.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array, lax, random
+
+_ROUNDS = 6
+
+
+def draw_indices(key: Array, start: Array, num: int, size: int) -> Array:
+    """Indices of draws `start` to `start + num - 1` of an endless shuffled repetition.
+
+    Every epoch of `size` draws holds each index once, in an order of its own.
+
+    Args:
+      key: of the whole order.
+      start: int32, the number of draws before; may pass `size` many times over.
+      num: how many.
+      size: of the data set, at least 1 and at most 2**30.
+
+    Returns:
+      int32 `[num]`, in `[0, size)`.
+    """
+    positions = start + jnp.arange(num, dtype=jnp.int32)
+    epochs, within = positions // size, positions % size
+    # A batch may touch several epochs where the data set is small.
+    seeds = lax.map(lambda epoch: random.bits(random.fold_in(key, epoch), (_ROUNDS,)), epochs)
+    return _walk(within.astype(jnp.uint32), seeds, size).astype(jnp.int32)
+
+
+def _walk(values: Array, seeds: Array, size: int) -> Array:
+    half_bits = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+
+    def outside(values: Array) -> Array:
+        return (values >= size).any()
+
+    def again(values: Array) -> Array:
+        return jnp.where(values >= size, _feistel(values, seeds, half_bits), values)
+
+    return lax.while_loop(outside, again, _feistel(values, seeds, half_bits))
+
+
+def _feistel(values: Array, seeds: Array, half_bits: int) -> Array:
+    mask = jnp.uint32((1 << half_bits) - 1)
+    left, right = values >> half_bits, values & mask
+    for i in range(_ROUNDS):
+        mixed = (right ^ seeds[:, i]) * jnp.uint32(0x9E3779B1)
+        mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0x85EBCA77)
+        left, right = right, left ^ ((mixed ^ (mixed >> 13)) & mask)
+    return (left << half_bits) | right
