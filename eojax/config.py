@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +233,48 @@ def load_config(path: str) -> ConfigDict:
         raise
     except Exception as error:
         raise UserError(f'config {path}: {type(error).__name__}: {error}') from error
+
+
+def check_arguments(arguments: Sequence[str]) -> str | None:
+    """Checks every `--config...` of a command line before absl sees it, whose errors are tracebacks.
+
+    Returns:
+      The path of the config file; None where there is none.
+
+    Raises:
+      UserError: an unknown key, with the nearest; or what `load_config` raises.
+    """
+    path, keys = None, []
+    for number, argument in enumerate(arguments):
+        name, equals, value = argument.lstrip('-').partition('=')
+        if not argument.startswith('-'):
+            continue
+        if name == 'config':
+            path = value if equals else next(iter(arguments[number + 1 :]), '')
+        elif name.startswith('config.'):
+            keys.append((name.removeprefix('config.'), value if equals else None))
+    if path is None:
+        return None
+    known = dict(flatten(load_config(path)))
+    for key, value in keys:
+        if key not in known:
+            if key.startswith('no') and isinstance(known.get(key[2:]), bool):
+                continue
+            raise UserError(unknown_key(key, known))
+        if value is not None:
+            _check_text(key, value, known[key])
+    return path
+
+
+def _check_text(key: str, text: str, default: Any) -> None:
+    if isinstance(default, bool):
+        if text.lower() not in ('true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'y', 'n'):
+            raise UserError(f'{key} must be true or false, not {text!r}')
+        return
+    for kind in (int, float):
+        if isinstance(default, kind):
+            try:
+                kind(text)
+            except ValueError:
+                raise UserError(f'{key} must be of type {kind.__name__}, not {text!r}') from None
+            return

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from eojax.data.atomic_file import write_atomically
+from eojax.atomic_file import write_atomically
 
 
 def say(message: str) -> None:

@@ -56,12 +56,18 @@ def place(tree: Any, shardings: Any) -> Any:
     """Puts host values, the same in every process, where their shardings say."""
 
     def put(value: Any, sharding: NamedSharding) -> jax.Array:
-        value = np.asarray(value)
+        value = np.array(value)  # a copy: a placed array may be donated
         return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
 
     if isinstance(shardings, NamedSharding):
         return jax.tree.map(lambda value: put(value, shardings), tree)
     return jax.tree.map(put, tree, shardings)
+
+
+def place_key(key: jax.Array, mesh: Mesh) -> jax.Array:
+    """A random key on every device."""
+    data = place(jax.random.key_data(key), replicated(mesh))
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
 
 
 def is_main_process() -> bool:

@@ -1,0 +1,15 @@
+"""The data sets that configs can name."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from eojax.data import eurosat, landscapes, ucmerced
+
+# Each module has DEFAULTS (its own keys of the config group `data`), check(options) and
+# from_config(options, progress) -> Dataset.
+DATASETS: dict[str, ModuleType] = {
+    'eurosat': eurosat,
+    'landscapes': landscapes,
+    'ucmerced': ucmerced,
+}

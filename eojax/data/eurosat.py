@@ -8,13 +8,17 @@ Benchmark for Land Use and Land Cover Classification", IEEE JSTARS, 2019. 27,000
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.download import Archive
-from eojax.data.published_images import PublishedImages, load_published
+from eojax.data.published_images import PublishedImages, check_published, load_published
 
 NAME = 'eurosat'
 SIZE = 64
+DEFAULTS: dict[str, Any] = {}
 BANDS = ('red', 'green', 'blue')
 CLASS_NAMES = (
     'AnnualCrop',
@@ -74,3 +78,17 @@ def load(
     UserError: what is missing, damaged or unexpected, by name.
     """
     return load_published(EUROSAT, root, source, size=size, progress=progress, cache=cache)
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options of the config group `data` that name nothing.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    check_published(options)
+
+
+def from_config(options: ConfigDict, progress: bool) -> Dataset:
+    """The data set of the config group `data`; see `load`."""
+    return load(options.root, options.source, size=options.size, progress=progress)

@@ -9,8 +9,10 @@ method works, not how well it would do on Earth.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.scenes.canvas import Canvas
@@ -18,12 +20,14 @@ from eojax.data.scenes.chance import Chance
 from eojax.data.scenes.layouts import LAYOUTS
 from eojax.data.scenes.render_rgb import render_rgb
 from eojax.data.scenes.scene import Conditions, Scene
+from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError
 
 __all__ = ['CLASS_NAMES', 'generate', 'make_scenes', 'render_rgb']
 
 CLASS_NAMES = tuple(LAYOUTS)
 MIN_SIZE = 16
+DEFAULTS: dict[str, Any] = {'num_images': 4000, 'seed': 0, 'ground_size': 0}
 
 # Pixels in one batch: its layers then fit in a core's cache.
 _BATCH_PIXELS = 2**17
@@ -140,3 +144,37 @@ def _check(labels: np.ndarray, size: int, seed: int) -> None:
     if len(unknown):
         known = ', '.join(f'{i} {name}' for i, name in enumerate(CLASS_NAMES))
         raise UserError(f'landscapes: unknown label {unknown[0]} (known: {known})')
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options of the config group `data` that make no data set.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    parse_labels_per_class(options.labels_per_class)
+    if options.source != 'files' or options.root:
+        raise UserError('data.name landscapes is generated: leave data.source and data.root alone')
+    if options.num_images < 10 * len(CLASS_NAMES):
+        raise UserError(f'data.num_images must be at least 100, not {options.num_images}')
+    ground = options.ground_size or options.size
+    if ground % options.size:
+        raise UserError(
+            f'data.ground_size {ground} must be a multiple of data.size {options.size}'
+        )
+
+
+def from_config(options: ConfigDict, progress: bool) -> Dataset:
+    """The data set of the config group `data`.
+
+    `ground_size` is the side of the scenes in pixels of 10 m, 0 for `size`; larger ones are averaged
+    down to `size`, so that small images still show the ground of an EuroSAT patch.
+    """
+    ground = options.ground_size or options.size
+    dataset = generate(options.num_images, ground, options.seed)
+    if ground == options.size:
+        return dataset
+    factor = ground // options.size
+    shape = (options.num_images, options.size, factor, options.size, factor, 3)
+    means = dataset.images.reshape(shape).mean((2, 4), dtype=np.float32)
+    return dataset._replace(images=np.round(means).astype(np.uint8))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eojax.data.atomic_file import write_atomically
+from eojax.atomic_file import write_atomically
 from eojax.data.dataset import Dataset
 
 # Part of every key: raise it when the decoding or the files' layout changes.

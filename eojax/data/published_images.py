@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.download import Archive, fetch
 from eojax.data.image_folder import read_image_folder
 from eojax.data.pixel_cache import cache_folder
+from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError, unknown_name
 
 # Where the pixels come from: a folder or archive of images, or a prepared tfds data set.
@@ -40,6 +42,19 @@ class PublishedImages(NamedTuple):
     licence: str
     citation: str
     homepage: str
+
+
+def check_published(options: ConfigDict) -> None:
+    """Refuses a `source` that there is not, and a tfds source without its folder.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.source not in SOURCES:
+        raise unknown_name('data.source', options.source, SOURCES)
+    if options.source == 'tfds' and not options.root:
+        raise UserError("data.source is 'tfds' but data.root, its data_dir, is empty")
+    parse_labels_per_class(options.labels_per_class)
 
 
 def load_published(

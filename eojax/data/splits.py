@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.atomic_file import write_atomically
+from eojax.atomic_file import write_atomically
 from eojax.errors import UserError
 
 LABELS_KEY = 'data.labels_per_class'

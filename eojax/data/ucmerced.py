@@ -8,14 +8,18 @@ Classification", ACM SIGSPATIAL GIS, 2010. 100 images a class, in
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.download import Archive
-from eojax.data.published_images import PublishedImages, load_published
+from eojax.data.published_images import PublishedImages, check_published, load_published
 
 NAME = 'ucmerced'
 # The papers' size, so that the images can stand beside EuroSAT's.
 SIZE = 64
+DEFAULTS: dict[str, Any] = {}
 BANDS = ('red', 'green', 'blue')
 CLASS_NAMES = (
     'agricultural',
@@ -86,3 +90,17 @@ def load(
     UserError: what is missing, damaged or unexpected, by name.
     """
     return load_published(UCMERCED, root, source, size=size, progress=progress, cache=cache)
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options of the config group `data` that name nothing.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    check_published(options)
+
+
+def from_config(options: ConfigDict, progress: bool) -> Dataset:
+    """The data set of the config group `data`; see `load`."""
+    return load(options.root, options.source, size=options.size, progress=progress)

@@ -1,0 +1,58 @@
+"""`python -m eojax.main --config=configs/NAME.py [--workdir=DIR] [--config.key=value ...]`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from eojax import compilation_cache, config, processes
+from eojax.errors import UserError, one_line_errors
+from eojax.run import default_folder
+
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'What to run.', lock_config=True)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Run folder; runs/ and the config name if absent.')
+_PATH: list[str] = []
+
+
+def parse_flags(arguments: Sequence[str]) -> list[str]:
+    """Parses the command line; what is wrong with it is one line and exit code 1."""
+    with one_line_errors():
+        path = config.check_arguments(arguments[1:])
+        if path is not None:
+            _PATH.append(path)
+        try:
+            rest = flags.FLAGS(list(arguments), known_only=False)
+        except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(' '.join(str(error).split())) from error
+        if flags.FLAGS['help'].value or flags.FLAGS['helpshort'].value:
+            print(f'{__doc__}\n{flags.FLAGS.main_module_help()}')
+            sys.exit(0)
+        if path is None:
+            raise UserError('say what to run: --config=configs/NAME.py')
+        if len(rest) > 1:
+            raise UserError(f'unknown argument {rest[1]!r}')
+    return rest
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Starts all processes' devices and trains."""
+    with one_line_errors():
+        logging.set_verbosity(logging.ERROR)  # jax and orbax tell every move they make
+        compilation_cache.enable()
+        processes.start()
+        from eojax.train import Stopped, train
+
+        folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(_PATH[0])
+        try:
+            out = train(_CONFIG.value, folder)
+        except Stopped as stopped:
+            sys.exit(stopped.exit_code)
+        print(f'figures and evaluation.json are in {out}')
+
+
+if __name__ == '__main__':
+    app.run(main, flags_parser=parse_flags)

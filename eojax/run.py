@@ -1,0 +1,245 @@
+"""A run: a folder, a config, the data split as the config says, and the method built from both."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, random
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from eojax import sharding
+from eojax.atomic_file import write_atomically
+from eojax.checkpoint import Checkpoints
+from eojax.config import check_config, differing_keys, from_json, to_json
+from eojax.data import DATASETS, splits
+from eojax.data.dataset import Dataset
+from eojax.data.pipeline import Resident, check_streams, draw_batch, training_set
+from eojax.data.splits import Splits
+from eojax.errors import UserError
+from eojax.methods import METHODS
+from eojax.methods.method import Method, Task
+
+
+class Run(NamedTuple):
+    """All that training, evaluation and the apps need of a run.
+
+    Attributes:
+      folder: where it keeps what it writes.
+      config: complete and checked.
+      dataset: all images, on the host.
+      splits: indices into `dataset`.
+      task: what the method knows of them.
+      method: built from the config.
+      mesh: of all devices.
+      resident: the training data on the devices.
+    """
+
+    folder: Path
+    config: ConfigDict
+    dataset: Dataset
+    splits: Splits
+    task: Task
+    method: Method
+    mesh: Mesh
+    resident: Resident
+
+
+class Carry(NamedTuple):
+    """What goes from step to step on the devices, and into a checkpoint.
+
+    Attributes:
+      state: the method's.
+      step: int32, steps done.
+      sums: of each metric since the last log.
+      count: int32, steps in `sums`.
+      healthy: false once a metric was not finite or the loss passed its limit.
+    """
+
+    state: Any
+    step: Array
+    sums: dict[str, Array]
+    count: Array
+    healthy: Array
+
+
+def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
+    """The data set of a config and its splits."""
+    data = config.data
+    dataset = DATASETS[data.name].from_config(data, sharding.is_main_process())
+    split = splits.make_splits(
+        dataset.names,
+        dataset.labels,
+        dataset.num_classes,
+        config.seed,
+        data.labels_per_class,
+        test_fraction=data.test_fraction,
+        validation_fraction=data.validation_fraction,
+    )
+    return dataset, split
+
+
+def prepare(config: ConfigDict, folder: Path) -> Run:
+    """Checks the config, loads the data and builds the method.
+
+    Raises:
+      UserError: see `check_config` and the data set's `from_config`.
+    """
+    check_config(config)
+    dataset, split = load_data(config)
+    training, parts = training_set(dataset, split)
+    shape = (training.images.shape[1], training.images.shape[2], training.images.shape[3])
+    task = Task(dataset.class_names, shape, training)
+    method = METHODS[config.method.name].build(config, task)
+    mesh = sharding.data_mesh()
+    for phase in method.phases:
+        check_streams(phase.streams, parts, mesh.size)
+    host = Resident(training.images, training.labels, parts)
+    resident = sharding.place(host, sharding.replicated(mesh))
+    return Run(folder, config, dataset, split, task, method, mesh, resident)
+
+
+def rebuilt(run: Run, rate: float) -> Run:
+    """The run with its learning rate multiplied by `rate`."""
+    config = run.config.copy_and_resolve_references()
+    config.optimizer.learning_rate = config.optimizer.learning_rate * rate
+    return run._replace(method=METHODS[config.method.name].build(config, run.task))
+
+
+def open_folder(folder: Path, config: ConfigDict) -> None:
+    """Makes the run's folder, or checks that it belongs to the same config.
+
+    Raises:
+      UserError: the folder holds another run; the message names the differing keys.
+    """
+    file = folder / 'config.json'
+    if file.exists():
+        try:
+            theirs = json.loads(file.read_text())
+        except ValueError as error:
+            raise UserError(f'{file} is damaged ({error}); choose another --workdir') from error
+        differing = differing_keys(config.to_dict(), theirs)
+        if differing:
+            raise UserError(
+                f'{folder} holds a run of another config ({"; ".join(differing)});'
+                ' choose another --workdir, or delete it'
+            )
+    if sharding.is_main_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            text = to_json(config)
+            write_atomically(file, lambda f: f.write(text.encode()))
+
+
+def initial_carry(run: Run, key: Array) -> Carry:
+    """The carry before the first step, placed on the devices."""
+    streams = run.method.phases[0].streams
+    batch = jax.jit(lambda r: draw_batch(r, streams, key, jnp.zeros((), jnp.int32)))(run.resident)
+    state = run.method.init(random.fold_in(key, 0), batch)
+    if run.method.phases[0].begin is not None:
+        state = run.method.phases[0].begin(state)
+    carry = fresh_sums(run, 0, state, jnp.zeros((), jnp.int32))
+    return sharding.place(carry, carry_shardings(run, carry))
+
+
+def fresh_sums(run: Run, phase: int, state: Any, step: Array) -> Carry:
+    """A carry of this state with nothing summed yet, for the metrics of a phase."""
+    # An array each, since all are donated.
+    sums = {name: jnp.zeros((), jnp.float32) for name in metric_names(run, phase, state)}
+    return Carry(state, step, sums, jnp.zeros((), jnp.int32), jnp.ones((), bool))
+
+
+def metric_names(run: Run, phase: int, state: Any) -> list[str]:
+    """The names of the metrics of a phase, found without running it."""
+    chosen = run.method.phases[phase]
+
+    def metrics(resident: Resident, state: Any) -> Any:
+        key = random.key(0)
+        batch = draw_batch(resident, chosen.streams, key, jnp.zeros((), jnp.int32))
+        return chosen.step(state, batch, key)[1]
+
+    return sorted(jax.eval_shape(metrics, run.resident, state))
+
+
+def carry_shardings(run: Run, carry: Carry) -> Carry:
+    """Where each leaf of a carry lives."""
+    everywhere = sharding.replicated(run.mesh)
+    rest = jax.tree.map(lambda _: everywhere, carry)
+    return rest._replace(
+        state=sharding.state_shardings(run.mesh, carry.state, run.method.split)
+    )
+
+
+def phase_at(run: Run, step: int) -> tuple[int, int]:
+    """The number of the phase that does the step after `step` steps, and where it ends."""
+    end = 0
+    for number, phase in enumerate(run.method.phases):
+        end += phase.steps
+        if step < end:
+            return number, end
+    return len(run.method.phases) - 1, end
+
+
+def abstract_carry(run: Run, step: int) -> Carry:
+    """Shapes, types and shardings of the carry after `step` steps, without computing anything."""
+    key = random.key(0)
+    streams = run.method.phases[0].streams
+
+    def state_of(resident: Resident) -> Any:
+        batch = draw_batch(resident, streams, key, jnp.zeros((), jnp.int32))
+        return run.method.init(key, batch)
+
+    state = jax.eval_shape(state_of, run.resident)
+    carry = jax.eval_shape(
+        lambda s: fresh_sums(run, phase_at(run, step)[0], s, jnp.zeros((), jnp.int32)), state
+    )
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        carry,
+        carry_shardings(run, carry),
+    )
+
+
+def default_folder(config_path: str) -> Path:
+    """`runs/` and the config's name."""
+    name = re.sub(r'\W+', '_', Path(config_path).stem)
+    return Path('runs') / name
+
+
+def open_run(folder: str | Path, which: str = '') -> tuple[Run, Any]:
+    """A trained run and its state, for evaluation and the apps.
+
+    Args:
+      folder: of the run.
+      which: `last` or `best` checkpoint; what the config's `evaluate.checkpoint` says where empty.
+
+    Raises:
+      UserError: no run folder, no checkpoint, a damaged one, or data that is not there.
+    """
+    folder = Path(folder)
+    run = prepare(from_json(folder / 'config.json'), folder)
+    return run, load_state(run, which or run.config.evaluate.checkpoint)
+
+
+def load_state(run: Run, which: str) -> Any:
+    """The state of the `last` or `best` checkpoint of a run."""
+    place = checkpoint_folder(run.folder, which)
+    if not place.is_dir():
+        raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
+    checkpoints = Checkpoints(place, run.config.keep_checkpoints)
+    steps = checkpoints.steps()
+    if not steps:
+        raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
+    carry, _ = checkpoints.restore(steps[-1], abstract_carry(run, steps[-1]))
+    checkpoints.close()
+    return carry.state
+
+
+def checkpoint_folder(folder: Path, which: str = 'last') -> Path:
+    """Where the newest checkpoints, or the one best in validation, of a run lie."""
+    return folder / ('checkpoints' if which == 'last' else 'best')

@@ -1,0 +1,374 @@
+"""The training loop: batches, one compiled step, metrics, checkpoints, recovery.
+
+The loop knows phases, streams and a state; it never asks which method it runs. Drawing, augmenting
+and the method's step are one program with donated state. The host reads metrics back only at logs,
+evaluations and checkpoints; otherwise it stays a few calls ahead of the devices.
+"""
+
+from __future__ import annotations
+
+import collections
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax, random
+from ml_collections import ConfigDict
+
+from eojax import evaluate, sharding
+from eojax import run as runs
+from eojax.checkpoint import Checkpoints
+from eojax.data import splits
+from eojax.data.pipeline import Resident, draw_batch
+from eojax.errors import UserError
+from eojax.methods.method import Phase
+from eojax.progress import Progress, say
+from eojax.run import Carry, Run
+
+# How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
+# to stop is answered soon.
+_CALLS_AHEAD = 4
+
+
+class Stopped(Exception):
+    """A signal asked the run to stop; its state is saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+def train(config: ConfigDict, folder: Path) -> Path:
+    """Trains as the config says, from where the folder's last checkpoint is, and evaluates.
+
+    Returns:
+      The folder with the evaluation.
+
+    Raises:
+      UserError: what a user can mend, a divergence that did not heal, or a full disk.
+      Stopped: after SIGTERM or Ctrl-C, with everything saved.
+    """
+    run = runs.prepare(config, folder)
+    runs.open_folder(folder, config)
+    if sharding.is_main_process():
+        splits.write(folder / 'splits.json', run.splits, run.dataset.names)
+    say(
+        f'{len(run.splits.train)} training images ({len(run.splits.labelled)} labelled),'
+        f' {len(run.splits.validation)} for validation, {len(run.splits.test)} for testing;'
+        f' {run.mesh.size} {jax.default_backend()} device(s)'
+    )
+    state = _Loop(run).run_to_end()
+    return evaluate.evaluate_run(run, _evaluated(run, state), folder / 'evaluation')
+
+
+def _evaluated(run: Run, state: Any) -> Any:
+    if run.config.evaluate.checkpoint == 'best':
+        return runs.load_state(run, 'best')
+    return state
+
+
+class _Programs(NamedTuple):
+    """A phase compiled for several steps a call, and for one."""
+
+    many: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
+    one: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
+    seconds: float
+
+
+def step_program(
+    run: Run, phase: Phase, steps: int
+) -> Callable[[Carry, Resident, Array], tuple[Carry, Array]]:
+    """The function `(carry, resident, key) -> (carry, ticket)` of some steps of a phase.
+
+    The ticket is the step counter, in a buffer of its own: the host may wait for it after the
+    carry has been donated to a later call.
+    """
+    max_loss = run.config.recovery.max_loss
+
+    def one(carry: Carry, resident: Resident, key: Array) -> Carry:
+        batch = draw_batch(resident, phase.streams, random.fold_in(key, 1), carry.step)
+        batch = lax.with_sharding_constraint(batch, sharding.split(run.mesh))
+        state, metrics = phase.step(carry.state, batch, random.fold_in(key, 2 + carry.step))
+        sums = {
+            name: carry.sums[name] + jnp.asarray(value, jnp.float32)
+            for name, value in metrics.items()
+        }
+        finite = jnp.all(jnp.stack([jnp.isfinite(v).all() for v in metrics.values()]))
+        healthy = carry.healthy & finite & (jnp.abs(metrics['loss']) <= max_loss)
+        return Carry(state, carry.step + 1, sums, carry.count + 1, healthy)
+
+    def program(carry: Carry, resident: Resident, key: Array) -> tuple[Carry, Array]:
+        if steps == 1:
+            carry = one(carry, resident, key)
+        else:
+            carry, _ = lax.scan(
+                lambda c, _: (one(c, resident, key), None), carry, None, length=steps
+            )
+        return carry, carry.step + 0
+
+    return program
+
+
+def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> _Programs:
+    """Compiles the programs of a phase, before its first step."""
+    begun = time.perf_counter()
+    places = runs.carry_shardings(run, carry)
+    everywhere = sharding.replicated(run.mesh)
+
+    def compiled(steps: int) -> Any:
+        jitted = jax.jit(
+            step_program(run, phase, steps),
+            donate_argnums=0,
+            in_shardings=(places, everywhere, everywhere),
+            out_shardings=(places, everywhere),
+        )
+        return jitted.lower(carry, run.resident, key).compile()
+
+    one = compiled(1)
+    many = compiled(run.config.steps_per_call) if run.config.steps_per_call > 1 else one
+    return _Programs(many, one, time.perf_counter() - begun)
+
+
+class _Loop:
+    """One run of the loop: where it is, and what it writes to."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.config = run.config
+        self.attempt = 0
+        self.diverged_at = -1
+        self.last = Checkpoints(runs.checkpoint_folder(run.folder), self.config.keep_checkpoints)
+        self.best = Checkpoints(runs.checkpoint_folder(run.folder, 'best'), 1)
+        self.best_accuracy = -1.0
+        self.carry: Carry
+        self.step = 0
+        self.phase = 0
+        self.programs: _Programs | None = None
+        self.timed_from = (0.0, 0)
+
+    @property
+    def total(self) -> int:
+        return sum(phase.steps for phase in self.run.method.phases)
+
+    @property
+    def key(self) -> Array:
+        """Of the run: another one after each rollback."""
+        key = random.fold_in(random.key(self.config.seed), self.attempt)
+        return sharding.place_key(key, self.run.mesh)
+
+    def run_to_end(self) -> Any:
+        """Trains until the last step; returns the state."""
+        try:
+            with _stop_signals() as stop:
+                self._begin()
+                with self._progress() as progress:
+                    while self.step < self.total:
+                        self._stretch(progress, stop)
+                        if stop:
+                            self._save()
+                            self.last.close()
+                            self.best.close()
+                            say(f'stopped at step {self.step}, saved; run the command again to go on')
+                            raise Stopped(stop[0])
+                self._save()
+        finally:
+            # Also after an error: an orderly end of what is being written, the first error wins.
+            self._close_quietly()
+        return self.carry.state
+
+    def _close_quietly(self) -> None:
+        for checkpoints in (self.last, self.best):
+            try:
+                checkpoints.close()
+            except UserError as error:
+                say(str(error))
+
+    def _progress(self) -> Progress:
+        return Progress(
+            self.run.folder,
+            self.total,
+            self.step,
+            tensorboard=self.config.tensorboard,
+            silent=not sharding.is_main_process(),
+        )
+
+    def _begin(self) -> None:
+        steps = self.last.steps()
+        if steps:
+            self._restore(steps[-1])
+            if self.step < self.total:
+                say(f'resuming at step {self.step} of {self.total}')
+            return
+        self.carry = runs.initial_carry(self.run, self.key)
+        self._save()
+
+    def _restore(self, step: int) -> None:
+        carry, meta = self.last.restore(step, runs.abstract_carry(self.run, step))
+        self.carry, self.step = carry, step
+        self.phase = runs.phase_at(self.run, step)[0]
+        self.best_accuracy = meta['best_accuracy']
+        if meta['attempt'] != self.attempt:
+            self._set_attempt(meta['attempt'])
+
+    def _set_attempt(self, attempt: int) -> None:
+        """Another key, and a learning rate lower by the configured factor for each attempt."""
+        self.attempt = attempt
+        self.run = runs.rebuilt(
+            self.run._replace(config=self.config), self.config.recovery.rate_factor**attempt
+        )
+        self.programs = None
+
+    def _save(self) -> None:
+        meta = {'attempt': self.attempt, 'best_accuracy': self.best_accuracy}
+        self.last.save(self.step, self.carry, meta)
+
+    def _stretch(self, progress: Progress, stop: list[int]) -> None:
+        """Steps up to the next thing that the host has to do, and that thing."""
+        phase_end = runs.phase_at(self.run, self.step)[1]
+        end = min(
+            phase_end,
+            *(
+                (self.step // every + 1) * every
+                for every in (
+                    self.config.log_every,
+                    self.config.checkpoint_every,
+                    self.config.evaluate_every or self.total,
+                )
+            ),
+        )
+        if self.programs is None:
+            self._compile()
+        self._steps(end, progress, stop)
+        logs = self.step % self.config.log_every == 0 or self.step == phase_end
+        if not bool(self.carry.healthy):
+            self._recover(progress)
+            return
+        metrics = self._take_metrics() if logs else {}
+        if self._evaluates():
+            metrics |= self._validate(progress)
+        if metrics:
+            progress.write(self.step, metrics)
+        if self.step == phase_end and self.step < self.total:
+            self._next_phase()
+        if self.step % self.config.checkpoint_every == 0 or self.step == phase_end:
+            self._save()
+
+    def _steps(self, end: int, progress: Progress, stop: list[int]) -> None:
+        programs = self.programs
+        assert programs is not None
+        tickets: collections.deque[Array] = collections.deque()
+        key, each = self.key, self.config.steps_per_call
+        while self.step < end and not stop:
+            many = end - self.step >= each
+            with jax.profiler.StepTraceAnnotation('train', step_num=self.step):
+                program = programs.many if many else programs.one
+                self.carry, ticket = program(self.carry, self.run.resident, key)
+            self.step += each if many else 1
+            tickets.append(ticket)
+            if len(tickets) > _CALLS_AHEAD:
+                tickets.popleft().block_until_ready()
+            progress.at(self.step)
+
+    def _compile(self) -> None:
+        phase = self.run.method.phases[self.phase]
+        self.programs = compile_phase(self.run, phase, self.carry, self.key)
+        say(f'compiled the {phase.name} step in {self.programs.seconds:.1f} s')
+        self.timed_from = (time.perf_counter(), self.step)
+
+    def _next_phase(self) -> None:
+        self.phase += 1
+        phase = self.run.method.phases[self.phase]
+        state = phase.begin(self.carry.state) if phase.begin is not None else self.carry.state
+        carry = runs.fresh_sums(self.run, self.phase, state, self.carry.step)
+        self.carry = jax.device_put(carry, runs.carry_shardings(self.run, carry))
+        self.programs = None
+
+    def _take_metrics(self) -> dict[str, Any]:
+        """The means since the last log; the sums begin anew."""
+        sums, count = jax.device_get((self.carry.sums, self.carry.count))
+        steps = max(int(count), 1)
+        metrics: dict[str, Any] = {name: float(value) / steps for name, value in sums.items()}
+        now = time.perf_counter()
+        seconds, since = now - self.timed_from[0], self.step - self.timed_from[1]
+        metrics['steps_per_second'] = since / seconds if seconds > 0 else 0.0
+        metrics['phase'] = self.run.method.phases[self.phase].name
+        zeros = jax.tree.map(jnp.zeros_like, (self.carry.sums, self.carry.count))
+        sums, count = jax.device_put(zeros, sharding.replicated(self.run.mesh))
+        self.carry = self.carry._replace(sums=sums, count=count)
+        self.timed_from = (time.perf_counter(), self.step)
+        return metrics
+
+    def _evaluates(self) -> bool:
+        every = self.config.evaluate_every
+        return self.step == self.total or bool(every and self.step % every == 0)
+
+    def _validate(self, progress: Progress) -> dict[str, Any]:
+        """Validation metrics, the best checkpoint, and a picture of the samples."""
+        metrics = evaluate.validate(self.run, self.carry.state)
+        accuracy = metrics.get('validation_accuracy')
+        if accuracy is not None and accuracy > self.best_accuracy:
+            self.best_accuracy = accuracy
+            for step in self.best.steps():
+                if step >= self.step:  # of a stretch that was rolled back
+                    self.best.delete(step)
+            self.best.save(self.step, self.carry, {'accuracy': accuracy})
+        picture = evaluate.sample_picture(self.run, self.carry.state, self.step)
+        if picture is not None:
+            progress.picture(self.step, 'samples', picture)
+        self.timed_from = (time.perf_counter(), self.step)
+        return metrics
+
+    def _recover(self, progress: Progress) -> None:
+        """Back to a good checkpoint with another key and a lower rate, or the end of the run."""
+        failed, recovery = self.step, self.config.recovery
+        attempt = self.attempt + 1
+        if attempt > recovery.tries:
+            raise UserError(
+                f'training diverged at step {failed} and {recovery.tries} restart(s) did not help;'
+                ' lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2.'
+                f' The last good checkpoint is in {runs.checkpoint_folder(self.run.folder)}'
+            )
+        steps = self.last.steps()
+        # The newest checkpoint may already carry the disease: a second divergence goes further back.
+        if failed <= self.diverged_at + self.config.checkpoint_every and len(steps) > 1:
+            self.last.delete(steps.pop())
+        self.diverged_at = failed
+        self._restore(steps[-1])
+        self._set_attempt(attempt)
+        progress.rewind(self.step)
+        rate = recovery.rate_factor**attempt
+        progress.write(self.step, {'event': 'diverged', 'at': failed, 'rate': rate})
+        say(
+            f'training diverged before step {failed}: back to step {self.step},'
+            f' learning rate times {rate:g} (try {attempt} of {recovery.tries})'
+        )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that holds the number of SIGTERM or SIGINT once one has come; a second one kills."""
+    stop: list[int] = []
+    kept: dict[int, Any] = {}
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        stop.append(number)
+        signal.signal(number, kept[number])
+        say('stopping after the running steps; once more stops at once')
+
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            kept[number] = signal.signal(number, handler)
+    except ValueError:  # not in the main thread: nothing to handle
+        kept.clear()
+    try:
+        yield stop
+    finally:
+        for number, former in kept.items():
+            signal.signal(number, former)
+
