@@ -1,4 +1,4 @@
-"""Checkpoints of a run: saved whole or not at all, restored bit for bit, on any number of devices."""
+"""Checkpoints: saved whole or not at all, restored bit for bit, on any number of devices."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ from eojax.errors import UserError
 class Checkpoints:
     """The checkpoints in one folder, the newest few of them."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int, *, clean_up: bool = False) -> None:
         """Opens the folder, which is made where it is absent.
 
         Args:
           folder: of the checkpoints alone.
           keep: how many of the newest stay.
+          clean_up: remove what a killed process left half written; only for the one who writes.
         """
         self._folder = folder
         # On the CPU a device array is the host's own memory, which the next step would overwrite
         # under an asynchronous save.
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=jax.default_backend() != 'cpu'
+            max_to_keep=keep,
+            enable_async_checkpointing=jax.default_backend() != 'cpu',
+            cleanup_tmp_directories=clean_up,
         )
         if not os.environ.get('EOJAX_DEBUG'):
-            absl_logging.set_verbosity(absl_logging.ERROR)  # orbax tells every move it makes
+            # Orbax tells every move it makes, and logs the traceback of every error it raises.
+            absl_logging.set_verbosity(absl_logging.FATAL)
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             options=options,
@@ -59,7 +63,8 @@ class Checkpoints:
         )
         try:
             self._manager.wait_until_finished()  # reports what the save before ran into
-            self._manager.save(step, args=items)
+            if not self._manager.save(step, args=items):
+                raise ValueError('it is older than the newest one')
         except Exception as error:
             raise self._failure(step, error) from error
 
@@ -96,8 +101,15 @@ class Checkpoints:
         return jax.tree.unflatten(jax.tree.structure(like), values), restored['meta']
 
     def delete(self, step: int) -> None:
-        """Removes one checkpoint."""
-        self._manager.wait_until_finished()
+        """Removes one checkpoint.
+
+        Raises:
+          UserError: what was being written before could not be.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._failure(None, error) from error
         self._manager.delete(step)
 
     def close(self) -> None:
@@ -107,7 +119,6 @@ class Checkpoints:
           UserError: it could not be written.
         """
         try:
-            self._manager.wait_until_finished()
             self._manager.close()
         except Exception as error:
             raise self._failure(None, error) from error
@@ -117,7 +128,7 @@ class Checkpoints:
         text = ' '.join(str(error).split())
         full = number == errno.ENOSPC or 'No space left' in text or 'RESOURCE_EXHAUSTED' in text
         reason = 'the disk is full' if full else text[:200]
-        newest = max(self._manager.all_steps(), default=None)
+        newest = max((s for s in self._manager.all_steps() if s != step), default=None)
         kept = f'the one of step {newest} is intact' if newest is not None else 'there is none yet'
         what = 'the checkpoint' if step is None else f'the checkpoint of step {step}'
         return UserError(f'{what} could not be saved in {self._folder}: {reason}; {kept}')

@@ -7,9 +7,9 @@ sets what it cares about. The result is locked: a key that no part knows is an e
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ FREE_AT_RESUME = (
     'evaluate_every',
     'checkpoint_every',
     'keep_checkpoints',
+    'recovery.tries',
     'tensorboard',
 )
 
@@ -104,7 +105,9 @@ def check_config(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    reference = base_config(config.method.name, config.model.name, config.data.name)
+    if not isinstance(config, ConfigDict):
+        raise UserError(f'a config is what base_config makes, not {type(config).__name__}')
+    reference = base_config(*_names(dict(flatten(config))))
     known, given = dict(flatten(reference)), dict(flatten(config))
     for key in given:
         if key not in known:
@@ -114,35 +117,59 @@ def check_config(config: ConfigDict) -> None:
             raise UserError(f'config has no {key} (default: {known[key]!r})')
     for key, value in given.items():
         _check_type(key, value, known[key])
-    for key in ('steps', 'batch_size', 'log_every', 'checkpoint_every', 'steps_per_call',
-                'keep_checkpoints', 'data.size', 'evaluate.batch_size'):  # fmt: skip
-        if given[key] < 1:
-            raise UserError(f'{key} must be at least 1, not {given[key]}')
-    if config.evaluate_every < 0:
-        raise UserError(f'evaluate_every must not be negative, not {config.evaluate_every}')
+    _check_numbers(given)
     if config.evaluate.checkpoint not in ('last', 'best'):
         raise unknown_name('evaluate.checkpoint', config.evaluate.checkpoint, ('last', 'best'))
-    for key in ('data.test_fraction', 'data.validation_fraction', 'recovery.rate_factor'):
-        if not 0.0 < given[key] < 1.0:
-            raise UserError(f'{key} must lie between 0 and 1, not {given[key]}')
     optimizers.check(config.optimizer)
     DATASETS[config.data.name].check(config.data)
     MODELS[config.model.name].check(config)
     METHODS[config.method.name].check(config)
 
 
+def _check_numbers(given: Mapping[str, Any]) -> None:
+    for key in ('steps', 'batch_size', 'log_every', 'checkpoint_every', 'steps_per_call',
+                'keep_checkpoints', 'data.size', 'evaluate.batch_size'):  # fmt: skip
+        if given[key] < 1:
+            raise UserError(f'{key} must be at least 1, not {given[key]}')
+    for key in ('evaluate_every', 'recovery.tries'):
+        if given[key] < 0:
+            raise UserError(f'{key} must not be negative, not {given[key]}')
+    if not 0 <= given['seed'] < 2**32:
+        raise UserError(f'seed must lie between 0 and 2**32 - 1, not {given["seed"]}')
+    for key in ('data.test_fraction', 'data.validation_fraction', 'recovery.rate_factor'):
+        if not 0.0 < given[key] < 1.0:
+            raise UserError(f'{key} must lie between 0 and 1, not {given[key]}')
+    if not given['recovery.max_loss'] > 0.0:
+        raise UserError(f'recovery.max_loss must be positive, not {given["recovery.max_loss"]}')
+
+
+def _names(values: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Method, model and data set that a flat config names."""
+    for key in ('method.name', 'model.name', 'data.name'):
+        if not isinstance(values.get(key), str):
+            raise UserError(f'config has no {key}: make it with base_config(method, model, data)')
+    return values['method.name'], values['model.name'], values['data.name']
+
+
 def _check_type(key: str, value: Any, default: Any) -> None:
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return
-    if isinstance(default, tuple) and isinstance(value, (tuple, list)):
-        return
-    if type(value) is not type(default):
-        wanted = type(default).__name__
-        raise UserError(f'{key} must be of type {wanted}, not {value!r}')
+    """A `UserError` unless the value is of the default's type; a number may stand for a float."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(default, tuple):  # all of them hold numbers
+        if not isinstance(value, (tuple, list)):
+            raise UserError(f'{key} must be of type tuple, not {value!r}')
+        for element in value:
+            _check_type(key, element, 0.0)
+    elif not (isinstance(default, float) and number) and type(value) is not type(default):
+        raise UserError(f'{key} must be of type {type(default).__name__}, not {value!r}')
+    elif number and math.isnan(value):
+        raise UserError(f'{key} must be a number, not {value!r}')
 
 
 def unknown_key(key: str, known: Mapping[str, Any]) -> str:
     """One line about a key that does not exist, with the nearest that does."""
+    inside = [k for k in known if k.startswith(f'{key}.')]
+    if inside:
+        return f'config key {key!r} is a group; set one of its keys, such as {inside[0]!r}'
     near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.0)
     if '.' in key:
         group, leaf = key.rsplit('.', 1)
@@ -189,17 +216,31 @@ def from_json(path: Path) -> ConfigDict:
     Raises:
       UserError: the file is absent or is no config of this version.
     """
+    values = dict(flatten(read_json(path)))
     try:
-        values = json.loads(path.read_text())
-        names = (values['method']['name'], values['model']['name'], values['data']['name'])
+        config = base_config(*_names(values))
+        for key, value in values.items():
+            set_key(config, key, value)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from error
+    return config
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a run's `config.json`.
+
+    Raises:
+      UserError: the file is absent or holds no object.
+    """
+    try:
+        values = json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f'{path.parent} is no run folder: it holds no config.json') from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{path} is not the config of a run: {error}') from error
-    config = base_config(*names)
-    for key, value in flatten(values):
-        set_key(config, key, value)
-    return config
+    except ValueError as error:
+        raise UserError(f'{path} is damaged: {error}') from error
+    if not isinstance(values, dict):
+        raise UserError(f'{path} is damaged: it holds no JSON object')
+    return values
 
 
 def set_key(config: ConfigDict, key: str, value: Any) -> None:
@@ -212,69 +253,3 @@ def set_key(config: ConfigDict, key: str, value: Any) -> None:
     _check_type(key, value, known[key])
     with config.ignore_type():
         config.update_from_flattened_dict({key: value})
-
-
-def load_config(path: str) -> ConfigDict:
-    """The config that the Python file `path` makes by `get_config()`.
-
-    Raises:
-      UserError: the file is absent, does not run, or has no `get_config`.
-    """
-    if not Path(path).is_file():
-        raise UserError(f'config file not found: {path}')
-    spec = importlib.util.spec_from_file_location('eojax_config', path)
-    if spec is None or spec.loader is None:
-        raise UserError(f'config {path} is no Python file')
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        return module.get_config()
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f'config {path}: {type(error).__name__}: {error}') from error
-
-
-def check_arguments(arguments: Sequence[str]) -> str | None:
-    """Checks every `--config...` of a command line before absl sees it, whose errors are tracebacks.
-
-    Returns:
-      The path of the config file; None where there is none.
-
-    Raises:
-      UserError: an unknown key, with the nearest; or what `load_config` raises.
-    """
-    path, keys = None, []
-    for number, argument in enumerate(arguments):
-        name, equals, value = argument.lstrip('-').partition('=')
-        if not argument.startswith('-'):
-            continue
-        if name == 'config':
-            path = value if equals else next(iter(arguments[number + 1 :]), '')
-        elif name.startswith('config.'):
-            keys.append((name.removeprefix('config.'), value if equals else None))
-    if path is None:
-        return None
-    known = dict(flatten(load_config(path)))
-    for key, value in keys:
-        if key not in known:
-            if key.startswith('no') and isinstance(known.get(key[2:]), bool):
-                continue
-            raise UserError(unknown_key(key, known))
-        if value is not None:
-            _check_text(key, value, known[key])
-    return path
-
-
-def _check_text(key: str, text: str, default: Any) -> None:
-    if isinstance(default, bool):
-        if text.lower() not in ('true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'y', 'n'):
-            raise UserError(f'{key} must be true or false, not {text!r}')
-        return
-    for kind in (int, float):
-        if isinstance(default, kind):
-            try:
-                kind(text)
-            except ValueError:
-                raise UserError(f'{key} must be of type {kind.__name__}, not {text!r}') from None
-            return

@@ -25,13 +25,14 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
 def one_line_errors() -> Iterator[None]:
     """Turns a `UserError`, and what the operating system refuses, into one line and exit code 1.
 
-    Set `EOJAX_DEBUG=1` to see the traceback as well.
+    Ctrl-C is one line and exit code 130. Set `EOJAX_DEBUG=1` to see the traceback as well.
     """
     try:
         yield
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
         if os.environ.get('EOJAX_DEBUG'):
             raise
-        message = ' '.join(str(error).split())
+        stopped = isinstance(error, KeyboardInterrupt)
+        message = ' '.join(str(error).split()) or ('stopped' if stopped else repr(error))
         print(f'eojax: {message}', file=sys.stderr)
-        raise SystemExit(1) from None
+        raise SystemExit(130 if stopped else 1) from None

@@ -19,13 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from eojax.metrics.calibration import expected_calibration_error, reliability_curve
+from eojax.pictures import GAP_PIXELS, mosaic
 
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 _DPI = 120
 _TEXT = '#262626'
 _FAINT = '#8c8c8c'
 _CELL_PIXELS = 96  # at least, of one image in a grid
-_GAP_PIXELS = 4  # between the images of a grid
 _MARGIN_PIXELS = 12
 
 
@@ -58,7 +58,7 @@ def image_grid(
         if labels is not None and len(labels) != num:
             raise ValueError(f'{len(labels)} labels for {num} rows or columns')
     factor = max(1, math.ceil(_CELL_PIXELS / max(height, width)))
-    mosaic = _mosaic(images, factor)
+    picture = mosaic(images, factor)
     figure = _figure(1.0, 1.0, layout=None)
     label_width = _text_width(figure, row_labels or [])
     slanted = _text_width(figure, column_labels or []) > width * factor
@@ -67,7 +67,7 @@ def image_grid(
     left = _MARGIN_PIXELS + (label_width + 8 if row_labels else 0)
     top = _MARGIN_PIXELS + (20 + tallest if column_labels else 0) + (30 if title else 0)
     right = _MARGIN_PIXELS + (max(beyond, 0) if slanted else 0)
-    rows, columns = mosaic.shape[:2]
+    rows, columns = picture.shape[:2]
     full_width = math.ceil(max(left + columns + right, _text_width(figure, [title or ''], 12) + 24))
     full_height = math.ceil(top + rows + _MARGIN_PIXELS)
     figure.set_size_inches(full_width / _DPI, full_height / _DPI)
@@ -76,14 +76,14 @@ def image_grid(
         *(columns / full_width, rows / full_height),
     )
     axes = figure.add_axes(box)
-    axes.imshow(mosaic, interpolation='nearest', aspect='auto')
+    axes.imshow(picture, interpolation='nearest', aspect='auto')
     _bare(axes)
     for labels, along, size in (
         (row_labels, axes.yaxis, height),
         (column_labels, axes.xaxis, width),
     ):
         if labels is not None:
-            step = size * factor + _GAP_PIXELS
+            step = size * factor + GAP_PIXELS
             centres = np.arange(len(labels)) * step + (size * factor - 1) / 2
             along.set_ticks(centres.tolist(), list(labels))
     axes.tick_params(length=0, labelsize=9, labeltop=True, labelbottom=False)
@@ -257,21 +257,6 @@ def training_curves(
             axes.set_xlabel('step')
         _plain(axes)
     _save(figure, path)
-
-
-def _mosaic(images: np.ndarray, factor: int) -> np.ndarray:
-    """All images side by side on white, uint8 `[height, width, 3]`, enlarged by a whole factor."""
-    rows, columns, height, width, _ = images.shape
-    cell = (height * factor, width * factor)
-    step = (cell[0] + _GAP_PIXELS, cell[1] + _GAP_PIXELS)
-    canvas = np.full(
-        (rows * step[0] - _GAP_PIXELS, columns * step[1] - _GAP_PIXELS, 3), 255, np.uint8
-    )
-    for row, column in np.ndindex(rows, columns):
-        y, x = row * step[0], column * step[1]
-        enlarged = images[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
-        canvas[y : y + cell[0], x : x + cell[1]] = enlarged
-    return canvas
 
 
 def _score_bins(samples: Sequence[np.ndarray], num_bins: int) -> tuple[float, float, np.ndarray]:

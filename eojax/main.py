@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from eojax import compilation_cache, config, processes
+from eojax import command_line, compilation_cache, processes
 from eojax.errors import UserError, one_line_errors
 from eojax.run import default_folder
 
@@ -21,20 +22,20 @@ _PATH: list[str] = []
 def parse_flags(arguments: Sequence[str]) -> list[str]:
     """Parses the command line; what is wrong with it is one line and exit code 1."""
     with one_line_errors():
-        path = config.check_arguments(arguments[1:])
+        path = command_line.check_arguments(arguments[1:])
         if path is not None:
             _PATH.append(path)
         try:
             rest = flags.FLAGS(list(arguments), known_only=False)
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(' '.join(str(error).split())) from error
-        if flags.FLAGS['help'].value or flags.FLAGS['helpshort'].value:
+            raise UserError(str(error)) from error
+        if any(flags.FLAGS[name].value for name in ('help', 'helpshort', 'helpfull')):
             print(f'{__doc__}\n{flags.FLAGS.main_module_help()}')
             sys.exit(0)
-        if path is None:
-            raise UserError('say what to run: --config=configs/NAME.py')
         if len(rest) > 1:
             raise UserError(f'unknown argument {rest[1]!r}')
+        if path is None:
+            raise UserError('say what to run: --config=configs/NAME.py')
     return rest
 
 
@@ -44,14 +45,28 @@ def main(arguments: Sequence[str]) -> None:
         logging.set_verbosity(logging.ERROR)  # jax and orbax tell every move they make
         compilation_cache.enable()
         processes.start()
+        _check_devices()
         from eojax.train import Stopped, train
 
-        folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(_PATH[0])
+        folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(_PATH[-1])
         try:
-            out = train(_CONFIG.value, folder)
+            train(_CONFIG.value, folder)
         except Stopped as stopped:
             sys.exit(stopped.exit_code)
-        print(f'figures and evaluation.json are in {out}')
+        except jax.errors.JaxRuntimeError as error:
+            if 'RESOURCE_EXHAUSTED' not in str(error):
+                raise
+            raise UserError(
+                'the devices ran out of memory; lower batch_size, evaluate.batch_size, data.size'
+                f' or sampler.buffer_size ({str(error).splitlines()[0][:200]})'
+            ) from error
+
+
+def _check_devices() -> None:
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise UserError(f'jax finds no devices: {str(error).splitlines()[0]}') from error
 
 
 if __name__ == '__main__':

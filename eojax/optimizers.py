@@ -40,8 +40,12 @@ def check(options: ConfigDict) -> None:
         raise unknown_name('optimizer.name', options.name, OPTIMIZERS)
     if options.schedule not in SCHEDULES:
         raise unknown_name('optimizer.schedule', options.schedule, SCHEDULES)
-    if not options.learning_rate > 0.0:
-        raise UserError(f'optimizer.learning_rate must be positive, not {options.learning_rate}')
+    for key in ('learning_rate', 'milestone_factor'):
+        if not 0.0 < options[key] < math.inf:
+            raise UserError(f'optimizer.{key} must be positive, not {options[key]}')
+    for key in ('b1', 'b2', 'momentum'):
+        if not 0.0 <= options[key] < 1.0:
+            raise UserError(f'optimizer.{key} must lie in [0, 1), not {options[key]}')
     for key in ('weight_decay', 'clip_norm', 'warmup_steps'):
         if options[key] < 0:
             raise UserError(f'optimizer.{key} must not be negative, not {options[key]}')
@@ -49,6 +53,12 @@ def check(options: ConfigDict) -> None:
         raise UserError(
             'optimizer.milestones are shares of all steps, between 0 and 1,'
             f' not {tuple(options.milestones)}'
+        )
+    cycles = options.cosine_cycles
+    if not (0.0 < cycles <= 0.25 or cycles == 0.5):
+        raise UserError(
+            'optimizer.cosine_cycles must lie in (0, 0.25], or be 0.5 for the half cosine to zero;'
+            f' the rate would turn negative at {cycles}'
         )
     if options.schedule == 'milestones' and not options.milestones:
         raise UserError("optimizer.schedule is 'milestones' but optimizer.milestones is empty")
@@ -63,7 +73,10 @@ def learning_rate(options: ConfigDict, steps: int) -> optax.Schedule:
     """
     peak, warmup = options.learning_rate, options.warmup_steps
     if options.schedule == 'milestones':
-        drops = {round(m * steps) - warmup: options.milestone_factor for m in options.milestones}
+        drops: dict[int, float] = {}
+        for milestone in options.milestones:  # in a short run two may fall on one step
+            step = round(milestone * steps) - warmup
+            drops[step] = drops.get(step, 1.0) * options.milestone_factor
         after = optax.piecewise_constant_schedule(peak, drops)
     elif options.schedule == 'cosine' and options.cosine_cycles == 0.5:
         after = optax.cosine_decay_schedule(peak, max(steps - warmup, 1))

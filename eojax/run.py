@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from eojax import sharding
 from eojax.atomic_file import write_atomically
 from eojax.checkpoint import Checkpoints
-from eojax.config import check_config, differing_keys, from_json, to_json
+from eojax.config import check_config, differing_keys, from_json, read_json, to_json
 from eojax.data import DATASETS, splits
 from eojax.data.dataset import Dataset
 from eojax.data.pipeline import Resident, check_streams, draw_batch, training_set
@@ -99,6 +99,12 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
     mesh = sharding.data_mesh()
     for phase in method.phases:
         check_streams(phase.streams, parts, mesh.size)
+        for name, stream in phase.streams.items():
+            if config.steps * stream.batch_size >= 2**31:
+                raise UserError(
+                    f'steps {config.steps} times the {name} batch of {stream.batch_size} images'
+                    ' must stay below 2**31, where the count of draws ends'
+                )
     host = Resident(training.images, training.labels, parts)
     resident = sharding.place(host, sharding.replicated(mesh))
     return Run(folder, config, dataset, split, task, method, mesh, resident)
@@ -111,29 +117,41 @@ def rebuilt(run: Run, rate: float) -> Run:
     return run._replace(method=METHODS[config.method.name].build(config, run.task))
 
 
-def open_folder(folder: Path, config: ConfigDict) -> None:
+def check_folder(folder: Path, config: ConfigDict) -> None:
     """Makes the run's folder, or checks that it belongs to the same config.
 
     Raises:
-      UserError: the folder holds another run; the message names the differing keys.
+      UserError: the folder holds another run, and the message names the differing keys; or it
+        cannot be made.
     """
     file = folder / 'config.json'
-    if file.exists():
-        try:
-            theirs = json.loads(file.read_text())
-        except ValueError as error:
-            raise UserError(f'{file} is damaged ({error}); choose another --workdir') from error
-        differing = differing_keys(config.to_dict(), theirs)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = file.exists()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f'--workdir {folder} cannot be made a folder: {reason}') from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f'--workdir {folder} is not writable')
+    if held:
+        differing = differing_keys(config.to_dict(), read_json(file))
         if differing:
             raise UserError(
                 f'{folder} holds a run of another config ({"; ".join(differing)});'
                 ' choose another --workdir, or delete it'
             )
-    if sharding.is_main_process():
-        folder.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
-            text = to_json(config)
-            write_atomically(file, lambda f: f.write(text.encode()))
+
+
+def open_folder(folder: Path, config: ConfigDict) -> None:
+    """Writes `config.json` to the run's folder, with what a resumed run may have changed.
+
+    Raises:
+      UserError: see `check_folder`.
+    """
+    check_folder(folder, config)
+    file, text = folder / 'config.json', to_json(config).encode()
+    if sharding.is_main_process() and not (file.exists() and file.read_bytes() == text):
+        write_atomically(file, lambda f: f.write(text))
 
 
 def initial_carry(run: Run, key: Array) -> Carry:
@@ -170,9 +188,7 @@ def carry_shardings(run: Run, carry: Carry) -> Carry:
     """Where each leaf of a carry lives."""
     everywhere = sharding.replicated(run.mesh)
     rest = jax.tree.map(lambda _: everywhere, carry)
-    return rest._replace(
-        state=sharding.state_shardings(run.mesh, carry.state, run.method.split)
-    )
+    return rest._replace(state=sharding.state_shardings(run.mesh, carry.state, run.method.split))
 
 
 def phase_at(run: Run, step: int) -> tuple[int, int]:
@@ -192,7 +208,10 @@ def abstract_carry(run: Run, step: int) -> Carry:
 
     def state_of(resident: Resident) -> Any:
         batch = draw_batch(resident, streams, key, jnp.zeros((), jnp.int32))
-        return run.method.init(key, batch)
+        state = run.method.init(key, batch)
+        for phase in run.method.phases[: phase_at(run, step)[0] + 1]:
+            state = phase.begin(state) if phase.begin is not None else state
+        return state
 
     state = jax.eval_shape(state_of, run.resident)
     carry = jax.eval_shape(

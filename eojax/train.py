@@ -8,6 +8,7 @@ evaluations and checkpoints; otherwise it stays a few calls ahead of the devices
 from __future__ import annotations
 
 import collections
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -21,14 +22,16 @@ import jax.numpy as jnp
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
-from eojax import evaluate, sharding
+from eojax import evaluate, recovery, sharding
 from eojax import run as runs
 from eojax.checkpoint import Checkpoints
+from eojax.config import check_config
 from eojax.data import splits
 from eojax.data.pipeline import Resident, draw_batch
 from eojax.errors import UserError
 from eojax.methods.method import Phase
 from eojax.progress import Progress, say
+from eojax.recovery import Recovery
 from eojax.run import Carry, Run
 
 # How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
@@ -54,10 +57,12 @@ def train(config: ConfigDict, folder: Path) -> Path:
       UserError: what a user can mend, a divergence that did not heal, or a full disk.
       Stopped: after SIGTERM or Ctrl-C, with everything saved.
     """
+    check_config(config)
+    evaluate.check(config)
+    runs.check_folder(folder, config)
     run = runs.prepare(config, folder)
     runs.open_folder(folder, config)
-    if sharding.is_main_process():
-        splits.write(folder / 'splits.json', run.splits, run.dataset.names)
+    _keep_splits(run)
     say(
         f'{len(run.splits.train)} training images ({len(run.splits.labelled)} labelled),'
         f' {len(run.splits.validation)} for validation, {len(run.splits.test)} for testing;'
@@ -65,6 +70,15 @@ def train(config: ConfigDict, folder: Path) -> Path:
     )
     state = _Loop(run).run_to_end()
     return evaluate.evaluate_run(run, _evaluated(run, state), folder / 'evaluation')
+
+
+def _keep_splits(run: Run) -> None:
+    """Writes the splits, or refuses to go on with other data than the run began with."""
+    file = run.folder / 'splits.json'
+    if file.exists():
+        splits.verify(file, run.splits, run.dataset.names)
+    elif sharding.is_main_process():
+        splits.write(file, run.splits, run.dataset.names)
 
 
 def _evaluated(run: Run, state: Any) -> Any:
@@ -135,6 +149,13 @@ def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> _Programs
     return _Programs(many, one, time.perf_counter() - begun)
 
 
+@jax.jit
+def _all_finite(state: Any) -> Array:
+    """Whether no array of a state holds NaN or infinity."""
+    leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]))
+
+
 class _Loop:
     """One run of the loop: where it is, and what it writes to."""
 
@@ -143,8 +164,9 @@ class _Loop:
         self.config = run.config
         self.attempt = 0
         self.diverged_at = -1
-        self.last = Checkpoints(runs.checkpoint_folder(run.folder), self.config.keep_checkpoints)
-        self.best = Checkpoints(runs.checkpoint_folder(run.folder, 'best'), 1)
+        keep, writes = self.config.keep_checkpoints, sharding.is_main_process()
+        self.last = Checkpoints(runs.checkpoint_folder(run.folder), keep, clean_up=writes)
+        self.best = Checkpoints(runs.checkpoint_folder(run.folder, 'best'), 1, clean_up=writes)
         self.best_accuracy = -1.0
         self.carry: Carry
         self.step = 0
@@ -168,15 +190,14 @@ class _Loop:
             with _stop_signals() as stop:
                 self._begin()
                 with self._progress() as progress:
-                    while self.step < self.total:
+                    while self.step < self.total and not stop:
                         self._stretch(progress, stop)
-                        if stop:
-                            self._save()
-                            self.last.close()
-                            self.best.close()
-                            say(f'stopped at step {self.step}, saved; run the command again to go on')
-                            raise Stopped(stop[0])
-                self._save()
+                    self._save()
+                    self.last.close()
+                    self.best.close()
+                if stop:
+                    say(f'stopped at step {self.step}, saved; run the command again to go on')
+                    raise Stopped(stop[0])
         finally:
             # Also after an error: an orderly end of what is being written, the first error wins.
             self._close_quietly()
@@ -202,6 +223,9 @@ class _Loop:
         steps = self.last.steps()
         if steps:
             self._restore(steps[-1])
+            rollback = recovery.read(self.run.folder)
+            if rollback.attempt > self.attempt:  # it was stopped before its next checkpoint
+                self._roll_back(rollback)
             if self.step < self.total:
                 say(f'resuming at step {self.step} of {self.total}')
             return
@@ -213,6 +237,7 @@ class _Loop:
         self.carry, self.step = carry, step
         self.phase = runs.phase_at(self.run, step)[0]
         self.best_accuracy = meta['best_accuracy']
+        self.diverged_at = meta['diverged_at']
         if meta['attempt'] != self.attempt:
             self._set_attempt(meta['attempt'])
 
@@ -225,7 +250,11 @@ class _Loop:
         self.programs = None
 
     def _save(self) -> None:
-        meta = {'attempt': self.attempt, 'best_accuracy': self.best_accuracy}
+        meta = {
+            'attempt': self.attempt,
+            'diverged_at': self.diverged_at,
+            'best_accuracy': self.best_accuracy,
+        }
         self.last.save(self.step, self.carry, meta)
 
     def _stretch(self, progress: Progress, stop: list[int]) -> None:
@@ -245,10 +274,13 @@ class _Loop:
         if self.programs is None:
             self._compile()
         self._steps(end, progress, stop)
-        logs = self.step % self.config.log_every == 0 or self.step == phase_end
-        if not bool(self.carry.healthy):
+        # The loss shows the parameters before an update: what the last one did shows in the state.
+        if not (bool(self.carry.healthy) and bool(_all_finite(self.carry.state))):
             self._recover(progress)
             return
+        if self.step < end:  # asked to stop on the way: nothing is due here
+            return
+        logs = self.step % self.config.log_every == 0 or self.step == phase_end
         metrics = self._take_metrics() if logs else {}
         if self._evaluates():
             metrics |= self._validate(progress)
@@ -297,7 +329,10 @@ class _Loop:
         now = time.perf_counter()
         seconds, since = now - self.timed_from[0], self.step - self.timed_from[1]
         metrics['steps_per_second'] = since / seconds if seconds > 0 else 0.0
-        metrics['phase'] = self.run.method.phases[self.phase].name
+        phase = self.run.method.phases[self.phase]
+        images = sum(stream.batch_size for stream in phase.streams.values())
+        metrics['images_per_second'] = images * metrics['steps_per_second']
+        metrics['phase'] = phase.name
         zeros = jax.tree.map(jnp.zeros_like, (self.carry.sums, self.carry.count))
         sums, count = jax.device_put(zeros, sharding.replicated(self.run.mesh))
         self.carry = self.carry._replace(sums=sums, count=count)
@@ -326,28 +361,38 @@ class _Loop:
 
     def _recover(self, progress: Progress) -> None:
         """Back to a good checkpoint with another key and a lower rate, or the end of the run."""
-        failed, recovery = self.step, self.config.recovery
+        failed, options = self.step, self.config.recovery
         attempt = self.attempt + 1
-        if attempt > recovery.tries:
+        if attempt > options.tries:
             raise UserError(
-                f'training diverged at step {failed} and {recovery.tries} restart(s) did not help;'
-                ' lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2.'
+                f'training diverged at step {failed} and {options.tries} restart(s) did not help;'
+                ' lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2, in'
+                ' a new --workdir.'
                 f' The last good checkpoint is in {runs.checkpoint_folder(self.run.folder)}'
             )
         steps = self.last.steps()
-        # The newest checkpoint may already carry the disease: a second divergence goes further back.
-        if failed <= self.diverged_at + self.config.checkpoint_every and len(steps) > 1:
-            self.last.delete(steps.pop())
-        self.diverged_at = failed
-        self._restore(steps[-1])
-        self._set_attempt(attempt)
+        # The newest checkpoint may be ill already: a second divergence goes further back.
+        again = self.diverged_at >= 0 and failed <= self.diverged_at + self.config.checkpoint_every
+        step = steps[-2] if again and len(steps) > 1 else steps[-1]
+        rollback = Recovery(attempt, failed, step)
+        if sharding.is_main_process():
+            recovery.write(self.run.folder, rollback)
+        self._roll_back(rollback)
         progress.rewind(self.step)
-        rate = recovery.rate_factor**attempt
+        rate = options.rate_factor**attempt
         progress.write(self.step, {'event': 'diverged', 'at': failed, 'rate': rate})
         say(
             f'training diverged before step {failed}: back to step {self.step},'
-            f' learning rate times {rate:g} (try {attempt} of {recovery.tries})'
+            f' learning rate times {rate:g} (try {attempt} of {options.tries})'
         )
+
+    def _roll_back(self, rollback: Recovery) -> None:
+        for step in self.last.steps():
+            if step > rollback.step:
+                self.last.delete(step)
+        self._restore(rollback.step)
+        self.diverged_at = rollback.diverged_at
+        self._set_attempt(rollback.attempt)
 
 
 @contextmanager
@@ -359,7 +404,8 @@ def _stop_signals() -> Iterator[list[int]]:
     def handler(number: int, frame: FrameType | None) -> None:
         stop.append(number)
         signal.signal(number, kept[number])
-        say('stopping after the running steps; once more stops at once')
+        # Not by print: the signal may have come in the middle of one.
+        os.write(2, b'\neojax: stopping after the running steps; once more stops at once\n')
 
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -371,4 +417,3 @@ def _stop_signals() -> Iterator[list[int]]:
     finally:
         for number, former in kept.items():
             signal.signal(number, former)
-

@@ -30,9 +30,11 @@ def draw_indices(key: Array, start: Array, num: int, size: int) -> Array:
     """
     positions = start + jnp.arange(num, dtype=jnp.int32)
     epochs, within = positions // size, positions % size
-    # A batch may touch several epochs where the data set is small.
-    seeds = lax.map(lambda epoch: random.bits(random.fold_in(key, epoch), (_ROUNDS,)), epochs)
-    return _walk(within.astype(jnp.uint32), seeds, size).astype(jnp.int32)
+    # A batch touches one epoch or two, and more where the data set is smaller than the batch.
+    first = start // size
+    touched = first + jnp.arange((num + size - 2) // size + 1, dtype=jnp.int32)
+    seeds = lax.map(lambda epoch: random.bits(random.fold_in(key, epoch), (_ROUNDS,)), touched)
+    return _walk(within.astype(jnp.uint32), seeds[epochs - first], size).astype(jnp.int32)
 
 
 def _walk(values: Array, seeds: Array, size: int) -> Array:

@@ -23,13 +23,18 @@ def convolution(images: Array, kernel: Array, stride: int = 1) -> Array:
     """Convolves NHWC `images` with an odd, square HWIO `kernel`, zero-padded by half its size.
 
     Args:
-      images: `[N, H, W, in]`, H and W divisible by `stride`.
+      images: `[N, H, W, in]`, of any size.
       kernel: `[k, k, in, out]`, k odd, of the images' dtype.
       stride: 1 or more, in both directions.
 
     Returns:
-      `[N, H / stride, W / stride, out]`, of the images' dtype.
+      `[N, ceil(H / stride), ceil(W / stride), out]`, of the images' dtype.
+
+    Raises:
+      ValueError: the kernel is not square or its size is even.
     """
+    if kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
+        raise ValueError(f'the kernel must be square and odd, not {kernel.shape[:2]}')
     if kernel.shape[0] == 1:
         return lax.dot_general(
             images[:, ::stride, ::stride], kernel[0, 0], (((3,), (0,)), ((), ()))
@@ -51,19 +56,21 @@ def _convolution_cpu(images: Array, kernel: Array, stride: int) -> Array:
     return _convolution_xla(images, kernel, stride)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _transposed_cpu(cotangent: Array, kernel: Array, stride: int) -> Array:
-    """The adjoint of `_convolution_cpu` in its images: `[N, H, W, out]` to `[N, s H, s W, in]`."""
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _transposed_cpu(
+    cotangent: Array, kernel: Array, stride: int, size: tuple[int, int]
+) -> Array:
+    """The adjoint of `_convolution_cpu` in its images: to `[N, *size, in]`, the images' size."""
     half = kernel.shape[0] // 2
     # The barrier keeps XLA from turning the flip into a reversed window, which is slow in loops.
     flipped = lax.optimization_barrier(jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
     # What the stride left over belongs to the far edge.
-    padding = (half, half + stride - 1)
+    left = [s - 1 - stride * (n - 1) for s, n in zip(size, cotangent.shape[1:3], strict=True)]
     return lax.conv_general_dilated(
         cotangent,
         flipped,
         (1, 1),
-        (padding, padding),
+        [(half, half + rest) for rest in left],
         lhs_dilation=(stride, stride),
         dimension_numbers=_LAYOUT,
     )
@@ -74,13 +81,13 @@ def _convolution_backward(
 ) -> tuple[Array, Array]:
     images, kernel = saved
     return (
-        _transposed_cpu(cotangent, kernel, stride),
+        _transposed_cpu(cotangent, kernel, stride, images.shape[1:3]),
         _kernel_gradient(images, cotangent, kernel.shape[0], stride),
     )
 
 
 def _transposed_backward(
-    stride: int, saved: tuple[Array, Array], images_bar: Array
+    stride: int, size: tuple[int, int], saved: tuple[Array, Array], images_bar: Array
 ) -> tuple[Array, Array]:
     cotangent, kernel = saved
     return (
@@ -94,8 +101,8 @@ _convolution_cpu.defvjp(
     _convolution_backward,
 )
 _transposed_cpu.defvjp(
-    lambda cotangent, kernel, stride: (
-        _transposed_cpu(cotangent, kernel, stride),
+    lambda cotangent, kernel, stride, size: (
+        _transposed_cpu(cotangent, kernel, stride, size),
         (cotangent, kernel),
     ),
     _transposed_backward,

@@ -112,11 +112,14 @@ class Block(nn.Module):
     norm_momentum: float
     dropout: float
     dtype: Any
-    kernel_init: nn.initializers.Initializer
+    first_init: nn.initializers.Initializer
+    second_init: nn.initializers.Initializer
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        def convolve(size: int, stride: int, name: str) -> Convolution:
+        def convolve(
+            size: int, stride: int, init: nn.initializers.Initializer, name: str
+        ) -> Convolution:
             return Convolution(
                 self.features,
                 size,
@@ -124,7 +127,7 @@ class Block(nn.Module):
                 # A bias before a normalisation over the same channel has no effect.
                 use_bias=self.norm in ('none', 'group'),
                 dtype=self.dtype,
-                kernel_init=self.kernel_init,
+                kernel_init=init,
                 name=name,
             )
 
@@ -134,12 +137,12 @@ class Block(nn.Module):
         y = self.act(normalise('norm1')(x, train))
         shortcut = x
         if x.shape[-1] != self.features or self.stride != 1:
-            shortcut = convolve(1, self.stride, 'shortcut')(x)
-        y = convolve(3, self.stride, 'conv1')(y)
+            shortcut = convolve(1, self.stride, nn.initializers.lecun_normal(), 'shortcut')(x)
+        y = convolve(3, self.stride, self.first_init, 'conv1')(y)
         y = self.act(normalise('norm2')(y, train))
         if self.dropout:
             y = nn.Dropout(self.dropout, deterministic=not train)(y)
-        return shortcut + convolve(3, 1, 'conv2')(y)
+        return shortcut + convolve(3, 1, self.second_init, 'conv2')(y)
 
 
 class WideResNet(nn.Module):
@@ -174,10 +177,11 @@ class WideResNet(nn.Module):
         """Logits `[N, num_outputs]` of images `[N, H, W, bands]`, H and W divisible by 4."""
         act = ACTIVATIONS[self.activation]
         blocks = (self.depth - 4) // 6
-        # Without normalisation, residual branches that start small keep the variance bounded.
-        scale = 1.0 / 3.0 if self.norm == 'none' else 2.0
-        init = nn.initializers.variance_scaling(scale, 'fan_in', 'uniform')
-        x = Convolution(16, 3, dtype=self.dtype, kernel_init=init, name='stem')(images)
+        # He's variance, and where nothing normalises, each branch's share of the sum's variance.
+        first = nn.initializers.he_normal()
+        branch = 2.0 / (3 * blocks) if self.norm == 'none' else 2.0
+        second = nn.initializers.variance_scaling(branch, 'fan_in', 'normal')
+        x = Convolution(16, 3, dtype=self.dtype, kernel_init=first, name='stem')(images)
         density = jnp.zeros((images.shape[0], 1), jnp.float32)
         for group, features in enumerate((16, 32, 64)):
             for block in range(blocks):
@@ -189,7 +193,8 @@ class WideResNet(nn.Module):
                     self.norm_momentum,
                     self.dropout,
                     self.dtype,
-                    init,
+                    first,
+                    second,
                     name=f'group{group + 1}_block{block + 1}',
                 )(x, train)
             if self.density_head:

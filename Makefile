@@ -1,0 +1,55 @@
+# make demo, make test: the two commands of the README. `make` alone lists all of them.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+# Newer than all it depends on once the environment is complete: then nothing is installed again.
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test lint format clean
+
+help:
+	@echo 'make install   the environment, in $(VENV)'
+	@echo 'make demo      trains and evaluates a small model on drawn landscapes; no download'
+	@echo 'make test      all tests; PYTEST_ARGS=tests/data for a part of them'
+	@echo 'make lint      ruff and mypy'
+	@echo 'make format    formats the code'
+	@echo 'make clean     removes .venv and what tools left behind; runs/ stays'
+
+install: $(STAMP)
+
+$(STAMP): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'eojax needs Python 3.11 or newer; name one: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12' >&2; \
+	  exit 1; }
+	@# Debian's python3 has no ensurepip without python3-venv: there the outer pip installs the inner.
+	@$(PYTHON) -m venv '$(VENV)' >/dev/null 2>&1 || { \
+	  $(PYTHON) -m venv --without-pip '$(VENV)' && \
+	  $(PYTHON) -m pip --python '$(BIN)/python' install --quiet pip; } || { \
+	  echo 'no environment could be made in $(VENV): install pip or the venv module for $(PYTHON)' >&2; \
+	  exit 1; }
+	'$(BIN)/python' -m pip install --disable-pip-version-check \
+	  --constraint constraints.txt --requirement requirements.txt --editable '.[dev]'
+	@touch '$@'
+
+demo: $(STAMP)
+	'$(BIN)/python' -m eojax.main --config=configs/quickstart.py
+
+test: $(STAMP)
+	'$(BIN)/python' -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	'$(BIN)/python' -m ruff check .
+	'$(BIN)/python' -m ruff format --check .
+	'$(BIN)/python' -m mypy eojax
+
+format: $(STAMP)
+	'$(BIN)/python' -m ruff check --fix .
+	'$(BIN)/python' -m ruff format .
+
+# .venv and not $(VENV): a folder that somebody named on the command line is theirs to remove.
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist eojax.egg-info
+	find configs eojax tests -name __pycache__ -type d -prune -exec rm -rf {} +

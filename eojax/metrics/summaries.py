@@ -1,0 +1,44 @@
+"""The numbers of `evaluation.json` by their keys, from logits and log p(x) of held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.special import log_softmax
+
+from eojax.metrics import classification
+from eojax.metrics.calibration import expected_calibration_error
+from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """log p(y|x), float64 `[N, K]`, of logits `[N, K]`."""
+    return log_softmax(np.asarray(logits, np.float64), axis=-1)
+
+
+def classification_numbers(
+    logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+) -> dict[str, float]:
+    """Accuracy, likelihood, calibration and the scores of each class, by their keys in the JSON."""
+    log_p = log_probabilities(logits)
+    ece = expected_calibration_error(np.exp(log_p), labels)
+    return {**classification.summary(log_p, labels, class_names), 'ece': ece}
+
+
+def density_numbers(scores: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """How log p(x) ranks the test images above each set of outliers, by its keys in the JSON.
+
+    Args:
+      scores: log p(x) `[num]` of `train`, `test`, outlier sets by name, and maybe `samples`.
+    """
+    inside = scores['test']
+    numbers = {f'log_density_{k}': float(scores[k].mean()) for k in ('train', 'test')}
+    if 'samples' in scores:
+        numbers['log_density_samples'] = float(scores['samples'].mean())
+    numbers['kl_test'] = histogram_kl(inside, scores['train'])
+    for name, outside in scores.items():
+        if name not in ('train', 'test', 'samples'):
+            numbers[f'auroc_{name}'] = auroc(inside, outside)
+            numbers[f'fpr95_{name}'] = fpr_at_95_tpr(inside, outside)
+    return numbers

@@ -1,0 +1,83 @@
+"""Pictures made of images, pixel for pixel: grids, the bands that are seen, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from eojax.atomic_file import write_atomically
+
+GAP_PIXELS = 4  # between the images of a grid
+REAL_COLUMNS, SAMPLE_COLUMNS = 2, 6  # of `grid_by_class`
+
+
+def mosaic(images: np.ndarray, factor: int = 1) -> np.ndarray:
+    """All images side by side on white, uint8 `[height, width, 3]`, enlarged by a whole factor.
+
+    Args:
+      images: uint8 `[rows, columns, height, width, 3]`, or 1 band for grey.
+      factor: of the enlargement.
+    """
+    rows, columns, height, width, _ = images.shape
+    cell = (height * factor, width * factor)
+    step = (cell[0] + GAP_PIXELS, cell[1] + GAP_PIXELS)
+    canvas = np.full(
+        (rows * step[0] - GAP_PIXELS, columns * step[1] - GAP_PIXELS, 3), 255, np.uint8
+    )
+    for row, column in np.ndindex(rows, columns):
+        y, x = row * step[0], column * step[1]
+        enlarged = images[row, column].repeat(factor, axis=0).repeat(factor, axis=1)
+        canvas[y : y + cell[0], x : x + cell[1]] = enlarged
+    return canvas
+
+
+def arrange(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images `[num, H, W, C]` as a grid `[rows, columns, H, W, C]`, filled up with white."""
+    rows = -(-len(images) // columns)
+    grid = np.full((rows * columns, *images.shape[1:]), 255, np.uint8)
+    grid[: len(images)] = images
+    return grid.reshape(rows, columns, *images.shape[1:])
+
+
+def grid_by_class(
+    real: np.ndarray,
+    labels: np.ndarray,
+    samples: np.ndarray,
+    classes: np.ndarray,
+    num_classes: int,
+) -> np.ndarray:
+    """A row for each class, two real images and then six samples: uint8 `[rows, 8, H, W, C]`.
+
+    Samples stand in the order in which they were drawn, not by how they look or score: what one
+    sees is what the model makes. A row with too few of them ends in white.
+
+    Args:
+      real, samples: uint8 `[num, H, W, C]`.
+      labels, classes: of these, int `[num]`.
+    """
+    rows = []
+    for label in range(num_classes):
+        shown = real[labels == label][:REAL_COLUMNS]
+        blank = np.full((REAL_COLUMNS - len(shown), *real.shape[1:]), 255, np.uint8)
+        made = samples[classes == label][:SAMPLE_COLUMNS]
+        row = np.concatenate([shown, blank, made])
+        rows.append(arrange(row, REAL_COLUMNS + SAMPLE_COLUMNS)[0])
+    return np.stack(rows)
+
+
+def visible_bands(images: np.ndarray, bands: Sequence[str]) -> np.ndarray:
+    """The red, green and blue band of images `[..., bands]`, or the first one for grey."""
+    if {'red', 'green', 'blue'} <= set(bands):
+        return images[..., [bands.index(name) for name in ('red', 'green', 'blue')]]
+    return images[..., :1]
+
+
+def save_picture(picture: np.ndarray, path: str | Path) -> None:
+    """Writes uint8 `[height, width, 1 or 3]` as a PNG, pixel for pixel."""
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: image.save(file, 'PNG'))

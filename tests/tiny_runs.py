@@ -1,0 +1,73 @@
+"""Small run folders as training leaves them, made once a session, for what works on a run."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from eojax import run as runs
+from eojax.checkpoint import Checkpoints
+from eojax.config import base_config
+from eojax.run import Run
+
+
+class TinyRun(NamedTuple):
+    """A run, its state, and the folder that holds both; read it, but write elsewhere."""
+
+    run: Run
+    state: Any
+    folder: Path
+
+
+def tiny_config(method: str, size: int = 16) -> ConfigDict:
+    """Landscapes of 16 pixels and WRN-10-1: what a laptop's core does in seconds."""
+    config = base_config(method, 'wide_resnet', 'landscapes')
+    config.steps = 4
+    config.batch_size = 16
+    config.log_every = config.evaluate_every = config.checkpoint_every = 2
+    config.tensorboard = False
+    config.data.size = size
+    config.data.num_images = 400
+    config.model.update({'depth': 10, 'width': 1, 'activation': 'swish'})
+    config.evaluate.update({'batch_size': 32, 'outlier_images': 40})
+    if method == 'jem':
+        config.model.density_head = True
+        config.method.likelihood_batch_size = 16
+        config.sampler.update({'steps': 3, 'buffer_size': 120, 'start': 'gaussian'})
+    return config
+
+
+@functools.cache
+def tiny_run(method: str) -> TinyRun:
+    """A run of `jem` or `supervised` that was not trained: random parameters, step 0 saved.
+
+    The parameters are spread more widely than they are at the start of training, so that logits,
+    log p(x) and the chains differ from image to image.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f'tiny-{method}-'))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    config = tiny_config(method)
+    run = runs.prepare(config, folder)
+    runs.open_folder(folder, config)
+    carry = runs.initial_carry(run, jax.random.key(0))
+    average = jax.tree.map(_widened, carry.state.average)
+    state = carry.state._replace(parameters=average, average=average)
+    carry = jax.device_put(carry._replace(state=state), runs.carry_shardings(run, carry))
+    for which in ('last', 'best'):
+        checkpoints = Checkpoints(runs.checkpoint_folder(folder, which), 1)
+        checkpoints.save(0, carry, {'attempt': 0, 'best_accuracy': 0.0})
+        checkpoints.close()
+    return TinyRun(run, carry.state, folder)
+
+
+def _widened(leaf: jax.Array) -> np.ndarray:
+    noise = np.random.default_rng(leaf.size).standard_normal(leaf.shape).astype(np.float32)
+    return np.asarray(2.0 * leaf + 0.05 * noise)
