@@ -289,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
     parser.add_argument('--data_root', default='', help="where the run's own data set lies now")
     parser.add_argument('--inception', help='npz of Inception weights, for FID and KID')
+    parser.add_argument('--inception_images', type=int, help='how many images these compare')
     parser.add_argument('--outliers', help='name=path,... of images that are no such data')
     options = parser.parse_args(arguments)
     with one_line_errors():
@@ -301,11 +302,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     changes = {
         'data.root': options.data_root,
         'evaluate.inception': options.inception,
+        'evaluate.inception_images': options.inception_images,
         'evaluate.outliers': options.outliers,
     }
     config = from_json(options.workdir / 'config.json')
     for key, value in changes.items():
-        if value:
+        if value not in (None, ''):
             set_key(config, key, value)
     check(config)
     run = prepare(config, options.workdir)

@@ -210,7 +210,7 @@ def log_density_histogram(
         axes.stairs(share, edges, color=colour, linewidth=1.5, label=label)
         axes.stairs(share, edges, color=colour, alpha=0.15, fill=True)
     axes.set(xlabel='log p(x), unnormalised', ylabel='share of images', xlim=(low, high))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
     _plain(axes)
     _save(figure, path)

@@ -237,7 +237,7 @@ class _Loop:
         self.carry, self.step = carry, step
         self.phase = runs.phase_at(self.run, step)[0]
         self.best_accuracy = meta['best_accuracy']
-        self.diverged_at = meta['diverged_at']
+        self.diverged_at = meta.get('diverged_at', -1)
         if meta['attempt'] != self.attempt:
             self._set_attempt(meta['attempt'])
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from eojax.data import eurosat, landscapes, ucmerced
+from eojax.data import eurosat, folder, landscapes, ucmerced
 
 # Each module has DEFAULTS (its own keys of the config group `data`), check(options) and
 # from_config(options, progress) -> Dataset.
 DATASETS: dict[str, ModuleType] = {
     'eurosat': eurosat,
+    'folder': folder,
     'landscapes': landscapes,
     'ucmerced': ucmerced,
 }

@@ -56,6 +56,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'score_matching_weight': 0.0,
         'score_matching_batch_size': 32,
         'score_matching_noise': (0.02, 0.6),
+        'score_matching_scale': 1.0,
     },
     'sampler': {
         **langevin.DEFAULTS,
@@ -108,6 +109,10 @@ def check(config: ConfigDict) -> None:
             raise UserError(f'method.{key} must not be negative, not {method[key]}')
     if not 0.0 <= method.average_decay < 1.0:
         raise UserError(f'method.average_decay must lie in [0, 1), not {method.average_decay}')
+    if not method.score_matching_scale > 0.0:
+        raise UserError(
+            f'method.score_matching_scale must be positive, not {method.score_matching_scale}'
+        )
     noise = method.score_matching_noise
     if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
         raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
@@ -300,7 +305,7 @@ class _Parts(NamedTuple):
                 batch['clean']['images'],
                 key_score,
                 tuple(options.score_matching_noise),
-                self.sampler.step_size,
+                options.score_matching_scale,
             )
             loss += options.score_matching_weight * score
             metrics['score_matching'] = score

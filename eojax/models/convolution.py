@@ -57,9 +57,7 @@ def _convolution_cpu(images: Array, kernel: Array, stride: int) -> Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _transposed_cpu(
-    cotangent: Array, kernel: Array, stride: int, size: tuple[int, int]
-) -> Array:
+def _transposed_cpu(cotangent: Array, kernel: Array, stride: int, size: tuple[int, int]) -> Array:
     """The adjoint of `_convolution_cpu` in its images: to `[N, *size, in]`, the images' size."""
     half = kernel.shape[0] // 2
     # The barrier keeps XLA from turning the flip into a reversed window, which is slow in loops.
@@ -142,9 +140,7 @@ def _kernel_gradient_strided(images: Array, cotangent: Array, size: int, stride:
     height, width = cotangent.shape[1:3]
     half = size // 2
     padded = jnp.pad(images, ((0, 0), (half, half), (half, half), (0, 0)))
-    columns = jnp.concatenate(
-        [padded[:, :, j :: stride][:, :, :width] for j in range(size)], -1
-    )
+    columns = jnp.concatenate([padded[:, :, j::stride][:, :, :width] for j in range(size)], -1)
     flat = cotangent.reshape(-1, features)
     rows = [
         lax.dot_general(

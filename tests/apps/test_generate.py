@@ -73,13 +73,8 @@ def test_chains_of_a_class_raise_its_logit(jem):
     starts = generate.choose_starts(jem.run, jem.state, Request(12, label))
     before, _ = _logits(jem, starts.images)
     chain = langevin.Langevin(steps=3, step_size=0.02, noise=0.0)
-    ends = np.concatenate(
-        [
-            np.asarray(sampling.sample_batch(jem.run, jem.state, starts, 0, chain, number))
-            for number in range(1)
-        ]
-    )[:12]
-    after, _ = _logits(jem, ends)
+    ends = sampling.sample_batch(jem.run, jem.state, starts, 0, chain, number=0)[:12]
+    after, _ = _logits(jem, np.asarray(ends))
     assert (after[:, label] > before[:, label]).all()
 
 
@@ -120,9 +115,9 @@ def test_noise_starts_are_uniform_and_fresh_ones_the_samplers_own(jem):
 
 
 def test_film_begins_at_the_starts_and_ends_at_the_images(jem):
-    made = generate.generate(jem.run, jem.state, Request(5, steps=19, seed=1))
-    assert made.film_steps == [0, 3, 6, 9, 12, 15, 18, 19]
-    assert made.film.shape == (8, 5, 16, 16, 3)
+    made = generate.generate(jem.run, jem.state, Request(5, steps=9, seed=1))
+    assert made.film_steps == [0, 2, 4, 6, 8, 9]
+    assert made.film.shape == (6, 5, 16, 16, 3)
     starts = generate.choose_starts(jem.run, jem.state, Request(5, seed=1))
     assert starts.images is not None
     first = np.round((np.clip(starts.images, -1, 1) + 1) * 127.5)
@@ -136,8 +131,8 @@ def test_film_begins_at_the_starts_and_ends_at_the_images(jem):
 
 
 def test_a_last_frame_that_is_the_end_is_there_once(jem):
-    made = generate.generate(jem.run, jem.state, Request(3, steps=16))
-    assert made.film_steps == [0, 2, 4, 6, 8, 10, 12, 14, 16]
+    made = generate.generate(jem.run, jem.state, Request(3))
+    assert made.film_steps == [0, 1, 2, 3]
     np.testing.assert_allclose(made.film[-1].astype(int), made.images.astype(int), atol=1)
 
 
@@ -145,7 +140,7 @@ def test_the_number_asked_for_does_not_change_the_first_ones(jem):
     """Fresh starts need no buffer: batches are filled up, and each has a key of its own."""
     few = sampling.draw_samples(jem.run, jem.state, _fresh(5), seed=2)
     many = sampling.draw_samples(jem.run, jem.state, _fresh(20), seed=2)
-    assert len(few), len(many) == (5, 20)
+    assert (len(few), len(many)) == (5, 20)
     # Starts are textures of the classes in turn, of which the filling repeats the first five.
     np.testing.assert_array_equal(few, many[:5])
     assert len({image.tobytes() for image in many}) == 20

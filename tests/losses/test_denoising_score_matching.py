@@ -35,9 +35,7 @@ def expected(model_variance: float, scale: float, low: float, high: float) -> fl
 def test_loss_of_a_gaussian_has_its_analytic_value(
     levels: tuple[float, float], model_variance: float, scale: float
 ):
-    loss = denoising_score_matching(
-        gaussian(model_variance), IMAGES, random.key(1), levels, scale
-    )
+    loss = denoising_score_matching(gaussian(model_variance), IMAGES, random.key(1), levels, scale)
     # Over 256 noise levels the mean of sigma^-2 has a standard error of 5%; one level has none.
     tolerance = 0.02 if levels[0] == levels[1] else 0.12
     assert float(loss) == pytest.approx(expected(model_variance, scale, *levels), rel=tolerance)

@@ -28,9 +28,7 @@ def reference(images: Array, kernel: Array, stride: int) -> Array:
     )
 
 
-def operands(
-    size: int, height: int, width: int, dtype: Any = jnp.float32
-) -> tuple[Array, Array]:
+def operands(size: int, height: int, width: int, dtype: Any = jnp.float32) -> tuple[Array, Array]:
     images = random.normal(random.key(0), (2, height, width, 3)).astype(dtype)
     kernel = 0.3 * random.normal(random.key(1), (size, size, 3, 5)).astype(dtype)
     return images, kernel
@@ -66,36 +64,36 @@ def assert_agree(found: dict[str, Array], expected: dict[str, Array], tolerance:
         assert np.linalg.norm(difference) <= tolerance * scale, name
 
 
-@pytest.mark.parametrize('stride', [1, 2, 4])
-@pytest.mark.parametrize('size', [1, 3, 5])
-@pytest.mark.parametrize(('height', 'width'), [(8, 12), (7, 9)])
+# Neither 7 nor 9 is divisible by 2 or 4: the outputs are then rounded up.
+@pytest.mark.parametrize(
+    ('size', 'stride', 'height', 'width'),
+    [(1, 1, 7, 9), (3, 1, 7, 9), (5, 1, 7, 9), (1, 2, 8, 12), (3, 2, 8, 12), (3, 2, 7, 9),
+     (5, 2, 7, 8), (1, 4, 7, 9), (3, 4, 8, 12), (3, 4, 9, 7), (5, 4, 8, 9)],
+)  # fmt: skip
 def test_derivatives_are_xlas(size: int, stride: int, height: int, width: int):
-    # Neither 7 nor 9 is divisible by 2 or 4: the outputs are then rounded up.
     images, kernel = operands(size, height, width)
-    both = jax.jit(
-        lambda x, k: [derivatives(c, x, k, stride) for c in (convolution, reference)]
-    )
+    both = jax.jit(lambda x, k: [derivatives(c, x, k, stride) for c in (convolution, reference)])
     found, expected = both(images, kernel)
     assert found['outputs'].shape == (2, -(-height // stride), -(-width // stride), 5)
     assert_agree(found, expected, 2e-5)
 
 
-@pytest.mark.parametrize(('size', 'stride'), [(1, 2), (3, 1), (3, 2), (5, 4)])
+@pytest.mark.parametrize(('size', 'stride'), [(1, 2), (3, 1), (3, 2)])
 def test_bfloat16_is_kept_through_all_derivatives(size: int, stride: int):
     images, kernel = operands(size, 8, 8, jnp.bfloat16)
     found = jax.jit(lambda x, k: derivatives(convolution, x, k, stride))(images, kernel)
     assert {value.dtype for value in found.values()} == {jnp.dtype(jnp.bfloat16)}
-    exact = derivatives(reference, *(v.astype(jnp.float32) for v in (images, kernel)), stride)
+    images, kernel = images.astype(jnp.float32), kernel.astype(jnp.float32)
+    exact = jax.jit(lambda x, k: derivatives(reference, x, k, stride))(images, kernel)
     rounded = {name: value.astype(jnp.bfloat16) for name, value in exact.items()}
     assert_agree(found, rounded, 0.05)
 
 
-@pytest.mark.parametrize(('size', 'stride', 'height'), [(3, 1, 5), (3, 2, 6), (5, 2, 5), (3, 4, 7)])
-def test_derivatives_by_finite_differences(size: int, stride: int, height: int):
+def test_derivatives_by_finite_differences():
     with jax.enable_x64(True):
-        images, kernel = operands(size, height, 4, jnp.float64)
+        images, kernel = operands(3, 5, 4, jnp.float64)
         check_grads(
-            jax.jit(lambda x, k: jnp.tanh(convolution(x, k, stride))),
+            jax.jit(lambda x, k: jnp.tanh(convolution(x, k, 2))),
             (images, kernel),
             order=2,
             modes=['rev'],

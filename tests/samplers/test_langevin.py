@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,7 @@ def gaussian_energy(x: Array) -> Array:
     return jnp.square(x - MEAN).sum((1, 2, 3)) / (2.0 * VARIANCE)
 
 
+@functools.cache
 def run(options: Langevin, start: float = 2.0, shape: tuple[int, ...] = SHAPE) -> Chain:
     images = jnp.full(shape, start)
     return jax.jit(lambda x, k: run_chain(gaussian_energy, x, k, options))(images, random.key(0))
@@ -123,7 +126,7 @@ def test_film_shows_the_course_of_the_same_chain():
     film = film_chain(gaussian_energy, images, random.key(5), options, every=3)
     assert film.shape == (4, 3, 4, 4, 1)
     np.testing.assert_array_equal(film[0], images)
-    for frame, steps in enumerate((3, 6, 9), start=1):
+    for frame, steps in ((1, 3), (3, 9)):
         # Without decay, the course of a longer chain is that of a shorter one.
         end = run_chain(gaussian_energy, images, random.key(5), options._replace(steps=steps))
         np.testing.assert_allclose(film[frame], end.images, atol=1e-6)

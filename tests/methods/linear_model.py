@@ -1,0 +1,84 @@
+"""A linear network and a small task, for which the arithmetic of a method is done by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array, random
+from ml_collections import ConfigDict
+
+from eojax.config import base_config
+from eojax.data.dataset import Dataset
+from eojax.methods import METHODS
+from eojax.methods.method import Method, Task
+from eojax.models import MODELS
+from eojax.models.model import Model
+
+CLASSES, SHAPE = 3, (2, 2, 2)
+
+
+def linear_model(per_image: bool = True) -> Model:
+    """Logits W x + b; the statistics, where there are any, are the last batch's mean."""
+
+    def init(key: Array, images: Array) -> tuple[Any, Any]:
+        weights = random.normal(key, (images[0].size, CLASSES))
+        parameters = {'w': weights, 'b': jnp.arange(CLASSES, dtype=jnp.float32)}
+        return parameters, {} if per_image else {'mean': jnp.zeros(SHAPE)}
+
+    def apply(parameters: Any, statistics: Any, images: Array) -> Array:
+        return images.reshape(len(images), -1) @ parameters['w'] + parameters['b']
+
+    def train(parameters: Any, statistics: Any, images: Array, key: Array) -> tuple[Array, Any]:
+        kept = {} if per_image else {'mean': images.mean(0)}
+        return apply(parameters, statistics, images), kept
+
+    return Model(init, apply, train, per_image)
+
+
+def small_task(num: int = 12) -> Task:
+    images = np.random.default_rng(0).integers(0, 256, (num, *SHAPE), np.uint8)
+    names = tuple(f'{i:02}' for i in range(num))
+    classes = tuple('abc')
+    labels = (np.arange(num) % CLASSES).astype(np.int32)
+    return Task(classes, SHAPE, Dataset(images, labels, names, classes, ('first', 'second')))
+
+
+def plain_config(method: str, **options: Any) -> ConfigDict:
+    """Plain gradient descent at rate 1, everything optional off; `options` by dotted key."""
+    config = base_config(method, 'wide_resnet', 'landscapes')
+    config.steps, config.batch_size = 10, 6
+    config.optimizer.update({'name': 'sgd', 'learning_rate': 1.0, 'momentum': 0.0,
+                             'nesterov': False})  # fmt: skip
+    config.method.augment = 'none'
+    if method == 'jem':
+        config.method.update({'likelihood_batch_size': 4, 'likelihood_augment': 'none',
+                              'input_noise': 0.0})  # fmt: skip
+        config.sampler.update({'steps': 3, 'step_size': 0.1, 'noise': 0.0, 'reinitialise': 0.0,
+                               'buffer_size': 4})  # fmt: skip
+    config.update_from_flattened_dict({k.replace('__', '.'): v for k, v in options.items()})
+    return config
+
+
+def build_linear(
+    monkeypatch: pytest.MonkeyPatch, config: ConfigDict, per_image: bool = True
+) -> Method:
+    module = SimpleNamespace(build=lambda options, outputs: linear_model(per_image))
+    monkeypatch.setitem(MODELS, 'wide_resnet', module)  # type: ignore[arg-type]
+    return METHODS[config.method.name].build(config, small_task())
+
+
+def small_batch(num: int = 6, others: int = 4) -> dict[str, dict[str, Array]]:
+    """Every stream that a method may ask for."""
+    keys = random.split(random.key(7), 3)
+    batch = {
+        name: {'images': random.uniform(key, (size, *SHAPE), minval=-1.0, maxval=1.0),
+               'labels': jnp.full((size,), -1), 'index': jnp.arange(size)}
+        for name, key, size in zip(('labelled', 'unlabelled', 'clean'), keys,
+                                   (num, others, others), strict=True)
+    }  # fmt: skip
+    batch['labelled']['labels'] = jnp.arange(num) % CLASSES
+    return batch

@@ -1,0 +1,360 @@
+"""The joint energy-based model against its equations, on networks small enough for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array, random
+from scipy.special import logsumexp
+
+from eojax.config import base_config
+from eojax.data.pipeline import Resident, draw_batch
+from eojax.errors import UserError
+from eojax.methods import jem
+from eojax.methods.method import Method
+from eojax.models import wide_resnet
+from eojax.models.model import Model
+from eojax.samplers.langevin import Langevin
+from tests.methods.linear_model import (
+    CLASSES,
+    SHAPE,
+    build_linear,
+    linear_model,
+    plain_config,
+    small_batch,
+)
+
+Patch = pytest.MonkeyPatch
+
+
+def wide_network(norm: str = 'none') -> Model:
+    config = base_config('jem', 'wide_resnet')
+    config.model.update({'depth': 10, 'width': 1, 'norm': norm, 'activation': 'swish'})
+    return wide_resnet.build(config.model, CLASSES)
+
+
+def started(monkeypatch: Patch, **options: Any) -> tuple[Method, Any, Any]:
+    method = build_linear(monkeypatch, plain_config('jem', **options))
+    batch = small_batch()
+    return method, method.init(random.key(0), batch), batch
+
+
+def joint(method: Method) -> Any:
+    assert method.phases[-1].name == 'joint'
+    return jax.jit(method.phases[-1].step)
+
+
+def logits_of(parameters: Any, images: Array) -> Array:
+    return linear_model().apply(parameters, {}, images)
+
+
+def mean_log_density(parameters: Any, images: Array) -> Array:
+    return jnp.log(jnp.exp(logits_of(parameters, images)).sum(-1)).mean()
+
+
+def change(before: Any, after: Any) -> Any:
+    """The gradient that a step of plain descent at rate 1 took."""
+    return jax.tree.map(lambda a, b: a - b, before.parameters, after.parameters)
+
+
+def assert_close(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, atol=tolerance, rtol=1e-4)
+
+
+def test_density_and_energy_identities():
+    logits = np.random.default_rng(0).normal(0.0, 5.0, (6, 4)).astype(np.float32)
+    np.testing.assert_allclose(jem.log_density(logits), logsumexp(logits, axis=-1), rtol=1e-6)
+    # log p(x, y) = log p(x) + log p(y|x): Eq. 4 is the sum of Eq. 6 and the softmax, for each y.
+    joint_density = jem.log_density(logits)[:, None] + jax.nn.log_softmax(logits)
+    np.testing.assert_allclose(joint_density, logits, atol=1e-5)
+    # A constant on all logits is a density; it does not reach the classes.
+    np.testing.assert_allclose(
+        jem.log_density(logits + 3.0), jem.log_density(logits) + 3.0, rtol=1e-5
+    )
+
+
+def test_energy_is_that_of_equation_6_and_that_of_a_class_its_logit():
+    model = linear_model()
+    images = random.normal(random.key(1), (5, *SHAPE))
+    parameters, statistics = model.init(random.key(0), images)
+    logits = np.asarray(logits_of(parameters, images))
+    energy = jem.energy_of(model, parameters, statistics, None)(images)
+    np.testing.assert_allclose(energy, -logsumexp(logits, axis=-1), rtol=1e-5)
+    labels = jnp.asarray([0, 1, 2, 0, 1])
+    of_class = jem.energy_of(model, parameters, statistics, labels)(images)
+    np.testing.assert_allclose(of_class, -logits[np.arange(5), labels], rtol=1e-6)
+
+
+def test_energys_gradient_in_the_image_by_central_differences():
+    model = wide_network()
+    images = random.uniform(random.key(1), (2, 8, 8, 3), minval=-1.0, maxval=1.0)
+    parameters, statistics = model.init(random.key(0), images[:1])
+    parameters = jax.tree.map(lambda p: 1.7 * p, parameters)  # livelier than at the start
+    energy = jax.jit(jem.energy_of(model, parameters, statistics, None))
+    gradient = np.asarray(jax.jit(jax.grad(lambda x: energy(x).sum()))(images))
+    directions = np.random.default_rng(0).normal(size=(6, *images.shape)).astype(np.float32)
+    directions[0] = gradient / np.abs(gradient).max()
+    step, scale = 0.02, np.sqrt(np.square(gradient).sum((1, 2, 3)))
+    for direction in directions:
+        slopes = (energy(images + step * direction) - energy(images - step * direction)) / 2 / step
+        expected = (gradient * direction).sum((1, 2, 3))
+        assert (np.abs(slopes - expected) < 0.01 * np.maximum(np.abs(expected), scale)).all()
+
+
+def test_gradient_of_the_likelihood_is_equation_3(monkeypatch: Patch):
+    method, state, batch = started(monkeypatch, method__classification_weight=0.0)
+    new, metrics = joint(method)(state, batch, random.key(2))
+    # All chains of the buffer were drawn: what it holds now is x~ of Eq. 3.
+    sampled, real = new.replay_buffer.images[0], batch['unlabelled']['images']
+    energy_gradient = jax.grad(lambda p, x: -mean_log_density(p, x))
+    ascent = jax.tree.map(
+        lambda of_samples, of_data: of_samples - of_data,
+        energy_gradient(state.parameters, sampled),
+        energy_gradient(state.parameters, real),
+    )
+    # The step climbs log p: parameters move by plus Eq. 3.
+    assert_close(change(new, state), ascent)
+    assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(ascent)) > 0.01
+    expected = mean_log_density(state.parameters, sampled) - mean_log_density(
+        state.parameters, real
+    )
+    assert float(metrics['loss']) == pytest.approx(float(expected), rel=1e-4)
+    # And so real images gain likelihood over the samples.
+    gap = mean_log_density(new.parameters, real) - mean_log_density(new.parameters, sampled)
+    assert float(gap) > -float(expected)
+
+
+def test_every_term_of_the_loss_has_its_weight(monkeypatch: Patch):
+    weights = {'classification_weight': 0.7, 'likelihood_weight': 0.4, 'energy_l2': 0.2}
+    method, state, batch = started(monkeypatch, **{f'method__{k}': v for k, v in weights.items()})
+    new, metrics = joint(method)(state, batch, random.key(2))
+    sampled, real = new.replay_buffer.images[0], batch['unlabelled']['images']
+
+    def hand_loss(parameters: Any) -> Array:
+        logits = logits_of(parameters, batch['labelled']['images'])
+        right = jnp.take_along_axis(logits, batch['labelled']['labels'][:, None], 1)[:, 0]
+        cross_entropy = (jnp.log(jnp.exp(logits).sum(-1)) - right).mean()
+        first, second = (
+            jnp.log(jnp.exp(logits_of(parameters, x)).sum(-1)) for x in (real, sampled)
+        )
+        return (
+            0.7 * cross_entropy
+            + 0.4 * (second.mean() - first.mean())
+            + 0.2 * ((first**2).mean() + (second**2).mean())
+        )
+
+    loss, gradient = jax.value_and_grad(hand_loss)(state.parameters)
+    assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
+    assert_close(change(state, new), gradient)
+
+
+def test_score_matching_has_its_stream_and_its_weight(monkeypatch: Patch):
+    options = {'method__score_matching_weight': 0.3, 'method__score_matching_batch_size': 4}
+    method, state, batch = started(monkeypatch, **options)
+    assert method.phases[-1].streams['clean'].batch_size == 4
+    _, metrics = joint(method)(state, batch, random.key(2))
+    without, state, batch = started(monkeypatch)
+    assert 'clean' not in without.phases[-1].streams
+    _, plain = joint(without)(state, batch, random.key(2))
+    difference = float(metrics['loss'] - plain['loss'])
+    assert difference == pytest.approx(0.3 * float(metrics['score_matching']), rel=1e-3)
+
+
+def test_one_joint_pass_equals_separate_passes(monkeypatch: Patch):
+    results = []
+    for per_image in (True, False):
+        config = plain_config('jem', method__energy_l2=0.1)
+        method = build_linear(monkeypatch, config, per_image)
+        state = method.init(random.key(0), small_batch())
+        results.append(joint(method)(state, small_batch(), random.key(2)))
+    (one, metrics), (other, others) = results
+    assert_close(one.parameters, other.parameters)
+    assert_close(one.replay_buffer, other.replay_buffer)
+    assert_close(metrics, others)
+
+
+@pytest.mark.parametrize('norm', ['none', 'group'])
+def test_wide_resnets_joint_pass_equals_separate_passes(norm: str):
+    model = wide_network(norm)
+    images = random.normal(random.key(1), (9, 8, 8, 3))
+    parameters, statistics = model.init(random.key(0), images[:1])
+    train = jax.jit(lambda x: model.train(parameters, statistics, x, random.key(0))[0])
+    apart = jnp.concatenate([train(images[:3]), train(images[3:6]), train(images[6:])])
+    np.testing.assert_allclose(train(images), apart, atol=1e-5)
+
+
+def test_samples_do_not_enter_the_running_statistics(monkeypatch: Patch):
+    method = build_linear(monkeypatch, plain_config('jem'), per_image=False)
+    batch = small_batch()
+    state = method.init(random.key(0), batch)
+    new, _ = joint(method)(state, batch, random.key(2))
+    expected = batch['labelled']['images'].mean(0)
+    np.testing.assert_allclose(new.statistics['mean'], expected, atol=1e-6)
+
+
+def test_supervised_phase_leaves_the_buffer_alone(monkeypatch: Patch):
+    method, state, batch = started(monkeypatch, method__supervised_steps=4)
+    assert [(phase.name, phase.steps) for phase in method.phases] == [
+        ('supervised', 4), ('joint', 6)]  # fmt: skip
+    assert set(method.phases[0].streams) == {'labelled'}
+    new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(2))
+    np.testing.assert_array_equal(new.replay_buffer.images, state.replay_buffer.images)
+    np.testing.assert_array_equal(new.replay_buffer.labels, state.replay_buffer.labels)
+    gradient = jax.grad(
+        lambda p: (
+            -jnp.take_along_axis(
+                jax.nn.log_softmax(logits_of(p, batch['labelled']['images'])),
+                batch['labelled']['labels'][:, None],
+                1,
+            ).mean()
+        )
+    )(state.parameters)
+    assert_close(change(state, new), gradient)
+    assert float(metrics['loss']) == pytest.approx(float(metrics['cross_entropy']))
+    after, _ = joint(method)(new, batch, random.key(3))
+    assert not np.allclose(after.replay_buffer.images, new.replay_buffer.images)
+
+
+def hand_chain(state: Any, images: Array, labels: Array | None) -> Array:
+    """Three noiseless updates of size 0.1 for the linear network."""
+    weights = state.parameters['w']
+    for _ in range(3):
+        logits = logits_of(state.parameters, images)
+        share = jax.nn.softmax(logits) if labels is None else jax.nn.one_hot(labels, CLASSES)
+        images = images + 0.1 * (share @ weights.T).reshape(images.shape)
+    return images
+
+
+@pytest.mark.parametrize('conditional', [True, False])
+def test_chains_follow_the_energy_asked_for(monkeypatch: Patch, conditional: bool):
+    method, state, batch = started(monkeypatch, method__class_conditional=conditional)
+    new, metrics = joint(method)(state, batch, random.key(2))
+    starts, labels = state.replay_buffer.images[0], state.replay_buffer.labels[0]
+    expected = hand_chain(state, starts, labels if conditional else None)
+    np.testing.assert_allclose(new.replay_buffer.images[0], expected, atol=1e-5)
+    np.testing.assert_array_equal(new.replay_buffer.labels[0], labels)
+    if conditional:
+        norms = jnp.linalg.norm(state.parameters['w'][:, labels], axis=0)
+        assert float(metrics['sampler_gradient']) == pytest.approx(float(norms.mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize('decay', [0.0, 0.4])
+def test_average_of_the_parameters(monkeypatch: Patch, decay: float):
+    method, state, batch = started(monkeypatch, method__average_decay=decay)
+    step, expected = joint(method), np.asarray(state.parameters['w'])
+    for number in range(8):
+        state, _ = step(state, batch, random.key(number))
+        effective = min(decay, (1.0 + number) / (10.0 + number))
+        expected = effective * expected + (1.0 - effective) * np.asarray(state.parameters['w'])
+    np.testing.assert_allclose(state.average['w'], expected, rtol=1e-4, atol=1e-5)
+    assert int(state.step) == 8
+
+
+def test_input_noise_and_the_averaged_parameters_in_evaluation(monkeypatch: Patch):
+    method, state, _ = started(monkeypatch, method__input_noise=0.2)
+    state = state._replace(average=jax.tree.map(lambda p: 0.5 * p, state.parameters))
+    images = jnp.broadcast_to(random.normal(random.key(1), SHAPE), (4000, *SHAPE))
+    logits = np.asarray(method.abilities['logits'](state, images, random.key(2)))
+    exact = np.asarray(logits_of(state.average, images[:1]))[0]
+    deviation = 0.2 * np.linalg.norm(state.average['w'], axis=0)
+    np.testing.assert_allclose(logits.std(0), deviation, rtol=0.06)
+    assert (np.abs(logits.mean(0) - exact) < 4.5 * deviation / np.sqrt(4000)).all()
+    density = method.abilities['log_density'](state, images, random.key(2))
+    np.testing.assert_allclose(density, logsumexp(logits, axis=-1), rtol=1e-5)
+
+
+def test_samples_of_a_trained_model(monkeypatch: Patch):
+    method, state, _ = started(monkeypatch)
+    sample, labels = method.abilities['sample'], jnp.asarray([2, 0, 1, 1])
+    images = random.normal(random.key(1), (4, *SHAPE))
+    chain = Langevin(steps=3, step_size=0.1, noise=0.0)
+    for conditional in (True, False):
+        ends = sample(state, random.key(0), labels, chain, images, conditional)
+        expected = hand_chain(state, images, labels if conditional else None)
+        np.testing.assert_allclose(ends, expected, atol=1e-5)
+    frames = sample(state, random.key(0), labels, chain, images, every=1)
+    assert frames.shape == (4, 4, *SHAPE)
+    np.testing.assert_array_equal(frames[0], images)
+    np.testing.assert_allclose(frames[-1], ends, atol=1e-5)
+    fresh = sample(state, random.key(0), labels, chain, every=3)[0]
+    assert np.abs(fresh).max() <= 1.0  # uniform starts
+    assert method.abilities['replay'](state) is state.replay_buffer
+
+
+def test_few_labels_are_drawn_repeatedly_and_the_step_takes_them(monkeypatch: Patch):
+    method, state, _ = started(monkeypatch)
+    images = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), np.uint8)
+    labels = np.full(20, -1, np.int32)
+    labels[:CLASSES] = np.arange(CLASSES)  # one label a class, for a batch of six
+    parts = {'labelled': jnp.arange(CLASSES), 'unlabelled': jnp.arange(CLASSES, 20),
+             'train': jnp.arange(20)}  # fmt: skip
+    resident = Resident(jnp.asarray(images), jnp.asarray(labels), parts)
+    phase = method.phases[-1]
+
+    @jax.jit
+    def step(state: Any, number: Array) -> Any:
+        batch = draw_batch(resident, phase.streams, random.key(1), number)
+        new, metrics = phase.step(state, batch, random.fold_in(random.key(2), number))
+        return new, metrics, batch
+
+    for number in range(3):
+        state, metrics, batch = step(state, jnp.int32(number))
+        np.testing.assert_array_equal(np.bincount(batch['labelled']['labels']), [2, 2, 2])
+        assert batch['unlabelled']['images'].shape == (4, *SHAPE)
+        assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_gaussian_starts_are_fitted_to_the_training_images(monkeypatch: Patch):
+    options = {'sampler__start': 'gaussian', 'sampler__reinitialise': 1.0,
+               'sampler__buffer_size': 400}  # fmt: skip
+    _, state, _ = started(monkeypatch, **options)
+    assert state.gaussian.mean.shape == (CLASSES, SHAPE[-1])
+    mean = np.asarray(state.replay_buffer.images).mean((0, 1, 2, 3))
+    np.testing.assert_allclose(mean, state.gaussian.mean[0], atol=0.15)
+    _, uniform, _ = started(monkeypatch)
+    assert uniform.gaussian is None
+
+
+def test_buffer_lies_in_parts_of_its_dtype(monkeypatch: Patch):
+    options = {'sampler__buffer_parts': 2, 'sampler__buffer_size': 12,
+               'sampler__buffer_dtype': 'bfloat16'}  # fmt: skip
+    method, state, batch = started(monkeypatch, **options)
+    assert state.replay_buffer.images.shape == (2, 6, *SHAPE)
+    new, _ = joint(method)(state, batch, random.key(2))
+    assert new.replay_buffer.images.dtype == jnp.bfloat16
+    moved = (new.replay_buffer.images != state.replay_buffer.images).any((2, 3, 4))
+    np.testing.assert_array_equal(moved.sum(1), [2, 2])  # two of four chains from each part
+    assert method.split == ('replay_buffer',)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'named'),
+    [
+        ('method.augment', 'rotate', 'method.augment'),
+        ('method.likelihood_augment', 'rotate', 'method.likelihood_augment'),
+        ('method.energy_l2', -1.0, 'method.energy_l2'),
+        ('method.average_decay', 1.0, 'method.average_decay'),
+        ('method.score_matching_noise', (0.6, 0.02), 'method.score_matching_noise'),
+        ('method.supervised_steps', 10, 'method.supervised_steps'),
+        ('method.likelihood_batch_size', 5, 'sampler.buffer_size'),
+        ('method.likelihood_batch_size', 0, 'likelihood_batch_size'),
+        ('method.score_matching_batch_size', 0, 'method.score_matching_batch_size'),
+        ('sampler.buffer_parts', 3, 'sampler.buffer_parts'),
+        ('sampler.reinitialise', 1.1, 'sampler.reinitialise'),
+        ('sampler.buffer_dtype', 'float16', 'sampler.buffer_dtype'),
+        ('sampler.steps', 0, 'sampler.steps'),
+        ('sampler.start', 'zeros', 'sampler.start'),
+    ],
+)
+def test_combinations_that_cannot_train_are_refused(key: str, value: Any, named: str):
+    config = plain_config('jem')
+    jem.check(config)
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=named) as caught:
+        jem.check(config)
+    assert '\n' not in str(caught.value)

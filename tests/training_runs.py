@@ -1,0 +1,81 @@
+"""Trainings of seconds, and what they leave behind, for the tests of the loop."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from ml_collections import ConfigDict
+
+from eojax import train
+from eojax.config import base_config, set_key
+from eojax.progress import read_metrics
+
+# How fast it went, and what the evaluation of the test at hand adds.
+_NOT_COMPARED = ('steps_per_second', 'images_per_second')
+
+
+def small_config(method: str, **changes: Any) -> ConfigDict:
+    """Landscapes of 16 pixels and WRN-10-1, a dozen steps; the intervals share no divisor.
+
+    Args:
+      changes: by key, with `__` for the dot.
+    """
+    config = base_config(method, 'wide_resnet', 'landscapes')
+    values: dict[str, Any] = {
+        'steps': 12, 'batch_size': 8, 'log_every': 4, 'evaluate_every': 6, 'checkpoint_every': 5,
+        'keep_checkpoints': 10, 'tensorboard': False, 'data.size': 16, 'data.num_images': 200,
+        'model.depth': 10, 'model.width': 1, 'model.activation': 'swish',
+        'optimizer.learning_rate': 1e-3, 'evaluate.batch_size': 32, 'evaluate.outlier_images': 20,
+    }  # fmt: skip
+    if method == 'jem':
+        values |= {
+            'method.likelihood_batch_size': 8, 'method.supervised_steps': 5, 'sampler.steps': 2,
+            'sampler.buffer_size': 40, 'sampler.reinitialise': 0.3,
+        }  # fmt: skip
+    for key, value in (values | changes).items():
+        set_key(config, key.replace('__', '.'), value)
+    return config
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> None:
+    """Sends a signal to this process when the loop has dispatched `step`; once."""
+    original = train.Progress.at
+
+    def at(self: train.Progress, now: int) -> None:
+        original(self, now)
+        if now == step:
+            monkeypatch.setattr(train.Progress, 'at', original)
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(train.Progress, 'at', at)
+
+
+def steps_saved(folder: Path, which: str = 'checkpoints') -> list[int]:
+    """The steps of the checkpoints on disk, ascending."""
+    return sorted(int(p.name) for p in (folder / which).iterdir() if p.name.isdigit())
+
+
+def saved_state(folder: Path, step: int | None = None) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint, by name; of the newest where no step is given."""
+    step = steps_saved(folder)[-1] if step is None else step
+    place = (folder / 'checkpoints' / str(step) / 'state').absolute()
+    tree = ocp.PyTreeCheckpointer().restore(place)
+    return {name: np.asarray(value) for name, value in tree.items()}
+
+
+def assert_same_bits(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert value.dtype == second[name].dtype
+        assert value.tobytes() == second[name].tobytes(), name
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of `metrics.jsonl` without speeds."""
+    found = read_metrics(folder / 'metrics.jsonl')
+    return [{k: v for k, v in row.items() if k not in _NOT_COMPARED} for row in found]
