@@ -47,6 +47,19 @@ def load_config(path: str) -> ConfigDict:
     return config
 
 
+def help_text(path: str | None) -> str:
+    """What the command takes; with a config, its keys and their values too."""
+    lines = [
+        'python -m eojax.main --config=FILE [--workdir=DIR] [--config.KEY=VALUE ...]',
+        '  --config: what to run, a file such as configs/quickstart.py',
+        '  --workdir: the run folder; runs/ and the name of the config if absent',
+        '  --config.KEY: any key of the config; with a --config, --help lists them',
+    ]
+    if path is not None:
+        lines += [f'  --config.{k}={v!r}' for k, v in flatten(load_config(path))]
+    return '\n'.join(lines)
+
+
 def check_arguments(arguments: Sequence[str]) -> str | None:
     """Checks every `--config...` of a command line.
 

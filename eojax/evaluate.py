@@ -264,7 +264,9 @@ def read_labelled(path: Path, run: Run) -> Dataset:
     size = run.config.data.size
     module = vars(DATASETS[run.config.data.name]).values()
     published = next((v for v in module if isinstance(v, PublishedImages)), None)
-    wanted = size if published is None else published.size
+    # Without a published size: files of any size, or images that are generated and have one.
+    own = None if run.config.data.root else size
+    wanted = own if published is None else published.size
     return read_image_folder(
         path,
         run.dataset.class_names,

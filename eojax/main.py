@@ -23,15 +23,15 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
     """Parses the command line; what is wrong with it is one line and exit code 1."""
     with one_line_errors():
         path = command_line.check_arguments(arguments[1:])
+        if any(a.lstrip('-') in ('help', 'helpshort', 'helpfull', 'h') for a in arguments[1:]):
+            print(command_line.help_text(path))  # absl's own ends with exit code 1
+            sys.exit(0)
         if path is not None:
             _PATH.append(path)
         try:
             rest = flags.FLAGS(list(arguments), known_only=False)
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(str(error)) from error
-        if any(flags.FLAGS[name].value for name in ('help', 'helpshort', 'helpfull')):
-            print(f'{__doc__}\n{flags.FLAGS.main_module_help()}')
-            sys.exit(0)
         if len(rest) > 1:
             raise UserError(f'unknown argument {rest[1]!r}')
         if path is None:

@@ -20,7 +20,7 @@ from eojax.atomic_file import write_atomically
 from eojax.errors import UserError
 
 # In the bar, which adds steps per second and the time left by itself.
-_SHOWN = ('loss', 'accuracy', 'validation_accuracy', 'images_per_second')
+_SHOWN = ('loss', 'accuracy', 'validation_accuracy')
 
 
 def say(message: str) -> None:
@@ -105,7 +105,9 @@ class Progress:
         with _refused(self._file), open(self._file, 'a', encoding='utf-8') as file:
             file.write(json.dumps(row) + '\n')
         shown = {k: f'{row[k]:.3g}' for k in _SHOWN if isinstance(row.get(k), (int, float))}
-        self._bar.set_postfix({k.replace('_per_second', '/s'): v for k, v in shown.items()}, False)
+        if isinstance(row.get('images_per_second'), (int, float)):
+            shown['images/s'] = f'{row["images_per_second"]:.0f}'
+        self._bar.set_postfix(shown, refresh=False)
         if self._board is not None:
             self._board.scalars(step, row)
 

@@ -22,4 +22,3 @@ def pytest_configure(config: pytest.Config) -> None:
         compiled = str(config.cache.mkdir('compiled'))
         os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', compiled)
         os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
-        os.environ.setdefault('JAX_COMPILATION_CACHE_MAX_SIZE', str(2**30))

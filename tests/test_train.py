@@ -183,9 +183,9 @@ def test_a_run_does_not_go_on_with_other_data(
 def test_a_folder_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, 'load_data', None)
     (tmp_path / 'file').touch()
-    with pytest.raises(UserError, match='--workdir .*file/run cannot be made a folder'):
+    with pytest.raises(UserError, match=r'--workdir .*file/run cannot be made a folder'):
         train.train(small_config('supervised'), tmp_path / 'file' / 'run')
-    with pytest.raises(UserError, match='--workdir .*file cannot be made a folder'):
+    with pytest.raises(UserError, match=r'--workdir .*file cannot be made a folder'):
         train.train(small_config('supervised'), tmp_path / 'file')
     (tmp_path / 'config.json').write_text('[1')
     with pytest.raises(UserError, match=r'config\.json is damaged'):
@@ -202,7 +202,7 @@ def test_one_label_a_class_fills_a_batch_of_16(tmp_path: Path) -> None:
 
 
 def test_no_unlabelled_stream_without_labels_is_a_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match='data.labels_per_class'):
+    with pytest.raises(UserError, match=r'data\.labels_per_class'):
         train.train(small_config('jem', data__labels_per_class='1000'), tmp_path)
 
 
@@ -267,7 +267,7 @@ def test_nan_is_rolled_back_with_another_key_and_a_lower_rate(
     stop_at(monkeypatch, 7, signal.SIGTERM)
     stopped(config, parted)
     first, second = ({r['step']: r for r in rows(f)} for f in (parted, whole))
-    assert first[5]['chance'] == [r for r in rows(whole) if r['step'] == 5][0]['chance']
+    assert first[5]['chance'] == next(r for r in rows(whole) if r['step'] == 5)['chance']
     assert first[6]['chance'] != second[6]['chance']
 
     # Stopped after the rollback and before the next checkpoint, it is not forgotten.

@@ -49,8 +49,8 @@ def tiny_config(method: str, size: int = 16) -> ConfigDict:
 def tiny_run(method: str) -> TinyRun:
     """A run of `jem` or `supervised` that was not trained: random parameters, step 0 saved.
 
-    The parameters are spread more widely than they are at the start of training, so that logits,
-    log p(x) and the chains differ from image to image.
+    What begins at zero is made random too, so that logits, log p(x) and the chains differ from
+    image to image.
     """
     folder = Path(tempfile.mkdtemp(prefix=f'tiny-{method}-'))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -58,7 +58,7 @@ def tiny_run(method: str) -> TinyRun:
     run = runs.prepare(config, folder)
     runs.open_folder(folder, config)
     carry = runs.initial_carry(run, jax.random.key(0))
-    average = jax.tree.map(_widened, carry.state.average)
+    average = jax.tree.map(_nowhere_zero, carry.state.average)
     state = carry.state._replace(parameters=average, average=average)
     carry = jax.device_put(carry._replace(state=state), runs.carry_shardings(run, carry))
     for which in ('last', 'best'):
@@ -68,6 +68,6 @@ def tiny_run(method: str) -> TinyRun:
     return TinyRun(run, carry.state, folder)
 
 
-def _widened(leaf: jax.Array) -> np.ndarray:
+def _nowhere_zero(leaf: jax.Array) -> np.ndarray:
     noise = np.random.default_rng(leaf.size).standard_normal(leaf.shape).astype(np.float32)
-    return np.asarray(2.0 * leaf + 0.05 * noise)
+    return np.asarray(leaf + 0.003 * noise)

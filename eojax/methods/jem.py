@@ -116,6 +116,11 @@ def check(config: ConfigDict) -> None:
     noise = method.score_matching_noise
     if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
         raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
+    if method.score_matching_batch_size < 1:
+        raise UserError(
+            'method.score_matching_batch_size must be at least 1,'
+            f' not {method.score_matching_batch_size}'
+        )
     num, parts, size = method.likelihood_batch_size, sampler.buffer_parts, sampler.buffer_size
     if num < 1 or parts < 1 or num % parts or size % parts:
         raise UserError(

@@ -91,5 +91,5 @@ def test_images_are_drawn_independently_and_by_the_key(name: str):
 
 
 def test_none_changes_nothing():
-    images = distinct_pixels(3, 4, 4)
+    images = jnp.asarray(distinct_pixels(3, 4, 4))
     np.testing.assert_array_equal(AUGMENTATIONS['none'](images, random.key(0)), images)

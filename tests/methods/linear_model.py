@@ -15,7 +15,7 @@ from eojax.config import base_config
 from eojax.data.dataset import Dataset
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
-from eojax.models import MODELS
+from eojax.models import MODELS, wide_resnet
 from eojax.models.model import Model
 
 CLASSES, SHAPE = 3, (2, 2, 2)
@@ -66,8 +66,10 @@ def plain_config(method: str, **options: Any) -> ConfigDict:
 def build_linear(
     monkeypatch: pytest.MonkeyPatch, config: ConfigDict, per_image: bool = True
 ) -> Method:
-    module = SimpleNamespace(build=lambda options, outputs: linear_model(per_image))
-    monkeypatch.setitem(MODELS, 'wide_resnet', module)  # type: ignore[arg-type]
+    module = SimpleNamespace(
+        DEFAULTS=wide_resnet.DEFAULTS, build=lambda options, outputs: linear_model(per_image)
+    )
+    monkeypatch.setitem(MODELS, 'wide_resnet', module)
     return METHODS[config.method.name].build(config, small_task())
 
 

@@ -136,7 +136,7 @@ def test_module_has_float32_parameters_and_computes_in_its_dtype(dtype: Any):
     shapes = {name: (value.shape, value.dtype.name) for name, value in parameters.items()}
     assert shapes == {'kernel': ((3, 3, 3, 4), 'float32'), 'bias': ((4,), 'float32')}
     shifted = {**parameters, 'bias': jnp.arange(4.0)}
-    found = module.apply({'params': shifted}, images)
+    found: Any = module.apply({'params': shifted}, images)
     assert found.dtype == dtype
     expected = reference(images, parameters['kernel'], 2) + jnp.arange(4.0)
     tolerance = 1e-5 if dtype == jnp.float32 else 0.05

@@ -21,7 +21,8 @@ OUTPUTS = 10
 def network(**options: Any) -> Model:
     config = base_config('supervised', 'wide_resnet')
     config.model.update({'depth': 10, 'width': 1, **options})
-    return wide_resnet.build(config.model, OUTPUTS)
+    model = wide_resnet.build(config.model, OUTPUTS)
+    return model._replace(apply=jax.jit(model.apply), train=jax.jit(model.train))
 
 
 def initialised(model: Model, bands: int = 3, size: int = 8) -> tuple[Any, Any, Array]:
@@ -103,7 +104,7 @@ def test_logits_are_those_of_the_network_written_out():
     model = network()
     parameters, statistics, images = initialised(model, size=12)
     parameters = spread(parameters)
-    found = jax.jit(model.apply)(parameters, statistics, images)
+    found = model.apply(parameters, statistics, images)
     expected = jax.jit(plain_forward)(parameters, images)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -112,10 +113,9 @@ def test_logits_are_those_of_the_network_written_out():
 def test_only_batch_norm_mixes_the_images_of_a_batch(norm: str):
     model = network(norm=norm, activation='swish')
     parameters, statistics, images = initialised(model)
-    train = jax.jit(model.train)
-    together, updated = train(parameters, statistics, images, random.key(3))
+    together, updated = model.train(parameters, statistics, images, random.key(3))
     changed = images.at[1:].multiply(0.3)
-    others, _ = train(parameters, statistics, changed, random.key(3))
+    others, _ = model.train(parameters, statistics, changed, random.key(3))
     assert model.per_image == (norm != 'batch')
     assert np.allclose(together[0], others[0], atol=1e-5) == model.per_image
     assert not np.allclose(together[1], others[1], atol=1e-3)
@@ -165,13 +165,14 @@ def test_activations_are_the_named_functions():
 
 @pytest.mark.parametrize('norm', ['none', 'batch'])
 def test_bfloat16_arithmetic_keeps_float32_parameters_and_logits(norm: str):
+    float32 = jnp.dtype(jnp.float32)
     narrow, wide = network(dtype='bfloat16', norm=norm), network(norm=norm)
     parameters, statistics, images = initialised(narrow)
-    assert {leaf.dtype for leaf in jax.tree.leaves((parameters, statistics))} == {jnp.float32}
+    assert {leaf.dtype for leaf in jax.tree.leaves((parameters, statistics))} == {float32}
     found, updated = narrow.train(parameters, statistics, images, random.key(0))
     exact, _ = wide.train(parameters, statistics, images, random.key(0))
     assert found.dtype == jnp.float32
-    assert {leaf.dtype for leaf in jax.tree.leaves(updated)} <= {jnp.dtype(jnp.float32)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(updated)} <= {float32}
     assert not np.array_equal(found, exact)  # it did compute in bfloat16
     np.testing.assert_allclose(found, exact, atol=0.05 * float(jnp.abs(exact).max()))
 
@@ -185,7 +186,7 @@ def test_density_head_moves_all_logits_alike_and_begins_at_zero():
     without = plain.apply(body, statistics, images)
     np.testing.assert_allclose(model.apply(parameters, statistics, images), without, atol=1e-6)
     moved = {**parameters, **spread(heads)}
-    shift = np.asarray(model.apply(moved, statistics, images) - without)
+    shift = model.apply(moved, statistics, images) - without
     np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :1], shift.shape), atol=1e-3)
     assert shift.std() > 0.1  # log p(x) gains, differently for each image
     np.testing.assert_allclose(jax.nn.softmax(without + shift), jax.nn.softmax(without), atol=1e-4)

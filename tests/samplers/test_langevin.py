@@ -175,7 +175,8 @@ def test_unrolled_equals_looped(monkeypatch: pytest.MonkeyPatch):
         def chain_of(x: Array) -> Chain:
             return run_chain(energy, x, random.key(9), options)
 
-        scan = [e for e in jax.make_jaxpr(chain_of)(images).eqns if e.primitive.name == 'scan'][0]
+        equations = jax.make_jaxpr(chain_of)(images).eqns
+        scan = next(e for e in equations if e.primitive.name == 'scan')
         return scan.params['unroll'], jax.jit(chain_of)(images)
 
     # Unrolling is for the CPU backend alone; elsewhere the same chain is a loop.
