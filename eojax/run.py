@@ -57,14 +57,14 @@ class Carry(NamedTuple):
       state: the method's.
       step: int32, steps done.
       sums: of each metric since the last log.
-      count: int32, steps in `sums`.
+      summed: int32, steps in `sums`.
       healthy: false once a metric was not finite or the loss passed its limit.
     """
 
     state: Any
     step: Array
     sums: dict[str, Array]
-    count: Array
+    summed: Array
     healthy: Array
 
 
@@ -105,8 +105,8 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
                     f'steps {config.steps} times the {name} batch of {stream.batch_size} images'
                     ' must stay below 2**31, where the count of draws ends'
                 )
-    host = Resident(training.images, training.labels, parts)
-    resident = sharding.place(host, sharding.replicated(mesh))
+    arrays = (training.images, training.labels, parts)
+    resident = Resident(*sharding.place(arrays, sharding.replicated(mesh)))
     return Run(folder, config, dataset, split, task, method, mesh, resident)
 
 

@@ -8,18 +8,13 @@ evaluations and checkpoints; otherwise it stays a few calls ahead of the devices
 from __future__ import annotations
 
 import collections
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax, random
+from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax import evaluate, recovery, sharding
@@ -27,24 +22,16 @@ from eojax import run as runs
 from eojax.checkpoint import Checkpoints
 from eojax.config import check_config
 from eojax.data import splits
-from eojax.data.pipeline import Resident, draw_batch
 from eojax.errors import UserError
-from eojax.methods.method import Phase
 from eojax.progress import Progress, say
 from eojax.recovery import Recovery
 from eojax.run import Carry, Run
+from eojax.step_program import Programs, all_finite, compile_phase
+from eojax.stopping import Stopped, stop_signals
 
 # How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
 # to stop is answered soon.
 _CALLS_AHEAD = 4
-
-
-class Stopped(Exception):
-    """A signal asked the run to stop; its state is saved."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
 
 
 def train(config: ConfigDict, folder: Path) -> Path:
@@ -87,75 +74,6 @@ def _evaluated(run: Run, state: Any) -> Any:
     return state
 
 
-class _Programs(NamedTuple):
-    """A phase compiled for several steps a call, and for one."""
-
-    many: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
-    one: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
-    seconds: float
-
-
-def step_program(
-    run: Run, phase: Phase, steps: int
-) -> Callable[[Carry, Resident, Array], tuple[Carry, Array]]:
-    """The function `(carry, resident, key) -> (carry, ticket)` of some steps of a phase.
-
-    The ticket is the step counter, in a buffer of its own: the host may wait for it after the
-    carry has been donated to a later call.
-    """
-    max_loss = run.config.recovery.max_loss
-
-    def one(carry: Carry, resident: Resident, key: Array) -> Carry:
-        batch = draw_batch(resident, phase.streams, random.fold_in(key, 1), carry.step)
-        batch = lax.with_sharding_constraint(batch, sharding.split(run.mesh))
-        state, metrics = phase.step(carry.state, batch, random.fold_in(key, 2 + carry.step))
-        sums = {
-            name: carry.sums[name] + jnp.asarray(value, jnp.float32)
-            for name, value in metrics.items()
-        }
-        finite = jnp.all(jnp.stack([jnp.isfinite(v).all() for v in metrics.values()]))
-        healthy = carry.healthy & finite & (jnp.abs(metrics['loss']) <= max_loss)
-        return Carry(state, carry.step + 1, sums, carry.count + 1, healthy)
-
-    def program(carry: Carry, resident: Resident, key: Array) -> tuple[Carry, Array]:
-        if steps == 1:
-            carry = one(carry, resident, key)
-        else:
-            carry, _ = lax.scan(
-                lambda c, _: (one(c, resident, key), None), carry, None, length=steps
-            )
-        return carry, carry.step + 0
-
-    return program
-
-
-def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> _Programs:
-    """Compiles the programs of a phase, before its first step."""
-    begun = time.perf_counter()
-    places = runs.carry_shardings(run, carry)
-    everywhere = sharding.replicated(run.mesh)
-
-    def compiled(steps: int) -> Any:
-        jitted = jax.jit(
-            step_program(run, phase, steps),
-            donate_argnums=0,
-            in_shardings=(places, everywhere, everywhere),
-            out_shardings=(places, everywhere),
-        )
-        return jitted.lower(carry, run.resident, key).compile()
-
-    one = compiled(1)
-    many = compiled(run.config.steps_per_call) if run.config.steps_per_call > 1 else one
-    return _Programs(many, one, time.perf_counter() - begun)
-
-
-@jax.jit
-def _all_finite(state: Any) -> Array:
-    """Whether no array of a state holds NaN or infinity."""
-    leaves = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]))
-
-
 class _Loop:
     """One run of the loop: where it is, and what it writes to."""
 
@@ -171,7 +89,7 @@ class _Loop:
         self.carry: Carry
         self.step = 0
         self.phase = 0
-        self.programs: _Programs | None = None
+        self.programs: Programs | None = None
         self.timed_from = (0.0, 0)
 
     @property
@@ -187,7 +105,7 @@ class _Loop:
     def run_to_end(self) -> Any:
         """Trains until the last step; returns the state."""
         try:
-            with _stop_signals() as stop:
+            with stop_signals() as stop:
                 self._begin()
                 with self._progress() as progress:
                     while self.step < self.total and not stop:
@@ -275,7 +193,7 @@ class _Loop:
             self._compile()
         self._steps(end, progress, stop)
         # The loss shows the parameters before an update: what the last one did shows in the state.
-        if not (bool(self.carry.healthy) and bool(_all_finite(self.carry.state))):
+        if not (bool(self.carry.healthy) and bool(all_finite(self.carry.state))):
             self._recover(progress)
             return
         if self.step < end:  # asked to stop on the way: nothing is due here
@@ -323,7 +241,7 @@ class _Loop:
 
     def _take_metrics(self) -> dict[str, Any]:
         """The means since the last log; the sums begin anew."""
-        sums, count = jax.device_get((self.carry.sums, self.carry.count))
+        sums, count = jax.device_get((self.carry.sums, self.carry.summed))
         steps = max(int(count), 1)
         metrics: dict[str, Any] = {name: float(value) / steps for name, value in sums.items()}
         now = time.perf_counter()
@@ -333,9 +251,9 @@ class _Loop:
         images = sum(stream.batch_size for stream in phase.streams.values())
         metrics['images_per_second'] = images * metrics['steps_per_second']
         metrics['phase'] = phase.name
-        zeros = jax.tree.map(jnp.zeros_like, (self.carry.sums, self.carry.count))
+        zeros = jax.tree.map(jnp.zeros_like, (self.carry.sums, self.carry.summed))
         sums, count = jax.device_put(zeros, sharding.replicated(self.run.mesh))
-        self.carry = self.carry._replace(sums=sums, count=count)
+        self.carry = self.carry._replace(sums=sums, summed=count)
         self.timed_from = (time.perf_counter(), self.step)
         return metrics
 
@@ -393,27 +311,3 @@ class _Loop:
         self._restore(rollback.step)
         self.diverged_at = rollback.diverged_at
         self._set_attempt(rollback.attempt)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """A list that holds the number of SIGTERM or SIGINT once one has come; a second one kills."""
-    stop: list[int] = []
-    kept: dict[int, Any] = {}
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        stop.append(number)
-        signal.signal(number, kept[number])
-        # Not by print: the signal may have come in the middle of one.
-        os.write(2, b'\neojax: stopping after the running steps; once more stops at once\n')
-
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            kept[number] = signal.signal(number, handler)
-    except ValueError:  # not in the main thread: nothing to handle
-        kept.clear()
-    try:
-        yield stop
-    finally:
-        for number, former in kept.items():
-            signal.signal(number, former)

@@ -1,4 +1,4 @@
-"""Where the tests find real imagery; a test that needs it skips, and says why, where it is absent."""
+"""Where the tests find real imagery; a test that needs it skips, and says why, if it is absent."""
 
 from __future__ import annotations
 

@@ -159,16 +159,14 @@ def check(options: ConfigDict) -> None:
         raise UserError(f'data.num_images must be at least 100, not {options.num_images}')
     ground = options.ground_size or options.size
     if ground % options.size:
-        raise UserError(
-            f'data.ground_size {ground} must be a multiple of data.size {options.size}'
-        )
+        raise UserError(f'data.ground_size {ground} must be a multiple of data.size {options.size}')
 
 
 def from_config(options: ConfigDict, progress: bool) -> Dataset:
     """The data set of the config group `data`.
 
-    `ground_size` is the side of the scenes in pixels of 10 m, 0 for `size`; larger ones are averaged
-    down to `size`, so that small images still show the ground of an EuroSAT patch.
+    `ground_size` is the side of the scenes in pixels of 10 m, 0 for `size`; larger ones are
+    averaged down to `size`, so that small images still show the ground of an EuroSAT patch.
     """
     ground = options.ground_size or options.size
     dataset = generate(options.num_images, ground, options.seed)

@@ -8,6 +8,7 @@ resuming at step s means asking for the draws of step s.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax, random
 
@@ -33,7 +34,7 @@ def draw_indices(key: Array, start: Array, num: int, size: int) -> Array:
     # A batch touches one epoch or two, and more where the data set is smaller than the batch.
     first = start // size
     touched = first + jnp.arange((num + size - 2) // size + 1, dtype=jnp.int32)
-    seeds = lax.map(lambda epoch: random.bits(random.fold_in(key, epoch), (_ROUNDS,)), touched)
+    seeds = jax.vmap(lambda epoch: random.bits(random.fold_in(key, epoch), (_ROUNDS,)))(touched)
     return _walk(within.astype(jnp.uint32), seeds[epochs - first], size).astype(jnp.int32)
 
 

@@ -102,7 +102,7 @@ def to_unit_range(images: Array) -> Array:
     return images.astype(jnp.float32) / 127.5 - 1.0
 
 
-def to_uint8(images: Array) -> np.ndarray:
+def to_uint8(images: Array | np.ndarray) -> np.ndarray:
     """Float [-1, 1] (clipped) to uint8 0..255 on the host."""
     scaled = (np.clip(np.asarray(jax.device_get(images)), -1.0, 1.0) + 1.0) * 127.5
     return np.round(scaled).astype(np.uint8)

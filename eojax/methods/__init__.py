@@ -6,5 +6,5 @@ from types import ModuleType
 
 from eojax.methods import jem, supervised
 
-# Each module has DEFAULTS (config groups), ABILITIES (names), check(config) and build(config, task).
+# Each module has DEFAULTS (config groups), ABILITIES (names), check(config), build(config, task).
 METHODS: dict[str, ModuleType] = {'jem': jem, 'supervised': supervised}

@@ -21,6 +21,7 @@ Notes:
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -141,12 +142,12 @@ def check(config: ConfigDict) -> None:
 
 
 def log_density(logits: Array) -> Array:
-    """log p(x) up to log Z: the log-sum-exp of the logits, -E(x) of Eq. 6; `[..., K]` to `[...]`."""
+    """log p(x) up to log Z, -E(x) of Eq. 6: the log-sum-exp of logits `[..., K]`."""
     return jax.nn.logsumexp(logits, axis=-1)
 
 
 def energy_of(model: Model, parameters: Any, statistics: Any, labels: Array | None) -> Any:
-    """The energy as a function of images alone: E(x) of Eq. 6, or E(x, y) where labels are given."""
+    """The energy as a function of images alone: E(x) of Eq. 6, or E(x, y) of given labels."""
 
     def energy(images: Array) -> Array:
         logits = model.apply(parameters, statistics, images)
@@ -185,7 +186,7 @@ def build(config: ConfigDict, task: Task) -> Method:
             functools.partial(parts.step, joint=True),
         )
     )
-    abilities = {
+    abilities: dict[str, Callable[..., Any]] = {
         'logits': parts.logits,
         'log_density': lambda state, x, key: log_density(parts.logits(state, x, key)),
         'sample': parts.sample,

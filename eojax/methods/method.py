@@ -15,7 +15,7 @@ from eojax.data.dataset import Dataset
 from eojax.errors import UserError
 
 State = Any
-# Stream name to {'images': float32 [N, H, W, C] in [-1, 1], 'labels': int32 [N], 'index': int32 [N]}
+# Stream to {'images': float32 [N, H, W, C] in [-1, 1], 'labels': int32 [N], 'index': int32 [N]}
 Batch = Mapping[str, Mapping[str, Array]]
 Metrics = Mapping[str, Array]
 
@@ -75,13 +75,14 @@ class Method(NamedTuple):
     """A learning method.
 
     Attributes:
-      init: `(key, example_batch) -> state`, a pytree with all that the next step needs. What is in
-        the state is in the checkpoint; what is not in the state does not exist.
+      init: `(key, example_batch) -> state`, a NamedTuple with all that the next step needs, `step`
+        (int32, steps done) among it. What is in the state is in the checkpoint; what is not in the
+        state does not exist.
       phases: in order; most methods have one.
       abilities: what it can do after training, by name, each `(state, ...) -> arrays`:
         `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1];
         `log_density(state, images, key)` float32 `[N]`, unnormalised;
-        `sample(state, key, starts, labels, ...)` and the like, as their methods document them.
+        `sample(state, key, labels, ...)` and the like, as their methods document them.
       split: names of the state's fields whose first axis is split over the devices; the others are
         replicated.
     """

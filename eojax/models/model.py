@@ -42,7 +42,9 @@ def from_linen(module: nn.Module, per_image: bool) -> Model:
         return variables['params'], variables.get('batch_stats', {})
 
     def apply(parameters: Parameters, statistics: Statistics, images: Array) -> Array:
-        return module.apply({'params': parameters, 'batch_stats': statistics}, images, False)
+        outputs = module.apply({'params': parameters, 'batch_stats': statistics}, images, False)
+        assert isinstance(outputs, Array)  # nothing is mutable here
+        return outputs
 
     def train(
         parameters: Parameters, statistics: Statistics, images: Array, key: Array

@@ -113,9 +113,7 @@ def run_chain(
     start = (images.astype(jnp.float32), zero)
     # XLA's CPU backend runs convolutions in loops without its fast path: unroll there.
     unroll: int | bool = jax.default_backend() == 'cpu' and langevin.steps <= 32
-    (images, total), _ = lax.scan(
-        update, start, jnp.arange(langevin.steps), unroll=unroll or 1
-    )
+    (images, total), _ = lax.scan(update, start, jnp.arange(langevin.steps), unroll=unroll or 1)
     return Chain(lax.stop_gradient(images), lax.stop_gradient(total) / langevin.steps)
 
 
@@ -154,7 +152,8 @@ def _update(
             alpha = langevin.step_size * share
             move, deviation = alpha / 2.0 * gradient, jnp.sqrt(alpha)
         else:
-            move, deviation = langevin.step_size * share * gradient, langevin.noise
+            move = langevin.step_size * share * gradient
+            deviation = jnp.asarray(langevin.noise)
         if langevin.clamp_gradient:
             move = jnp.clip(move, -langevin.clamp_gradient, langevin.clamp_gradient)
         noise = random.normal(random.fold_in(key, index), images.shape)

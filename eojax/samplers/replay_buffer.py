@@ -45,7 +45,12 @@ Starts = Callable[[Array, Array], Array]
 
 
 def fill(
-    key: Array, starts: Starts, capacity: int, num_classes: int, parts: int = 1, dtype: Any = jnp.float32
+    key: Array,
+    starts: Starts,
+    capacity: int,
+    num_classes: int,
+    parts: int = 1,
+    dtype: Any = jnp.float32,
 ) -> ReplayBuffer:
     """A buffer of fresh starts, its classes as evenly spread as they go.
 
@@ -60,9 +65,7 @@ def fill(
     return ReplayBuffer(images.reshape(shape + images.shape[1:]), labels.reshape(shape))
 
 
-def draw(
-    buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts: Starts
-) -> Draw:
+def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts: Starts) -> Draw:
     """Draws `num` starts, `num / parts` from each part, without replacement within a step.
 
     Args:
@@ -74,7 +77,7 @@ def draw(
     rows = jnp.arange(parts)[:, None]
     stored = buffer.images[rows, slots].astype(jnp.float32)
     labels = buffer.labels[rows, slots].reshape(-1)
-    stored = stored.reshape((num,) + stored.shape[2:])
+    stored = stored.reshape((num, *stored.shape[2:]))
     anew = random.bernoulli(key_anew, reinitialise, (num, 1, 1, 1))
     return Draw(jnp.where(anew, starts(key_starts, labels), stored), labels, slots)
 
@@ -83,7 +86,7 @@ def store(buffer: ReplayBuffer, drawn: Draw, images: Array) -> ReplayBuffer:
     """Puts the ends of the drawn chains back where they came from."""
     parts, each = drawn.slots.shape
     rows = jnp.arange(parts)[:, None]
-    ends = images.reshape((parts, each) + images.shape[1:]).astype(buffer.images.dtype)
+    ends = images.reshape((parts, each, *images.shape[1:])).astype(buffer.images.dtype)
     return buffer._replace(images=buffer.images.at[rows, drawn.slots].set(ends))
 
 

@@ -30,5 +30,5 @@ def test_classes_are_the_folders_and_images_are_resampled(tmp_path, monkeypatch)
 
 
 def test_a_folder_must_be_named():
-    with pytest.raises(UserError, match='data.root'):
+    with pytest.raises(UserError, match=r'data\.root'):
         DATASETS['folder'].check(base_config('supervised', 'wide_resnet', 'folder').data)
