@@ -28,7 +28,7 @@ def random_dihedral(images: Array, key: Array) -> Array:
 
 
 def random_shift(images: Array, key: Array, share: float = 0.125) -> Array:
-    """Shifts each image by up to `share` of its side in both directions, borders reflected."""
+    """Shifts each image by up to `share` of its side, at least one pixel, borders reflected."""
     num, height, width, _ = images.shape
     rows, columns = max(1, round(share * height)), max(1, round(share * width))
     padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode='reflect')

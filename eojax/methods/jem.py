@@ -251,7 +251,7 @@ class _Parts(NamedTuple):
         )
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
-        metrics = {**metrics, 'gradient_norm': optax.global_norm(gradient)}
+        metrics = {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
         buffer = state.replay_buffer
         if drawn is not None and chain is not None:
             buffer = replay_buffer.store(buffer, drawn, chain.images)

@@ -85,7 +85,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         parameters = optax.apply_updates(state.parameters, updates)
         average = running_average(state.average, parameters, state.step, options.average_decay)
         new = SupervisedState(state.step + 1, parameters, statistics, average, optimizer_state)
-        return new, {**metrics, 'gradient_norm': optax.global_norm(gradient)}
+        return new, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
 
     def logits(state: SupervisedState, images: Array, key: Array) -> Array:
         return model.apply(state.average, state.statistics, images)

@@ -77,7 +77,7 @@ def fit_stationary_gaussian(
 def _fit(images: np.ndarray, at_most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
     chosen = images[:: -(-len(images) // at_most)].astype(np.float32) / 127.5 - 1.0
     mean = chosen.mean((0, 1, 2))
-    # The mirror image joins each edge to itself, so that borders leave no cross in the spectrum.
+    # A window, since the jump from one border to the other would leave a cross in the spectrum.
     window = np.hanning(images.shape[1] + 2)[1:-1, None] * np.hanning(images.shape[2] + 2)[1:-1]
     levels = chosen.mean((1, 2), keepdims=True)
     window = (window / np.sqrt(np.square(window).mean()))[..., None]

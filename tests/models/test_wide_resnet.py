@@ -160,7 +160,7 @@ def test_activations_are_the_named_functions():
     }
     assert set(wide_resnet.ACTIVATIONS) == set(expected)
     for name, values in expected.items():
-        np.testing.assert_allclose(wide_resnet.ACTIVATIONS[name](x), values, atol=1e-6)
+        np.testing.assert_allclose(wide_resnet.ACTIVATIONS[name](jnp.asarray(x)), values, atol=1e-6)
 
 
 @pytest.mark.parametrize('norm', ['none', 'batch'])
