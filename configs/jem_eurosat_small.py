@@ -18,7 +18,7 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('jem', 'wide_resnet', 'eurosat')
     config.batch_size = 64
-    config.steps = 8_000
+    config.steps = 7_000
     config.log_every = 50
     config.evaluate_every = 500
     config.checkpoint_every = 500
@@ -30,7 +30,7 @@ def get_config() -> ConfigDict:
     config.model.activation = 'swish'
     config.model.density_head = True
 
-    config.method.supervised_steps = 4_500
+    config.method.supervised_steps = 4_000
     config.method.likelihood_batch_size = 16
     config.method.likelihood_weight = 0.02
     config.method.score_matching_weight = 0.2

@@ -288,7 +288,7 @@ class _Loop:
                 ' a new --workdir.'
                 f' The last good checkpoint is in {runs.checkpoint_folder(self.run.folder)}'
             )
-        steps = self.last.steps()
+        steps = self._regular_checkpoints()
         # The newest checkpoint may be ill already: a second divergence goes further back.
         again = self.diverged_at >= 0 and failed <= self.diverged_at + self.config.checkpoint_every
         step = steps[-2] if again and len(steps) > 1 else steps[-1]
@@ -303,6 +303,15 @@ class _Loop:
             f'training diverged before step {failed}: back to step {self.step},'
             f' learning rate times {rate:g} (try {attempt} of {options.tries})'
         )
+
+    def _regular_checkpoints(self) -> list[int]:
+        """The steps that a run without interruptions would have saved, if there are any left.
+
+        To go back to where a signal stopped the run would make the result depend on the signal.
+        """
+        steps, every = self.last.steps(), self.config.checkpoint_every
+        ends = {runs.phase_at(self.run, max(step - 1, 0))[1] for step in steps}
+        return [step for step in steps if step % every == 0 or step in ends] or steps
 
     def _roll_back(self, rollback: Recovery) -> None:
         for step in self.last.steps():

@@ -48,7 +48,7 @@ def opened(folder: Path, keep: int = 3) -> Checkpoints:
 
 
 def assert_equal(first: Any, second: Any) -> None:
-    assert jax.tree.structure(first) == jax.tree.structure(second)
+    assert str(jax.tree.structure(first)) == str(jax.tree.structure(second))
     for one, two in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         assert one.dtype == two.dtype
         assert np.asarray(one).tobytes() == np.asarray(two).tobytes()

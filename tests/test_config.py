@@ -148,7 +148,7 @@ def test_keys_that_are_absent_or_no_config_at_all() -> None:
     with pytest.raises(UserError, match=r'config has no method\.name'):
         check_config(ConfigDict({'steps': 3}))
     with pytest.raises(UserError, match='not dict'):
-        check_config({'steps': 3})  # type: ignore[arg-type]
+        check_config({'steps': 3})
     with pytest.raises(UserError, match="'model' is a group; set one of its keys"):
         set_key(changed(), 'model', 3)
 

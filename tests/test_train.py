@@ -193,8 +193,7 @@ def test_a_folder_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_one_label_a_class_fills_a_batch_of_16(tmp_path: Path) -> None:
-    config = small_config('jem', steps=3, batch_size=16, data__labels_per_class='1')
-    config.method.supervised_steps = 0
+    config = small_config('supervised', steps=3, batch_size=16, data__labels_per_class='1')
     train.train(config, tmp_path)
     assert len(json.loads((tmp_path / 'splits.json').read_text())['labelled']) == 10
     assert rows(tmp_path)[-1]['step'] == 3
@@ -287,9 +286,10 @@ def test_nan_is_rolled_back_with_another_key_and_a_lower_rate(
     built = len(poisoned)
     train.train(config, parted)
     assert poisoned[built:] == [pytest.approx(1e-3), pytest.approx(0.5e-3)]
-    # It had been stopped at 7, so that it went back to there; from there on it is healthy.
-    assert steps_saved(parted)[-1] == 12
-    assert np.isfinite(saved_state(parted)['state.parameters.head.kernel']).all()
+    # Not from where the signal stopped it, but from where it would have gone back to without.
+    assert_same_bits(saved_state(parted), saved_state(whole))
+    regular = [[row for row in rows(f) if 'event' not in row] for f in (whole, parted)]
+    assert regular[0] == regular[1]
 
 
 def test_a_rollback_is_remembered_over_a_restart(
@@ -305,8 +305,8 @@ def test_a_rollback_is_remembered_over_a_restart(
             train.train(config, parted)
     train.train(config, parted)
     assert_same_bits(saved_state(parted), saved_state(whole))
-    events = [row for row in rows(whole) if 'event' not in row]
-    assert [row for row in rows(parted) if 'event' not in row] == events
+    regular = [[row for row in rows(f) if 'event' not in row] for f in (whole, parted)]
+    assert regular[0] == regular[1]
 
 
 def _killed(self: Any, attempt: int) -> None:
@@ -314,19 +314,19 @@ def _killed(self: Any, attempt: int) -> None:
 
 
 def test_training_that_does_not_heal_is_given_up(tmp_path: Path) -> None:
-    config = small_config('supervised', recovery__max_loss=1e-3, recovery__tries=2)
+    config = small_config('supervised', recovery__max_loss=1e-3, recovery__tries=1)
     for _ in range(2):  # and is at once when asked again
         with pytest.raises(UserError) as caught:
             train.train(config, tmp_path)
-        assert 'diverged at step 4 and 2 restart(s) did not help' in str(caught.value)
+        assert 'diverged at step 4 and 1 restart(s) did not help' in str(caught.value)
         assert '\n' not in str(caught.value)
     events = [(row['event'], row['rate']) for row in rows(tmp_path)]
-    assert events == [('diverged', 0.5), ('diverged', 0.25)]
+    assert events == [('diverged', 0.5)]
     assert steps_saved(tmp_path) == [0]
 
 
 def test_a_rate_beyond_reason_never_reaches_a_checkpoint(tmp_path: Path) -> None:
-    config = small_config('supervised', optimizer__learning_rate=1e30, recovery__tries=1)
+    config = small_config('supervised', optimizer__learning_rate=1e30, recovery__tries=0)
     with pytest.raises(UserError, match='did not help'):
         train.train(config, tmp_path)
     assert steps_saved(tmp_path) == [0]
@@ -365,7 +365,7 @@ def compilations() -> Iterator[list[str]]:
     """The events of XLA compilations, as they come."""
     events: list[str] = []
 
-    def listen(event: str, seconds: float, **details: Any) -> None:
+    def listen(event: str, duration_secs: float, **details: str | int) -> None:
         if event == '/jax/core/compile/backend_compile_duration':
             events.append(event)
 
@@ -414,7 +414,10 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 def test_four_devices_give_the_losses_of_one(tmp_path: Path) -> None:
-    changes = {'steps': 8, 'sampler__buffer_parts': 4, 'log_every': 1, 'checkpoint_every': 8}
+    changes = {
+        'steps': 8, 'sampler__buffer_parts': 4, 'log_every': 1, 'checkpoint_every': 8,
+        'method__supervised_steps': 0,
+    }  # fmt: skip
     train.train(small_config('jem', **changes), tmp_path / 'one')
     script = (
         'import sys, jax; from pathlib import Path; from eojax import evaluate, train;'
@@ -428,7 +431,7 @@ def test_four_devices_give_the_losses_of_one(tmp_path: Path) -> None:
     flags = os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
     subprocess.run(
         [sys.executable, '-c', script, str(tmp_path / 'four')],
-        env=_environment(XLA_FLAGS=flags), check=True, timeout=300, capture_output=True,
+        env=_environment(XLA_FLAGS=flags), check=True, timeout=900, capture_output=True,
     )  # fmt: skip
     first, second = (
         [row['loss'] for row in rows(tmp_path / n) if 'loss' in row] for n in ('one', 'four')
@@ -446,7 +449,6 @@ from tests.training_runs import small_config
 def get_config():
     return small_config(
         'supervised', steps=100_000, evaluate_every=0, log_every=7, checkpoint_every=10,
-        batch_size=4,
     )
 """
 
@@ -464,14 +466,14 @@ def _send_when_it_moves(folder: Path, config: Path, number: int, log: Path) -> i
         process = subprocess.Popen(
             command, env=_environment(), stderr=err, stdout=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 600
         try:
             while _rows_in(folder) < begun + 2:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.01)
             process.send_signal(number)
-            return process.wait(60)
+            return process.wait(600)
         finally:
             process.kill()
             process.wait()
