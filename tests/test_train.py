@@ -433,14 +433,16 @@ def test_four_devices_give_the_losses_of_one(tmp_path: Path) -> None:
         [sys.executable, '-c', script, str(tmp_path / 'four')],
         env=_environment(XLA_FLAGS=flags), check=True, timeout=900, capture_output=True,
     )  # fmt: skip
-    first, second = (
+    ours, theirs = (
         [row['loss'] for row in rows(tmp_path / n) if 'loss' in row] for n in ('one', 'four')
     )
-    assert len(first) == 8
-    np.testing.assert_allclose(first, second, rtol=2e-4)
+    assert len(ours) == 8
+    np.testing.assert_allclose(ours, theirs, rtol=2e-4)
     # A run goes on with another number of devices.
-    one, four = saved_state(tmp_path / 'one'), saved_state(tmp_path / 'four')
-    assert {k: v.shape for k, v in one.items()} == {k: v.shape for k, v in four.items()}
+    one, four = (runs.open_run(tmp_path / name, 'last')[1] for name in ('one', 'four'))
+    assert int(four.step) == 8
+    for first, second in zip(*map(jax.tree.leaves, (one.parameters, four.parameters)), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-3)
 
 
 _CONFIG = """
