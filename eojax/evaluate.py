@@ -33,7 +33,7 @@ from eojax.data import DATASETS
 from eojax.data.dataset import Dataset
 from eojax.data.image_folder import read_image_folder
 from eojax.data.pipeline import to_uint8
-from eojax.data.published_images import PublishedImages
+from eojax.data.published_facts import PublishedImages
 from eojax.errors import UserError, one_line_errors
 from eojax.metrics import classification, generation
 from eojax.metrics.summaries import classification_numbers, density_numbers, log_probabilities

@@ -295,10 +295,10 @@ class _Loop:
         rollback = Recovery(attempt, failed, step)
         if sharding.is_main_process():
             recovery.write(self.run.folder, rollback)
-        self._roll_back(rollback)
-        progress.rewind(self.step)
         rate = options.rate_factor**attempt
-        progress.write(self.step, {'event': 'diverged', 'at': failed, 'rate': rate})
+        progress.rewind(step)
+        progress.write(step, {'event': 'diverged', 'at': failed, 'rate': rate})
+        self._roll_back(rollback)
         say(
             f'training diverged before step {failed}: back to step {self.step},'
             f' learning rate times {rate:g} (try {attempt} of {options.tries})'

@@ -18,8 +18,8 @@ from eojax.augment import AUGMENTATIONS
 from eojax.data.dataset import Dataset
 from eojax.data.permutation import draw_indices
 from eojax.data.splits import Splits
+from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError
-from eojax.methods.method import Batch, Stream
 
 
 class Resident(NamedTuple):

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eojax.data.eurosat import EUROSAT
-from eojax.data.published_images import PublishedImages, download_published
+from eojax.data.published_facts import PublishedImages
+from eojax.data.published_images import download_published
 from eojax.data.ucmerced import UCMERCED
 from eojax.errors import UserError, one_line_errors
 

@@ -1,47 +1,24 @@
-"""Published sets of labelled images: what is known about one, and how any of them is loaded."""
+"""Published sets of labelled images: how any of them is downloaded and loaded."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.download import Archive, fetch
+from eojax.data.download import fetch
 from eojax.data.image_folder import read_image_folder
 from eojax.data.pixel_cache import cache_folder
+from eojax.data.published_facts import PublishedImages
 from eojax.data.splits import parse_labels_per_class
+from eojax.data.tfds_source import prepared_folder, read_tfds
 from eojax.errors import UserError, unknown_name
 
 # Where the pixels come from: a folder or archive of images, or a prepared tfds data set.
 SOURCES = ('files', 'tfds')
-
-
-class PublishedImages(NamedTuple):
-    """The facts of a published data set of labelled images.
-
-    Attributes:
-      name: in options and file names.
-      title: for people.
-      class_names: the published classes, in their standard order.
-      bands: a name for each band.
-      size: height and width of every image in pixels; None where they vary.
-      archive: what is downloaded where no path is given.
-      licence, citation, homepage: for people.
-    """
-
-    name: str
-    title: str
-    class_names: tuple[str, ...]
-    bands: tuple[str, ...]
-    size: int | None
-    archive: Archive
-    licence: str
-    citation: str
-    homepage: str
 
 
 def check_published(options: ConfigDict) -> None:
@@ -98,8 +75,6 @@ def load_published(
             bands=images.bands,
         )
     elif source == 'tfds':
-        from eojax.data.tfds_source import prepared_folder, read_tfds
-
         path = prepared_folder(images.name, root)
         dataset = read_tfds(path, images, resize=resize, progress=progress, cache=kept)
     else:

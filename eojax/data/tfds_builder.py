@@ -21,7 +21,7 @@ from PIL import Image
 from eojax.data.decode import decode_image
 from eojax.data.image_files import open_image_files
 from eojax.data.image_folder import find_classes
-from eojax.data.published_images import PublishedImages
+from eojax.data.published_facts import PublishedImages
 
 VERSION = '1.0.0'
 

@@ -13,7 +13,7 @@ from eojax.data.dataset import Dataset
 from eojax.data.decode import decode_images
 from eojax.data.image_files import fingerprint
 from eojax.data.pixel_cache import cached_dataset
-from eojax.data.published_images import PublishedImages
+from eojax.data.published_facts import PublishedImages
 from eojax.errors import UserError, unknown_name
 
 # Below the data_dir: what eojax.data.prepare writes, and tfds's own EuroSAT.

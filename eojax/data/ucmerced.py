@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.download import Archive
-from eojax.data.published_images import PublishedImages, check_published, load_published
+from eojax.data.published_facts import PublishedImages
+from eojax.data.published_images import check_published, load_published
 
 NAME = 'ucmerced'
 # The papers' size, so that the images can stand beside EuroSAT's.

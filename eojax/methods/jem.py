@@ -32,9 +32,10 @@ from ml_collections import ConfigDict
 
 from eojax import optimizers
 from eojax.augment import AUGMENTATIONS
+from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError, unknown_name
 from eojax.losses.denoising_score_matching import denoising_score_matching
-from eojax.methods.method import Batch, Method, Metrics, Phase, Stream, Task
+from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import Model, running_average
 from eojax.samplers import langevin, replay_buffer, starts

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 from jax import Array
 
 from eojax.data.dataset import Dataset
+from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError
 
 State = Any
-# Stream to {'images': float32 [N, H, W, C] in [-1, 1], 'labels': int32 [N], 'index': int32 [N]}
-Batch = Mapping[str, Mapping[str, Array]]
 Metrics = Mapping[str, Array]
 
 
@@ -36,20 +35,6 @@ class Task(NamedTuple):
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
-
-
-class Stream(NamedTuple):
-    """What a method wants to be fed, under one name.
-
-    Attributes:
-      part: of the training data: `labelled`, `unlabelled` (all the rest) or `train` (both).
-      batch_size: images a step, over all devices. A part smaller than that is drawn repeatedly.
-      augment: a key of `eojax.augment.AUGMENTATIONS`.
-    """
-
-    part: str
-    batch_size: int
-    augment: str = 'none'
 
 
 class Phase(NamedTuple):

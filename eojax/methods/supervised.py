@@ -16,8 +16,9 @@ from ml_collections import ConfigDict
 
 from eojax import optimizers
 from eojax.augment import AUGMENTATIONS
+from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError, unknown_name
-from eojax.methods.method import Batch, Method, Metrics, Phase, Stream, Task
+from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import running_average
 

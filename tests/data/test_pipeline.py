@@ -21,8 +21,8 @@ from eojax.data.pipeline import (
     training_set,
 )
 from eojax.data.splits import Splits
+from eojax.data.streams import Stream
 from eojax.errors import UserError
-from eojax.methods.method import Stream
 
 KEY = random.key(0)
 

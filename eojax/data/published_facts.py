@@ -1,0 +1,31 @@
+"""What is known about a published set of labelled images."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from eojax.data.download import Archive
+
+
+class PublishedImages(NamedTuple):
+    """The facts of a published data set of labelled images.
+
+    Attributes:
+      name: in options and file names.
+      title: for people.
+      class_names: the published classes, in their standard order.
+      bands: a name for each band.
+      size: height and width of every image in pixels; None where they vary.
+      archive: what is downloaded where no path is given.
+      licence, citation, homepage: for people.
+    """
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    bands: tuple[str, ...]
+    size: int | None
+    archive: Archive
+    licence: str
+    citation: str
+    homepage: str

@@ -1,0 +1,25 @@
+"""What a method is fed: streams by name, and the batches that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jax import Array
+
+# Stream to {'images': float32 [N, H, W, C] in [-1, 1], 'labels': int32 [N], 'index': int32 [N]}
+Batch = Mapping[str, Mapping[str, Array]]
+
+
+class Stream(NamedTuple):
+    """What a method wants to be fed, under one name.
+
+    Attributes:
+      part: of the training data: `labelled`, `unlabelled` (all the rest) or `train` (both).
+      batch_size: images a step, over all devices. A part smaller than that is drawn repeatedly.
+      augment: a key of `eojax.augment.AUGMENTATIONS`.
+    """
+
+    part: str
+    batch_size: int
+    augment: str = 'none'
