@@ -1,7 +1,10 @@
-"""Runs a training command and records what it reached, with all that a reader needs to repeat it.
+"""Runs a training or an evaluation and records what it reached, with all it takes to repeat it.
 
     python -m benchmarks.record --notes='one seed' -- \\
         python -m eojax.main --config=configs/jem_eurosat_small.py --config.data.root=EuroSAT.zip
+
+    python -m benchmarks.record -- \\
+        python -m eojax.evaluate --workdir=runs/NAME --inception=inception.npz --out=NAME_fid
 
 The file goes to `benchmarks/results/<config>_<device>_<date>.json`; its format is described there.
 A failed command records nothing and has its exit code passed on.
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with one_line_errors():
         command = options.command[1:] if options.command[:1] == ['--'] else options.command
-        folder, config = run_of(command)
+        folder, name = run_of(command)
         version = commit()
         begun = time.perf_counter()
         code = subprocess.run(command, check=False).returncode
@@ -64,30 +67,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.notes:
             record['notes'] = options.notes
         device = str(machine['device']).lower().replace(' ', '-')
-        out = options.out or RESULTS / f'{config}_{device}_{record["date"]}.json'
+        out = options.out or RESULTS / f'{name}_{device}_{record["date"]}.json'
         text = json.dumps(record, indent=2) + '\n'
         write_atomically(out, lambda file: file.write(text.encode()))
         print(f'recorded in {out}')
 
 
 def run_of(command: Sequence[str]) -> tuple[Path, str]:
-    """The run folder and the config's name of a training command.
+    """The folder that a command fills, and the name of its record.
 
     Raises:
-      UserError: it names no config, or its run folder exists: a resumed run has no time of its own.
+      UserError: it names no config and no `--out` of an evaluation, or the folder exists: a resumed
+        run has no time of its own.
     """
     values = dict(part.lstrip('-').split('=', 1) for part in command if '=' in part)
-    if 'config' not in values:
-        raise UserError('say what to record: -- python -m eojax.main --config=configs/NAME.py')
-    config = values['config']
-    folder = Path(values.get('workdir') or default_folder(config))
+    if 'config' in values:
+        config = values['config']
+        folder, name = Path(values.get('workdir') or default_folder(config)), Path(config).stem
+    elif 'eojax.evaluate' in command and 'out' in values:
+        folder = Path(values['out'])
+        name = folder.name
+    else:
+        raise UserError(
+            'say what to record: -- python -m eojax.main --config=configs/NAME.py, or'
+            ' -- python -m eojax.evaluate --workdir=RUN --out=NAME'
+        )
     if folder.exists():
         raise UserError(f'{folder} exists; a record needs a run from its beginning')
-    return folder, Path(config).stem
+    return folder, name
 
 
 def numbers_of(folder: Path) -> dict[str, float]:
-    """The numbers of a finished run: its evaluation, steps and speed."""
+    """The numbers of a finished run: its evaluation, steps and speed; of an evaluation, its own."""
+    if not (folder / 'metrics.jsonl').exists():
+        return json.loads((folder / 'evaluation.json').read_text())
     rows = read_metrics(folder / 'metrics.jsonl')
     numbers: dict[str, float] = {'steps': max(row['step'] for row in rows)}
     phases = dict.fromkeys(row['phase'] for row in rows if 'phase' in row)

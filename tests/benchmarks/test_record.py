@@ -44,6 +44,22 @@ def test_a_record_holds_the_runs_numbers_and_how_to_repeat_them(tmp_path):
     assert written['notes'] == 'made up'
 
 
+def test_an_evaluation_is_recorded_under_the_name_of_its_folder(tmp_path, monkeypatch):
+    (tmp_path / 'eojax').mkdir()
+    (tmp_path / 'eojax' / '__init__.py').touch()
+    (tmp_path / 'eojax' / 'evaluate.py').write_text(
+        "import pathlib, sys; out = pathlib.Path(sys.argv[2].split('=')[1]); out.mkdir();"
+        "(out / 'evaluation.json').write_text('{\"fid\": 2.5}')"
+    )
+    command = [sys.executable, '-m', 'eojax.evaluate', '--workdir=x', f'--out={tmp_path}/x_fid']
+    monkeypatch.setattr(record, 'RESULTS', tmp_path)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    record.main(['--', *command])
+    (written,) = tmp_path.glob('x_fid_cpu_*.json')
+    assert json.loads(written.read_text())['numbers']['fid'] == 2.5
+
+
 def test_a_failed_command_records_nothing(tmp_path):
     script = tmp_path / 'train.py'
     script.write_text('raise SystemExit(7)')
