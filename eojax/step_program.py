@@ -18,11 +18,36 @@ from eojax.run import Carry, Run
 
 
 class Programs(NamedTuple):
-    """A phase compiled for several steps a call, and for one."""
+    """A phase compiled.
+
+    Attributes:
+      many: `steps_per_call` steps in one call.
+      one: a single step.
+      interval: ends a logging interval: `carry -> (carry with its sums begun anew, interval)`.
+      steps_per_call: how many `many` does.
+      seconds: that compilation took.
+    """
 
     many: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
     one: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
+    interval: Callable[[Carry], tuple[Carry, Interval]]
+    steps_per_call: int
     seconds: float
+
+
+class Interval(NamedTuple):
+    """What the devices say of a logging interval.
+
+    Attributes:
+      sums: of each metric.
+      summed: int32, steps in `sums`.
+      healthy: whether all metrics were finite and the loss in its limit, and the state is finite:
+        the loss shows the parameters before an update, what the last one did shows in the state.
+    """
+
+    sums: dict[str, Array]
+    summed: Array
+    healthy: Array
 
 
 def step_program(
@@ -75,8 +100,31 @@ def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
         return jitted.lower(carry, run.resident, key).compile()
 
     one = compiled(1)
-    many = compiled(run.config.steps_per_call) if run.config.steps_per_call > 1 else one
-    return Programs(many, one, time.perf_counter() - begun)
+    steps = steps_per_call(run)
+    many = compiled(steps) if steps > 1 else one
+    interval = jax.jit(
+        end_interval,
+        donate_argnums=0,
+        in_shardings=(places,),
+        out_shardings=(places, everywhere),
+    )
+    ended = interval.lower(carry).compile()
+    return Programs(many, one, ended, steps, time.perf_counter() - begun)
+
+
+def steps_per_call(run: Run) -> int:
+    """What the config says; where that is 0, one on the CPU, whose loops are slow, else ten."""
+    return run.config.steps_per_call or (1 if jax.default_backend() == 'cpu' else 10)
+
+
+def end_interval(carry: Carry) -> tuple[Carry, Interval]:
+    """The carry with its sums begun anew, and what they were."""
+    healthy = carry.healthy & all_finite(carry.state)
+    # Sums of their own: those of the carry are donated.
+    sums = jax.tree.map(lambda value: value + 0.0, carry.sums)
+    zeros = jax.tree.map(jnp.zeros_like, (carry.sums, carry.summed))
+    interval = Interval(sums, carry.summed + 0, healthy)
+    return carry._replace(sums=zeros[0], summed=zeros[1]), interval
 
 
 @jax.jit

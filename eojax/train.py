@@ -10,10 +10,9 @@ from __future__ import annotations
 import collections
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import Array, random
 from ml_collections import ConfigDict
 
@@ -23,10 +22,11 @@ from eojax.checkpoint import Checkpoints
 from eojax.config import check_config
 from eojax.data import splits
 from eojax.errors import UserError
+from eojax.methods.method import Phase
 from eojax.progress import Progress, say
 from eojax.recovery import Recovery
 from eojax.run import Carry, Run
-from eojax.step_program import Programs, all_finite, compile_phase
+from eojax.step_program import Interval, Programs, all_finite, compile_phase
 from eojax.stopping import Stopped, stop_signals
 
 # How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
@@ -74,6 +74,29 @@ def _evaluated(run: Run, state: Any) -> Any:
     return state
 
 
+class _Report(NamedTuple):
+    """A logging interval that is still to be told."""
+
+    step: int
+    interval: Interval
+    seconds: float
+    steps: int
+    phase: Phase
+
+    def metrics(self) -> dict[str, Any]:
+        """The row for the log; waits for the devices to reach the interval's end."""
+        sums, summed = jax.device_get((self.interval.sums, self.interval.summed))
+        metrics: dict[str, Any] = {k: float(v) / max(int(summed), 1) for k, v in sums.items()}
+        speed = self.steps / self.seconds if self.seconds > 0 else 0.0
+        images = sum(stream.batch_size for stream in self.phase.streams.values())
+        return {
+            **metrics,
+            'steps_per_second': speed,
+            'images_per_second': images * speed,
+            'phase': self.phase.name,
+        }
+
+
 class _Loop:
     """One run of the loop: where it is, and what it writes to."""
 
@@ -91,6 +114,7 @@ class _Loop:
         self.phase = 0
         self.programs: Programs | None = None
         self.timed_from = (0.0, 0)
+        self.report: _Report | None = None
 
     @property
     def total(self) -> int:
@@ -110,6 +134,7 @@ class _Loop:
                 with self._progress() as progress:
                     while self.step < self.total and not stop:
                         self._stretch(progress, stop)
+                    self._tell(progress)
                     self._save()
                     self.last.close()
                     self.best.close()
@@ -192,28 +217,34 @@ class _Loop:
         if self.programs is None:
             self._compile()
         self._steps(end, progress, stop)
-        # The loss shows the parameters before an update: what the last one did shows in the state.
+        # Told one interval late: by now the devices have long finished it, and nobody waits.
+        if not self._tell(progress):
+            return
+        logs = self.step % self.config.log_every == 0 or self.step == phase_end
+        saves = self.step % self.config.checkpoint_every == 0 or self.step == phase_end
+        if self.step == end and not (saves or self._evaluates()):
+            self.report = self._end_interval()
+            return
         if not (bool(self.carry.healthy) and bool(all_finite(self.carry.state))):
-            self._recover(progress)
+            self._recover(progress, self.step)
             return
         if self.step < end:  # asked to stop on the way: nothing is due here
             return
-        logs = self.step % self.config.log_every == 0 or self.step == phase_end
-        metrics = self._take_metrics() if logs else {}
+        metrics = self._end_interval().metrics() if logs else {}
         if self._evaluates():
             metrics |= self._validate(progress)
         if metrics:
             progress.write(self.step, metrics)
         if self.step == phase_end and self.step < self.total:
             self._next_phase()
-        if self.step % self.config.checkpoint_every == 0 or self.step == phase_end:
+        if saves:
             self._save()
 
     def _steps(self, end: int, progress: Progress, stop: list[int]) -> None:
         programs = self.programs
         assert programs is not None
         tickets: collections.deque[Array] = collections.deque()
-        key, each = self.key, self.config.steps_per_call
+        key, each = self.key, programs.steps_per_call
         while self.step < end and not stop:
             many = end - self.step >= each
             with jax.profiler.StepTraceAnnotation('train', step_num=self.step):
@@ -239,23 +270,25 @@ class _Loop:
         self.carry = jax.device_put(carry, runs.carry_shardings(self.run, carry))
         self.programs = None
 
-    def _take_metrics(self) -> dict[str, Any]:
-        """The means since the last log; the sums begin anew."""
-        sums, count = jax.device_get((self.carry.sums, self.carry.summed))
-        steps = max(int(count), 1)
-        metrics: dict[str, Any] = {name: float(value) / steps for name, value in sums.items()}
+    def _end_interval(self) -> _Report:
+        """What there is to tell of the interval up to here; the sums begin anew."""
+        assert self.programs is not None
+        self.carry, interval = self.programs.interval(self.carry)
         now = time.perf_counter()
-        seconds, since = now - self.timed_from[0], self.step - self.timed_from[1]
-        metrics['steps_per_second'] = since / seconds if seconds > 0 else 0.0
-        phase = self.run.method.phases[self.phase]
-        images = sum(stream.batch_size for stream in phase.streams.values())
-        metrics['images_per_second'] = images * metrics['steps_per_second']
-        metrics['phase'] = phase.name
-        zeros = jax.tree.map(jnp.zeros_like, (self.carry.sums, self.carry.summed))
-        sums, count = jax.device_put(zeros, sharding.replicated(self.run.mesh))
-        self.carry = self.carry._replace(sums=sums, summed=count)
-        self.timed_from = (time.perf_counter(), self.step)
-        return metrics
+        seconds, steps = now - self.timed_from[0], self.step - self.timed_from[1]
+        self.timed_from = (now, self.step)
+        return _Report(self.step, interval, seconds, steps, self.run.method.phases[self.phase])
+
+    def _tell(self, progress: Progress) -> bool:
+        """Writes the row of the interval before; false where it diverged and the run went back."""
+        report, self.report = self.report, None
+        if report is None:
+            return True
+        if not bool(report.interval.healthy):
+            self._recover(progress, report.step)
+            return False
+        progress.write(report.step, report.metrics())
+        return True
 
     def _evaluates(self) -> bool:
         every = self.config.evaluate_every
@@ -277,9 +310,9 @@ class _Loop:
         self.timed_from = (time.perf_counter(), self.step)
         return metrics
 
-    def _recover(self, progress: Progress) -> None:
+    def _recover(self, progress: Progress, failed: int) -> None:
         """Back to a good checkpoint with another key and a lower rate, or the end of the run."""
-        failed, options = self.step, self.config.recovery
+        options, self.report = self.config.recovery, None
         attempt = self.attempt + 1
         if attempt > options.tries:
             raise UserError(

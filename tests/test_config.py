@@ -70,7 +70,7 @@ def test_unknown_names(names: tuple[str, str, str], line: str) -> None:
         ({'batch_size': -3}, 'batch_size must be at least 1, not -3'),
         ({'log_every': 0}, 'log_every must be at least 1'),
         ({'checkpoint_every': 0}, 'checkpoint_every must be at least 1'),
-        ({'steps_per_call': 0}, 'steps_per_call must be at least 1'),
+        ({'steps_per_call': -1}, 'steps_per_call must not be negative'),
         ({'keep_checkpoints': 0}, 'keep_checkpoints must be at least 1'),
         ({'data__size': 0}, 'data.size must be at least 1'),
         ({'evaluate__batch_size': 0}, 'evaluate.batch_size must be at least 1'),
