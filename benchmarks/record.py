@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         numbers = {'wall_seconds': round(time.perf_counter() - begun, 2), **numbers_of(folder)}
         machine = hardware()
         record = {
-            'command': shlex.join(command),
+            'command': repeatable(command),
             'commit': version,
             'hardware': machine,
             'date': datetime.date.today().isoformat(),
@@ -95,6 +95,12 @@ def run_of(command: Sequence[str]) -> tuple[Path, str]:
     if folder.exists():
         raise UserError(f'{folder} exists; a record needs a run from its beginning')
     return folder, name
+
+
+def repeatable(command: Sequence[str]) -> str:
+    """The command line as it can be run elsewhere: without where the interpreter lies here."""
+    program = Path(command[0]).name
+    return shlex.join(['python' if program.startswith('python') else program, *command[1:]])
 
 
 def numbers_of(folder: Path) -> dict[str, float]:

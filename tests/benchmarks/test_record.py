@@ -40,6 +40,7 @@ def test_a_record_holds_the_runs_numbers_and_how_to_repeat_them(tmp_path):
     assert numbers['divergences'] == 1
     assert numbers['wall_seconds'] > 0.0
     assert written['command'].endswith(f'--workdir={tmp_path}/run')
+    assert written['command'].startswith('python ')
     assert len(written['commit'].removesuffix('-dirty')) == 40
     assert written['notes'] == 'made up'
 
