@@ -7,7 +7,9 @@ Paper: "Energy-based Models in Earth Observation: from Generation to Semi-superv
 Command: python -m eojax.main --config=configs/jem_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: at least 80 % accuracy on the test split, log p(x) above noise, constants and UC Merced.
-Measured: see the table in README.md.
+Measured: accuracy 88.88 %, ECE 0.054; AUROC of log p(x) 1.000 (noise), 0.942 (constant), 0.938 (UC
+  Merced); FID 148.7 and KID 0.065 of 500 images; 25.5 minutes on two cores, one seed, 2026-11-20
+  (benchmarks/results/jem_eurosat_small*_cpu_2026-11-20.json).
 """
 
 from ml_collections import ConfigDict

@@ -4,8 +4,9 @@ Paper: "Energy-based Models in Earth Observation: from Generation to Semi-superv
   (Castillo-Navarro et al., 2022). Nothing is downloaded: the images come from the landscape
   generator, so that the numbers say that it works, not how well it would do on Earth.
 Command: python -m eojax.main --config=configs/quickstart.py
-Expected: about 80 % accuracy on held-out landscapes, in four minutes on two CPU cores.
-Measured: see the table in README.md.
+Expected: about 75 % accuracy on held-out landscapes, in four minutes on two CPU cores.
+Measured: accuracy 76.1 %, AUROC of log p(x) 1.000 (noise), 0.957 (constant); 3.8 minutes on two
+  cores, one seed, 2026-11-20 (benchmarks/results/quickstart_cpu_2026-11-20.json).
 """
 
 from ml_collections import ConfigDict
