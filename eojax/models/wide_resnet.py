@@ -8,6 +8,8 @@ Notes:
   code's fixed 8 x 8 pool leaves a 2 x 2 map at 64 px.
   A group's first convolution carries its stride, as in the wide residual networks' paper; the
   published JEM code has it in the second, which costs twice the arithmetic in that block.
+  Kernels start with He's variance, where the published code has PyTorch's default of a sixth of it;
+  without normalisation, each block's second convolution starts with its share of the variance.
 """
 
 from __future__ import annotations
