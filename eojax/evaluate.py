@@ -262,8 +262,7 @@ def read_labelled(path: Path, run: Run) -> Dataset:
         name.
     """
     size = run.config.data.size
-    module = vars(DATASETS[run.config.data.name]).values()
-    published = next((v for v in module if isinstance(v, PublishedImages)), None)
+    published: PublishedImages | None = DATASETS[run.config.data.name].PUBLISHED
     # Without a published size: files of any size, or images that are generated and have one.
     own = None if run.config.data.root else size
     wanted = own if published is None else published.size

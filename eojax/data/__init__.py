@@ -6,8 +6,8 @@ from types import ModuleType
 
 from eojax.data import eurosat, folder, landscapes, ucmerced
 
-# Each module has DEFAULTS (its own keys of the config group `data`), check(options) and
-# from_config(options, progress) -> Dataset.
+# Each module has DEFAULTS (its own keys of the config group `data`), PUBLISHED (the facts of a
+# published set, or None), check(options) and from_config(options, progress) -> Dataset.
 DATASETS: dict[str, ModuleType] = {
     'eurosat': eurosat,
     'folder': folder,

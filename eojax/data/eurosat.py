@@ -51,6 +51,7 @@ EUROSAT = PublishedImages(
     ),
     homepage='https://github.com/phelber/eurosat',
 )
+PUBLISHED = EUROSAT
 # Of each band over all pixels of 21,531 of the images, values scaled to [0, 1].
 MEAN = (0.3438, 0.3800, 0.4076)
 STD = (0.2021, 0.1366, 0.1155)

@@ -18,6 +18,7 @@ from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError
 
 DEFAULTS: dict[str, Any] = {}
+PUBLISHED = None
 
 
 def check(options: ConfigDict) -> None:

@@ -27,6 +27,7 @@ __all__ = ['CLASS_NAMES', 'generate', 'make_scenes', 'render_rgb']
 
 CLASS_NAMES = tuple(LAYOUTS)
 MIN_SIZE = 16
+PUBLISHED = None
 DEFAULTS: dict[str, Any] = {'num_images': 4000, 'seed': 0, 'ground_size': 0}
 
 # Pixels in one batch: its layers then fit in a core's cache.

@@ -63,6 +63,7 @@ UCMERCED = PublishedImages(
     ),
     homepage='http://weegee.vision.ucmerced.edu/datasets/landuse.html',
 )
+PUBLISHED = UCMERCED
 # Of each band over all pixels at 64 x 64, values scaled to [0, 1].
 MEAN = (0.4852, 0.4911, 0.4515)
 STD = (0.2042, 0.1869, 0.1823)
