@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
@@ -63,6 +64,19 @@ def fit_stationary_gaussian(
       by_class: one Gaussian a class, from its labelled images; a class with fewer than 20 takes
         the Gaussian of all images, as all do where this is false.
     """
+    num_bands = images.shape[-1]
+    shapes = (
+        jax.ShapeDtypeStruct((num_classes, num_bands), jnp.float32),
+        jax.ShapeDtypeStruct((num_classes, *images.shape[1:], num_bands), jnp.complex64),
+    )
+    # A callback, so that asking for the shapes of a state alone, as a restore does, fits nothing.
+    fits = jax.pure_callback(lambda: _fit_all(images, labels, num_classes, by_class), shapes)
+    return StationaryGaussian(*fits)
+
+
+def _fit_all(
+    images: np.ndarray, labels: np.ndarray, num_classes: int, by_class: bool
+) -> tuple[np.ndarray, np.ndarray]:
     everything = _fit(images)
     fits = [everything] * num_classes
     if by_class:
@@ -71,7 +85,7 @@ def fit_stationary_gaussian(
             if chosen.sum() >= 20:
                 fits[label] = _fit(images[chosen])
     means, filters = zip(*fits, strict=True)
-    return StationaryGaussian(jnp.asarray(np.stack(means)), jnp.asarray(np.stack(filters)))
+    return np.stack(means), np.stack(filters)
 
 
 def _fit(images: np.ndarray, at_most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
