@@ -24,6 +24,8 @@ from eojax.models import MODELS
 # A run may be resumed with other values of these: they do not change what it computes.
 FREE_AT_RESUME = (
     'data.root',
+    'data.resident_gigabytes',
+    'data.workers',
     'evaluate',
     'log_every',
     'evaluate_every',
@@ -31,7 +33,10 @@ FREE_AT_RESUME = (
     'keep_checkpoints',
     'recovery.tries',
     'tensorboard',
+    'profile',
 )
+
+GENERATORS = ('threefry2x32', 'rbg')
 
 
 def base_config(
@@ -47,6 +52,13 @@ def base_config(
       keep_checkpoints: how many of the newest to keep.
       steps_per_call: steps compiled into one call; 0 takes 10 on accelerators, 1 on the CPU.
       tensorboard: whether scalars and sample grids also go to TensorBoard files.
+      profile: whether to write a trace of some steps to `profile/` (`eojax.profiling`).
+      random: the generator of all random numbers of training, one of `GENERATORS`. With threefry
+        they are the same on every platform and number of devices; `rbg` is faster on TPUs and is
+        neither.
+      data: which set, what of it, and where it lives: training images of more than
+        `resident_gigabytes` are not kept on the devices but streamed by `workers` processes
+        (0: threads) for each process of the run.
       recovery: what counts as divergence, and what is done about it (`eojax.train`).
       evaluate: how a trained run is evaluated (`eojax.evaluate`).
 
@@ -63,12 +75,16 @@ def base_config(
         'keep_checkpoints': 3,
         'steps_per_call': 0,
         'tensorboard': True,
+        'profile': False,
+        'random': 'threefry2x32',
         'data': {
             'name': data,
             'source': 'files',
             'root': '',
             'size': 64,
             'labels_per_class': 'all',
+            'resident_gigabytes': 4.0,
+            'workers': 2,
             'test_fraction': 0.2,
             'validation_fraction': 0.1,
             **_entry('data set', data, DATASETS).DEFAULTS,
@@ -118,6 +134,8 @@ def check_config(config: ConfigDict) -> None:
     for key, value in given.items():
         _check_type(key, value, known[key])
     _check_numbers(given)
+    if config.random not in GENERATORS:
+        raise unknown_name('random', config.random, GENERATORS)
     if config.evaluate.checkpoint not in ('last', 'best'):
         raise unknown_name('evaluate.checkpoint', config.evaluate.checkpoint, ('last', 'best'))
     optimizers.check(config.optimizer)
@@ -131,7 +149,8 @@ def _check_numbers(given: Mapping[str, Any]) -> None:
                 'data.size', 'evaluate.batch_size'):  # fmt: skip
         if given[key] < 1:
             raise UserError(f'{key} must be at least 1, not {given[key]}')
-    for key in ('evaluate_every', 'steps_per_call', 'recovery.tries'):
+    for key in ('evaluate_every', 'steps_per_call', 'recovery.tries', 'data.resident_gigabytes',
+                'data.workers'):  # fmt: skip
         if given[key] < 0:
             raise UserError(f'{key} must not be negative, not {given[key]}')
     if not 0 <= given['seed'] < 2**32:

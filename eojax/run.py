@@ -19,9 +19,10 @@ from eojax.checkpoint import Checkpoints
 from eojax.config import check_config, differing_keys, from_json, read_json, to_json
 from eojax.data import DATASETS, splits
 from eojax.data.dataset import Dataset
-from eojax.data.pipeline import Resident, check_streams, draw_batch, training_set
+from eojax.data.pipeline import Feed, check_streams, draw_batch, training_set
 from eojax.data.splits import Splits
 from eojax.errors import UserError
+from eojax.inputs import Input, choose_input
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
 
@@ -32,12 +33,12 @@ class Run(NamedTuple):
     Attributes:
       folder: where it keeps what it writes.
       config: complete and checked.
-      dataset: all images, on the host.
+      dataset: all images, on the host or read on access.
       splits: indices into `dataset`.
       task: what the method knows of them.
       method: built from the config.
       mesh: of all devices.
-      resident: the training data on the devices.
+      input: what the compiled steps are fed.
     """
 
     folder: Path
@@ -47,7 +48,7 @@ class Run(NamedTuple):
     task: Task
     method: Method
     mesh: Mesh
-    resident: Resident
+    input: Input
 
 
 class Carry(NamedTuple):
@@ -105,9 +106,15 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
                     f'steps {config.steps} times the {name} batch of {stream.batch_size} images'
                     ' must stay below 2**31, where the count of draws ends'
                 )
-    arrays = (training.images, training.labels, parts)
-    resident = Resident(*sharding.place(arrays, sharding.replicated(mesh)))
-    return Run(folder, config, dataset, split, task, method, mesh, resident)
+    source = choose_input(
+        training,
+        parts,
+        mesh,
+        config.steps,
+        config.data.resident_gigabytes,
+        config.data.workers,
+    )
+    return Run(folder, config, dataset, split, task, method, mesh, source)
 
 
 def rebuilt(run: Run, rate: float) -> Run:
@@ -155,9 +162,14 @@ def open_folder(folder: Path, config: ConfigDict) -> None:
 
 
 def initial_carry(run: Run, key: Array) -> Carry:
-    """The carry before the first step, placed on the devices."""
-    streams = run.method.phases[0].streams
-    batch = jax.jit(lambda r: draw_batch(r, streams, key, jnp.zeros((), jnp.int32)))(run.resident)
+    """The carry before the first step, placed on the devices.
+
+    Each process computes all of it by itself, and keeps what its devices hold.
+    """
+    streams, limits = run.method.phases[0].streams, run.dataset.limits
+    key = sharding.local(key)
+    feed = run.input.example(streams, key)
+    batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), limits))(feed)
     state = run.method.init(random.fold_in(key, 0), batch)
     if run.method.phases[0].begin is not None:
         state = run.method.phases[0].begin(state)
@@ -176,12 +188,12 @@ def metric_names(run: Run, phase: int, state: Any) -> list[str]:
     """The names of the metrics of a phase, found without running it."""
     chosen = run.method.phases[phase]
 
-    def metrics(resident: Resident, state: Any) -> Any:
-        key = random.key(0)
-        batch = draw_batch(resident, chosen.streams, key, jnp.zeros((), jnp.int32))
+    def metrics(feed: Feed, state: Any) -> Any:
+        key, step = random.key(0), jnp.zeros((), jnp.int32)
+        batch = draw_batch(feed, chosen.streams, key, step, run.dataset.limits)
         return chosen.step(state, batch, key)[1]
 
-    return sorted(jax.eval_shape(metrics, run.resident, state))
+    return sorted(jax.eval_shape(metrics, run.input.shapes(chosen.streams), state))
 
 
 def carry_shardings(run: Run, carry: Carry) -> Carry:
@@ -206,14 +218,14 @@ def abstract_carry(run: Run, step: int) -> Carry:
     key = random.key(0)
     streams = run.method.phases[0].streams
 
-    def state_of(resident: Resident) -> Any:
-        batch = draw_batch(resident, streams, key, jnp.zeros((), jnp.int32))
+    def state_of(feed: Feed) -> Any:
+        batch = draw_batch(feed, streams, key, jnp.zeros((), jnp.int32), run.dataset.limits)
         state = run.method.init(key, batch)
         for phase in run.method.phases[: phase_at(run, step)[0] + 1]:
             state = phase.begin(state) if phase.begin is not None else state
         return state
 
-    state = jax.eval_shape(state_of, run.resident)
+    state = jax.eval_shape(state_of, run.input.shapes(streams))
     carry = jax.eval_shape(
         lambda s: fresh_sums(run, phase_at(run, step)[0], s, jnp.zeros((), jnp.int32)), state
     )

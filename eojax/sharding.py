@@ -64,6 +64,18 @@ def place(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(put, tree, shardings)
 
 
+def local(tree: Any) -> Any:
+    """Replicated arrays, keys among them, as arrays on this process's first device."""
+
+    def one(leaf: jax.Array) -> jax.Array:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            words = jax.random.key_data(leaf).addressable_data(0)
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+        return leaf.addressable_data(0)
+
+    return jax.tree.map(one, tree)
+
+
 def place_key(key: jax.Array, mesh: Mesh) -> jax.Array:
     """A random key on every device."""
     data = place(jax.random.key_data(key), replicated(mesh))

@@ -12,7 +12,7 @@ from jax import Array, lax, random
 
 from eojax import run as runs
 from eojax import sharding
-from eojax.data.pipeline import Resident, draw_batch
+from eojax.data.pipeline import Feed, draw_batch
 from eojax.methods.method import Phase
 from eojax.run import Carry, Run
 
@@ -28,8 +28,8 @@ class Programs(NamedTuple):
       seconds: that compilation took.
     """
 
-    many: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
-    one: Callable[[Carry, Resident, Array], tuple[Carry, Array]]
+    many: Callable[[Carry, Feed, Array], tuple[Carry, Array]]
+    one: Callable[[Carry, Feed, Array], tuple[Carry, Array]]
     interval: Callable[[Carry], tuple[Carry, Interval]]
     steps_per_call: int
     seconds: float
@@ -50,18 +50,23 @@ class Interval(NamedTuple):
     healthy: Array
 
 
+def order_key(key: Array) -> Array:
+    """Of the run's key, the one that the order of the data and their augmentation derive from."""
+    return random.fold_in(key, 1)
+
+
 def step_program(
     run: Run, phase: Phase, steps: int
-) -> Callable[[Carry, Resident, Array], tuple[Carry, Array]]:
-    """The function `(carry, resident, key) -> (carry, ticket)` of some steps of a phase.
+) -> Callable[[Carry, Feed, Array], tuple[Carry, Array]]:
+    """The function `(carry, feed, key) -> (carry, ticket)` of some steps of a phase.
 
     The ticket is the step counter, in a buffer of its own: the host may wait for it after the
     carry has been donated to a later call.
     """
-    max_loss = run.config.recovery.max_loss
+    max_loss, limits = run.config.recovery.max_loss, run.dataset.limits
 
-    def one(carry: Carry, resident: Resident, key: Array) -> Carry:
-        batch = draw_batch(resident, phase.streams, random.fold_in(key, 1), carry.step)
+    def one(carry: Carry, feed: Feed, key: Array) -> Carry:
+        batch = draw_batch(feed, phase.streams, order_key(key), carry.step, limits)
         batch = lax.with_sharding_constraint(batch, sharding.split(run.mesh))
         state, metrics = phase.step(carry.state, batch, random.fold_in(key, 2 + carry.step))
         sums = {
@@ -72,13 +77,11 @@ def step_program(
         healthy = carry.healthy & finite & (jnp.abs(metrics['loss']) <= max_loss)
         return Carry(state, carry.step + 1, sums, carry.summed + 1, healthy)
 
-    def program(carry: Carry, resident: Resident, key: Array) -> tuple[Carry, Array]:
+    def program(carry: Carry, feed: Feed, key: Array) -> tuple[Carry, Array]:
         if steps == 1:
-            carry = one(carry, resident, key)
+            carry = one(carry, feed, key)
         else:
-            carry, _ = lax.scan(
-                lambda c, _: (one(c, resident, key), None), carry, None, length=steps
-            )
+            carry, _ = lax.scan(lambda c, _: (one(c, feed, key), None), carry, None, length=steps)
         return carry, carry.step + 0
 
     return program
@@ -94,10 +97,10 @@ def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
         jitted = jax.jit(
             step_program(run, phase, steps),
             donate_argnums=0,
-            in_shardings=(places, everywhere, everywhere),
+            in_shardings=(places, run.input.placement, everywhere),
             out_shardings=(places, everywhere),
         )
-        return jitted.lower(carry, run.resident, key).compile()
+        return jitted.lower(carry, run.input.shapes(phase.streams), key).compile()
 
     one = compiled(1)
     steps = steps_per_call(run)
@@ -113,7 +116,12 @@ def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
 
 
 def steps_per_call(run: Run) -> int:
-    """What the config says; where that is 0, one on the CPU, whose loops are slow, else ten."""
+    """What the config says; where that is 0, one on the CPU, whose loops are slow, else ten.
+
+    Streamed input feeds one step a call.
+    """
+    if run.input.streamed:
+        return 1
     return run.config.steps_per_call or (1 if jax.default_backend() == 'cpu' else 10)
 
 

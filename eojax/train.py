@@ -26,7 +26,7 @@ from eojax.methods.method import Phase
 from eojax.progress import Progress, say
 from eojax.recovery import Recovery
 from eojax.run import Carry, Run
-from eojax.step_program import Interval, Programs, all_finite, compile_phase
+from eojax.step_program import Interval, Programs, all_finite, compile_phase, order_key
 from eojax.stopping import Stopped, stop_signals
 
 # How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
@@ -123,7 +123,8 @@ class _Loop:
     @property
     def key(self) -> Array:
         """Of the run: another one after each rollback."""
-        key = random.fold_in(random.key(self.config.seed), self.attempt)
+        key = random.key(self.config.seed, impl=self.config.random)
+        key = random.fold_in(key, self.attempt)
         return sharding.place_key(key, self.run.mesh)
 
     def run_to_end(self) -> Any:
@@ -245,11 +246,13 @@ class _Loop:
         assert programs is not None
         tickets: collections.deque[Array] = collections.deque()
         key, each = self.key, programs.steps_per_call
+        streams, order = self.run.method.phases[self.phase].streams, order_key(key)
         while self.step < end and not stop:
             many = end - self.step >= each
             with jax.profiler.StepTraceAnnotation('train', step_num=self.step):
                 program = programs.many if many else programs.one
-                self.carry, ticket = program(self.carry, self.run.resident, key)
+                feed = self.run.input.feed(streams, order, self.step)
+                self.carry, ticket = program(self.carry, feed, key)
             self.step += each if many else 1
             tickets.append(ticket)
             if len(tickets) > _CALLS_AHEAD:

@@ -8,8 +8,11 @@ resuming at step s means asking for the draws of step s.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax, random
 
 _ROUNDS = 6
@@ -34,12 +37,50 @@ def draw_indices(key: Array, start: Array, num: int, size: int) -> Array:
     # A batch touches one epoch or two, and more where the data set is smaller than the batch.
     first = start // size
     touched = first + jnp.arange((num + size - 2) // size + 1, dtype=jnp.int32)
-    seeds = jax.vmap(lambda epoch: random.bits(random.fold_in(key, epoch), (_ROUNDS,)))(touched)
+    seeds = jax.vmap(lambda epoch: _seeds(key, epoch))(touched)
     return _walk(within.astype(jnp.uint32), seeds[epochs - first], size).astype(jnp.int32)
 
 
+def epoch_seeds(key: Array, first: int, num: int) -> np.ndarray:
+    """What the orders of the epochs `first` to `first + num - 1` depend on: uint32 `[num, 6]`."""
+    epochs = first + jnp.arange(num, dtype=jnp.int32)
+    return np.asarray(jax.jit(jax.vmap(lambda epoch: _seeds(key, epoch)))(epochs))
+
+
+def stored_indices(positions: np.ndarray, seeds: np.ndarray, size: int) -> np.ndarray:
+    """The indices that `draw_indices` gives, computed on the host.
+
+    Args:
+      positions: int64 `[num]`, numbers of draws.
+      seeds: `epoch_seeds` from epoch 0 on.
+      size: of the data set.
+    """
+    rounds, half_bits = seeds[positions // size], _half_bits(size)
+    values = (positions % size).astype(np.uint32)
+    mask = np.uint32((1 << half_bits) - 1)
+    outside = np.ones(len(values), bool)
+    while outside.any():
+        left, right = values >> half_bits, values & mask
+        for i in range(_ROUNDS):
+            left, right = right, left ^ (_mixed(right ^ rounds[:, i]) & mask)
+        values = np.where(outside, (left << half_bits) | right, values)
+        outside = values >= size
+    return values.astype(np.int32)
+
+
+def _seeds(key: Array, epoch: Array) -> Array:
+    # Always threefry: what other generators give under vmap depends on the batch around it.
+    words = random.key_data(key)[:2]
+    threefry = random.wrap_key_data(words, impl='threefry2x32')
+    return random.bits(random.fold_in(threefry, epoch), (_ROUNDS,))
+
+
+def _half_bits(size: int) -> int:
+    return max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+
+
 def _walk(values: Array, seeds: Array, size: int) -> Array:
-    half_bits = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+    half_bits = _half_bits(size)
 
     def outside(values: Array) -> Array:
         return (values >= size).any()
@@ -54,7 +95,12 @@ def _feistel(values: Array, seeds: Array, half_bits: int) -> Array:
     mask = jnp.uint32((1 << half_bits) - 1)
     left, right = values >> half_bits, values & mask
     for i in range(_ROUNDS):
-        mixed = (right ^ seeds[:, i]) * jnp.uint32(0x9E3779B1)
-        mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0x85EBCA77)
-        left, right = right, left ^ ((mixed ^ (mixed >> 13)) & mask)
+        left, right = right, left ^ (_mixed(right ^ seeds[:, i]) & mask)
     return (left << half_bits) | right
+
+
+def _mixed(values: Any) -> Any:
+    """A mixing of 32 bits, of arrays of jax and of NumPy alike."""
+    mixed = values * np.uint32(0x9E3779B1)
+    mixed = (mixed ^ (mixed >> 15)) * np.uint32(0x85EBCA77)
+    return mixed ^ (mixed >> 13)

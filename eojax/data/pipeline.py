@@ -1,7 +1,8 @@
-"""From data sets to batches: resident input, drawn and augmented inside the compiled step.
+"""From data sets to batches, augmented and normalised inside the compiled step.
 
-The training images lie on the devices as uint8, an argument of the compiled program. A batch is a
-function of the run's key and the step, so the order of the data needs no checkpoint of its own.
+A program's argument is either the whole training set, which lies on the devices and is drawn from
+there, or the images of one step as they were read (`eojax.data.streamed`). Both ways give the same
+batches: a batch is a function of the run's key and the step.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError
 
 
+# Per band, the stored values that become -1 and +1.
+Limits = tuple[tuple[float, float], ...]
+# Stream to {'images': as stored, [N, H, W, C], 'labels': int32 [N], 'index': int32 [N]}
+StoredBatch = Mapping[str, Mapping[str, Array]]
+
+
 class Resident(NamedTuple):
     """Training data on the devices.
 
     Attributes:
-      images: uint8 `[N, H, W, C]`, all training images.
+      images: `[N, H, W, C]` as stored, uint8 or uint16, all training images.
       labels: int32 `[N]`, -1 where not labelled.
       parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into the two above.
     """
@@ -34,6 +41,9 @@ class Resident(NamedTuple):
     images: Array
     labels: Array
     parts: Mapping[str, Array]
+
+
+Feed = Resident | StoredBatch
 
 
 def training_set(dataset: Dataset, splits: Splits) -> tuple[Dataset, dict[str, np.ndarray]]:
@@ -67,39 +77,77 @@ def check_streams(streams: Mapping[str, Stream], parts: Mapping[str, Any], devic
             )
 
 
-def draw_batch(resident: Resident, streams: Mapping[str, Stream], key: Array, step: Array) -> Batch:
+def draw_batch(
+    feed: Feed,
+    streams: Mapping[str, Stream],
+    key: Array,
+    step: Array,
+    limits: Limits | None = None,
+) -> Batch:
     """The batch of a step: images float32 in [-1, 1], labels and indices, for each stream.
 
     Args:
+      feed: all of the data, or what was read of it for this step.
       key: of the run; order and augmentation derive from it.
       step: int32, counted over the whole run.
+      limits: as in `to_unit_range`.
     """
+    read = gather(feed, streams, key, step) if isinstance(feed, Resident) else feed
     batch = {}
     for name, stream in sorted(streams.items()):
-        # Streams draw in orders of their own, whichever phase they stand in.
-        key_order, key_augment = random.split(random.fold_in(key, _stream_number(name)))
+        _, key_augment = stream_keys(key, name)
+        augment = AUGMENTATIONS[stream.augment]
+        images = augment(read[name]['images'], random.fold_in(key_augment, step))
+        batch[name] = {**read[name], 'images': to_unit_range(images, limits)}
+    return batch
+
+
+def gather(
+    resident: Resident, streams: Mapping[str, Stream], key: Array, step: Array
+) -> StoredBatch:
+    """The stored images, labels and indices that `draw_batch` takes at a step."""
+    read = {}
+    for name, stream in sorted(streams.items()):
+        key_order, _ = stream_keys(key, name)
         part = resident.parts[stream.part]
         chosen = part[
             draw_indices(key_order, step * stream.batch_size, stream.batch_size, len(part))
         ]
-        images = AUGMENTATIONS[stream.augment](
-            resident.images[chosen], random.fold_in(key_augment, step)
-        )
-        batch[name] = {
-            'images': to_unit_range(images),
+        read[name] = {
+            'images': resident.images[chosen],
             'labels': resident.labels[chosen],
             'index': chosen,
         }
-    return batch
+    return read
+
+
+def stream_keys(key: Array, name: str) -> tuple[Array, Array]:
+    """Keys of a stream's order and of its augmentation, the same in whichever phase it stands."""
+    key_order, key_augment = random.split(random.fold_in(key, _stream_number(name)))
+    return key_order, key_augment
 
 
 def _stream_number(name: str) -> int:
     return sum(ord(c) * 31**i for i, c in enumerate(name)) % 2**31
 
 
-def to_unit_range(images: Array) -> Array:
-    """uint8 0..255 to float32 [-1, 1], what every network sees."""
-    return images.astype(jnp.float32) / 127.5 - 1.0
+def to_unit_range(images: Array, limits: Limits | None = None) -> Array:
+    """Stored values to float32 [-1, 1], what every network sees.
+
+    Args:
+      images: `[..., bands]`; uint8 is 0..255 whatever the limits are, any other type is in the data
+        set's units.
+      limits: per band the values that become -1 and +1; those beyond are clipped.
+
+    Raises:
+      UserError: another type than uint8 without limits.
+    """
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) / 127.5 - 1.0
+    if limits is None:
+        raise UserError(f'images of type {images.dtype} need limits, the values of -1 and +1')
+    low, high = jnp.asarray(limits, jnp.float32).T
+    return jnp.clip((images.astype(jnp.float32) - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
 
 
 def to_uint8(images: Array | np.ndarray) -> np.ndarray:
