@@ -181,7 +181,6 @@ class StreamedInput:
     def _place(self, batch: Mapping[str, Mapping[str, np.ndarray]]) -> StoredBatch:
         """The batch on the devices, of which this process has read its own rows."""
 
-
         def put(values: np.ndarray, rows: np.ndarray, size: int) -> Array:
             def part(index: Any) -> np.ndarray:
                 return values[np.searchsorted(rows, np.arange(size)[index[0]])]

@@ -49,17 +49,18 @@ def main(arguments: Sequence[str]) -> None:
         from eojax.train import Stopped, train
 
         folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(_PATH[-1])
-        try:
-            train(_CONFIG.value, folder)
-        except Stopped as stopped:
-            sys.exit(stopped.exit_code)
-        except jax.errors.JaxRuntimeError as error:
-            if 'RESOURCE_EXHAUSTED' not in str(error):
-                raise
-            raise UserError(
-                'the devices ran out of memory; lower batch_size, evaluate.batch_size, data.size'
-                f' or sampler.buffer_size ({str(error).splitlines()[0][:200]})'
-            ) from error
+        with processes.together():
+            try:
+                train(_CONFIG.value, folder)
+            except Stopped as stopped:
+                sys.exit(stopped.exit_code)
+            except jax.errors.JaxRuntimeError as error:
+                if 'RESOURCE_EXHAUSTED' not in str(error):
+                    raise
+                raise UserError(
+                    'the devices ran out of memory; lower batch_size, evaluate.batch_size,'
+                    f' data.size or sampler.buffer_size ({str(error).splitlines()[0][:200]})'
+                ) from error
 
 
 def _check_devices() -> None:

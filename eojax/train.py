@@ -8,6 +8,7 @@ evaluations and checkpoints; otherwise it stays a few calls ahead of the devices
 from __future__ import annotations
 
 import collections
+import signal
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from eojax.progress import Progress, say
 from eojax.recovery import Recovery
 from eojax.run import Carry, Run
 from eojax.step_program import Interval, Programs, all_finite, compile_phase, order_key
-from eojax.stopping import Stopped, stop_signals
+from eojax.stopping import Agreement, Stopped, stop_signals
 
 # How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
 # to stop is answered soon.
@@ -115,6 +116,7 @@ class _Loop:
         self.programs: Programs | None = None
         self.timed_from = (0.0, 0)
         self.report: _Report | None = None
+        self.agreement = Agreement()
 
     @property
     def total(self) -> int:
@@ -248,6 +250,9 @@ class _Loop:
         key, each = self.key, programs.steps_per_call
         streams, order = self.run.method.phases[self.phase].streams, order_key(key)
         while self.step < end and not stop:
+            if self.agreement.reached():
+                stop.append(signal.SIGTERM)
+                break
             many = end - self.step >= each
             with jax.profiler.StepTraceAnnotation('train', step_num=self.step):
                 program = programs.many if many else programs.one

@@ -56,7 +56,7 @@ def stored_indices(positions: np.ndarray, seeds: np.ndarray, size: int) -> np.nd
       size: of the data set.
     """
     rounds, half_bits = seeds[positions // size], _half_bits(size)
-    values = (positions % size).astype(np.uint32)
+    values: Any = (positions % size).astype(np.uint32)
     mask = np.uint32((1 << half_bits) - 1)
     outside = np.ones(len(values), bool)
     while outside.any():

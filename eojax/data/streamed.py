@@ -14,6 +14,7 @@ from typing import Any
 
 import grain
 import numpy as np
+from absl import flags
 from jax import Array
 
 from eojax.data.permutation import epoch_seeds, stored_indices
@@ -94,6 +95,8 @@ def read_batches(
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=_PREFETCHED)
     dataset = source.to_iter_dataset(ahead)
     if workers:
+        if not flags.FLAGS.is_parsed():  # grain asks absl, which no argparse command has started
+            flags.FLAGS.mark_as_parsed()
         dataset = dataset.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
         )
