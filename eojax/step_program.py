@@ -65,8 +65,11 @@ def step_program(
     """
     max_loss, limits = run.config.recovery.max_loss, run.dataset.limits
 
+    def everywhere(indices: Array) -> Array:
+        return lax.with_sharding_constraint(indices, sharding.replicated(run.mesh))
+
     def one(carry: Carry, feed: Feed, key: Array) -> Carry:
-        batch = draw_batch(feed, phase.streams, order_key(key), carry.step, limits)
+        batch = draw_batch(feed, phase.streams, order_key(key), carry.step, limits, everywhere)
         batch = lax.with_sharding_constraint(batch, sharding.split(run.mesh))
         state, metrics = phase.step(carry.state, batch, random.fold_in(key, 2 + carry.step))
         sums = {

@@ -24,6 +24,7 @@ from eojax.config import check_config
 from eojax.data import splits
 from eojax.errors import UserError
 from eojax.methods.method import Phase
+from eojax.profiling import Trace
 from eojax.progress import Progress, say
 from eojax.recovery import Recovery
 from eojax.run import Carry, Run
@@ -117,6 +118,7 @@ class _Loop:
         self.timed_from = (0.0, 0)
         self.report: _Report | None = None
         self.agreement = Agreement()
+        self.trace = Trace(run.folder / 'profile', wanted=self.config.profile)
 
     @property
     def total(self) -> int:
@@ -146,6 +148,8 @@ class _Loop:
                     raise Stopped(stop[0])
         finally:
             # Also after an error: an orderly end of what is being written, the first error wins.
+            self.trace.end()
+            self.run.input.close()
             self._close_quietly()
         return self.carry.state
 
@@ -260,6 +264,7 @@ class _Loop:
                 self.carry, ticket = program(self.carry, feed, key)
             self.step += each if many else 1
             tickets.append(ticket)
+            self.trace.at_call(ticket)
             if len(tickets) > _CALLS_AHEAD:
                 tickets.popleft().block_until_ready()
             progress.at(self.step)
@@ -269,6 +274,7 @@ class _Loop:
         self.programs = compile_phase(self.run, phase, self.carry, self.key)
         say(f'compiled the {phase.name} step in {self.programs.seconds:.1f} s')
         self.timed_from = (time.perf_counter(), self.step)
+        self.trace.begin_phase(phase.name)
 
     def _next_phase(self) -> None:
         self.phase += 1

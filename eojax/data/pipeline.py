@@ -7,7 +7,7 @@ batches: a batch is a function of the run's key and the step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,6 @@ from eojax.data.permutation import draw_indices
 from eojax.data.splits import Splits
 from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError
-
 
 # Per band, the stored values that become -1 and +1.
 Limits = tuple[tuple[float, float], ...]
@@ -83,6 +82,7 @@ def draw_batch(
     key: Array,
     step: Array,
     limits: Limits | None = None,
+    everywhere: Callable[[Array], Array] = lambda indices: indices,
 ) -> Batch:
     """The batch of a step: images float32 in [-1, 1], labels and indices, for each stream.
 
@@ -91,28 +91,33 @@ def draw_batch(
       key: of the run; order and augmentation derive from it.
       step: int32, counted over the whole run.
       limits: as in `to_unit_range`.
+      everywhere: keeps an array of indices on every device: finding them takes a loop over all,
+        which devices with a share each would have to agree on.
     """
-    read = gather(feed, streams, key, step) if isinstance(feed, Resident) else feed
+    if isinstance(feed, Resident):
+        feed = gather(feed, streams, key, step, everywhere)
     batch = {}
     for name, stream in sorted(streams.items()):
         _, key_augment = stream_keys(key, name)
         augment = AUGMENTATIONS[stream.augment]
-        images = augment(read[name]['images'], random.fold_in(key_augment, step))
-        batch[name] = {**read[name], 'images': to_unit_range(images, limits)}
+        images = augment(feed[name]['images'], random.fold_in(key_augment, step))
+        batch[name] = {**feed[name], 'images': to_unit_range(images, limits)}
     return batch
 
 
 def gather(
-    resident: Resident, streams: Mapping[str, Stream], key: Array, step: Array
+    resident: Resident,
+    streams: Mapping[str, Stream],
+    key: Array,
+    step: Array,
+    everywhere: Callable[[Array], Array] = lambda indices: indices,
 ) -> StoredBatch:
-    """The stored images, labels and indices that `draw_batch` takes at a step."""
+    """The stored images, labels and indices that `draw_batch` takes at a step; see there."""
     read = {}
     for name, stream in sorted(streams.items()):
         key_order, _ = stream_keys(key, name)
-        part = resident.parts[stream.part]
-        chosen = part[
-            draw_indices(key_order, step * stream.batch_size, stream.batch_size, len(part))
-        ]
+        part, size = resident.parts[stream.part], stream.batch_size
+        chosen = part[everywhere(draw_indices(key_order, step * size, size, len(part)))]
         read[name] = {
             'images': resident.images[chosen],
             'labels': resident.labels[chosen],

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, random
 
@@ -74,9 +75,9 @@ def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts
     parts, size = buffer.labels.shape
     key_slots, key_anew, key_starts = random.split(key, 3)
     slots = _distinct(key_slots, parts, num // parts, size)
-    rows = jnp.arange(parts)[:, None]
-    stored = buffer.images[rows, slots].astype(jnp.float32)
-    labels = buffer.labels[rows, slots].reshape(-1)
+    # Part by part, so that each device finds in its own part what it draws.
+    stored = jax.vmap(lambda part, slot: part[slot])(buffer.images, slots).astype(jnp.float32)
+    labels = jax.vmap(lambda part, slot: part[slot])(buffer.labels, slots).reshape(-1)
     stored = stored.reshape((num, *stored.shape[2:]))
     anew = random.bernoulli(key_anew, reinitialise, (num, 1, 1, 1))
     return Draw(jnp.where(anew, starts(key_starts, labels), stored), labels, slots)
@@ -85,9 +86,9 @@ def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts
 def store(buffer: ReplayBuffer, drawn: Draw, images: Array) -> ReplayBuffer:
     """Puts the ends of the drawn chains back where they came from."""
     parts, each = drawn.slots.shape
-    rows = jnp.arange(parts)[:, None]
     ends = images.reshape((parts, each, *images.shape[1:])).astype(buffer.images.dtype)
-    return buffer._replace(images=buffer.images.at[rows, drawn.slots].set(ends))
+    put = jax.vmap(lambda part, slot, end: part.at[slot].set(end, unique_indices=True))
+    return buffer._replace(images=put(buffer.images, drawn.slots, ends))
 
 
 def _distinct(key: Array, parts: int, num: int, size: int) -> Array:

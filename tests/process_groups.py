@@ -1,0 +1,55 @@
+"""Several processes of one run on loopback, for the tests of what they do together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def start_processes(
+    num: int, devices: int, arguments: Sequence[str], logs: Path
+) -> list[subprocess.Popen[bytes]]:
+    """Starts `num` processes with `devices` CPU devices each; alone, one has no coordinator.
+
+    Args:
+      arguments: of the interpreter.
+      logs: folder for `<number>.log`, what each process writes.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        address = f'127.0.0.1:{free.getsockname()[1]}'
+    flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={devices}'
+    started = []
+    for number in range(num):
+        environment = {
+            **os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags, 'PYTHONPATH': str(ROOT),
+        }  # fmt: skip
+        if num > 1:
+            environment |= {
+                'EOJAX_COORDINATOR': address,
+                'EOJAX_NUM_PROCESSES': str(num),
+                'EOJAX_PROCESS_ID': str(number),
+            }
+        with open(logs / f'{number}.log', 'wb') as log:
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log
+                )
+            )
+    return started
+
+
+def wait_for(processes: Sequence[subprocess.Popen[bytes]], timeout: float = 300.0) -> list[int]:
+    """The exit codes; all are killed where one does not end in time."""
+    try:
+        return [process.wait(timeout) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
