@@ -31,7 +31,8 @@ from eojax.atomic_file import write_atomically
 from eojax.config import from_json, set_key
 from eojax.data import DATASETS
 from eojax.data.dataset import Dataset
-from eojax.data.image_folder import read_image_folder
+from eojax.data.image_folder import EIGHT_BIT, FileFormat, read_image_folder
+from eojax.data.lazy_images import memory_limit
 from eojax.data.pipeline import to_uint8
 from eojax.data.published_facts import PublishedImages
 from eojax.errors import UserError, one_line_errors
@@ -43,10 +44,12 @@ from eojax.pictures import (
     REAL_COLUMNS,
     SAMPLE_COLUMNS,
     arrange,
+    displayed,
     grid_by_class,
     mosaic,
     save_picture,
     visible_bands,
+    visible_indices,
 )
 from eojax.progress import say
 from eojax.run import Run, load_state, prepare
@@ -138,9 +141,10 @@ def _density_scores(
     run: Run, state: Any, tested: Dataset, samples: Samples | None
 ) -> dict[str, np.ndarray]:
     """log p(x) of all sets; of the training set as many images as are tested, at least 1,000."""
-    height, _, bands = run.task.image_shape
+    size, bands = run.task.image_shape[0], run.dataset.bands
     train = run.splits.train[spread(len(run.splits.train), max(len(tested.labels), 1000))]
-    sets = outlier_sets(run.config.evaluate, height, bands, sharding.is_main_process())
+    progress = sharding.is_main_process()
+    sets = outlier_sets(run.config.evaluate, size, bands, progress, _file_format(run))
     scores = {
         'train': score(run, 'log_density', state, run.dataset.images, train, 'log p(x)'),
         'test': score(run, 'log_density', state, tested.images, title='log p(x)'),
@@ -181,14 +185,14 @@ def _distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[s
     if not options.inception:
         say('FID and KID are left out: --config.evaluate.inception names no Inception weights')
         return {}
-    if not {'red', 'green', 'blue'} <= set(tested.bands):
+    if not visible_indices(tested.bands):
         say(f'FID and KID are left out: the bands are {", ".join(tested.bands)}')
         return {}
     params = inception.load_inception(Path(options.inception).expanduser())
     num = min(options.inception_images, len(tested.labels), len(samples.images))
     chosen = np.random.default_rng(0).permutation(len(tested.labels))[:num]
     real, generated = (
-        inception.features(params, visible_bands(images, tested.bands), progress=True)
+        inception.features(params, displayed(images, tested.bands, tested.limits), progress=True)
         for images in (tested.images[chosen], samples.images[:num])
     )
     return {
@@ -202,12 +206,13 @@ def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray, out: Path) ->
     train, labels = run.splits.train, run.dataset.labels[run.splits.train]
     first = [train[labels == label][:REAL_COLUMNS] for label in range(run.dataset.num_classes)]
     real = run.dataset.subset(np.concatenate(first))
-    grid = grid_by_class(real.images, real.labels, samples, classes, real.num_classes)
+    seen = displayed(real.images[:], real.bands, real.limits)
+    made = visible_bands(samples, real.bands)
+    grid = grid_by_class(seen, real.labels, made, classes, real.num_classes)
     shares = np.bincount(classes, minlength=real.num_classes) / len(classes)
     rows = [f'{n}  {s:.0%}' for n, s in zip(real.class_names, shares, strict=True)]
     columns = ['real'] * REAL_COLUMNS + ['sample'] * SAMPLE_COLUMNS
     title = f'Samples by class, and the share of {len(samples)} that each class has'
-    grid = visible_bands(grid, real.bands)
     figures.image_grid(grid, out / 'samples.png', rows, columns, title)
 
 
@@ -266,7 +271,7 @@ def read_labelled(path: Path, run: Run) -> Dataset:
     # Without a published size: files of any size, or images that are generated and have one.
     own = None if run.config.data.root else size
     wanted = own if published is None else published.size
-    return read_image_folder(
+    dataset = read_image_folder(
         path,
         run.dataset.class_names,
         wanted,
@@ -274,7 +279,15 @@ def read_labelled(path: Path, run: Run) -> Dataset:
         resize=None if wanted == size else size,
         bands=run.dataset.bands,
         allow_missing_classes=True,
+        file_format=_file_format(run),
+        resident_bytes=memory_limit(run.config.data),
     )
+    return dataset._replace(limits=run.dataset.limits)
+
+
+def _file_format(run: Run) -> FileFormat:
+    """Of the files of the run's data set."""
+    return getattr(DATASETS[run.config.data.name], 'FORMAT', EIGHT_BIT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

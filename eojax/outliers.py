@@ -1,19 +1,23 @@
 """Images that a model should find unlikely: noise, constant colours, other places.
 
 `evaluate.outliers` names folders or zip archives of images, `name=path,name2=path2`; what lies in
-which folder of them does not matter, and they are resampled to the run's size.
+which folder of them does not matter, and they are resampled to the run's size. Their files are of
+the format and the bands of the run's data set.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.data.decode import decode_images
 from eojax.data.image_files import open_image_files
+from eojax.data.image_folder import EIGHT_BIT, FileFormat
+from eojax.data.lazy_images import LazyImages
 from eojax.errors import UserError
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 
@@ -40,13 +44,21 @@ def parse_outliers(text: str) -> dict[str, Path]:
 
 
 def outlier_sets(
-    options: ConfigDict, size: int, bands: int, progress: bool
+    options: ConfigDict,
+    size: int,
+    bands: Sequence[str],
+    progress: bool,
+    file_format: FileFormat = EIGHT_BIT,
 ) -> dict[str, np.ndarray]:
-    """All sets by name, uint8 `[num, size, size, bands]` each.
+    """All sets by name, `[num, size, size, len(bands)]` each.
+
+    Noise and constants are uint8, images are as the format decodes them.
 
     Args:
       options: the config group `evaluate`.
+      bands: of the data set.
       progress: whether to show bars.
+      file_format: of the data set's files, and so of these.
 
     Raises:
       UserError: see `parse_outliers`; or an image that cannot be read, by name.
@@ -54,28 +66,30 @@ def outlier_sets(
     num = options.outlier_images
     paths = parse_outliers(options.outliers)
     sets = {
-        'uniform_noise': uniform_noise(num, size, bands),
-        'constant': constant_images(num, size, bands),
+        'uniform_noise': uniform_noise(num, size, len(bands)),
+        'constant': constant_images(num, size, len(bands)),
     }
     for name, path in paths.items():
-        sets[name] = read_images(path, num, size, bands, progress)
+        sets[name] = read_images(path, num, size, bands, progress, file_format)
     return sets
 
 
-def read_images(path: Path, num: int, size: int, bands: int, progress: bool) -> np.ndarray:
+def read_images(
+    path: Path,
+    num: int,
+    size: int,
+    bands: Sequence[str],
+    progress: bool,
+    file_format: FileFormat = EIGHT_BIT,
+) -> np.ndarray:
     """At most `num` of the images at any depth of a folder or archive, evenly spread by name."""
     with open_image_files(path) as listing:
         if not listing.files:
             raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
-        files = spread(len(listing.files), num)
-        return decode_images(
-            [f'{path}: {listing.files[i]}' for i in files],
-            lambda i: listing.read(listing.files[files[i]]),
-            num_bands=bands,
-            resize=size,
-            progress=progress,
-            title=path.name,
-        )
+        files = [listing.files[i] for i in spread(len(listing.files), num)]
+    decode = functools.partial(file_format.decode, bands=tuple(bands), size=None, resize=size)
+    images = LazyImages(path, files, decode)
+    return images.read_all(threads=file_format.threads, progress=progress, title=path.name)
 
 
 def spread(total: int, num: int) -> np.ndarray:

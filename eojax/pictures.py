@@ -9,9 +9,12 @@ import numpy as np
 from PIL import Image
 
 from eojax.atomic_file import write_atomically
+from eojax.data.dataset import Limits, scale_to_unit
 
 GAP_PIXELS = 4  # between the images of a grid
 REAL_COLUMNS, SAMPLE_COLUMNS = 2, 6  # of `grid_by_class`
+# Names of the red, green and blue band: in plain words, or of Sentinel-2.
+VISIBLE = (('red', 'green', 'blue'), ('B04', 'B03', 'B02'))
 
 
 def mosaic(images: np.ndarray, factor: int = 1) -> np.ndarray:
@@ -70,9 +73,31 @@ def grid_by_class(
 
 def visible_bands(images: np.ndarray, bands: Sequence[str]) -> np.ndarray:
     """The red, green and blue band of images `[..., bands]`, or the first one for grey."""
-    if {'red', 'green', 'blue'} <= set(bands):
-        return images[..., [bands.index(name) for name in ('red', 'green', 'blue')]]
-    return images[..., :1]
+    return images[..., visible_indices(bands) or [0]]
+
+
+def visible_indices(bands: Sequence[str]) -> list[int]:
+    """Where red, green and blue stand among the bands; empty where they are not all there."""
+    for names in VISIBLE:
+        if set(names) <= set(bands):
+            return [bands.index(name) for name in names]
+    return []
+
+
+def displayed(images: np.ndarray, bands: Sequence[str], limits: Limits | None = None) -> np.ndarray:
+    """What is seen of a data set's images: uint8 `[..., 3]`, or `[..., 1]` for grey.
+
+    Args:
+      images: `[..., bands]`; uint8 is taken as it is, other types are scaled from their limits to 0
+        and 255.
+      bands, limits: of the data set.
+    """
+    seen = visible_bands(images, bands)
+    if seen.dtype == np.uint8:
+        return seen
+    chosen = visible_indices(bands) or [0]
+    scaled = scale_to_unit(seen, None if limits is None else tuple(limits[i] for i in chosen))
+    return np.round((scaled + 1.0) * 127.5).astype(np.uint8)
 
 
 def save_picture(picture: np.ndarray, path: str | Path) -> None:

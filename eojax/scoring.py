@@ -14,20 +14,21 @@ from jax import random
 from tqdm import tqdm
 
 from eojax import sharding
+from eojax.data.lazy_images import Images
 from eojax.data.pipeline import to_unit_range
 from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.run import Run
 
-_to_unit_range = jax.jit(to_unit_range)
+_to_unit_range = jax.jit(to_unit_range, static_argnames='limits')
 
 
 def score(
     run: Run,
     name: str,
     state: Any,
-    images: np.ndarray,
+    images: Images,
     chosen: np.ndarray | None = None,
     title: str = '',
 ) -> np.ndarray:
@@ -39,7 +40,8 @@ def score(
     Args:
       name: of an ability `(state, images, key) -> array [N, ...]`.
       state: of the method.
-      images: uint8 `[num, H, W, C]`.
+      images: `[num, H, W, C]`: uint8, or of another type in the units of the run's data set, whose
+        limits scale them. Those on disk are read batch by batch.
       chosen: indices of the images to score, in order; all where None.
       title: of a progress bar; no bar where empty.
 
@@ -62,10 +64,10 @@ def score(
     with bar:
         for number, start in enumerate(range(0, len(chosen), size)):
             rows = chosen[start : start + size]
-            batch = np.zeros((size, *images.shape[1:]), np.uint8)
+            batch = np.zeros((size, *images.shape[1:]), images.dtype)
             batch[: len(rows)] = images[rows]
             key = random.fold_in(random.key(run.config.seed), number)
-            placed = _to_unit_range(place_batch(run, batch))
+            placed = _to_unit_range(place_batch(run, batch), limits=run.dataset.limits)
             outputs.append(compiled(state, placed, sharding.place_key(key, run.mesh)))
             if number:  # the host stays one batch ahead of the devices
                 outputs[-2] = np.asarray(outputs[-2])

@@ -13,8 +13,12 @@ from ml_collections import ConfigDict
 from eojax.command_line import load_config
 from eojax.config import check_config, flatten, set_key, to_json
 from eojax.train import train
+from tests.data.geotiff_archives import eurosat_ms_members
 from tests.data.labelled_archives import eurosat_members, write_zip
 from tests.training_runs import rows
+
+# The module that reads GeoTIFF silences it for users, but pytest sets filters of its own.
+pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))
 # What makes a run small; a config without the key is left as it is.
@@ -32,12 +36,16 @@ AT_MOST_ONE = ('method.supervised_steps',)
 
 
 @pytest.fixture(scope='module')
-def eurosat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive in EuroSAT's layout with ten images of each class."""
-    return write_zip(tmp_path_factory.mktemp('data') / 'EuroSAT.zip', eurosat_members(10))
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Archives in the layouts of the data sets with ten images of each class."""
+    folder = tmp_path_factory.mktemp('data')
+    return {
+        'eurosat': write_zip(folder / 'EuroSAT.zip', eurosat_members(10)),
+        'eurosat_ms': write_zip(folder / 'EuroSAT_MS.zip', eurosat_ms_members(10)),
+    }
 
 
-def tiny(config: ConfigDict, eurosat: Path) -> ConfigDict:
+def tiny(config: ConfigDict, archives: dict[str, Path]) -> ConfigDict:
     known = dict(flatten(config))
     for key, value in TINY.items():
         if key in known:
@@ -45,8 +53,8 @@ def tiny(config: ConfigDict, eurosat: Path) -> ConfigDict:
     for key in AT_MOST_ONE:
         if key in known:
             set_key(config, key, min(known[key], 1))
-    if config.data.name == 'eurosat':
-        config.data.update({'source': 'files', 'root': str(eurosat)})
+    if config.data.name in archives:
+        config.data.update({'source': 'files', 'root': str(archives[config.data.name])})
     return config
 
 
@@ -66,8 +74,10 @@ def test_config_says_what_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_trains_two_steps_and_evaluates(path: Path, tmp_path: Path, eurosat: Path) -> None:
-    config = tiny(load_config(str(path)), eurosat)
+def test_config_trains_two_steps_and_evaluates(
+    path: Path, tmp_path: Path, archives: dict[str, Path]
+) -> None:
+    config = tiny(load_config(str(path)), archives)
     out = train(config, tmp_path / 'run')
     found = rows(tmp_path / 'run')
     assert [row['step'] for row in found] == [1, 2]

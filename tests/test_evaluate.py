@@ -212,7 +212,7 @@ def test_outlier_sets_are_read_at_any_depth_and_resized(jem, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 9, (24, 20, 3), np.uint8)).save(tmp_path / name)
     options = _with(jem.run, outliers=f'dark={tmp_path}', outlier_images=2).config.evaluate
-    sets = outlier_sets(options, 16, 3, progress=False)
+    sets = outlier_sets(options, 16, ('red', 'green', 'blue'), progress=False)
     assert {name: images.shape for name, images in sets.items()} == {
         name: (2, 16, 16, 3) for name in ('uniform_noise', 'constant', 'dark')
     }
@@ -254,7 +254,7 @@ def test_options_are_checked_before_the_work(jem, options, message):
 
 def test_data_on_the_command_line_gives_its_accuracy(jem, tmp_path, capsys):
     labels = np.array([1, 1, 4, 4, 4, 8, 8, 9])
-    images = generate(len(labels), 16, seed=5, labels=labels).images
+    images = generate(len(labels), 16, seed=5, labels=labels).images[:]
     data = _write_images(tmp_path / 'more', images, labels)
     out = tmp_path / 'out'
     evaluate.main([f'--workdir={jem.folder}', f'--data={data}', f'--out={out}'])
@@ -266,7 +266,7 @@ def test_data_on_the_command_line_gives_its_accuracy(jem, tmp_path, capsys):
 
 
 def test_an_unknown_class_is_one_line_and_a_failure(jem, tmp_path):
-    data = _write_images(tmp_path / 'more', generate(2, 16).images, np.array([0, 1]))
+    data = _write_images(tmp_path / 'more', generate(2, 16).images[:], np.array([0, 1]))
     shutil.move(data / CLASS_NAMES[1], data / 'Forrest')
     command = [sys.executable, '-m', 'eojax.evaluate', f'--workdir={jem.folder}', f'--data={data}']
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -282,7 +282,7 @@ def test_an_unknown_class_is_one_line_and_a_failure(jem, tmp_path):
 def test_what_cannot_be_evaluated_is_said_in_one_line(jem, tmp_path, which, capsys):
     arguments = {'--workdir': jem.folder, '--out': tmp_path / 'out'}
     if which == 'size':
-        data = _write_images(tmp_path / 'more', generate(1, 24).images, np.array([0]))
+        data = _write_images(tmp_path / 'more', generate(1, 24).images[:], np.array([0]))
         arguments['--data'], message = data, '24'
     elif which == 'workdir':
         arguments['--workdir'], message = tmp_path / 'nothing', 'no run folder'

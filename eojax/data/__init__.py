@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from eojax.data import eurosat, folder, landscapes, ucmerced
+from eojax.data import eurosat, eurosat_ms, folder, landscapes, ucmerced
 
 # Each module has DEFAULTS (its own keys of the config group `data`), PUBLISHED (the facts of a
-# published set, or None), check(options) and from_config(options, progress) -> Dataset.
+# published set, or None), check(options) and from_config(options, progress) -> Dataset; where its
+# files are no 8-bit images, FORMAT (`image_folder.FileFormat`) says how they are decoded.
 DATASETS: dict[str, ModuleType] = {
     'eurosat': eurosat,
+    'eurosat_ms': eurosat_ms,
     'folder': folder,
     'landscapes': landscapes,
     'ucmerced': ucmerced,

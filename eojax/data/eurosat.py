@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.download import Archive
+from eojax.data.lazy_images import memory_limit
 from eojax.data.published_facts import PublishedImages
 from eojax.data.published_images import check_published, load_published
 
@@ -64,6 +65,7 @@ def load(
     size: int = SIZE,
     progress: bool = True,
     cache: bool = True,
+    resident_bytes: int | None = None,
 ) -> Dataset:
     """EuroSAT as uint8 `[num, size, size, 3]`; a part of it will do, as long as it has all classes.
 
@@ -73,13 +75,21 @@ def load(
       empty downloads the published archive, 94 MB; for `source='tfds'` the `data_dir` of tfds.
     source: 'files' or 'tfds' (see `python -m eojax.data.prepare --help`).
     size: height and width in pixels; other than 64 is resampled.
-    progress, cache: see `load_published`.
+    progress, cache, resident_bytes: see `load_published`.
 
     Raises
     ------
     UserError: what is missing, damaged or unexpected, by name.
     """
-    return load_published(EUROSAT, root, source, size=size, progress=progress, cache=cache)
+    return load_published(
+        EUROSAT,
+        root,
+        source,
+        size=size,
+        progress=progress,
+        cache=cache,
+        resident_bytes=resident_bytes,
+    )
 
 
 def check(options: ConfigDict) -> None:
@@ -93,4 +103,10 @@ def check(options: ConfigDict) -> None:
 
 def from_config(options: ConfigDict, progress: bool) -> Dataset:
     """The data set of the config group `data`; see `load`."""
-    return load(options.root, options.source, size=options.size, progress=progress)
+    return load(
+        options.root,
+        options.source,
+        size=options.size,
+        progress=progress,
+        resident_bytes=memory_limit(options),
+    )

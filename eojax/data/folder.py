@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.image_folder import read_image_folder
+from eojax.data.lazy_images import memory_limit
 from eojax.data.pixel_cache import cache_folder
 from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError
@@ -47,4 +48,5 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
         progress,
         cache_folder(),
         resize=options.size,
+        resident_bytes=memory_limit(options),
     )

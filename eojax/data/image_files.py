@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -48,6 +49,48 @@ def open_image_files(path: Path) -> Iterator[ImageFiles]:
         return
     with _open_zip(path) as archive:
         yield _zip_files(path, archive)
+
+
+class FileReader:
+    """Reads files of one folder or zip archive by name, without listing the folder.
+
+    It pickles as its path. An archive is opened at the first read, once in each process: processes
+    that shared an open file would move each other's place in it. Threads may read at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.__setstate__({'path': path})
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {'path': self.path}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.path = state['path']
+        self._lock = threading.Lock()
+        # The process that opened it, and the reader: one value, so that threads see both or none.
+        self._opened: tuple[int, Callable[[str], bytes]] | None = None
+
+    def __call__(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises
+        ------
+        UserError: as `open_image_files` and its `read`.
+        """
+        opened = self._opened
+        if opened is None or opened[0] != os.getpid():
+            opened = self._open()
+        return opened[1](name)
+
+    def _open(self) -> tuple[int, Callable[[str], bytes]]:
+        with self._lock:
+            if self._opened is None or self._opened[0] != os.getpid():
+                if self.path.is_dir():
+                    read = _folder_reader(self.path)
+                else:
+                    read = _zip_files(self.path, _open_zip(self.path)).read
+                self._opened = (os.getpid(), read)
+            return self._opened
 
 
 def fingerprint(path: Path) -> str:
@@ -102,6 +145,11 @@ def _walk_folder(root: Path) -> tuple[list[str], list[str]]:
 
 
 def _folder_files(root: Path) -> ImageFiles:
+    files, folders = _walk_folder(root)
+    return ImageFiles(root, tuple(filter(_is_image, files)), tuple(folders), _folder_reader(root))
+
+
+def _folder_reader(root: Path) -> Callable[[str], bytes]:
     def read(name: str) -> bytes:
         file = root / name
         try:
@@ -111,8 +159,7 @@ def _folder_files(root: Path) -> ImageFiles:
         except OSError as error:
             raise UserError(f'{file}: cannot be read ({error.strerror})') from None
 
-    files, folders = _walk_folder(root)
-    return ImageFiles(root, tuple(filter(_is_image, files)), tuple(folders), read)
+    return read
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -151,6 +198,8 @@ def _zip_files(path: Path, archive: zipfile.ZipFile) -> ImageFiles:
             members[name] = info
 
     def read(name: str) -> bytes:
+        if name not in members:
+            raise UserError(f'{path}: {name} is no longer in the archive')
         return _read_member(path, archive, members[name])
 
     return ImageFiles(path, tuple(sorted(members)), tuple(sorted(folders)), read)

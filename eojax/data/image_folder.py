@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from eojax.data.dataset import Dataset
-from eojax.data.decode import decode_images
+from eojax.data.decode import MAX_THREADS, decode_image
 from eojax.data.image_files import ImageFiles, fingerprint, open_image_files
+from eojax.data.lazy_images import LazyImages
 from eojax.data.pixel_cache import cached_dataset
 from eojax.errors import UserError, unknown_name
+
+
+class FileFormat(NamedTuple):
+    """How the image files of a data set are decoded.
+
+    Attributes:
+      name: of the format, in the keys of the pixel cache.
+      decode: `(data, name, *, bands, size, resize) -> [height, width, len(bands)]`, a function that
+        pickles: the content of a file, its name for messages, and as in `read_image_folder`.
+      threads: how many at a time are faster than one.
+    """
+
+    name: str
+    decode: Callable[..., np.ndarray]
+    threads: int
+
+
+def _decode_8_bit(
+    data: bytes, name: str, *, bands: Sequence[str], size: int | None, resize: int | None
+) -> np.ndarray:
+    return decode_image(data, name, num_bands=len(bands), size=size, resize=resize)
+
+
+# JPEG, PNG and TIFF.
+EIGHT_BIT = FileFormat('8 bit', _decode_8_bit, MAX_THREADS)
 
 
 class LabelledFiles(NamedTuple):
@@ -43,8 +70,10 @@ def read_image_folder(
     resize: int | None = None,
     bands: Sequence[str] = ('red', 'green', 'blue'),
     allow_missing_classes: bool = False,
+    file_format: FileFormat = EIGHT_BIT,
+    resident_bytes: int | None = None,
 ) -> Dataset:
-    """Reads all images (JPEG, PNG, 8-bit TIFF) below the class folders of a folder or zip archive.
+    """Reads all images below the class folders of a folder or zip archive.
 
     The archive is never extracted. The class folders may lie at any depth, all below one folder;
     images above them are left out, and a line on stderr says so.
@@ -57,8 +86,11 @@ def read_image_folder(
     progress: show a bar on stderr.
     cache: folder that keeps the decoded array (see `pixel_cache.cache_folder`); None keeps none.
     resize: height and width to resample all images to, so that they may differ in size.
-    bands: names of the bands; their number is what every file must have (1, 3 or 4).
+    bands: names of the bands; for 8-bit files their number (1, 3 or 4) is what all must have.
     allow_missing_classes: accept classes of `class_names` of which there is no image.
+    file_format: how files are decoded.
+    resident_bytes: a larger set stays on disk, `LazyImages`, its files but the first being checked
+      when they are read; None reads a set of any size.
 
     Raises
     ------
@@ -66,21 +98,20 @@ def read_image_folder(
       is damaged, or has another size or number of bands. The message names it.
     """
     source = Path(path).expanduser()
+    if resize is not None and resize < 1:
+        raise UserError(f'images cannot be resized to {resize} pixels; give a positive number')
+    decode = functools.partial(file_format.decode, bands=tuple(bands), size=size, resize=resize)
 
     def build() -> Dataset:
         with open_image_files(source) as listing:
             found = find_classes(listing, class_names, allow_missing_classes)
-            images = decode_images(
-                [f'{source}: {file}' for file in found.files],
-                lambda i: listing.read(found.files[i]),
-                num_bands=len(bands),
-                size=size,
-                resize=resize,
-                progress=progress,
-                title=source.name,
-            )
+        lazy = LazyImages(source, found.files, decode)
         labels = np.asarray(found.labels, np.int32)
-        return Dataset(images, labels, found.names, found.class_names, tuple(bands))
+        dataset = Dataset(lazy, labels, found.names, found.class_names, tuple(bands))
+        if resident_bytes is not None and lazy.nbytes > resident_bytes:
+            return dataset
+        images = lazy.read_all(threads=file_format.threads, progress=progress, title=source.name)
+        return dataset._replace(images=images)
 
     if cache is None:
         return build()
@@ -92,7 +123,9 @@ def read_image_folder(
         'bands': list(bands),
         'allow_missing_classes': allow_missing_classes,
     }
-    return cached_dataset(cache, source.stem, key, fingerprint(source), build)
+    if file_format is not EIGHT_BIT:
+        key['format'] = file_format.name
+    return cached_dataset(cache, source.stem, key, fingerprint(source), build, resident_bytes)
 
 
 def find_classes(

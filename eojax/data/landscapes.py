@@ -175,5 +175,5 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
         return dataset
     factor = ground // options.size
     shape = (options.num_images, options.size, factor, options.size, factor, 3)
-    means = dataset.images.reshape(shape).mean((2, 4), dtype=np.float32)
+    means = np.asarray(dataset.images).reshape(shape).mean((2, 4), dtype=np.float32)
     return dataset._replace(images=np.round(means).astype(np.uint8))

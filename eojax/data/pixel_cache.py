@@ -1,4 +1,4 @@
-"""Decoded data sets on disk: one uint8 array and one JSON file each, checked before use."""
+"""Decoded data sets on disk: one array and one JSON file each, checked before use."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from eojax.atomic_file import write_atomically
 from eojax.data.dataset import Dataset
+from eojax.data.lazy_images import LazyImages
 
 # Part of every key: raise it when the decoding or the files' layout changes.
 FORMAT = 1
@@ -32,6 +33,7 @@ def cached_dataset(
     key: Mapping[str, object],
     fingerprint: str,
     build: Callable[[], Dataset],
+    resident_bytes: int | None = None,
 ) -> Dataset:
     """The data set kept under `key`, or `build()`, which is then kept.
 
@@ -45,13 +47,14 @@ def cached_dataset(
     title: for messages and file names.
     key: what was read and how, as JSON values.
     fingerprint: changes when the content of the source changes.
-    build: reads and decodes the source.
+    build: reads and decodes the source; what it leaves on disk is not kept here either.
+    resident_bytes: kept images that take more than that are not read, but built again.
     """
     text = json.dumps({'format': FORMAT, **key}, sort_keys=True)
     slug = re.sub(r'[^A-Za-z0-9_-]+', '_', title)[:40]
     stem = folder / f'{slug}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}'
     try:
-        kept = _load(stem, fingerprint)
+        kept = _load(stem, fingerprint, resident_bytes)
     # Whatever is wrong with the files, the source is still there.
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError) as error:
         _warn(f'the cached pixels {stem}.npy are damaged ({_reason(error)}); decoding again')
@@ -59,6 +62,8 @@ def cached_dataset(
     if kept is not None:
         return kept
     dataset = build()
+    if isinstance(dataset.images, LazyImages):
+        return dataset
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _store(stem, fingerprint, dataset)
@@ -67,8 +72,8 @@ def cached_dataset(
     return dataset
 
 
-def _load(stem: Path, fingerprint: str) -> Dataset | None:
-    """The data set at `stem`; None where there is none, or it is of another fingerprint."""
+def _load(stem: Path, fingerprint: str, resident_bytes: int | None) -> Dataset | None:
+    """The data set at `stem`; None where there is none, of another fingerprint or too large."""
     description, array = stem.with_name(f'{stem.name}.json'), stem.with_name(f'{stem.name}.npy')
     if not description.exists():
         return None
@@ -77,8 +82,10 @@ def _load(stem: Path, fingerprint: str) -> Dataset | None:
         return None
     # Mapped first: that compares the header with the file's size before anything is allocated.
     mapped = np.load(array, mmap_mode='r', allow_pickle=False)
-    if mapped.dtype != np.uint8 or mapped.ndim != 4:
-        raise ValueError('not an array of uint8 images')
+    if mapped.dtype not in (np.uint8, np.uint16) or mapped.ndim != 4:
+        raise ValueError('not an array of images')
+    if resident_bytes is not None and mapped.nbytes > resident_bytes:
+        return None
     dataset = Dataset(
         images=np.array(mapped),
         labels=np.asarray(kept['labels'], np.int32),
@@ -105,7 +112,7 @@ def _store(stem: Path, fingerprint: str, dataset: Dataset) -> None:
     # The array comes first; the checksum in the description refuses any other array.
     write_atomically(
         stem.with_name(f'{stem.name}.npy'),
-        lambda file: np.save(file, dataset.images, allow_pickle=False),
+        lambda file: np.save(file, _in_memory(dataset), allow_pickle=False),
     )
     write_atomically(
         stem.with_name(f'{stem.name}.json'),
@@ -113,11 +120,17 @@ def _store(stem: Path, fingerprint: str, dataset: Dataset) -> None:
     )
 
 
+def _in_memory(dataset: Dataset) -> np.ndarray:
+    if isinstance(dataset.images, LazyImages):
+        raise TypeError('only images in memory can be kept')
+    return dataset.images
+
+
 def _checksum(dataset: Dataset) -> int:
     """CRC-32 of everything: against damage, not against an adversary."""
     words = [dataset.class_names, dataset.bands, dataset.names, dataset.labels.tolist()]
     start = zlib.crc32(json.dumps(words).encode())
-    return zlib.crc32(np.ascontiguousarray(dataset.images).data, start)
+    return zlib.crc32(np.ascontiguousarray(_in_memory(dataset)).data, start)
 
 
 def _reason(error: Exception) -> str:

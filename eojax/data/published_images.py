@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.download import fetch
-from eojax.data.image_folder import read_image_folder
+from eojax.data.image_folder import EIGHT_BIT, FileFormat, read_image_folder
 from eojax.data.pixel_cache import cache_folder
 from eojax.data.published_facts import PublishedImages
 from eojax.data.splits import parse_labels_per_class
@@ -42,6 +42,8 @@ def load_published(
     size: int | None,
     progress: bool = True,
     cache: bool = True,
+    file_format: FileFormat = EIGHT_BIT,
+    resident_bytes: int | None = None,
 ) -> Dataset:
     """Loads a published data set; any number of images, but all of its classes.
 
@@ -54,6 +56,7 @@ def load_published(
     size: height and width of the result in pixels; None leaves the images as they are.
     progress: show bars and the number of images of each class on stderr.
     cache: keep the decoded pixels in the cache folder.
+    file_format, resident_bytes: of files, as in `read_image_folder`; tfds is read into memory.
 
     Raises
     ------
@@ -73,6 +76,8 @@ def load_published(
             kept,
             resize=resize,
             bands=images.bands,
+            file_format=file_format,
+            resident_bytes=resident_bytes,
         )
     elif source == 'tfds':
         path = prepared_folder(images.name, root)

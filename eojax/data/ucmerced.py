@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.download import Archive
+from eojax.data.lazy_images import memory_limit
 from eojax.data.published_facts import PublishedImages
 from eojax.data.published_images import check_published, load_published
 
@@ -76,6 +77,7 @@ def load(
     size: int = SIZE,
     progress: bool = True,
     cache: bool = True,
+    resident_bytes: int | None = None,
 ) -> Dataset:
     """UC Merced as uint8 `[num, size, size, 3]`, resampled from about 256 x 256.
 
@@ -85,13 +87,21 @@ def load(
       `source='tfds'` the `data_dir` of tfds.
     source: 'files' or 'tfds' (see `python -m eojax.data.prepare --help`).
     size: height and width in pixels.
-    progress, cache: see `load_published`.
+    progress, cache, resident_bytes: see `load_published`.
 
     Raises
     ------
     UserError: what is missing, damaged or unexpected, by name.
     """
-    return load_published(UCMERCED, root, source, size=size, progress=progress, cache=cache)
+    return load_published(
+        UCMERCED,
+        root,
+        source,
+        size=size,
+        progress=progress,
+        cache=cache,
+        resident_bytes=resident_bytes,
+    )
 
 
 def check(options: ConfigDict) -> None:
@@ -105,4 +115,10 @@ def check(options: ConfigDict) -> None:
 
 def from_config(options: ConfigDict, progress: bool) -> Dataset:
     """The data set of the config group `data`; see `load`."""
-    return load(options.root, options.source, size=options.size, progress=progress)
+    return load(
+        options.root,
+        options.source,
+        size=options.size,
+        progress=progress,
+        resident_bytes=memory_limit(options),
+    )

@@ -17,6 +17,8 @@ import numpy as np
 from jax import Array, random
 from ml_collections import ConfigDict
 
+from eojax.data.dataset import Limits, scale_to_unit
+from eojax.data.lazy_images import Images
 from eojax.errors import UserError, unknown_name
 
 START_KINDS = ('uniform', 'gaussian')
@@ -54,42 +56,69 @@ def check(options: ConfigDict) -> None:
 
 
 def fit_stationary_gaussian(
-    images: np.ndarray, labels: np.ndarray, num_classes: int, by_class: bool
+    images: Images,
+    labels: np.ndarray,
+    num_classes: int,
+    by_class: bool,
+    limits: Limits | None = None,
 ) -> StationaryGaussian:
-    """Fits mean and spectral density.
+    """Fits mean and spectral density, from at most 2,000 images a class, evenly spread.
 
     Args:
-      images: uint8 `[N, H, W, bands]`.
+      images: `[N, H, W, bands]`; of those on disk, no others are read.
       labels: int `[N]`, -1 where unknown.
       by_class: one Gaussian a class, from its labelled images; a class with fewer than 20 takes
         the Gaussian of all images, as all do where this is false.
+      limits: of the data set, where images are not uint8.
+
+    Raises:
+      UserError: an image on disk that cannot be read, by name.
     """
     num_bands = images.shape[-1]
     shapes = (
         jax.ShapeDtypeStruct((num_classes, num_bands), jnp.float32),
         jax.ShapeDtypeStruct((num_classes, *images.shape[1:], num_bands), jnp.complex64),
     )
+    failures: list[UserError] = []
+
+    def fit() -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return _fit_all(images, labels, num_classes, by_class, limits)
+        except UserError as error:  # jax would wrap it in tracebacks of its own
+            failures.append(error)
+            mean, filters = (np.full(shape.shape, np.nan, shape.dtype) for shape in shapes)
+            return mean, filters
+
     # A callback, so that asking for the shapes of a state alone, as a restore does, fits nothing.
-    fits = jax.pure_callback(lambda: _fit_all(images, labels, num_classes, by_class), shapes)
+    fits = jax.pure_callback(fit, shapes)
+    if not isinstance(fits[0], jax.core.Tracer):
+        jax.block_until_ready(fits)
+    if failures:
+        raise failures[0]
     return StationaryGaussian(*fits)
 
 
 def _fit_all(
-    images: np.ndarray, labels: np.ndarray, num_classes: int, by_class: bool
+    images: Images,
+    labels: np.ndarray,
+    num_classes: int,
+    by_class: bool,
+    limits: Limits | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    everything = _fit(images)
-    fits = [everything] * num_classes
+    fits = [_fit(images, np.arange(len(labels)), limits)] * num_classes
     if by_class:
         for label in range(num_classes):
-            chosen = labels == label
-            if chosen.sum() >= 20:
-                fits[label] = _fit(images[chosen])
+            chosen = np.flatnonzero(labels == label)
+            if len(chosen) >= 20:
+                fits[label] = _fit(images, chosen, limits)
     means, filters = zip(*fits, strict=True)
     return np.stack(means), np.stack(filters)
 
 
-def _fit(images: np.ndarray, at_most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
-    chosen = images[:: -(-len(images) // at_most)].astype(np.float32) / 127.5 - 1.0
+def _fit(
+    images: Images, indices: np.ndarray, limits: Limits | None, at_most: int = 2000
+) -> tuple[np.ndarray, np.ndarray]:
+    chosen = scale_to_unit(images[indices[:: -(-len(indices) // at_most)]], limits)
     mean = chosen.mean((0, 1, 2))
     # A window, since the jump from one border to the other would leave a cross in the spectrum.
     window = np.hanning(images.shape[1] + 2)[1:-1, None] * np.hanning(images.shape[2] + 2)[1:-1]

@@ -266,7 +266,7 @@ def test_cache_is_used_and_equal(
     first = read(archive, cache=cache)
     assert sorted(file.suffix for file in cache.iterdir()) == ['.json', '.npy']
     with monkeypatch.context() as patch:
-        patch.setattr('eojax.data.image_folder.decode_images', None)  # a call would fail
+        patch.setattr('eojax.data.image_folder.LazyImages', None)  # a call would fail
         second = read(archive, cache=cache)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)

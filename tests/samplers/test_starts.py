@@ -160,3 +160,55 @@ def test_asking_for_shapes_alone_fits_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert jax.tree.map(lambda x: (x.shape, x.dtype), shapes) == jax.tree.map(
         lambda x: (x.shape, x.dtype), fitted
     )
+
+
+class Recorded:
+    """Images on access, that note which ones were asked for."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images, self.shape = images, images.shape
+        self.asked: list[np.ndarray] = []
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        self.asked.append(np.asarray(indices))
+        return self.images[indices]
+
+
+@pytest.mark.parametrize('num', [300, 4100])
+def test_of_images_on_disk_only_those_of_the_fit_are_read(num: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (num, 4, 4, 1), np.uint8)
+    labels = np.where(np.arange(num) < 30, 1, 0)
+    recorded = Recorded(images)
+    fitted = starts.fit_stationary_gaussian(recorded, labels, 3, True)  # type: ignore[arg-type]
+    dense = starts.fit_stationary_gaussian(images, labels, 3, True)
+    np.testing.assert_array_equal(fitted.mean, dense.mean)
+    np.testing.assert_array_equal(fitted.filters, dense.filters)
+    step = -(-num // 2000)
+    np.testing.assert_array_equal(recorded.asked[0], np.arange(0, num, step))
+    np.testing.assert_array_equal(recorded.asked[1], np.arange(30, num)[::step])
+    np.testing.assert_array_equal(recorded.asked[2], np.arange(30))
+    assert len(recorded.asked) == 3
+
+
+def test_limits_stand_for_the_range_of_images() -> None:
+    images = field(60)
+    low, high = np.array([0.0, 500.0, 100.0]), np.array([2550.0, 5600.0, 355.0])
+    stored = np.round(low + images / 255.0 * (high - low)).astype(np.uint16)  # exact
+    limits = tuple(zip(low.tolist(), high.tolist(), strict=True))
+    labels = np.zeros(60, int)
+    fitted = starts.fit_stationary_gaussian(stored, labels, 1, False, limits)
+    expected = starts.fit_stationary_gaussian(images, labels, 1, False)
+    np.testing.assert_allclose(fitted.mean, expected.mean, atol=1e-5)
+    np.testing.assert_allclose(fitted.filters, expected.filters, atol=1e-4)
+
+
+class Broken(Recorded):
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        raise UserError('land.zip: River/River_3.tif: broken image')
+
+
+def test_an_image_that_cannot_be_read_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    images = Broken(np.zeros((30, 4, 4, 1), np.uint8))
+    with pytest.raises(UserError, match=r'^land\.zip: River/River_3\.tif: broken image$'):
+        starts.fit_stationary_gaussian(images, np.zeros(30, int), 1, False)  # type: ignore[arg-type]
+    assert not capfd.readouterr().err

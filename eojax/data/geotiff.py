@@ -1,0 +1,101 @@
+"""Multi-band GeoTIFF files to uint16 arrays, decoded by rasterio."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+
+from eojax.errors import UserError
+
+# Pixels alone are asked for; reading where on Earth they lie takes two thirds of the time.
+_OPTIONS = {'driver': 'GTiff', 'GEOREF_SOURCES': 'NONE'}
+# TIFF and BigTIFF, little and big endian; rasterio would take an empty file for one to be written.
+_MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+# The decoded file; a larger one is a mistake or a decompression bomb.
+MAX_DECODED_BYTES = 2**30
+# rasterio holds the interpreter's lock for most of a small file: more threads only contend.
+THREADS = 1
+
+warnings.filterwarnings('ignore', category=NotGeoreferencedWarning)
+# What goes wrong is raised as well.
+logging.getLogger('rasterio').setLevel(logging.CRITICAL)
+
+
+def decode_geotiff(
+    data: bytes,
+    name: str,
+    *,
+    file_bands: Sequence[str],
+    bands: Sequence[str],
+    size: int | None = None,
+    resize: int | None = None,
+) -> np.ndarray:
+    """One image as uint16 `[height, width, len(bands)]`, values as they are stored.
+
+    Parameters
+    ----------
+    data: the content of the file.
+    name: for messages.
+    file_bands: names of all bands of the file in their order; a file of another number is refused.
+    bands: which of them to take, in the order wanted.
+    size: height and width that the file must have, in pixels.
+    resize: height and width to resample to: each pixel is the mean over the ground it covers where
+      that shrinks the image, bilinear where it enlarges it, rounded to whole numbers.
+
+    Raises
+    ------
+    UserError: broken or truncated, of another size or number of bands, not uint16.
+    """
+    if data[:4] not in _MAGIC:
+        raise UserError(f'{name}: not a GeoTIFF')
+    try:
+        with rasterio.Env(), MemoryFile(data) as memory, memory.open(**_OPTIONS) as file:
+            _check_layout(file, name, file_bands, size)
+            indexes = [file_bands.index(band) + 1 for band in bands]
+            pixels = _read(file, indexes, resize)
+    except UserError:
+        raise
+    except (RasterioError, OSError, ValueError) as error:
+        # Without the name that the file has in memory.
+        reason = re.sub(
+            r'^[0-9a-f-]{36}\.tif[:,] ', '', ' '.join(str(error.__cause__ or error).split())
+        )
+        raise UserError(f'{name}: broken or truncated GeoTIFF ({reason})') from None
+    return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
+
+
+def _read(file: DatasetReader, indexes: list[int], resize: int | None) -> np.ndarray:
+    """Bands `[len(indexes), height, width]`; GDAL resamples in floating point and rounds."""
+    if resize is None or file.shape == (resize, resize):
+        return file.read(indexes)
+    shrinks = resize < max(file.shape)
+    resampling = Resampling.average if shrinks else Resampling.bilinear
+    return file.read(indexes, out_shape=(len(indexes), resize, resize), resampling=resampling)
+
+
+def _check_layout(
+    file: DatasetReader, name: str, file_bands: Sequence[str], size: int | None
+) -> None:
+    if file.count != len(file_bands):
+        raise UserError(f'{name}: {file.count} band(s); expected {len(file_bands)}')
+    types = sorted(set(file.dtypes))
+    if types != ['uint16']:
+        raise UserError(f'{name}: pixels of type {", ".join(types)}; expected uint16')
+    if size is not None and file.shape != (size, size):
+        raise UserError(
+            f'{name}: {file.width}x{file.height} pixels; expected {size}x{size}'
+            ' (remove the image, or have all of them resized)'
+        )
+    if 2 * file.count * file.width * file.height > MAX_DECODED_BYTES:
+        raise UserError(
+            f'{name}: {file.width}x{file.height} pixels; larger than'
+            f' {MAX_DECODED_BYTES >> 20} MB when decoded'
+        )
