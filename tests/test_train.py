@@ -420,38 +420,6 @@ def _environment(**more: str) -> dict[str, str]:
     return {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[1]), **more}
 
 
-def test_four_devices_give_the_losses_of_one(tmp_path: Path) -> None:
-    changes = {
-        'steps': 8, 'sampler__buffer_parts': 4, 'log_every': 1, 'checkpoint_every': 8,
-        'method__supervised_steps': 0,
-    }  # fmt: skip
-    train.train(small_config('jem', **changes), tmp_path / 'one')
-    script = (
-        'import sys, jax; from pathlib import Path; from eojax import evaluate, train;'
-        'from tests.training_runs import small_config;'
-        'evaluate.evaluate_run = lambda run, state, out: out;'
-        'evaluate.validate = lambda run, state: {};'
-        'evaluate.sample_picture = lambda run, state, step: None;'
-        'assert len(jax.devices()) == 4;'
-        f'train.train(small_config("jem", **{changes!r}), Path(sys.argv[1]))'
-    )
-    flags = os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
-    subprocess.run(
-        [sys.executable, '-c', script, str(tmp_path / 'four')],
-        env=_environment(XLA_FLAGS=flags), check=True, timeout=900, capture_output=True,
-    )  # fmt: skip
-    ours, theirs = (
-        [row['loss'] for row in rows(tmp_path / n) if 'loss' in row] for n in ('one', 'four')
-    )
-    assert len(ours) == 8
-    np.testing.assert_allclose(ours, theirs, rtol=2e-4)
-    # A run goes on with another number of devices.
-    one, four = (runs.open_run(tmp_path / name, 'last')[1] for name in ('one', 'four'))
-    assert int(four.step) == 8
-    for first, second in zip(*map(jax.tree.leaves, (one.parameters, four.parameters)), strict=True):
-        np.testing.assert_allclose(first, second, atol=1e-3)
-
-
 _CONFIG = """
 from tests.training_runs import small_config
 

@@ -64,7 +64,11 @@ def saved_state(folder: Path, step: int | None = None) -> dict[str, np.ndarray]:
     """All arrays of a checkpoint, by name; of the newest where no step is given."""
     step = steps_saved(folder)[-1] if step is None else step
     place = (folder / 'checkpoints' / str(step) / 'state').absolute()
-    tree = ocp.PyTreeCheckpointer().restore(place)
+    checkpointer = ocp.PyTreeCheckpointer()
+    leaves = checkpointer.metadata(place).item_metadata.tree
+    # As host arrays: the devices that saved it may be others than these.
+    on_host = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in leaves}
+    tree = checkpointer.restore(place, args=ocp.args.PyTreeRestore(restore_args=on_host))
     return {name: np.asarray(value) for name, value in tree.items()}
 
 
