@@ -174,5 +174,5 @@ def test_start_refuses_what_names_no_run(monkeypatch):
         with pytest.raises(UserError, match=message):
             start(**values)
     monkeypatch.setattr(processes, '_PATIENCE', 0)
-    with pytest.raises(UserError, match='process 0 of this run does not answer at 127.0.0.1:1'):
+    with pytest.raises(UserError, match='process 0 of this run does not answer'):
         start(COORDINATOR='127.0.0.1:1', NUM_PROCESSES='2', PROCESS_ID='1')
