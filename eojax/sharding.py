@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -85,3 +86,26 @@ def place_key(key: jax.Array, mesh: Mesh) -> jax.Array:
 def is_main_process() -> bool:
     """Whether this process writes logs and figures."""
     return jax.process_index() == 0
+
+
+def join(groups: Sequence[jax.Array], num_devices: int) -> jax.Array:
+    """Several batches as one, of which each device holds its own share of every batch.
+
+    Joined end to end, a device's share would lie on others, and all images would have to move.
+
+    Args:
+      groups: `[N_i, ...]`, split over the devices, which divide each N_i.
+
+    Returns:
+      `[sum N_i, ...]`; `parted` takes it, or what was computed of each element, apart again.
+    """
+    shares = [g.reshape((num_devices, g.shape[0] // num_devices, *g.shape[1:])) for g in groups]
+    joined = jnp.concatenate(shares, 1)
+    return joined.reshape((-1, *joined.shape[2:]))
+
+
+def parted(joined: jax.Array, sizes: Sequence[int], num_devices: int) -> list[jax.Array]:
+    """Arrays `[N_i, ...]` of the batches that `join` made one; `sizes` are the N_i."""
+    shares = joined.reshape((num_devices, -1, *joined.shape[1:]))
+    ends = np.cumsum([size // num_devices for size in sizes])[:-1]
+    return [part.reshape((-1, *part.shape[2:])) for part in jnp.split(shares, ends, 1)]

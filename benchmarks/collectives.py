@@ -1,0 +1,178 @@
+"""What several devices have to tell each other in a training step, and how long that takes.
+
+The predictions are first-order: bytes over rates, no latency, one utilisation for all chips. They
+say where communication begins to matter, not how fast a cluster is.
+
+Sources of the rates:
+  Google Cloud documentation, "TPU v4", "TPU v5e" and "TPU v5p" (system architecture): bfloat16 peak
+    per chip 275, 197 and 459 TFLOP/s; interconnect per chip, one direction, 2400, 1600 and
+    4800 Gb/s over 6, 4 and 6 ports, so 50, 50 and 100 GB/s a port.
+  NVIDIA, data sheets: "H100 Tensor Core GPU", SXM, 989 TFLOP/s dense bfloat16, NVLink 900 GB/s in
+    both directions together; "DGX H100", 8 GPUs and 8 InfiniBand NDR ports of 400 Gb/s for them.
+  Ring all-reduce: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of
+    workstations, 2009.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random
+from ml_collections import ConfigDict
+
+from benchmarks.flops import StepFlops
+from eojax.data.dataset import Dataset
+from eojax.methods import METHODS
+from eojax.methods.method import Task
+
+_KINDS = (
+    'all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute',
+    'collective-broadcast',
+)  # fmt: skip
+_INSTRUCTION = re.compile(rf'= (\(.*?\)|\S+) ({"|".join(_KINDS)})\(')
+_ARRAY = re.compile(r'\b([a-z][a-z0-9]*)\[([0-9,]*)\]')
+_BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 'f64': 8}
+
+
+class Chip(NamedTuple):
+    """A kind of accelerator and what joins it to others; rates as published, in one direction.
+
+    Attributes:
+      title: for tables.
+      flops_per_second: peak in bfloat16.
+      inner: bytes per second that a chip sends in a ring inside its group.
+      group: chips of a group; 0 where all are one group.
+      outer: bytes per second between groups, for each chip.
+    """
+
+    title: str
+    flops_per_second: float
+    inner: float
+    group: int = 0
+    outer: float = 0.0
+
+
+# A TPU's ring takes two of its ports: one ring through all chips, used in both directions.
+CHIPS = {
+    'tpu_v4': Chip('TPU v4', 275e12, 2 * 50e9),
+    'tpu_v5e': Chip('TPU v5e', 197e12, 2 * 50e9),
+    'tpu_v5p': Chip('TPU v5p', 459e12, 2 * 100e9),
+    'h100': Chip('H100 SXM, NVLink in nodes of 8, NDR between', 989e12, 450e9, 8, 50e9),
+}
+
+
+class Prediction(NamedTuple):
+    """A step on n chips, predicted.
+
+    Attributes:
+      compute_seconds: of one chip's share of the step.
+      communication_seconds: of the all-reduce.
+      no_overlap: efficiency where a chip computes or communicates, never both.
+      full_overlap: efficiency where the all-reduce runs beside the whole backward pass of the
+        parameters, and only what is longer than that is waited for. Nothing else can hide it: the
+        next step's chains need the new parameters.
+    """
+
+    compute_seconds: float
+    communication_seconds: float
+    no_overlap: float
+    full_overlap: float
+
+
+def ring_all_reduce_bytes(size: float, devices: int) -> float:
+    """What each device of a ring sends to sum `size` bytes: 2 (n - 1) / n of them."""
+    return 2.0 * (devices - 1) / devices * size
+
+
+def all_reduce_seconds(size: float, devices: int, chip: Chip) -> float:
+    """Seconds to sum `size` bytes over so many chips.
+
+    Over several groups: scattered inside the groups, each part summed between them, and gathered.
+
+    Raises:
+      ValueError: neither do the chips fit into one group nor do the groups come out even.
+    """
+    if not chip.group or devices <= chip.group:
+        return ring_all_reduce_bytes(size, devices) / chip.inner
+    if devices % chip.group:
+        raise ValueError(f'{devices} chips are no whole number of groups of {chip.group}')
+    inside = ring_all_reduce_bytes(size, chip.group) / chip.inner
+    between = ring_all_reduce_bytes(size / chip.group, devices // chip.group) / chip.outer
+    return inside + between
+
+
+def predict(
+    flops: StepFlops, size: float, devices: int, chip: Chip, utilisation: float, share: float
+) -> Prediction:
+    """A step of `devices` chips.
+
+    Args:
+      flops: of one chip's step with the whole batch.
+      size: bytes that are summed over the chips.
+      utilisation: of the peak, reached in computing.
+      share: of the batch that each chip computes: 1 with a batch for each chip (weak scaling),
+        1 / devices with one batch for all (strong scaling).
+    """
+    rate = utilisation * chip.flops_per_second
+    compute = share * flops.total / rate
+    # Forward, and backward to images and to parameters: the last two thirds can hide something.
+    backward = 2.0 / 3.0 * share * flops.training / rate
+    communication = all_reduce_seconds(size, devices, chip)
+    waited = max(0.0, communication - backward)
+    return Prediction(
+        compute, communication, compute / (compute + communication), compute / (compute + waited)
+    )
+
+
+def reduced_bytes(
+    config: ConfigDict, image_shape: tuple[int, int, int], num_classes: int
+) -> tuple[int, int]:
+    """Bytes of the gradient and of the metrics of a config's last phase, all float32.
+
+    Nothing is computed or allocated, and no data are read.
+    """
+    short = config.copy_and_resolve_references()
+    if 'sampler' in short:
+        short.sampler.start = 'uniform'  # which needs no images
+    names = tuple(str(number) for number in range(num_classes))
+    nothing = np.zeros((0, *image_shape), np.uint8)
+    task = Task(names, image_shape, Dataset(nothing, np.zeros(0, np.int32), (), names))
+    method = METHODS[config.method.name].build(short, task)
+    phase, key = method.phases[-1], random.key(0)
+    batch = {
+        name: {
+            'images': jax.ShapeDtypeStruct((stream.batch_size, *image_shape), jnp.float32),
+            'labels': jax.ShapeDtypeStruct((stream.batch_size,), jnp.int32),
+            'index': jax.ShapeDtypeStruct((stream.batch_size,), jnp.int32),
+        }
+        for name, stream in phase.streams.items()
+    }
+    state = jax.eval_shape(method.init, key, batch)
+    _, metrics = jax.eval_shape(phase.step, state, batch, key)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.parameters))
+    return 4 * parameters, 4 * len(metrics)
+
+
+def collectives(program: str) -> dict[str, int]:
+    """Bytes that the collectives of a compiled program give on each device, by kind.
+
+    Args:
+      program: its text, with synchronous collectives, as on the CPU. What stands in a loop counts
+        once.
+    """
+    found: dict[str, int] = {}
+    for shape, kind in _INSTRUCTION.findall(program):
+        found[kind] = found.get(kind, 0) + sum(_sizes(shape))
+    return found
+
+
+def _sizes(shape: str) -> Iterator[int]:
+    """Bytes of each array of an instruction's shape, such as `(f32[3,4]{1,0}, pred[])`."""
+    for dtype, dimensions in _ARRAY.findall(shape):
+        elements = int(np.prod([int(n) for n in dimensions.split(',') if n], dtype=np.int64))
+        yield _BYTES[dtype] * elements
