@@ -53,7 +53,14 @@ def start() -> None:
             if count == 1:
                 return
             _await_coordinator(values[0], number, count)
-            jax.distributed.initialize(values[0], count, number, initialization_timeout=_PATIENCE)
+            jax.distributed.initialize(
+                values[0],
+                count,
+                number,
+                # What is said wins: jax would still take the number of GPUs from a cluster it sees.
+                cluster_detection_method='deactivate',
+                initialization_timeout=_PATIENCE,
+            )
         elif any(values):
             missing = ', '.join(n for n, v in zip(_NAMES, values, strict=True) if not v)
             raise UserError(f'several processes need {", ".join(_NAMES)}; missing: {missing}')
