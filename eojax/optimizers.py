@@ -1,11 +1,17 @@
-"""Optimisers and learning-rate schedules of the config group `optimizer`, all of them optax's."""
+"""Optimisers and learning-rate schedules of the config group `optimizer`, all of them optax's.
+
+What optax's update does not see, the point at which the gradient is taken, is here too: sharpness-
+aware minimisation (Foret et al., 2021; adaptive: Kwon et al., 2021).
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -25,9 +31,13 @@ DEFAULTS: dict[str, Any] = {
     'milestones': (),
     'milestone_factor': 0.3,
     'cosine_cycles': 0.5,
+    'sharpness_radius': 0.0,
+    'sharpness_adaptive': False,
 }
 OPTIMIZERS = ('adam', 'sgd')
 SCHEDULES = ('constant', 'milestones', 'cosine')
+
+Aux = TypeVar('Aux')
 
 
 def check(options: ConfigDict) -> None:
@@ -43,6 +53,11 @@ def check(options: ConfigDict) -> None:
     for key in ('learning_rate', 'milestone_factor'):
         if not 0.0 < options[key] < math.inf:
             raise UserError(f'optimizer.{key} must be positive, not {options[key]}')
+    radius = options.sharpness_radius
+    if not 0.0 <= radius < math.inf:
+        raise UserError(f'optimizer.sharpness_radius must not be negative, not {radius}')
+    if options.sharpness_adaptive and not radius:
+        raise UserError('optimizer.sharpness_adaptive needs an optimizer.sharpness_radius above 0')
     for key in ('b1', 'b2', 'momentum'):
         if not 0.0 <= options[key] < 1.0:
             raise UserError(f'optimizer.{key} must lie in [0, 1), not {options[key]}')
@@ -84,7 +99,7 @@ def learning_rate(options: ConfigDict, steps: int) -> optax.Schedule:
         turn = 2.0 * math.pi * options.cosine_cycles
 
         def after(step: jax.Array) -> jax.Array:
-            return peak * jax.numpy.cos(turn * step / max(steps - warmup, 1))
+            return peak * jnp.cos(turn * step / max(steps - warmup, 1))
     else:
         after = optax.constant_schedule(peak)
     if not warmup:
@@ -112,6 +127,45 @@ def build(options: ConfigDict, steps: int) -> optax.GradientTransformation:
             parts.append(optax.add_decayed_weights(options.weight_decay, mask=_kernels))
         parts.append(optax.scale_by_learning_rate(rate))
     return optax.chain(*parts)
+
+
+def sharpness_aware_gradient(
+    gradient_of: Callable[[Any], tuple[Any, Aux]], parameters: Any, options: ConfigDict
+) -> tuple[Any, Aux]:
+    """The gradient for the optimiser: at the parameters, or where the loss is worse near them.
+
+    With a radius r = `sharpness_radius` above 0 and g the gradient at the parameters w, it is that
+    at w + e, to be applied at w:
+
+        e = r g / ||g||                   (Foret et al., 2021, Eq. 2)
+        e = r w^2 g / ||w g||             (`sharpness_adaptive`: Kwon et al., 2021)
+
+    The adaptive radius is measured in relative changes of the weights, element by element, and does
+    not change when they are rescaled; useful values are about ten times those of the plain one.
+
+    Args:
+      gradient_of: parameters to gradient and anything beside it. It is called twice where the
+        radius is positive: batch, chains and keys belong inside it, so that both passes see the
+        same ones.
+      options: the config group `optimizer`.
+
+    Returns:
+      The gradient, and what stood beside the gradient at w: metrics and batch-norm statistics are
+      those of the parameters, not of their worse neighbours.
+    """
+    gradient, aux = gradient_of(parameters)
+    if not options.sharpness_radius:
+        return gradient, aux
+    if options.sharpness_adaptive:
+        norm = optax.tree.norm(jax.tree.map(lambda w, g: w * g, parameters, gradient))
+        direction = jax.tree.map(lambda w, g: jnp.square(w) * g, parameters, gradient)
+    else:
+        norm, direction = optax.tree.norm(gradient), gradient
+    length = options.sharpness_radius / jnp.maximum(
+        norm, 1e-12
+    )  # a zero gradient stays where it is
+    ascended = jax.tree.map(lambda w, d: w + length * d, parameters, direction)
+    return gradient_of(ascended)[0], aux
 
 
 def _kernels(parameters: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -107,6 +108,65 @@ def test_the_gradient_is_clipped_by_its_global_norm() -> None:
     assert float(update['bias'][0]) == pytest.approx(-0.08, rel=1e-5)
 
 
+SCALES = {'a': jnp.asarray([1.0, 4.0]), 'b': jnp.asarray(9.0)}
+
+
+def _quadratic_gradient(parameters: dict[str, Any]) -> tuple[Any, Any]:
+    """Of sum_i h_i w_i^2 / 2, with the parameters beside it."""
+    gradient = {name: SCALES[name] * value for name, value in parameters.items()}
+    return gradient, parameters
+
+
+@pytest.mark.parametrize('adaptive', [False, True])
+def test_sharpness_aware_gradient_of_a_quadratic(adaptive: bool) -> None:
+    parameters = {'a': jnp.asarray([0.5, -2.0]), 'b': jnp.asarray(0.1)}
+    chosen = options(sharpness_radius=0.3, sharpness_adaptive=adaptive)
+    found, beside = optimizers.sharpness_aware_gradient(_quadratic_gradient, parameters, chosen)
+    # h (w + e), the closed form: e = r h w / ||h w||, or r h w^3 / ||h w^2|| where adaptive.
+    w, h = np.array([0.5, -2.0, 0.1]), np.array([1.0, 4.0, 9.0])
+    power = 3 if adaptive else 1
+    ascent = 0.3 * h * w**power / np.linalg.norm(h * w ** (2 if adaptive else 1))
+    np.testing.assert_allclose(np.append(found['a'], found['b']), h * (w + ascent), rtol=1e-5)
+    assert beside is parameters  # what stands beside the gradient is that of the parameters
+
+
+def test_adaptive_ascent_does_not_change_with_the_weights_scale() -> None:
+    # The loss of w and that of w / c at c w are one function: the relative ascent is the same.
+    chosen = options(sharpness_radius=0.3, sharpness_adaptive=True)
+    seen: list[np.ndarray] = []
+    for scale in (1.0, 20.0):
+
+        def gradient_of(w: jax.Array, scale: float = scale) -> tuple[jax.Array, None]:
+            seen.append(np.asarray(w / scale))
+            return jnp.asarray([3.0, -1.0]) / scale, None
+
+        optimizers.sharpness_aware_gradient(gradient_of, scale * jnp.asarray([0.5, 2.0]), chosen)
+    assert len(seen) == 4
+    np.testing.assert_allclose(seen[1], seen[3], rtol=1e-5)
+    assert not np.allclose(seen[0], seen[1])
+
+
+def test_without_a_radius_the_gradient_is_taken_once() -> None:
+    calls = []
+
+    def gradient_of(w: jax.Array) -> tuple[jax.Array, str]:
+        calls.append(w)
+        return 2.0 * w, 'beside'
+
+    found, beside = optimizers.sharpness_aware_gradient(gradient_of, jnp.ones(3), options())
+    assert (len(calls), beside) == (1, 'beside')
+    np.testing.assert_array_equal(found, 2.0 * np.ones(3))
+
+
+@pytest.mark.parametrize('adaptive', [False, True])
+def test_a_zero_gradient_ascends_nowhere(adaptive: bool) -> None:
+    chosen = options(sharpness_radius=2.0, sharpness_adaptive=adaptive)
+    parameters = {'a': jnp.zeros(2), 'b': jnp.zeros(())}
+    found, _ = optimizers.sharpness_aware_gradient(_quadratic_gradient, parameters, chosen)
+    assert not np.any(found['a'])
+    assert not np.any(found['b'])
+
+
 @pytest.mark.parametrize(
     ('changes', 'line'),
     [
@@ -120,6 +180,9 @@ def test_the_gradient_is_clipped_by_its_global_norm() -> None:
         ({'momentum': 1.0}, r'optimizer.momentum must lie in \[0, 1\)'),
         ({'weight_decay': -1.0}, 'optimizer.weight_decay must not be negative'),
         ({'clip_norm': -1.0}, 'optimizer.clip_norm must not be negative'),
+        ({'sharpness_radius': -0.1}, 'optimizer.sharpness_radius must not be negative'),
+        ({'sharpness_radius': math.inf}, 'optimizer.sharpness_radius must not be negative'),
+        ({'sharpness_adaptive': True}, 'optimizer.sharpness_adaptive needs'),
         ({'warmup_steps': -1}, 'optimizer.warmup_steps must not be negative'),
         ({'milestones': (160, 180)}, 'optimizer.milestones are shares of all steps'),
         ({'schedule': 'milestones'}, 'optimizer.milestones is empty'),
@@ -135,3 +198,4 @@ def test_refusals(changes: dict[str, Any], line: str) -> None:
 def test_defaults_pass() -> None:
     optimizers.check(options())
     optimizers.check(options(schedule='cosine', cosine_cycles=7 / 32))
+    optimizers.check(options(sharpness_radius=2.0, sharpness_adaptive=True))

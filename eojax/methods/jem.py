@@ -15,12 +15,17 @@ Notes:
   Options that depart from the paper, all off by default: L2 on the energy, chains from Gaussian
   textures, class-conditional chains, clamps, averaged parameters, a supervised start, and
   denoising score matching, which shapes the gradient field that short chains follow and keeps
-  training from running away (`eojax.losses.denoising_score_matching`).
+  training from running away (`eojax.losses.denoising_score_matching`). The options that later work
+  on the same model needs are here too: JEM++'s inner steps (`eojax.samplers.shortcut`) and the
+  sharpness-aware gradient of SADA-JEM (`eojax.optimizers.sharpness_aware_gradient`), whose two
+  passes see the same batch, the same samples and the same noise.
+  Which statistics of batch normalisation E(x) has: `eojax.methods.jem_energy`.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -31,44 +36,20 @@ from jax import Array, lax, random
 from ml_collections import ConfigDict
 
 from eojax import optimizers
-from eojax.augment import AUGMENTATIONS
 from eojax.data.streams import Batch, Stream
-from eojax.errors import UserError, unknown_name
 from eojax.losses.denoising_score_matching import denoising_score_matching
+from eojax.methods.jem_energy import cut_of, energy_of, log_density
+from eojax.methods.jem_options import DEFAULTS as DEFAULTS
+from eojax.methods.jem_options import check as check
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import Model, running_average
 from eojax.samplers import langevin, replay_buffer, starts
 from eojax.samplers.langevin import Chain, Langevin
 from eojax.samplers.replay_buffer import Draw, ReplayBuffer
+from eojax.samplers.shortcut import Cut
 from eojax.samplers.starts import StationaryGaussian
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {
-        'likelihood_batch_size': 64,
-        'likelihood_weight': 1.0,
-        'classification_weight': 1.0,
-        'energy_l2': 0.0,
-        'input_noise': 0.03,
-        'augment': 'flips',
-        'likelihood_augment': 'flips',
-        'class_conditional': False,
-        'average_decay': 0.0,
-        'supervised_steps': 0,
-        'score_matching_weight': 0.0,
-        'score_matching_batch_size': 32,
-        'score_matching_noise': (0.02, 0.6),
-        'score_matching_scale': 1.0,
-    },
-    'sampler': {
-        **langevin.DEFAULTS,
-        'buffer_size': 10_000,
-        'buffer_dtype': 'float32',
-        'buffer_parts': 1,
-        'reinitialise': 0.05,
-        **starts.DEFAULTS,
-    },
-}
 ABILITIES = ('logits', 'log_density', 'sample', 'replay')
 
 
@@ -93,78 +74,12 @@ class JemState(NamedTuple):
     gaussian: StationaryGaussian | None
 
 
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    method, sampler = config.method, config.sampler
-    langevin.check(sampler)
-    starts.check(sampler)
-    for key in ('augment', 'likelihood_augment'):
-        if method[key] not in AUGMENTATIONS:
-            raise unknown_name(f'method.{key}', method[key], AUGMENTATIONS)
-    for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
-                'supervised_steps', 'score_matching_weight'):  # fmt: skip
-        if method[key] < 0:
-            raise UserError(f'method.{key} must not be negative, not {method[key]}')
-    if not 0.0 <= method.average_decay < 1.0:
-        raise UserError(f'method.average_decay must lie in [0, 1), not {method.average_decay}')
-    if not method.score_matching_scale > 0.0:
-        raise UserError(
-            f'method.score_matching_scale must be positive, not {method.score_matching_scale}'
-        )
-    noise = method.score_matching_noise
-    if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
-        raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
-    if method.score_matching_batch_size < 1:
-        raise UserError(
-            'method.score_matching_batch_size must be at least 1,'
-            f' not {method.score_matching_batch_size}'
-        )
-    num, parts, size = method.likelihood_batch_size, sampler.buffer_parts, sampler.buffer_size
-    if num < 1 or parts < 1 or num % parts or size % parts:
-        raise UserError(
-            f'sampler.buffer_parts {parts} must divide method.likelihood_batch_size {num}'
-            f' and sampler.buffer_size {size}'
-        )
-    if size < num:
-        raise UserError(f'sampler.buffer_size {size} is less than a batch of chains ({num})')
-    if not 0.0 <= sampler.reinitialise <= 1.0:
-        raise UserError(f'sampler.reinitialise must lie in [0, 1], not {sampler.reinitialise}')
-    if sampler.buffer_dtype not in ('float32', 'bfloat16'):
-        raise unknown_name('sampler.buffer_dtype', sampler.buffer_dtype, ('float32', 'bfloat16'))
-    if method.supervised_steps >= config.steps:
-        raise UserError(
-            f'method.supervised_steps {method.supervised_steps} leaves nothing of'
-            f' steps {config.steps} for the joint model'
-        )
-
-
-def log_density(logits: Array) -> Array:
-    """log p(x) up to log Z, -E(x) of Eq. 6: the log-sum-exp of logits `[..., K]`."""
-    return jax.nn.logsumexp(logits, axis=-1)
-
-
-def energy_of(model: Model, parameters: Any, statistics: Any, labels: Array | None) -> Any:
-    """The energy as a function of images alone: E(x) of Eq. 6, or E(x, y) of given labels."""
-
-    def energy(images: Array) -> Array:
-        logits = model.apply(parameters, statistics, images)
-        if labels is None:
-            return -log_density(logits)
-        return -jnp.take_along_axis(logits, labels[:, None], 1)[:, 0]
-
-    return energy
-
-
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
     model = MODELS[config.model.name].build(config.model, task.num_classes)
     optimizer = optimizers.build(config.optimizer, config.steps)
     options = config.method
-    parts = _Parts(model, optimizer, options, config.sampler, task)
+    parts = _Parts(model, optimizer, config.optimizer, options, config.sampler, task)
     labelled = Stream('labelled', config.batch_size, options.augment)
     images = Stream('train', options.likelihood_batch_size, options.likelihood_augment)
     clean = Stream('train', options.score_matching_batch_size, options.likelihood_augment)
@@ -201,6 +116,7 @@ class _Parts(NamedTuple):
 
     model: Model
     optimizer: optax.GradientTransformation
+    optimizer_options: ConfigDict
     options: ConfigDict
     sampler: ConfigDict
     task: Task
@@ -236,6 +152,7 @@ class _Parts(NamedTuple):
             self.task.training.labels,
             self.task.num_classes,
             self.sampler.start_by_class,
+            self.task.training.limits,
         )
 
     def _starts(self, gaussian: StationaryGaussian | None, key: Array, labels: Array) -> Array:
@@ -247,8 +164,12 @@ class _Parts(NamedTuple):
         """One update of Eq. 7; without `joint`, of log p(y|x) (and score matching) alone."""
         key_chain, key_loss = random.split(key)
         drawn, chain = self._run_chains(state, key_chain) if joint else (None, None)
-        gradient, (metrics, statistics) = jax.grad(self._loss, has_aux=True)(
-            state.parameters, state.statistics, batch, chain, key_loss
+        gradient, (metrics, statistics) = optimizers.sharpness_aware_gradient(
+            lambda p: jax.grad(self._loss, has_aux=True)(
+                p, state.statistics, batch, chain, key_loss
+            ),
+            state.parameters,
+            self.optimizer_options,
         )
         updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
@@ -278,11 +199,22 @@ class _Parts(NamedTuple):
             functools.partial(self._starts, state.gaussian),
         )
         labels = drawn.labels if self.options.class_conditional else None
-        energy = energy_of(self.model, state.parameters, state.statistics, labels)
+        energy, cut = self._energy(state.parameters, state.statistics, labels, key)
         chain = langevin.run_chain(
-            energy, drawn.images, key_noise, langevin.from_config(self.sampler)
+            energy, drawn.images, key_noise, langevin.from_config(self.sampler), cut=cut
         )
         return drawn, chain
+
+    def _energy(
+        self, parameters: Any, statistics: Any, labels: Array | None, key: Array
+    ) -> tuple[Callable[[Array], Array], Cut | None]:
+        """What the chains descend on; `key` is that of all their randomness."""
+        key_network = random.fold_in(key, 2) if self._batch_statistics() else None
+        network = (self.model, parameters, statistics, labels, key_network)
+        return energy_of(*network), cut_of(*network)
+
+    def _batch_statistics(self) -> bool:
+        return not self.model.per_image and self.options.likelihood_statistics == 'batch'
 
     def _loss(
         self, parameters: Any, statistics: Any, batch: Batch, chain: Chain | None, key: Array
@@ -321,17 +253,23 @@ class _Parts(NamedTuple):
     def _forward(
         self, parameters: Any, statistics: Any, groups: list[Array], key: Array
     ) -> tuple[list[Array], Any]:
-        """Logits of each group of images: in one pass where an image's output is its own."""
+        """Logits of each group of images, the labelled ones first, in as few passes as may be.
+
+        Under batch normalisation each group has its own statistics, or the running ones; those of
+        the labelled pass are kept.
+        """
+        train, apply = self.model.train, self.model.apply
         if self.model.per_image:
-            outputs, statistics = self.model.train(
-                parameters, statistics, jnp.concatenate(groups), key
-            )
-            ends = [sum(len(g) for g in groups[: i + 1]) for i in range(len(groups) - 1)]
-            return jnp.split(outputs, ends), statistics
-        # Batch statistics of samples must not enter those of the data: the labelled pass keeps its.
-        first, kept = self.model.train(parameters, statistics, groups[0], key)
-        rest = [self.model.train(parameters, statistics, g, key)[0] for g in groups[1:]]
-        return [first, *rest], kept
+            outputs, kept = train(parameters, statistics, jnp.concatenate(groups), key)
+            return _split(outputs, groups), kept
+        first, kept = train(parameters, statistics, groups[0], key)
+        others = groups[1:]
+        if self._batch_statistics():
+            return [first, *(train(parameters, statistics, g, key)[0] for g in others)], kept
+        if not others:
+            return [first], kept
+        outputs = apply(parameters, statistics, jnp.concatenate(others))
+        return [first, *_split(outputs, others)], kept
 
     def _noisy(self, images: Array, key: Array) -> Array:
         if not self.options.input_noise:
@@ -365,9 +303,15 @@ class _Parts(NamedTuple):
         key_start, key_chain = random.split(key)
         if images is None:
             images = self._starts(state.gaussian, key_start, labels)
-        energy = energy_of(
-            self.model, state.average, state.statistics, labels if conditional else None
+        energy, cut = self._energy(
+            state.average, state.statistics, labels if conditional else None, key
         )
         if every:
-            return langevin.film_chain(energy, images, key_chain, chain, every)
-        return lax.stop_gradient(langevin.run_chain(energy, images, key_chain, chain).images)
+            return langevin.film_chain(energy, images, key_chain, chain, every, cut)
+        ends = langevin.run_chain(energy, images, key_chain, chain, cut=cut).images
+        return lax.stop_gradient(ends)
+
+
+def _split(outputs: Array, groups: list[Array]) -> list[Array]:
+    """The outputs of each of the groups that were joined."""
+    return jnp.split(outputs, list(itertools.accumulate(len(g) for g in groups[:-1])))

@@ -79,8 +79,10 @@ def build(config: ConfigDict, task: Task) -> Method:
         return loss, ({'loss': loss, 'accuracy': accuracy}, statistics)
 
     def step(state: SupervisedState, batch: Batch, key: Array) -> tuple[SupervisedState, Metrics]:
-        gradient, (metrics, statistics) = jax.grad(loss_of, has_aux=True)(
-            state.parameters, state.statistics, batch, key
+        gradient, (metrics, statistics) = optimizers.sharpness_aware_gradient(
+            lambda p: jax.grad(loss_of, has_aux=True)(p, state.statistics, batch, key),
+            state.parameters,
+            config.optimizer,
         )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)

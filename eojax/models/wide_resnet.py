@@ -68,6 +68,7 @@ def check(config: ConfigDict) -> None:
 
 def build(options: ConfigDict, num_outputs: int) -> Model:
     """The network of the config group `model`."""
+    dtype = DTYPES[options.dtype]
     module = WideResNet(
         num_outputs,
         options.depth,
@@ -77,9 +78,14 @@ def build(options: ConfigDict, num_outputs: int) -> Model:
         options.norm_momentum,
         options.dropout,
         options.density_head,
-        DTYPES[options.dtype],
+        dtype,
     )
-    return from_linen(module, per_image=options.norm != 'batch')
+    return from_linen(
+        module,
+        per_image=options.norm != 'batch',
+        stem=_stem(dtype, name=None),
+        affine_stem=True,
+    )
 
 
 class Normalisation(nn.Module):
@@ -147,6 +153,11 @@ class Block(nn.Module):
         return shortcut + convolve(3, 1, self.second_init, 'conv2')(y)
 
 
+def _stem(dtype: Any, name: str | None) -> Convolution:
+    """The first layer, with a name where it stands inside a module."""
+    return Convolution(16, 3, dtype=dtype, kernel_init=nn.initializers.he_normal(), name=name)
+
+
 class WideResNet(nn.Module):
     """Wide-ResNet: a stem of 16 features and three groups of blocks at 16, 32 and 64 x `width`.
 
@@ -175,16 +186,19 @@ class WideResNet(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Array, train: bool = False) -> Array:
-        """Logits `[N, num_outputs]` of images `[N, H, W, bands]`, H and W divisible by 4."""
+    def __call__(self, inputs: Array, train: bool = False, after_stem: bool = False) -> Array:
+        """Logits `[N, num_outputs]` of images `[N, H, W, bands]`, H and W divisible by 4.
+
+        With `after_stem`, of the stem's outputs `[N, H, W, 16]` instead.
+        """
         act = ACTIVATIONS[self.activation]
         blocks = (self.depth - 4) // 6
         # He's variance, and where nothing normalises, each branch's share of the sum's variance.
         first = nn.initializers.he_normal()
         branch = 2.0 / (3 * blocks) if self.norm == 'none' else 2.0
         second = nn.initializers.variance_scaling(branch, 'fan_in', 'normal')
-        x = Convolution(16, 3, dtype=self.dtype, kernel_init=first, name='stem')(images)
-        density = jnp.zeros((images.shape[0], 1), jnp.float32)
+        x = inputs if after_stem else _stem(self.dtype, name='stem')(inputs)
+        density = jnp.zeros((inputs.shape[0], 1), jnp.float32)
         for group, features in enumerate((16, 32, 64)):
             for block in range(blocks):
                 x = Block(

@@ -8,8 +8,9 @@ with a step size alpha that may decay polynomially. The published code decouples
 
     x_{i+1} = x_i - step_size * grad_x E(x_i) + noise * N(0, 1)
 
-Both are here: `coupled` takes the first, with alpha = `step_size`. The sampler knows an energy
-function, not a model.
+Both are here: `coupled` takes the first, with alpha = `step_size`. JEM++'s inner steps, which
+re-use a gradient, come from `eojax.samplers.shortcut`. The sampler knows an energy function, not a
+model.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from jax import Array, lax, random
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
+from eojax.samplers.shortcut import Cut, cut_gradient
 
 DEFAULTS: dict[str, Any] = {
     'steps': 20,
@@ -32,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     'decay': 0.0,
     'clamp': 0.0,
     'clamp_gradient': 0.0,
+    'inner_steps': 1,
 }
 
 
@@ -39,7 +42,7 @@ class Langevin(NamedTuple):
     """The parameters of a chain.
 
     Attributes:
-      steps: number of updates.
+      steps: number of gradients of the energy, and of updates where `inner_steps` is 1.
       step_size: factor of the gradient; alpha of Eq. 8 where `coupled`.
       noise: standard deviation of the noise; not used where `coupled`.
       coupled: whether gradient and noise follow Eq. 8: alpha / 2 and variance alpha.
@@ -47,6 +50,8 @@ class Langevin(NamedTuple):
         and of the noise where `coupled`. 0 keeps it constant.
       clamp: bound on |x| after each update; 0 for none.
       clamp_gradient: bound on each element of the scaled gradient; 0 for none.
+      inner_steps: updates with each gradient; more than 1 needs a `Cut`. The decay is that of the
+        outer step, the noise each update's own.
     """
 
     steps: int = 20
@@ -56,6 +61,7 @@ class Langevin(NamedTuple):
     decay: float = 0.0
     clamp: float = 0.0
     clamp_gradient: float = 0.0
+    inner_steps: int = 1
 
 
 class Chain(NamedTuple):
@@ -63,8 +69,8 @@ class Chain(NamedTuple):
 
     Attributes:
       images: its end, `[N, H, W, C]`, float32.
-      gradient_norm: mean over images and updates of ||grad_x E(x)||; it rises before the loss
-        does when training is about to diverge.
+      gradient_norm: mean over images and steps of ||grad_x E(x)||, inner steps not counted; it
+        rises before the loss does when training is about to diverge.
     """
 
     images: Array
@@ -77,8 +83,9 @@ def check(options: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    if options.steps < 1:
-        raise UserError(f'sampler.steps must be at least 1, not {options.steps}')
+    for key in ('steps', 'inner_steps'):
+        if options[key] < 1:
+            raise UserError(f'sampler.{key} must be at least 1, not {options[key]}')
     if not options.step_size > 0.0:
         raise UserError(f'sampler.step_size must be positive, not {options.step_size}')
     for key in ('noise', 'decay', 'clamp', 'clamp_gradient'):
@@ -97,6 +104,7 @@ def run_chain(
     key: Array,
     langevin: Langevin,
     mask: Array | None = None,
+    cut: Cut | None = None,
 ) -> Chain:
     """Runs a chain from `images`; nothing is differentiated through it.
 
@@ -107,8 +115,13 @@ def run_chain(
       key: of the noise.
       langevin: the parameters.
       mask: 1 where a pixel may move, 0 where it is held; broadcast to the images.
+      cut: the same energy, cut after its first layer; needed where `langevin.inner_steps` is more
+        than 1 and not used otherwise.
+
+    Raises:
+      ValueError: inner steps without a cut.
     """
-    update = _update(energy, key, langevin, mask)
+    update = _update(energy, key, langevin, mask, cut)
     zero = jnp.zeros((), jnp.float32)
     start = (images.astype(jnp.float32), zero)
     # XLA's CPU backend runs convolutions in loops without its fast path: unroll there.
@@ -123,9 +136,10 @@ def film_chain(
     key: Array,
     langevin: Langevin,
     every: int = 1,
+    cut: Cut | None = None,
 ) -> Array:
-    """The chain's course: `[1 + steps // every, N, H, W, C]`, its start first."""
-    update = _update(energy, key, langevin, None)
+    """The chain's course: `[1 + steps // every, N, H, W, C]`, its start first; see `run_chain`."""
+    update = _update(energy, key, langevin, None, cut)
     images = images.astype(jnp.float32)
 
     def stretch(carry: tuple[Array, Array], first: Array) -> tuple[tuple[Array, Array], Array]:
@@ -138,30 +152,76 @@ def film_chain(
 
 
 def _update(
-    energy: Callable[[Array], Array], key: Array, langevin: Langevin, mask: Array | None
+    energy: Callable[[Array], Array],
+    key: Array,
+    langevin: Langevin,
+    mask: Array | None,
+    cut: Cut | None,
 ) -> Callable[[tuple[Array, Array], Array], tuple[tuple[Array, Array], None]]:
+    """One step of `steps`: a gradient and the update, or the updates, that follow it."""
     # With respect to the image alone: no gradient of the weights is kept alive in the loop.
     gradient_of = jax.grad(lambda x: energy(x).sum())
 
     def update(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], None]:
         images, total = carry
-        gradient = gradient_of(images).astype(jnp.float32)
-        norm = jnp.sqrt(jnp.square(gradient).sum((1, 2, 3))).mean()
         share = (1.0 - index / langevin.steps) ** langevin.decay
-        if langevin.coupled:  # Eq. 8
-            alpha = langevin.step_size * share
-            move, deviation = alpha / 2.0 * gradient, jnp.sqrt(alpha)
+        step_key = random.fold_in(key, index)
+        if langevin.inner_steps == 1:
+            gradient = gradient_of(images).astype(jnp.float32)
+            moved = _move(images, gradient, share, step_key, langevin, mask)
         else:
-            move = langevin.step_size * share * gradient
-            deviation = jnp.asarray(langevin.noise)
-        if langevin.clamp_gradient:
-            move = jnp.clip(move, -langevin.clamp_gradient, langevin.clamp_gradient)
-        noise = random.normal(random.fold_in(key, index), images.shape)
-        moved = images - move + deviation * noise
-        if langevin.clamp:
-            moved = jnp.clip(moved, -langevin.clamp, langevin.clamp)
-        if mask is not None:
-            moved = jnp.where(mask > 0, moved, images)
+            gradient, moved = _inner_steps(images, share, step_key, langevin, mask, cut)
+        norm = jnp.sqrt(jnp.square(gradient).sum((1, 2, 3))).mean()
         return (moved, total + norm), None
 
     return update
+
+
+def _inner_steps(
+    images: Array,
+    share: Array,
+    key: Array,
+    langevin: Langevin,
+    mask: Array | None,
+    cut: Cut | None,
+) -> tuple[Array, Array]:
+    """The gradient at `images`, and where the inner steps that re-use it end."""
+    if cut is None:
+        raise ValueError('inner steps need an energy that is cut after its first layer')
+    gradient, nearby = cut_gradient(cut, images)
+
+    def inner(number: int | Array, x: Array, gradient: Array) -> Array:
+        inner_key = random.fold_in(key, number)
+        return _move(x, gradient.astype(jnp.float32), share, inner_key, langevin, mask)
+
+    # A loop, though that of the outer steps is unrolled on the CPU: its body is small, and the
+    # noise of so many unrolled updates would take long to compile.
+    moved = lax.fori_loop(
+        1, langevin.inner_steps, lambda i, x: inner(i, x, nearby(x)), inner(0, images, gradient)
+    )
+    return gradient.astype(jnp.float32), moved
+
+
+def _move(
+    images: Array,
+    gradient: Array,
+    share: Array,
+    key: Array,
+    langevin: Langevin,
+    mask: Array | None,
+) -> Array:
+    """One update along a gradient of the energy; `share` is what the decay leaves of the step."""
+    if langevin.coupled:  # Eq. 8
+        alpha = langevin.step_size * share
+        move, deviation = alpha / 2.0 * gradient, jnp.sqrt(alpha)
+    else:
+        move = langevin.step_size * share * gradient
+        deviation = jnp.asarray(langevin.noise)
+    if langevin.clamp_gradient:
+        move = jnp.clip(move, -langevin.clamp_gradient, langevin.clamp_gradient)
+    moved = images - move
+    if langevin.coupled or langevin.noise:
+        moved = moved + deviation * random.normal(key, images.shape)
+    if langevin.clamp:
+        moved = jnp.clip(moved, -langevin.clamp, langevin.clamp)
+    return moved if mask is None else jnp.where(mask > 0, moved, images)

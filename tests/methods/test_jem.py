@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from eojax.data.pipeline import Resident, draw_batch
 from eojax.errors import UserError
 from eojax.methods import jem
 from eojax.methods.method import Method
-from eojax.models import wide_resnet
+from eojax.models import MODELS, wide_resnet
 from eojax.models.model import Model
 from eojax.samplers.langevin import Langevin
 from tests.methods.linear_model import (
@@ -26,6 +27,7 @@ from tests.methods.linear_model import (
     linear_model,
     plain_config,
     small_batch,
+    small_task,
 )
 
 Patch = pytest.MonkeyPatch
@@ -197,6 +199,116 @@ def test_samples_do_not_enter_the_running_statistics(monkeypatch: Patch):
     np.testing.assert_allclose(new.statistics['mean'], expected, atol=1e-6)
 
 
+def centring_model() -> Model:
+    """Outputs of the batch's mean taken away in training, of the running one in evaluation."""
+    plain = linear_model(per_image=False)
+
+    def train(parameters: Any, statistics: Any, images: Array, key: Array) -> tuple[Array, Any]:
+        mean = images.mean(0)
+        return plain.apply(parameters, {}, images - mean), {'mean': mean}
+
+    def apply(parameters: Any, statistics: Any, images: Array) -> Array:
+        return plain.apply(parameters, {}, images - statistics['mean'])
+
+    return plain._replace(train=train, apply=apply)
+
+
+@pytest.mark.parametrize('which', ['running', 'batch'])
+def test_under_batch_norm_chains_and_likelihood_have_one_energy(monkeypatch: Patch, which: str):
+    network = SimpleNamespace(DEFAULTS=wide_resnet.DEFAULTS, build=lambda *_: centring_model())
+    monkeypatch.setitem(MODELS, 'wide_resnet', network)
+    config = plain_config('jem', method__likelihood_statistics=which)
+    method, batch = jem.build(config, small_task()), small_batch()
+    running = random.normal(random.key(5), SHAPE)
+    state = method.init(random.key(0), batch)._replace(statistics={'mean': running})
+
+    def centred(images: Array) -> Array:
+        return images - (running if which == 'running' else images.mean(0))
+
+    def hand_ends(images: Array) -> Array:
+        for _ in range(3):
+            density = jax.grad(
+                lambda x: jax.nn.logsumexp(logits_of(state.parameters, centred(x)), -1).sum()
+            )
+            images = images + 0.1 * density(images)
+        return images
+
+    new, metrics = joint(method)(state, batch, random.key(2))
+    sampled, real = new.replay_buffer.images[0], batch['unlabelled']['images']
+    starts = state.replay_buffer.images[0]
+    np.testing.assert_allclose(sampled, hand_ends(starts), atol=1e-5)
+    for name, images in (('real', real), ('sampled', sampled)):
+        expected = mean_log_density(state.parameters, centred(images))
+        assert float(metrics[f'log_density_{name}']) == pytest.approx(float(expected), rel=1e-4)
+    # Samples of the trained model follow the energy that was trained.
+    chain, labels = Langevin(steps=3, step_size=0.1, noise=0.0), jnp.zeros(4, jnp.int32)
+    ends = method.abilities['sample'](state, random.key(3), labels, chain, starts)
+    np.testing.assert_allclose(ends, hand_ends(starts), atol=1e-5)
+    # Only the labelled batch makes the running statistics.
+    expected = batch['labelled']['images'].mean(0)
+    np.testing.assert_allclose(new.statistics['mean'], expected, atol=1e-6)
+
+
+def test_sharpness_aware_step_takes_the_same_samples_twice(monkeypatch: Patch):
+    options = {'optimizer__sharpness_radius': 0.5, 'method__energy_l2': 0.1}
+    method, state, batch = started(monkeypatch, **options)
+    new, metrics = joint(method)(state, batch, random.key(2))
+    # The chains do not know of it.
+    plain, state, batch = started(monkeypatch, method__energy_l2=0.1)
+    without, plain_metrics = joint(plain)(state, batch, random.key(2))
+    np.testing.assert_array_equal(new.replay_buffer.images, without.replay_buffer.images)
+    for name in ('loss', 'cross_entropy', 'sampler_gradient'):
+        assert float(metrics[name]) == pytest.approx(float(plain_metrics[name]), rel=1e-5)
+    sampled, real = new.replay_buffer.images[0], batch['unlabelled']['images']
+
+    def hand_loss(parameters: Any) -> Array:
+        logits = logits_of(parameters, batch['labelled']['images'])
+        cross_entropy = -jnp.take_along_axis(
+            jax.nn.log_softmax(logits), batch['labelled']['labels'][:, None], 1
+        ).mean()
+        first, second = (jax.nn.logsumexp(logits_of(parameters, x), -1) for x in (real, sampled))
+        magnitude = (first**2).mean() + (second**2).mean()
+        return cross_entropy + second.mean() - first.mean() + 0.1 * magnitude
+
+    gradient = jax.grad(hand_loss)(state.parameters)
+    norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(gradient)))
+    ascended = jax.tree.map(lambda w, g: w + 0.5 * g / norm, state.parameters, gradient)
+    expected = jax.grad(hand_loss)(ascended)
+    assert_close(change(state, new), expected)
+    assert max(np.abs(a - b).max() for a, b in zip(jax.tree.leaves(expected),
+               jax.tree.leaves(gradient), strict=True)) > 0.01  # fmt: skip
+
+
+def test_inner_steps_of_a_convolutional_stem_are_one_larger_step():
+    # Noiseless, with JEM++'s clamps: five inner steps of 0.2 are one of 1.
+    ends = []
+    for inner, size in ((5, 0.2), (1, 1.0)):
+        config = plain_config('jem', sampler__inner_steps=inner, sampler__step_size=size,
+                              sampler__clamp=1.0, sampler__clamp_gradient=size,
+                              sampler__steps=2)  # fmt: skip
+        config.model.update({'depth': 10, 'width': 1, 'activation': 'swish'})
+        method = jem.build(config, small_task()._replace(image_shape=(8, 8, 2)))
+        images = random.uniform(random.key(1), (6, 8, 8, 2), minval=-1.0, maxval=1.0)
+        batch = {name: {'images': images[:num], 'labels': jnp.arange(num) % CLASSES}
+                 for name, num in (('labelled', 6), ('unlabelled', 4))}  # fmt: skip
+        state = method.init(random.key(0), batch)
+        new, metrics = joint(method)(state, batch, random.key(2))
+        ends.append(new.replay_buffer.images)
+        assert float(jnp.abs(ends[-1] - state.replay_buffer.images).max()) > 0.01
+        assert float(metrics['sampler_gradient']) > 0.0
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-4)
+
+
+def test_inner_steps_need_a_network_with_a_stem(monkeypatch: Patch):
+    config = plain_config('jem', sampler__inner_steps=5)
+    jem.check(config)
+    uncut = SimpleNamespace(DEFAULTS=wide_resnet.DEFAULTS, build=lambda *_: linear_model())
+    monkeypatch.setitem(MODELS, 'wide_resnet', uncut)
+    with pytest.raises(UserError, match=r'^sampler\.inner_steps 5 .* wide_resnet cannot') as caught:
+        jem.check(config)
+    assert '\n' not in str(caught.value)
+
+
 def test_supervised_phase_leaves_the_buffer_alone(monkeypatch: Patch):
     method, state, batch = started(monkeypatch, method__supervised_steps=4)
     assert [(phase.name, phase.steps) for phase in method.phases] == [
@@ -337,6 +449,7 @@ def test_buffer_lies_in_parts_of_its_dtype(monkeypatch: Patch):
     [
         ('method.augment', 'rotate', 'method.augment'),
         ('method.likelihood_augment', 'rotate', 'method.likelihood_augment'),
+        ('method.likelihood_statistics', 'all', 'method.likelihood_statistics'),
         ('method.energy_l2', -1.0, 'method.energy_l2'),
         ('method.average_decay', 1.0, 'method.average_decay'),
         ('method.score_matching_noise', (0.6, 0.02), 'method.score_matching_noise'),
@@ -348,6 +461,7 @@ def test_buffer_lies_in_parts_of_its_dtype(monkeypatch: Patch):
         ('sampler.reinitialise', 1.1, 'sampler.reinitialise'),
         ('sampler.buffer_dtype', 'float16', 'sampler.buffer_dtype'),
         ('sampler.steps', 0, 'sampler.steps'),
+        ('sampler.inner_steps', 0, 'sampler.inner_steps'),
         ('sampler.start', 'zeros', 'sampler.start'),
     ],
 )

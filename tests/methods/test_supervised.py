@@ -50,6 +50,29 @@ def test_one_step_equals_optax_by_hand(monkeypatch: pytest.MonkeyPatch, smoothin
     assert int(new.step) == 1
 
 
+@pytest.mark.parametrize('adaptive', [False, True])
+def test_sharpness_aware_step_by_hand(monkeypatch: pytest.MonkeyPatch, adaptive: bool):
+    config = plain_config('supervised', optimizer__sharpness_radius=0.5,
+                          optimizer__sharpness_adaptive=adaptive)  # fmt: skip
+    method, batch = build_linear(monkeypatch, config), small_batch()
+    state = method.init(random.key(0), batch)
+    new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(1))
+
+    w, b = np.asarray(state.parameters['w']), np.asarray(state.parameters['b'])
+    loss, g = jax.value_and_grad(hand_loss)(state.parameters, batch)
+    scaled = [g['w'], g['b']] if not adaptive else [w * g['w'], b * g['b']]
+    norm = np.sqrt(sum(np.square(s).sum() for s in scaled))
+    ascent = [
+        0.5 * s / norm * (p if adaptive else 1.0) for s, p in zip(scaled, (w, b), strict=True)
+    ]
+    expected = jax.grad(hand_loss)({'w': w + ascent[0], 'b': b + ascent[1]}, batch)
+    # Plain descent at rate 1, from the parameters and not from where the gradient was taken.
+    for name, value in expected.items():
+        np.testing.assert_allclose(state.parameters[name] - new.parameters[name], value, atol=1e-5)
+        assert np.abs(value - g[name]).max() > 1e-3
+    assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
+
+
 def test_accuracy_is_the_share_of_right_answers(monkeypatch: pytest.MonkeyPatch):
     method, batch = build_linear(monkeypatch, plain_config('supervised')), small_batch()
     state = method.init(random.key(0), batch)

@@ -192,6 +192,43 @@ def test_density_head_moves_all_logits_alike_and_begins_at_zero():
     np.testing.assert_allclose(jax.nn.softmax(without + shift), jax.nn.softmax(without), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    'options',
+    [{}, {'norm': 'batch'}, {'norm': 'group', 'density_head': True}, {'dtype': 'bfloat16'}],
+    ids=lambda options: ', '.join(f'{k}={v}' for k, v in options.items()) or 'plain',
+)
+def test_trunk_of_the_stem_is_the_network(options: dict[str, Any]):
+    model = network(**options)
+    parameters, statistics, images = initialised(model)
+    parameters = spread(parameters)
+    assert model.stem is not None
+    assert model.trunk is not None
+    features = model.stem(parameters, images)
+    assert features.shape == (4, 8, 8, 16)
+    tolerance = 1e-5 if 'dtype' not in options else 0.02
+    expected = model.apply(parameters, statistics, images)
+    found = jax.jit(model.trunk)(parameters, statistics, features, None)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    key = random.key(3)
+    expected, _ = model.train(parameters, statistics, images, key)
+    found = jax.jit(model.trunk)(parameters, statistics, features, key)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_the_stem_is_one_affine_convolution():
+    model = network()
+    parameters, _, images = initialised(model)
+    parameters = spread(parameters)
+    assert model.affine_stem
+    assert model.stem is not None
+    layer = parameters['stem']
+    expected = lax.conv_general_dilated(
+        images, layer['kernel'], (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+    found = model.stem(parameters, images)
+    np.testing.assert_allclose(found, expected + layer['bias'], atol=1e-5)
+
+
 def test_dropout_needs_training_and_a_key():
     model = network(dropout=0.5)
     parameters, statistics, images = initialised(model)

@@ -1,0 +1,107 @@
+"""What a config may say of a joint energy-based model, and what cannot train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eojax.augment import AUGMENTATIONS
+from eojax.errors import UserError, unknown_name
+from eojax.models import MODELS
+from eojax.samplers import langevin, starts
+
+# Of batch normalisation, in E(x): `eojax.methods.jem`.
+STATISTICS = ('running', 'batch')
+DEFAULTS: dict[str, dict[str, Any]] = {
+    'method': {
+        'likelihood_batch_size': 64,
+        'likelihood_weight': 1.0,
+        'classification_weight': 1.0,
+        'energy_l2': 0.0,
+        'input_noise': 0.03,
+        'augment': 'flips',
+        'likelihood_augment': 'flips',
+        'likelihood_statistics': 'running',
+        'class_conditional': False,
+        'average_decay': 0.0,
+        'supervised_steps': 0,
+        'score_matching_weight': 0.0,
+        'score_matching_batch_size': 32,
+        'score_matching_noise': (0.02, 0.6),
+        'score_matching_scale': 1.0,
+    },
+    'sampler': {
+        **langevin.DEFAULTS,
+        'buffer_size': 10_000,
+        'buffer_dtype': 'float32',
+        'buffer_parts': 1,
+        'reinitialise': 0.05,
+        **starts.DEFAULTS,
+    },
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses combinations that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    method, sampler = config.method, config.sampler
+    langevin.check(sampler)
+    starts.check(sampler)
+    for key in ('augment', 'likelihood_augment'):
+        if method[key] not in AUGMENTATIONS:
+            raise unknown_name(f'method.{key}', method[key], AUGMENTATIONS)
+    if method.likelihood_statistics not in STATISTICS:
+        raise unknown_name('method.likelihood_statistics', method.likelihood_statistics, STATISTICS)
+    for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
+                'supervised_steps', 'score_matching_weight'):  # fmt: skip
+        if method[key] < 0:
+            raise UserError(f'method.{key} must not be negative, not {method[key]}')
+    if not 0.0 <= method.average_decay < 1.0:
+        raise UserError(f'method.average_decay must lie in [0, 1), not {method.average_decay}')
+    _check_score_matching(method)
+    _check_buffer(method, sampler)
+    if method.supervised_steps >= config.steps:
+        raise UserError(
+            f'method.supervised_steps {method.supervised_steps} leaves nothing of'
+            f' steps {config.steps} for the joint model'
+        )
+    # Cheap: a network is built of pure functions, without parameters.
+    if sampler.inner_steps > 1 and MODELS[config.model.name].build(config.model, 2).stem is None:
+        raise UserError(
+            f'sampler.inner_steps {sampler.inner_steps} needs a network that can be cut after its'
+            f' first layer, which {config.model.name} cannot: set it to 1'
+        )
+
+
+def _check_score_matching(method: ConfigDict) -> None:
+    if not method.score_matching_scale > 0.0:
+        raise UserError(
+            f'method.score_matching_scale must be positive, not {method.score_matching_scale}'
+        )
+    noise = method.score_matching_noise
+    if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
+        raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
+    if method.score_matching_batch_size < 1:
+        raise UserError(
+            'method.score_matching_batch_size must be at least 1,'
+            f' not {method.score_matching_batch_size}'
+        )
+
+
+def _check_buffer(method: ConfigDict, sampler: ConfigDict) -> None:
+    num, parts, size = method.likelihood_batch_size, sampler.buffer_parts, sampler.buffer_size
+    if num < 1 or parts < 1 or num % parts or size % parts:
+        raise UserError(
+            f'sampler.buffer_parts {parts} must divide method.likelihood_batch_size {num}'
+            f' and sampler.buffer_size {size}'
+        )
+    if size < num:
+        raise UserError(f'sampler.buffer_size {size} is less than a batch of chains ({num})')
+    if not 0.0 <= sampler.reinitialise <= 1.0:
+        raise UserError(f'sampler.reinitialise must lie in [0, 1], not {sampler.reinitialise}')
+    if sampler.buffer_dtype not in ('float32', 'bfloat16'):
+        raise unknown_name('sampler.buffer_dtype', sampler.buffer_dtype, ('float32', 'bfloat16'))
