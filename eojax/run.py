@@ -95,9 +95,9 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
     dataset, split = load_data(config)
     training, parts = training_set(dataset, split)
     shape = (training.images.shape[1], training.images.shape[2], training.images.shape[3])
-    task = Task(dataset.class_names, shape, training)
-    method = METHODS[config.method.name].build(config, task)
     mesh = sharding.data_mesh()
+    task = Task(dataset.class_names, shape, training, mesh.size)
+    method = METHODS[config.method.name].build(config, task)
     for phase in method.phases:
         check_streams(phase.streams, parts, mesh.size)
         for name, stream in phase.streams.items():

@@ -25,7 +25,6 @@ Notes:
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ import optax
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
-from eojax import optimizers
+from eojax import optimizers, sharding
 from eojax.data.streams import Batch, Stream
 from eojax.losses.denoising_score_matching import denoising_score_matching
 from eojax.methods.jem_energy import cut_of, energy_of, log_density
@@ -260,16 +259,22 @@ class _Parts(NamedTuple):
         """
         train, apply = self.model.train, self.model.apply
         if self.model.per_image:
-            outputs, kept = train(parameters, statistics, jnp.concatenate(groups), key)
-            return _split(outputs, groups), kept
+            outputs, kept = train(parameters, statistics, self._joined(groups), key)
+            return self._parted(outputs, groups), kept
         first, kept = train(parameters, statistics, groups[0], key)
         others = groups[1:]
         if self._batch_statistics():
             return [first, *(train(parameters, statistics, g, key)[0] for g in others)], kept
         if not others:
             return [first], kept
-        outputs = apply(parameters, statistics, jnp.concatenate(others))
-        return [first, *_split(outputs, others)], kept
+        outputs = apply(parameters, statistics, self._joined(others))
+        return [first, *self._parted(outputs, others)], kept
+
+    def _joined(self, groups: list[Array]) -> Array:
+        return sharding.join(groups, self.task.num_devices)
+
+    def _parted(self, outputs: Array, groups: list[Array]) -> list[Array]:
+        return sharding.parted(outputs, [len(g) for g in groups], self.task.num_devices)
 
     def _noisy(self, images: Array, key: Array) -> Array:
         if not self.options.input_noise:
@@ -310,8 +315,3 @@ class _Parts(NamedTuple):
             return langevin.film_chain(energy, images, key_chain, chain, every, cut)
         ends = langevin.run_chain(energy, images, key_chain, chain, cut=cut).images
         return lax.stop_gradient(ends)
-
-
-def _split(outputs: Array, groups: list[Array]) -> list[Array]:
-    """The outputs of each of the groups that were joined."""
-    return jnp.split(outputs, list(itertools.accumulate(len(g) for g in groups[:-1])))

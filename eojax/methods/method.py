@@ -26,11 +26,13 @@ class Task(NamedTuple):
       class_names: one for each logit.
       image_shape: height, width, bands of what the network sees.
       training: the training images on the host; labels outside the labelled subset are -1.
+      num_devices: over which each batch is split.
     """
 
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     training: Dataset
+    num_devices: int = 1
 
     @property
     def num_classes(self) -> int:

@@ -122,12 +122,11 @@ def run_chain(
       ValueError: inner steps without a cut.
     """
     update = _update(energy, key, langevin, mask, cut)
-    zero = jnp.zeros((), jnp.float32)
-    start = (images.astype(jnp.float32), zero)
+    start = (images.astype(jnp.float32), jnp.zeros(len(images), jnp.float32))
     # XLA's CPU backend runs convolutions in loops without its fast path: unroll there.
     unroll: int | bool = jax.default_backend() == 'cpu' and langevin.steps <= 32
     (images, total), _ = lax.scan(update, start, jnp.arange(langevin.steps), unroll=unroll or 1)
-    return Chain(lax.stop_gradient(images), lax.stop_gradient(total) / langevin.steps)
+    return Chain(lax.stop_gradient(images), lax.stop_gradient(total).mean() / langevin.steps)
 
 
 def film_chain(
@@ -147,7 +146,7 @@ def film_chain(
         return carry, carry[0]
 
     firsts = jnp.arange(0, langevin.steps - every + 1, every)
-    _, frames = lax.scan(stretch, (images, jnp.zeros((), jnp.float32)), firsts)
+    _, frames = lax.scan(stretch, (images, jnp.zeros(len(images), jnp.float32)), firsts)
     return jnp.concatenate([images[None], frames])
 
 
@@ -171,7 +170,8 @@ def _update(
             moved = _move(images, gradient, share, step_key, langevin, mask)
         else:
             gradient, moved = _inner_steps(images, share, step_key, langevin, mask, cut)
-        norm = jnp.sqrt(jnp.square(gradient).sum((1, 2, 3))).mean()
+        # Of each image: a mean here would have the devices talk in every step of a chain.
+        norm = jnp.sqrt(jnp.square(gradient).sum((1, 2, 3)))
         return (moved, total + norm), None
 
     return update

@@ -139,10 +139,24 @@ def sample_stationary_gaussian(gaussian: StationaryGaussian, key: Array, labels:
     """Float32 `[N, H, W, bands]` in [-1, 1] (clipped): filtered white noise."""
     _, height, width, bands, _ = gaussian.filters.shape
     white = random.normal(key, (labels.shape[0], height, width, bands))
-    waves = jnp.fft.fft2(white, axes=(1, 2), norm='ortho')
+    waves = _fourier(white)
     filtered = jnp.einsum('nhwab,nhwb->nhwa', gaussian.filters[labels], waves)
-    texture = jnp.fft.ifft2(filtered, axes=(1, 2), norm='ortho').real
+    texture = _fourier(filtered, inverse=True).real
     return jnp.clip(texture + gaussian.mean[labels][:, None, None], -1.0, 1.0)
+
+
+def _fourier(images: Array, inverse: bool = False) -> Array:
+    """The orthonormal two-dimensional Fourier transform of `[N, H, W, bands]`, complex64.
+
+    By matrices: XLA's own gathers all images on every device that holds a part of them.
+    """
+    rows, columns = (
+        np.fft.fft(np.eye(size), norm='ortho').astype(np.complex64) for size in images.shape[1:3]
+    )
+    if inverse:
+        rows, columns = rows.conj(), columns.conj()
+    across = jnp.einsum('nhwb,wv->nhvb', images.astype(np.complex64), columns, precision='highest')
+    return jnp.einsum('nhvb,hu->nuvb', across, rows, precision='highest')
 
 
 def sample_uniform(key: Array, num: int, image_shape: tuple[int, ...]) -> Array:
