@@ -15,6 +15,7 @@ from jax import Array, random
 from tqdm import tqdm
 
 from eojax import sharding
+from eojax.compiler_options import compiler_options
 from eojax.data.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
@@ -113,10 +114,14 @@ def sample_batch(
     everywhere = sharding.replicated(run.mesh)
     chain = chain or chain_of(run)
     if chain is None:
-        return jax.jit(function, out_shardings=everywhere)(state, key, labels)
+        compiled = jax.jit(function, out_shardings=everywhere, compiler_options=compiler_options())
+        return compiled(state, key, labels)
     images = None if starts.images is None else place_batch(run, starts.images[rows])
     compiled = jax.jit(
-        function, static_argnames=('chain', 'conditional', 'every'), out_shardings=everywhere
+        function,
+        static_argnames=('chain', 'conditional', 'every'),
+        out_shardings=everywhere,
+        compiler_options=compiler_options(),
     )
     return compiled(
         state, key, labels, chain=chain, images=images, conditional=starts.conditional, every=every

@@ -14,6 +14,7 @@ from jax import random
 from tqdm import tqdm
 
 from eojax import sharding
+from eojax.compiler_options import compiler_options
 from eojax.data.lazy_images import Images
 from eojax.data.pipeline import to_unit_range
 from eojax.errors import UserError
@@ -53,7 +54,8 @@ def score(
     """
     function = ability(run.method, name, run.config.method.name, METHODS)
     # jax keeps what it compiled for as long as the method lives, and no longer.
-    compiled = jax.jit(function, out_shardings=sharding.replicated(run.mesh))
+    everywhere = sharding.replicated(run.mesh)
+    compiled = jax.jit(function, out_shardings=everywhere, compiler_options=compiler_options())
     chosen = np.arange(len(images)) if chosen is None else chosen
     size = run.config.evaluate.batch_size
     bar = tqdm(

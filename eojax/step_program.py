@@ -12,6 +12,7 @@ from jax import Array, lax, random
 
 from eojax import run as runs
 from eojax import sharding
+from eojax.compiler_options import compiler_options
 from eojax.data.pipeline import Feed, draw_batch
 from eojax.methods.method import Phase
 from eojax.run import Carry, Run
@@ -103,7 +104,8 @@ def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
             in_shardings=(places, run.input.placement, everywhere),
             out_shardings=(places, everywhere),
         )
-        return jitted.lower(carry, run.input.shapes(phase.streams), key).compile()
+        lowered = jitted.lower(carry, run.input.shapes(phase.streams), key)
+        return lowered.compile(compiler_options=compiler_options())
 
     one = compiled(1)
     steps = steps_per_call(run)

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import Array, lax
 
@@ -46,6 +47,25 @@ def convolution(images: Array, kernel: Array, stride: int = 1) -> Array:
     return _convolution_xla(images, kernel, stride)
 
 
+def add_bias(features: Array, bias: Array) -> Array:
+    """Adds `bias` `[C]` to `features` `[N, H, W, C]`."""
+    return _add_bias_cpu(features, bias) if jax.default_backend() == 'cpu' else features + bias
+
+
+@jax.custom_vjp
+def _add_bias_cpu(features: Array, bias: Array) -> Array:
+    return features + bias
+
+
+def _add_bias_backward(_: None, cotangent: Array) -> tuple[Array, Array]:
+    # As a matrix product: XLA's sum over the first axes is many times slower on the CPU.
+    flat = cotangent.reshape(-1, cotangent.shape[-1])
+    return cotangent, jnp.ones((1, len(flat)), flat.dtype).dot(flat)[0]
+
+
+_add_bias_cpu.defvjp(lambda features, bias: (features + bias, None), _add_bias_backward)
+
+
 def _convolution_xla(images: Array, kernel: Array, stride: int) -> Array:
     half = kernel.shape[0] // 2
     return lax.conv_general_dilated(
@@ -61,19 +81,42 @@ def _convolution_cpu(images: Array, kernel: Array, stride: int) -> Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _transposed_cpu(cotangent: Array, kernel: Array, stride: int, size: tuple[int, int]) -> Array:
     """The adjoint of `_convolution_cpu` in its images: to `[N, *size, in]`, the images' size."""
-    half = kernel.shape[0] // 2
+    if stride > 1:
+        return _transposed_strided(cotangent, kernel, stride, size)
     # The barrier keeps XLA from turning the flip into a reversed window, which is slow in loops.
     flipped = lax.optimization_barrier(jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-    # What the stride left over belongs to the far edge.
-    left = [s - 1 - stride * (n - 1) for s, n in zip(size, cotangent.shape[1:3], strict=True)]
-    return lax.conv_general_dilated(
-        cotangent,
-        flipped,
-        (1, 1),
-        [(half, half + rest) for rest in left],
-        lhs_dilation=(stride, stride),
-        dimension_numbers=_LAYOUT,
+    return _convolution_xla(cotangent, flipped, 1)
+
+
+def _transposed_strided(
+    cotangent: Array, kernel: Array, stride: int, size: tuple[int, int]
+) -> Array:
+    """The same at a stride s: pixels s u + a for each a, without the zeros between cotangents.
+
+    Pixel s u + a of the images meets the cotangents p = u + t by the kernel's element
+    a + half - s t, in each direction. One convolution gives all s * s residues a as features.
+    """
+    length, channels, features = kernel.shape[0], kernel.shape[2], kernel.shape[3]
+    half = length // 2
+    residues = range(stride)
+    taps = [t for t in range(-length, length + 1) if any(
+        0 <= a + half - stride * t < length for a in residues)]  # fmt: skip
+    # An element outside the kernel is the row of zeros behind its end.
+    elements = np.array([[a + half - stride * t for a in residues] for t in taps])
+    elements = np.where((elements >= 0) & (elements < length), elements, length)
+    padded = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+    parts = padded[elements][:, :, elements]  # [tap, a, tap, b, in, out]
+    parts = parts.transpose(0, 2, 5, 1, 3, 4).reshape(
+        len(taps), len(taps), features, stride * stride * channels
     )
+    counts = [-(-s // stride) for s in size]
+    outputs = lax.conv_general_dilated(
+        cotangent, parts, (1, 1), [(-taps[0], taps[-1])] * 2, dimension_numbers=_LAYOUT
+    )
+    outputs = outputs.reshape(-1, *counts, stride, stride, channels).transpose(0, 1, 3, 2, 4, 5)
+    return outputs.reshape(-1, counts[0] * stride, counts[1] * stride, channels)[
+        :, : size[0], : size[1]
+    ]
 
 
 def _convolution_backward(
@@ -195,5 +238,5 @@ class Convolution(nn.Module):
         outputs = convolution(images.astype(self.dtype), kernel.astype(self.dtype), self.stride)
         if self.use_bias:
             bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
-            outputs = outputs + bias.astype(self.dtype)
+            outputs = add_bias(outputs, bias.astype(self.dtype))
         return outputs

@@ -1,0 +1,32 @@
+"""What XLA is asked for beyond its defaults, where a measurement speaks for it."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import jax
+
+# jaxlib 0.10's CPU backend gives convolutions to a library that runs those of fewer than 128
+# channels on one core; without it they run on all.
+_CPU = {'xla_cpu_experimental_ynn_fusion_type': ''}
+
+
+@functools.cache
+def compiler_options() -> dict[str, str | bool | int | float]:
+    """Options for `jax.jit` on the default backend; those that this jaxlib does not know are left.
+
+    What the environment says in `XLA_FLAGS` wins.
+    """
+    if jax.default_backend() != 'cpu':
+        return {}
+    flags = os.environ.get('XLA_FLAGS', '')
+    return {name: value for name, value in _CPU.items() if name not in flags and _known(name)}
+
+
+def _known(name: str) -> bool:
+    try:
+        jax.jit(lambda: 0).lower().compile(compiler_options={name: _CPU[name]})
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
