@@ -39,6 +39,7 @@ def get_config() -> ConfigDict:
     config.sampler.step_size = 1.0
     config.sampler.noise = 0.01
     config.sampler.buffer_size = 10_000
+    config.sampler.buffer_parts = 8  # for up to 8 devices, each drawing from parts of its own
     config.sampler.reinitialise = 0.05
     config.sampler.start = 'uniform'
 

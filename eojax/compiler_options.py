@@ -9,11 +9,11 @@ import jax
 
 # jaxlib 0.10's CPU backend gives convolutions to a library that runs those of fewer than 128
 # channels on one core; without it they run on all.
-_CPU = {'xla_cpu_experimental_ynn_fusion_type': ''}
+_CPU: dict[str, str | bool] = {'xla_cpu_experimental_ynn_fusion_type': ''}
 
 
 @functools.cache
-def compiler_options() -> dict[str, str | bool | int | float]:
+def compiler_options() -> dict[str, str | bool]:
     """Options for `jax.jit` on the default backend; those that this jaxlib does not know are left.
 
     What the environment says in `XLA_FLAGS` wins.

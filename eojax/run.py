@@ -25,6 +25,7 @@ from eojax.errors import UserError
 from eojax.inputs import Input, choose_input
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
+from eojax.progress import say
 
 
 class Run(NamedTuple):
@@ -98,6 +99,7 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
     mesh = sharding.data_mesh()
     task = Task(dataset.class_names, shape, training, mesh.size)
     method = METHODS[config.method.name].build(config, task)
+    _warn_of_replicated_buffer(config, mesh)
     for phase in method.phases:
         check_streams(phase.streams, parts, mesh.size)
         for name, stream in phase.streams.items():
@@ -115,6 +117,15 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
         config.data.workers,
     )
     return Run(folder, config, dataset, split, task, method, mesh, source)
+
+
+def _warn_of_replicated_buffer(config: ConfigDict, mesh: Mesh) -> None:
+    parts = config.sampler.buffer_parts if 'sampler' in config else mesh.size
+    if parts % mesh.size and sharding.is_main_process():
+        say(
+            f'sampler.buffer_parts={parts} does not divide over {mesh.size} devices: each keeps all'
+            f' of the replay buffer, and exchanges its chains; {mesh.size} parts avoid both'
+        )
 
 
 def rebuilt(run: Run, rate: float) -> Run:

@@ -12,7 +12,7 @@ import pytest
 from jax import Array, lax, random
 from jax.test_util import check_grads
 
-from eojax.models.convolution import Convolution, convolution
+from eojax.models.convolution import Convolution, add_bias, convolution
 
 Convolve = Callable[[Array, Array, int], Array]
 
@@ -87,6 +87,25 @@ def test_bfloat16_is_kept_through_all_derivatives(size: int, stride: int):
     exact = jax.jit(lambda x, k: derivatives(reference, x, k, stride))(images, kernel)
     rounded = {name: value.astype(jnp.bfloat16) for name, value in exact.items()}
     assert_agree(found, rounded, 0.05)
+
+
+def test_bias_is_added_and_its_derivatives_are_those_of_a_sum():
+    rng = np.random.default_rng(3)
+    features = jnp.asarray(rng.normal(size=(2, 5, 4, 3)), jnp.float32)
+    bias = jnp.asarray(rng.normal(size=3), jnp.float32)
+    weights = jnp.asarray(rng.normal(size=features.shape), jnp.float32)
+    np.testing.assert_array_equal(add_bias(features, bias), features + bias)
+
+    def loss(add: Any) -> Any:
+        return lambda x, b: (weights * jnp.sin(add(x, b))).sum()
+
+    def both(add: Any) -> Any:
+        first = jax.grad(loss(add), (0, 1))(features, bias)
+        second = jax.grad(lambda b: jnp.square(jax.grad(loss(add))(features, b)).sum())(bias)
+        return (*first, second)
+
+    for ours, expected in zip(both(add_bias), both(lambda x, b: x + b), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_derivatives_by_finite_differences():
