@@ -307,12 +307,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--outliers', help='name=path,... of images that are no such data')
     options = parser.parse_args(arguments)
     with one_line_errors():
-        _evaluate(options)
+        compilation_cache.enable()
+        processes.start()
+        with processes.together():
+            _evaluate(options)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    compilation_cache.enable()
-    processes.start()
     changes = {
         'data.root': options.data_root,
         'evaluate.inception': options.inception,

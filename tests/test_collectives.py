@@ -93,7 +93,7 @@ def test_batch_normalisation_adds_its_statistics(tmp_path: Path):
     assert {kind for kind, _, _ in found} == {'all-reduce'}
     assert {inside for _, inside, _ in found} == {'ENTRY'}
     given = [shape for _, _, each in found for shape in each]
-    # Kernels, as their gradient, for each of the two passes; all else is a value a channel, or a metric.
+    # Kernels, as the gradient of each of the two passes; else values a channel, and metrics.
     assert all(len(shape) <= 2 for shape in given)
     kernels = sum(count(shape) for shape in shapes if len(shape) > 1)
     assert sum(count(shape) for shape in given if len(shape) == 2) == 2 * kernels

@@ -221,7 +221,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with one_line_errors():
         _check(options)
-        _generate(options)
+        compilation_cache.enable()
+        processes.start()
+        with processes.together():
+            _generate(options)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -244,8 +247,6 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    compilation_cache.enable()
-    processes.start()
     config = from_json(options.workdir / 'config.json')
     if options.data_root:
         set_key(config, 'data.root', options.data_root)

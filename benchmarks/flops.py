@@ -1,0 +1,165 @@
+"""Floating-point operations of a training step, counted before anything optimises it.
+
+XLA's `cost_analysis` counts the body of a loop once, however often it runs, so a chain is never
+counted as the loop that it is: one forward and one backward pass with respect to the image is
+counted and multiplied by the chain's length, and what else the step does is counted with a chain
+of one update. Counted is the program before optimisation, in which no library call hides a
+convolution, as lowered for the CPU, since not every accelerator's backend counts; and with XLA's
+own convolutions, since those of `eojax.models.convolution` on the CPU do other arithmetic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import random
+from ml_collections import ConfigDict
+
+from eojax.data.dataset import Dataset
+from eojax.data.streams import Stream
+from eojax.errors import UserError
+from eojax.methods import METHODS
+from eojax.methods.jem_energy import energy_of
+from eojax.methods.method import Phase, Task
+from eojax.models import MODELS, convolution
+
+
+class StepFlops(NamedTuple):
+    """Operations of a training step.
+
+    Attributes:
+      chain: of one update of all chains; 0 without a sampler.
+      updates: how many updates a chain has; 0 without a sampler.
+      training: of all the rest: the loss, its gradient, the optimiser.
+    """
+
+    chain: float
+    updates: int
+    training: float
+
+    @property
+    def total(self) -> float:
+        return self.chain * self.updates + self.training
+
+
+def step_flops(
+    config: ConfigDict, image_shape: tuple[int, int, int], num_classes: int, phase: int = -1
+) -> StepFlops:
+    """Counts the step of a phase of a config; nothing is computed or allocated.
+
+    Args:
+      config: complete; its data are not read.
+      image_shape: height, width, bands.
+      phase: its number; the last by default, which is the one with chains.
+    """
+    short = config.copy_and_resolve_references()
+    sampled = 'sampler' in config
+    if sampled:
+        # Where chains start is no part of the network's work, and needs no data this way.
+        short.sampler.update({'steps': 1, 'start': 'uniform'})
+    nothing = np.zeros((0, *image_shape), np.uint8)
+    names = tuple(str(number) for number in range(num_classes))
+    task = Task(names, image_shape, Dataset(nothing, np.zeros(0, np.int32), (), names))
+    method = METHODS[config.method.name].build(short, task)
+    chosen = method.phases[phase]
+    batch = {name: _batch(stream, image_shape) for name, stream in chosen.streams.items()}
+    key = random.key(0)
+    with plain_convolutions():
+        state = jax.eval_shape(method.init, key, batch)
+        whole = counted(lambda s, b: chosen.step(s, b, key), state, batch)
+        if not (sampled and _has_chains(chosen)):
+            return StepFlops(0.0, 0, whole)
+        chain = _chain_update(config, image_shape, num_classes, state)
+    return StepFlops(chain, config.sampler.steps, whole - chain)
+
+
+def _has_chains(phase: Phase) -> bool:
+    """Whether a phase of a method with a sampler samples: its p(x) needs images to compare with."""
+    return 'unlabelled' in phase.streams
+
+
+def _chain_update(
+    config: ConfigDict, image_shape: tuple[int, int, int], num_classes: int, state: Any
+) -> float:
+    """One forward and one backward pass with respect to the image, of all chains."""
+    model = MODELS[config.model.name].build(config.model, num_classes)
+    shape = (config.method.likelihood_batch_size, *image_shape)
+
+    def gradient(parameters: Any, statistics: Any, images: jax.Array) -> jax.Array:
+        energy = energy_of(model, parameters, statistics, None)
+        return jax.grad(lambda x: energy(x).sum())(images)
+
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return counted(gradient, state.parameters, state.statistics, images)
+
+
+def _batch(stream: Stream, image_shape: tuple[int, int, int]) -> dict[str, jax.ShapeDtypeStruct]:
+    integers = jax.ShapeDtypeStruct((stream.batch_size,), jnp.int32)
+    images = jax.ShapeDtypeStruct((stream.batch_size, *image_shape), jnp.float32)
+    return {'images': images, 'labels': integers, 'index': integers}
+
+
+def counted(function: Callable[..., Any], *shapes: Any) -> float:
+    """Operations of a function of arrays of these shapes; a loop's body counts once."""
+    with jax.default_device(counting_device()):
+        analysis = jax.jit(function).lower(*shapes).cost_analysis()
+    assert analysis is not None  # the CPU's backend has one
+    return float(analysis['flops'])
+
+
+def counting_device() -> jax.Device:
+    """The CPU, which jax has beside an accelerator.
+
+    Raises:
+      UserError: it was told not to.
+    """
+    try:
+        return jax.devices('cpu')[0]
+    except RuntimeError as error:
+        raise UserError(
+            "operations are counted on jax's CPU backend, which JAX_PLATFORMS leaves out:"
+            f' set JAX_PLATFORMS={jax.default_backend()},cpu'
+        ) from error
+
+
+@contextlib.contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Traces XLA's convolutions and their own derivatives on the CPU too."""
+    with mock.patch.object(convolution, '_convolution_cpu', convolution._convolution_xla):
+        yield
+
+
+def wide_resnet_convolutions(depth: int, width: int, size: int, bands: int) -> tuple[float, float]:
+    """Operations of the convolutions of a Wide-ResNet's forward pass for one image, by formula.
+
+    A product and a sum are two operations; taps that fall on the zero padding are none.
+
+    Returns:
+      Of all convolutions, and of the first alone (whose gradient with respect to the image no
+      training pass needs).
+    """
+    stem = _convolution_flops(size, 3, 1, bands, 16)
+    total, channels = stem, 16
+    for group, features in enumerate((16 * width, 32 * width, 64 * width)):
+        for block in range((depth - 4) // 6):
+            stride = 2 if group and not block else 1
+            if channels != features or stride != 1:
+                total += _convolution_flops(size, 1, stride, channels, features)
+            total += _convolution_flops(size, 3, stride, channels, features)
+            size, channels = size // stride, features
+            total += _convolution_flops(size, 3, 1, features, features)
+    return total, stem
+
+
+def _convolution_flops(size: int, kernel: int, stride: int, channels: int, features: int) -> float:
+    """Of one convolution of a square image, zero-padded by half the kernel."""
+    half = kernel // 2
+    centres = np.arange(0, size, stride)[:, None] + np.arange(-half, half + 1)
+    taps = int(((centres >= 0) & (centres < size)).sum())
+    return 2.0 * taps**2 * channels * features
