@@ -10,8 +10,8 @@ Expected: no published number on EuroSAT. On CIFAR-10, with 5 to 10 steps, accur
   and FID 9.4.
 Measured: not yet; it needs an accelerator.
 Departures: stationary Gaussians instead of full covariances (`eojax.samplers.starts`); weight decay
-  on kernels alone. The radius is adaptive (Kwon et al.,
-  2021), as in the published code wherever it is 0.5 or more.
+  on kernels alone. The radius is adaptive (Kwon et al., 2021), as in the published code wherever it
+  is 0.5 or more.
 """
 
 from ml_collections import ConfigDict
