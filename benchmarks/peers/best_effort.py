@@ -64,8 +64,8 @@ def build(
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
-    network = from_flax(config.model, parameters)
-    network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network: Any = from_flax(config.model, parameters)  # torch's types lack the memory format
+    network = network.to(place, memory_format=torch.channels_last)
     peer = BestEffort(config, network, images, labels, place, dtype)
     if place.type == 'cuda' if compiled is None else compiled:
         peer.compile()
