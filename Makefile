@@ -38,7 +38,7 @@ demo: $(STAMP)
 	'$(BIN)/python' -m eojax.main --config=configs/quickstart.py
 
 test: $(STAMP)
-	'$(BIN)/python' -m pytest $(PYTEST_ARGS)
+	'$(BIN)/python' -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	'$(BIN)/python' -m ruff check .

@@ -128,7 +128,6 @@ def read_rows(folder: Path) -> list[Row]:
             if f'{entry}: {BUSY}' in record['suite']['notes']:
                 continue  # its ratios may be the wrong way round
             row = Row(entry, record, file)
-            rows.pop((entry, row.hardware), None)
             rows[entry, row.hardware] = row
     return sorted(rows.values(), key=lambda row: (row.record['hardware']['device'] == 'cpu',
                                                   row.hardware))  # fmt: skip
@@ -184,7 +183,10 @@ def with_table(text: str, table: str, path: Path) -> str:
 
 def source(rows: Sequence[Row]) -> str:
     """What identifies the numbers that a chart shows."""
-    shown = [(row.entry, row.sizes, row.hardware, row.rates()) for row in rows]
+    shown = [
+        (row.entry, row.sizes, row.hardware, row.rates(), [row.number(f'ratio_{p}') for p in PEERS])
+        for row in rows
+    ]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
@@ -214,9 +216,10 @@ def _panel(row: Row, axes: Axes) -> None:
     axes.barh(places, list(rates.values()), color=COLOURS[: len(rates)], height=0.7)
     axes.set_yticks(places, list(rates))
     axes.invert_yaxis()
-    ours = rates['eojax']
     for place, (name, rate) in enumerate(rates.items()):
-        peer = f' (eojax {times_faster(ours / rate)})' if name != 'eojax' else ''
+        # As in the table: the median of the ratios, not the ratio of the medians.
+        ratio = row.number(f'ratio_{name.replace(" ", "_")}')
+        peer = '' if ratio is None else f' (eojax {times_faster(ratio)})'
         axes.text(rate, place, f' {number_text(rate)} steps/s{peer}', va='center', fontsize=9)
     axes.set_xlim(0.0, 1.5 * max(rates.values()))
     axes.set_xticks([])
