@@ -156,20 +156,27 @@ def _kernel_gradient(images: Array, cotangent: Array, size: int, stride: int) ->
     """sum_n,h,w images[s h + i, s w + j] cotangent[h, w] for all i, j, by matrix products.
 
     A few images at a time, so that their shifted copies stay in the cache: up to two and a half
-    times faster than over the whole batch.
+    times faster than over the whole batch. Several devices each sum over their own images.
     """
     num, height, width, features = cotangent.shape
     channels = images.shape[-1]
+    devices = jax.device_count() if num % jax.device_count() == 0 else 1
+    share = num // devices
     copies = 4 * height * width * size * (stride * channels + (features if stride == 1 else 0))
-    each = max(n for n in range(1, num + 1) if num % n == 0 and n * copies <= max(copies, _CACHE))
-    of_some = _kernel_gradient_dense if stride == 1 else _kernel_gradient_strided
-    parts = [x.reshape((num // each, each, *x.shape[1:])) for x in (images, cotangent)]
+    each = max(
+        n for n in range(1, share + 1) if share % n == 0 and n * copies <= max(copies, _CACHE)
+    )
+    count = share // each
+    parts = [x.reshape((devices, count, each, *x.shape[1:])) for x in (images, cotangent)]
+    gradient = _kernel_gradient_dense if stride == 1 else _kernel_gradient_strided
+    of_some = jax.vmap(lambda x, y: gradient(x, y, size, stride))
 
-    def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
-        return total + of_some(*part, size, stride), None
+    def add(index: int | Array, total: Array) -> Array:
+        some = [lax.dynamic_index_in_dim(part, index, 1, keepdims=False) for part in parts]
+        return total + of_some(*some)
 
-    zero = jnp.zeros((size, size, channels, features), cotangent.dtype)
-    return lax.scan(add, zero, (parts[0], parts[1]))[0]
+    zero = jnp.zeros((devices, size, size, channels, features), cotangent.dtype)
+    return lax.fori_loop(0, count, add, zero).sum(0)
 
 
 def _kernel_gradient_dense(images: Array, cotangent: Array, size: int, stride: int) -> Array:
