@@ -188,6 +188,19 @@ def initial_carry(run: Run, key: Array) -> Carry:
     return sharding.place(carry, carry_shardings(run, carry))
 
 
+def begin_phase(run: Run, phase: int, carry: Carry) -> Carry:
+    """The carry before the first step of a later phase, made of that after the phase before."""
+    state, begin = carry.state, run.method.phases[phase].begin
+    if begin is not None:
+        shapes = jax.eval_shape(begin, state)
+        places = sharding.state_shardings(run.mesh, shapes, run.method.split)
+        state = jax.jit(begin, out_shardings=places)(state)
+    fresh = fresh_sums(run, phase, state, carry.step)
+    # Placed from the host: device_put cannot make them where a process has but one of the devices.
+    small = (fresh.sums, fresh.summed, fresh.healthy)
+    return Carry(state, carry.step, *sharding.place(small, sharding.replicated(run.mesh)))
+
+
 def fresh_sums(run: Run, phase: int, state: Any, step: Array) -> Carry:
     """A carry of this state with nothing summed yet, for the metrics of a phase."""
     # An array each, since all are donated.

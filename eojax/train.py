@@ -278,10 +278,7 @@ class _Loop:
 
     def _next_phase(self) -> None:
         self.phase += 1
-        phase = self.run.method.phases[self.phase]
-        state = phase.begin(self.carry.state) if phase.begin is not None else self.carry.state
-        carry = runs.fresh_sums(self.run, self.phase, state, self.carry.step)
-        self.carry = jax.device_put(carry, runs.carry_shardings(self.run, carry))
+        self.carry = runs.begin_phase(self.run, self.phase, self.carry)
         self.programs = None
 
     def _end_interval(self) -> _Report:

@@ -61,15 +61,19 @@ def wait_for_rows(folder: Path, num: int, group: list[subprocess.Popen[bytes]], 
 
 
 _JEM = "method='jem', sampler__buffer_parts=4, method__supervised_steps=0"
+# Two phases, a buffer that the devices cannot share, and one device for each process.
+_PHASES = "method='jem', sampler__buffer_parts=1, method__supervised_steps=4"
 _STREAMED = "method='supervised', data__resident_gigabytes=0.0"
 
 
-@pytest.mark.parametrize('extra', [_JEM, _STREAMED], ids=['jem', 'streamed'])
+_LAYOUTS = {_JEM: [(2, 2), (1, 4), (1, 1)], _PHASES: [(2, 1), (1, 1)], _STREAMED: [(2, 2), (1, 1)]}
+
+
+@pytest.mark.parametrize('extra', _LAYOUTS, ids=['jem', 'phases', 'streamed'])
 def test_processes_and_devices_do_not_change_the_result(tmp_path: Path, extra: str) -> None:
     config = tmp_path / 'same.py'
     config.write_text(_SAME.format(extra=extra))
-    layouts = [(2, 2), (1, 4), (1, 1)] if extra == _JEM else [(2, 2), (1, 1)]
-    folders = {layout: tmp_path / f'{layout[0]}x{layout[1]}' for layout in layouts}
+    folders = {layout: tmp_path / f'{layout[0]}x{layout[1]}' for layout in _LAYOUTS[extra]}
     for (num, devices), folder in folders.items():
         logs = tmp_path / f'logs-{folder.name}'
         group = start_processes(num, devices, command(config, folder), logs)
@@ -93,7 +97,9 @@ def test_processes_and_devices_do_not_change_the_result(tmp_path: Path, extra: s
         assert numbers.keys() == expected.keys()
         assert numbers['nll'] == pytest.approx(expected['nll'], rel=1e-3)
     # One writer: whatever the number of processes, a row a step and one set of figures.
-    assert [row['step'] for row in rows(folders[2, 2])] == [row['step'] for row in rows(alone)]
+    assert [row['step'] for row in rows(folders[_LAYOUTS[extra][0]])] == [
+        row['step'] for row in rows(alone)
+    ]
 
 
 def test_one_stop_one_end_and_a_checkpoint_for_any_number(tmp_path: Path) -> None:
