@@ -60,7 +60,7 @@ from eojax.sampling import (
     draw_samples,
     run_on_starts,
 )
-from eojax.scoring import score
+from eojax.scoring import score, score_all
 
 # Samples from which the grid is filled, where FID does not ask for more.
 _GRID_SAMPLES = 256
@@ -113,14 +113,15 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
     if main:
         out.mkdir(parents=True, exist_ok=True)
     numbers: dict[str, float] = {'step': int(state.step), 'test_images': len(tested.labels)}
-    if 'logits' in run.method.abilities:
-        logits = score(run, 'logits', state, tested.images, title='classifying')
-        numbers |= classification_numbers(logits, tested.labels, tested.class_names)
+    names = [name for name in ('logits', 'log_density') if name in run.method.abilities]
+    found = score_all(run, names, state, tested.images, title='test images') if names else {}
+    if 'logits' in found:
+        numbers |= classification_numbers(found['logits'], tested.labels, tested.class_names)
         if main:
-            _draw_classification(logits, tested, out)
+            _draw_classification(found['logits'], tested, out)
     samples = _draw_samples(run, state, len(tested.labels))
-    if 'log_density' in run.method.abilities:
-        scores = _density_scores(run, state, tested, samples)
+    if 'log_density' in found:
+        scores = _density_scores(run, state, found['log_density'], samples)
         numbers |= density_numbers(scores)
         if main:
             figures.log_density_histogram(scores, out / 'log_density.png')
@@ -138,16 +139,20 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
 
 
 def _density_scores(
-    run: Run, state: Any, tested: Dataset, samples: Samples | None
+    run: Run, state: Any, tested: np.ndarray, samples: Samples | None
 ) -> dict[str, np.ndarray]:
-    """log p(x) of all sets; of the training set as many images as are tested, at least 1,000."""
+    """log p(x) of all sets; of the training set as many images as are tested, at least 1,000.
+
+    Args:
+      tested: log p(x) of the tested images.
+    """
     size, bands = run.task.image_shape[0], run.dataset.bands
-    train = run.splits.train[spread(len(run.splits.train), max(len(tested.labels), 1000))]
+    train = run.splits.train[spread(len(run.splits.train), max(len(tested), 1000))]
     progress = sharding.is_main_process()
     sets = outlier_sets(run.config.evaluate, size, bands, progress, _file_format(run))
     scores = {
         'train': score(run, 'log_density', state, run.dataset.images, train, 'log p(x)'),
-        'test': score(run, 'log_density', state, tested.images, title='log p(x)'),
+        'test': tested,
     }
     if samples is not None:
         sets = {'samples': samples.images, **sets}

@@ -40,6 +40,7 @@ class Run(NamedTuple):
       method: built from the config.
       mesh: of all devices.
       input: what the compiled steps are fed.
+      programs: what was compiled to score images (`eojax.scoring`); kept as long as the run.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Run(NamedTuple):
     method: Method
     mesh: Mesh
     input: Input
+    programs: dict[Any, Any]
 
 
 class Carry(NamedTuple):
@@ -116,7 +118,7 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
         config.data.resident_gigabytes,
         config.data.workers,
     )
-    return Run(folder, config, dataset, split, task, method, mesh, source)
+    return Run(folder, config, dataset, split, task, method, mesh, source, {})
 
 
 def _warn_of_replicated_buffer(config: ConfigDict, mesh: Mesh) -> None:
@@ -132,7 +134,7 @@ def rebuilt(run: Run, rate: float) -> Run:
     """The run with its learning rate multiplied by `rate`."""
     config = run.config.copy_and_resolve_references()
     config.optimizer.learning_rate = config.optimizer.learning_rate * rate
-    return run._replace(method=METHODS[config.method.name].build(config, run.task))
+    return run._replace(method=METHODS[config.method.name].build(config, run.task), programs={})
 
 
 def check_folder(folder: Path, config: ConfigDict) -> None:

@@ -15,8 +15,6 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 if 'xla_backend_optimization_level' not in os.environ.get('XLA_FLAGS', ''):
     flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=0'
     os.environ['XLA_FLAGS'] = flags.strip()
-# The tests compile much and compute little: half of their time goes by without optimisation.
-os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 _CACHE = tempfile.mkdtemp(prefix='eojax-tests-')
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ['EOJAX_CACHE'] = _CACHE

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,17 +25,22 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from eojax import compilation_cache, figures, processes, sharding
+from eojax import figures, sharding
+from eojax.apps.command import (
+    open_folder_for_writing,
+    open_trained,
+    run_command,
+    run_parser,
+)
 from eojax.atomic_file import write_atomically
-from eojax.config import from_json, set_key
 from eojax.data.pipeline import to_uint8
-from eojax.errors import UserError, one_line_errors, unknown_name
+from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics.summaries import log_probabilities
 from eojax.pictures import arrange, save_picture, visible_bands
 from eojax.progress import say
-from eojax.run import Run, load_state, prepare
+from eojax.run import Run
 from eojax.samplers.langevin import Langevin
 from eojax.sampling import (
     Starts,
@@ -195,14 +199,11 @@ def write(run: Run, made: Generated, out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='python -m eojax.apps.generate',
-        description='Makes images with a trained run: PNGs, a grid, a filmstrip and samples.npz.',
-        epilog='example: python -m eojax.apps.generate --workdir=runs/jem_eurosat --num=64'
-        ' --class=River --out=rivers',
+    parser = run_parser(
+        'generate',
+        'Makes images with a trained run: PNGs, a grid, a filmstrip and samples.npz.',
+        '--workdir=runs/jem_eurosat --num=64 --class=River --out=rivers',
     )
-    parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
-    parser.add_argument('--out', type=Path, required=True, help='folder to write to')
     parser.add_argument('--num', type=int, default=64, help='how many images (default: 64)')
     parser.add_argument('--class', dest='name', help='class to make; any where left out')
     parser.add_argument(
@@ -216,15 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--step_size', type=float, help="default: the sampler's")
     parser.add_argument('--noise', type=float, help="default: the sampler's")
     parser.add_argument('--seed', type=int, default=0, help='another seed makes other images')
-    parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
-    parser.add_argument('--data_root', default='', help="where the run's own data set lies now")
-    options = parser.parse_args(arguments)
-    with one_line_errors():
-        _check(options)
-        compilation_cache.enable()
-        processes.start()
-        with processes.together():
-            _generate(options)
+    run_command(parser, arguments, _check, _generate)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -239,26 +232,20 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f'--noise must not be negative, not {options.noise}')
     if options.seed < 0:
         raise UserError(f'--seed must not be negative, not {options.seed}')
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=options.out).close()
-    except OSError as error:
-        raise UserError(f'--out={options.out} cannot be written to: {error.strerror}') from None
+    open_folder_for_writing(options.out)
 
 
 def _generate(options: argparse.Namespace) -> None:
-    config = from_json(options.workdir / 'config.json')
-    if options.data_root:
-        set_key(config, 'data.root', options.data_root)
-    run = prepare(config, options.workdir)
+    def can_sample(run: Run) -> None:
+        if options.name is not None and options.name not in run.task.class_names:
+            raise unknown_name('class', options.name, run.task.class_names)
+        ability(run.method, 'sample', run.config.method.name, METHODS)
+
+    run, state = open_trained(options.workdir, options.checkpoint, options.data_root, can_sample)
     names = run.task.class_names
-    if options.name is not None and options.name not in names:
-        raise unknown_name('class', options.name, names)
     label = None if options.name is None else names.index(options.name)
     given = (options.start, options.steps, options.step_size, options.noise, options.seed)
     request = Request(options.num, label, *given)
-    ability(run.method, 'sample', config.method.name, METHODS)  # before anything is read
-    state = load_state(run, options.checkpoint or config.evaluate.checkpoint)
     made = generate(run, state, request)
     if not sharding.is_main_process():
         return

@@ -51,6 +51,7 @@ EUROSAT = PublishedImages(
         ' Benchmark for Land Use and Land Cover Classification. IEEE JSTARS 12(7), 2019.'
     ),
     homepage='https://github.com/phelber/eurosat',
+    extent_metres=640.0,
 )
 PUBLISHED = EUROSAT
 # Of each band over all pixels of 21,531 of the images, values scaled to [0, 1].

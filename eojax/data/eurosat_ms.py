@@ -69,6 +69,7 @@ EUROSAT_MS = PublishedImages(
     licence=eurosat.EUROSAT.licence,
     citation=eurosat.EUROSAT.citation,
     homepage=eurosat.EUROSAT.homepage,
+    extent_metres=640.0,
 )
 PUBLISHED = EUROSAT_MS
 

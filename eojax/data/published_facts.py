@@ -18,6 +18,7 @@ class PublishedImages(NamedTuple):
       size: height and width of every image in pixels; None where they vary.
       archive: what is downloaded where no path is given.
       licence, citation, homepage: for people.
+      extent_metres: the side of an image on the ground; None where it is not known.
     """
 
     name: str
@@ -29,3 +30,4 @@ class PublishedImages(NamedTuple):
     licence: str
     citation: str
     homepage: str
+    extent_metres: float | None = None

@@ -63,6 +63,7 @@ UCMERCED = PublishedImages(
         ' Classification. ACM SIGSPATIAL GIS, 2010.'
     ),
     homepage='http://weegee.vision.ucmerced.edu/datasets/landuse.html',
+    extent_metres=78.0,  # 256 pixels of a foot
 )
 PUBLISHED = UCMERCED
 # Of each band over all pixels at 64 x 64, values scaled to [0, 1].

@@ -1,0 +1,118 @@
+"""What the commands of `eojax.apps` have in common: which run, where to write, and how they start.
+
+A command makes its parser by `run_parser`, and ends in `run_command(parser, check, work)`: the
+options are checked before anything is read, a mistake ends in one line, and the processes of a
+command that has several of them stay together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eojax import compilation_cache, processes
+from eojax.config import from_json, set_key
+from eojax.errors import UserError, one_line_errors
+from eojax.run import Run, load_state, prepare
+
+
+def run_parser(
+    name: str, description: str, example: str, out: bool = True, several: bool = False
+) -> argparse.ArgumentParser:
+    """The parser of `python -m eojax.apps.NAME` with the options that name a run.
+
+    Args:
+      name: of the module.
+      description: what the command does, in a sentence.
+      example: the arguments of an example.
+      out: whether the command writes to a folder that has to be named, `--out`.
+      several: whether `--workdir` may be repeated; it is a list then.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f'python -m eojax.apps.{name}',
+        description=description,
+        epilog=f'example: python -m eojax.apps.{name} {example}',
+    )
+    if several:
+        parser.add_argument(
+            '--workdir', type=Path, required=True, action='append', help='folder of a run; repeat'
+        )
+    else:
+        parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
+    if out:
+        parser.add_argument('--out', type=Path, required=True, help='folder to write to')
+    parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
+    parser.add_argument('--data_root', default='', help="where the run's own data set lies now")
+    return parser
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    check: Callable[[argparse.Namespace], None],
+    work: Callable[[argparse.Namespace], None],
+) -> None:
+    """Parses, checks and works; a mistake of the user's ends in one line and exit code 1.
+
+    Args:
+      arguments: the command line without the program's name; `sys.argv` where None.
+      check: of the options alone, before jax starts; raises `UserError`.
+      work: what the command does; all processes of it call it together.
+    """
+    options = parser.parse_args(arguments)
+    with one_line_errors():
+        check(options)
+        compilation_cache.enable()
+        processes.start()
+        with processes.together():
+            work(options)
+
+
+def open_folder_for_writing(folder: Path, option: str = '--out') -> None:
+    """Makes the folder, and tries whether a file can be written to it.
+
+    Raises:
+      UserError: it cannot; the message names the option.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f'{option}={folder} cannot be written to: {error.strerror}') from None
+
+
+def read_config(workdir: Path, data_root: str = '') -> ConfigDict:
+    """The config of a run folder, with its data set where it lies now.
+
+    Raises:
+      UserError: no run in that folder.
+    """
+    config = from_json(workdir / 'config.json')
+    if data_root:
+        set_key(config, 'data.root', data_root)
+    return config
+
+
+def open_trained(
+    workdir: Path,
+    checkpoint: str | None = None,
+    data_root: str = '',
+    need: Callable[[Run], object] = lambda run: None,
+) -> tuple[Run, Any]:
+    """A run and its trained state, from `--workdir`, `--checkpoint` and `--data_root`.
+
+    Args:
+      need: refuses a run that cannot do what is asked, before its checkpoint is read.
+
+    Raises:
+      UserError: see `eojax.run.open_run`.
+    """
+    config = read_config(workdir, data_root)
+    run = prepare(config, workdir)
+    need(run)
+    return run, load_state(run, checkpoint or config.evaluate.checkpoint)
