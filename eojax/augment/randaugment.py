@@ -1,0 +1,216 @@
+"""RandAugment and cutout: the strong augmentation of FixMatch, for whole batches at once.
+
+Cubuk et al., "RandAugment: Practical Automated Data Augmentation with a Reduced Search Space"
+(2020), with the fourteen operations and random magnitudes of FixMatch (Sohn et al., 2020, appendix
+D), then DeVries and Taylor's cutout (2017).
+
+Each image draws its own operations. Choosing among fourteen branches would compute all of them for
+every image. Here a pass over the batch is one warp, one table, one mix of bands and one 3 x 3
+filter, each with parameters of its own for each image that do nothing unless its operation is the
+one drawn. What an operation does to a uint8 image is what Pillow does: exactly for tables and for
+the nearest pixel of warps, within a level for blends.
+
+Bands: tables, warps and the filter act on each band by itself, on all of them. Colour blends with
+the luminance of red, green and blue where there are three bands, and with the mean of all bands
+otherwise, one band stays as it is; contrast takes its grey from the same. Every value stays
+within the limits that the data set gives its bands, so none becomes a physically impossible one.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, random
+
+from eojax.augment import lookup
+from eojax.augment.warp import INTERPOLATIONS, rotation, shear, translation, warp
+
+OPERATIONS = (
+    'identity', 'autocontrast', 'brightness', 'colour', 'contrast', 'equalise', 'posterise',
+    'rotate', 'sharpness', 'shear_x', 'shear_y', 'solarise', 'translate_x', 'translate_y',
+)  # fmt: skip
+# Smallest and largest amount; signed ones are drawn with either sign.
+_RANGES = {
+    'brightness': (0.05, 0.95),
+    'colour': (0.05, 0.95),
+    'contrast': (0.05, 0.95),
+    'sharpness': (0.05, 0.95),
+    'posterise': (4.0, 8.0),
+    'solarise': (0.0, 256.0),
+    'rotate': (0.0, 30.0),
+    'shear_x': (0.0, 0.3),
+    'shear_y': (0.0, 0.3),
+    'translate_x': (0.0, 0.3),
+    'translate_y': (0.0, 0.3),
+}
+_SIGNED = ('rotate', 'shear_x', 'shear_y', 'translate_x', 'translate_y')
+# Pillow's luminance, ITU-R 601-2, in parts of 65,536.
+_LUMINANCE = (19595, 38470, 7471)
+
+
+class Drawn(NamedTuple):
+    """What one pass does to each image.
+
+    Attributes:
+      operation: int32 `[N]`, indices into `OPERATIONS`.
+      amount: float32 `[N]`: the factor of brightness, colour, contrast and sharpness (1 leaves the
+        image as it is); bits for posterise; a level for solarise; degrees, counter-clockwise; a
+        slope for shear; a share of the side for translate.
+    """
+
+    operation: Array
+    amount: Array
+
+
+def strong(
+    images: Array,
+    key: Array,
+    passes: int = 2,
+    cutout_share: float = 0.5,
+    interpolation: str = 'nearest',
+) -> Array:
+    """RandAugment with `passes` operations for each image, then a square cut out.
+
+    Args:
+      images: `[N, H, W, C]`: uint8, or float in [-1, 1].
+      key: of all draws.
+      passes: N of RandAugment.
+      cutout_share: side of the square, in sides of the image; its centre is uniform in the image.
+      interpolation: of warps, `nearest` or `bilinear`.
+
+    Returns:
+      As the images, of their type.
+    """
+    keys = random.split(key, passes + 1)
+    for number in range(passes):
+        drawn = draw(keys[number], images.shape[0])
+        images = apply(images, drawn, interpolation)
+    return cut_out(images, keys[-1], cutout_share)
+
+
+def draw(key: Array, num: int) -> Drawn:
+    """Operations and amounts for `num` images, all operations equally likely."""
+    key_operation, key_amount, key_sign = random.split(key, 3)
+    operation = random.randint(key_operation, (num,), 0, len(OPERATIONS))
+    ranges = jnp.asarray([_RANGES.get(name, (0.0, 0.0)) for name in OPERATIONS], jnp.float32)
+    signed = jnp.asarray([name in _SIGNED for name in OPERATIONS])
+    low, high = ranges[operation].T
+    amount = low + (high - low) * random.uniform(key_amount, (num,))
+    negative = signed[operation] & random.bernoulli(key_sign, 0.5, (num,))
+    return Drawn(operation, jnp.where(negative, -amount, amount))
+
+
+def apply(images: Array, drawn: Drawn, interpolation: str = 'nearest') -> Array:
+    """One pass: to each image its operation.
+
+    Args:
+      images: as in `strong`.
+      drawn: one for each image.
+
+    Raises:
+      ValueError: an unknown interpolation.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f'interpolation must be one of {INTERPOLATIONS}, not {interpolation!r}')
+    whole = images.dtype == jnp.uint8
+    levels = images.astype(jnp.float32) if whole else (images + 1.0) * 127.5
+
+    warped = warp(levels, _matrices(drawn, *images.shape[1:3]), interpolation)
+    if whole and interpolation != 'nearest':
+        warped = jnp.floor(warped + 0.5)
+    looked = _look_up(warped, drawn)
+    blended = _blend(looked, drawn, whole)
+    return blended.astype(jnp.uint8) if whole else (blended / 127.5 - 1.0).astype(images.dtype)
+
+
+def cut_out(images: Array, key: Array, share: float) -> Array:
+    """Covers a square of each image with middle grey: level 127, or 0 of [-1, 1].
+
+    What of the square lies outside of the image is lost, as in DeVries and Taylor.
+    """
+    num, height, width, _ = images.shape
+    key_row, key_column = random.split(key)
+    side = round(share * min(height, width))
+    top = random.randint(key_row, (num, 1, 1, 1), 0, height) - side // 2
+    left = random.randint(key_column, (num, 1, 1, 1), 0, width) - side // 2
+    rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
+    covered = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
+    grey = 127 if images.dtype == jnp.uint8 else 0.0
+    return jnp.where(covered, jnp.asarray(grey, images.dtype), images)
+
+
+def _is(drawn: Drawn, name: str, dimensions: int) -> Array:
+    """Which images have drawn an operation, bool `[N, 1, ...]` of so many dimensions."""
+    chosen = drawn.operation == OPERATIONS.index(name)
+    return chosen.reshape(-1, *(1,) * (dimensions - 1))
+
+
+def _matrices(drawn: Drawn, height: int, width: int) -> Array:
+    """The warp of each image; the identity unless its operation is one."""
+
+    def amount(name: str) -> Array:
+        return jnp.where(_is(drawn, name, 1), drawn.amount, 0.0)
+
+    matrices = shear(amount('shear_x'), amount('shear_y'))
+    moved = translation(width * amount('translate_x'), height * amount('translate_y'))
+    matrices = matrices.at[..., 2].set(moved[..., 2])
+    return jnp.where(_is(drawn, 'rotate', 3), rotation(amount('rotate'), height, width), matrices)
+
+
+def _look_up(levels: Array, drawn: Drawn) -> Array:
+    """Levels by their image's table; they stay as they are where none is drawn."""
+    whole = jnp.round(jnp.clip(levels, 0.0, 255.0)).astype(jnp.int32)
+    counts = lookup.histograms(whole)
+    mean = jnp.floor(_luminance(levels, True).mean((1, 2, 3)) + 0.5)
+    amount, shape = drawn.amount, counts.shape
+    of_image = {
+        'brightness': lookup.brightness(amount),
+        'contrast': lookup.contrast(amount, mean),
+        'posterise': lookup.posterise(jnp.clip(amount.astype(jnp.int32), 1, 8)),
+        'solarise': lookup.solarise(amount),
+    }
+    tables = lookup.equalise(counts)
+    tables = jnp.where(_is(drawn, 'autocontrast', 3), lookup.autocontrast(counts), tables)
+    for name, table in of_image.items():
+        tables = jnp.where(_is(drawn, name, 3), jnp.broadcast_to(table[:, None], shape), tables)
+    found = lookup.look_up(whole, jnp.clip(tables, 0.0, 255.0))
+    by_table = functools.reduce(
+        jnp.logical_or, (_is(drawn, name, 4) for name in ('autocontrast', 'equalise', *of_image))
+    )
+    return jnp.where(by_table, found, levels)
+
+
+def _blend(levels: Array, drawn: Drawn, whole: bool) -> Array:
+    """Colour and sharpness: between the image and its grey or its smoothed self."""
+    factor = drawn.amount[:, None, None, None]
+    colour, sharpness = _is(drawn, 'colour', 4), _is(drawn, 'sharpness', 4)
+    other = jnp.where(colour, _luminance(levels, whole), _smoothed(levels, whole))
+    blended = other + factor * (levels - other)
+    if whole:
+        blended = jnp.floor(blended)
+    return jnp.where(colour | sharpness, jnp.clip(blended, 0.0, 255.0), levels)
+
+
+def _luminance(levels: Array, whole: bool) -> Array:
+    """Grey `[N, H, W, 1]`."""
+    if levels.shape[-1] == 1:
+        return levels
+    if levels.shape[-1] != 3:
+        return levels.mean(-1, keepdims=True)
+    weights = jnp.asarray(_LUMINANCE, jnp.float32)
+    if not whole:
+        return (levels * (weights / 65536.0)).sum(-1, keepdims=True)
+    # As Pillow, in whole numbers, rounded.
+    parts = jnp.round(levels).astype(jnp.int32) * weights.astype(jnp.int32)
+    return ((parts.sum(-1, keepdims=True) + 32768) >> 16).astype(jnp.float32)
+
+
+def _smoothed(levels: Array, whole: bool) -> Array:
+    """Each band by a 3 x 3 mean with weight 5 in the middle; the border stays as it is."""
+    rows = levels[:, :-2] + levels[:, 1:-1] + levels[:, 2:]
+    box = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+    smooth = (box + 4.0 * levels[:, 1:-1, 1:-1]) / 13.0
+    smooth = jnp.floor(smooth + 0.5) if whole else smooth
+    return levels.at[:, 1:-1, 1:-1].set(smooth)

@@ -1,0 +1,223 @@
+"""Parity with Pillow, operation by operation, and what is drawn."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import random
+from PIL import Image, ImageEnhance, ImageOps
+
+from eojax.augment import lookup
+from eojax.augment.randaugment import OPERATIONS, Drawn, apply, cut_out, draw, strong
+
+SIZE = 32
+_apply = jax.jit(apply, static_argnames='interpolation')
+
+
+def _images(num: int = 12, bands: int = 3, size: int = SIZE, seed: int = 0) -> np.ndarray:
+    """uint8: smooth scenes of different contrast and brightness, noise, and flat colours."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] / size
+    images = []
+    for number in range(num):
+        waves = np.sin(2 * np.pi * (rng.uniform(0, 2) * x + rng.uniform(0, 2) * y))[..., None]
+        low, high = sorted(rng.integers(0, 256, 2))
+        scene = low + (high - low) * (0.5 + 0.5 * waves * rng.uniform(0.3, 1, bands))
+        images.append(scene + rng.normal(0, 3 * (number % 4), (size, size, bands)))
+    images[0] = rng.integers(0, 256, (size, size, bands))
+    images[1] = np.broadcast_to(rng.integers(0, 256, bands), (size, size, bands))
+    return np.clip(images, 0, 255).astype(np.uint8)
+
+
+def _pillow(image: np.ndarray, name: str, amount: float) -> np.ndarray:
+    picture = Image.fromarray(image)
+    width, height = picture.size
+    affine = Image.Transform.AFFINE
+    results = {
+        'identity': lambda: picture,
+        'autocontrast': lambda: ImageOps.autocontrast(picture),
+        'brightness': lambda: ImageEnhance.Brightness(picture).enhance(amount),
+        'colour': lambda: ImageEnhance.Color(picture).enhance(amount),
+        'contrast': lambda: ImageEnhance.Contrast(picture).enhance(amount),
+        'equalise': lambda: ImageOps.equalize(picture),
+        'posterise': lambda: ImageOps.posterize(picture, int(amount)),
+        'rotate': lambda: picture.rotate(amount),
+        'sharpness': lambda: ImageEnhance.Sharpness(picture).enhance(amount),
+        'shear_x': lambda: picture.transform(picture.size, affine, (1, amount, 0, 0, 1, 0)),
+        'shear_y': lambda: picture.transform(picture.size, affine, (1, 0, 0, amount, 1, 0)),
+        'solarise': lambda: ImageOps.solarize(picture, amount),
+        'translate_x': lambda: picture.transform(
+            picture.size, affine, (1, 0, amount * width, 0, 1, 0)
+        ),
+        'translate_y': lambda: picture.transform(
+            picture.size, affine, (1, 0, 0, 0, 1, amount * height)
+        ),
+    }
+    return np.asarray(results[name]())
+
+
+AMOUNTS = {
+    'brightness': (0.05, 0.4, 0.95),
+    'colour': (0.05, 0.4, 0.95),
+    'contrast': (0.05, 0.4, 0.95),
+    'sharpness': (0.05, 0.4, 0.95),
+    'posterise': (4, 5, 7, 8),
+    'solarise': (0, 17, 128, 256),
+    'rotate': (-30.0, -5.0, 0.4, 12.0, 29.3),
+    'shear_x': (-0.3, 0.11, 0.29),
+    'shear_y': (-0.3, 0.11, 0.29),
+    'translate_x': (-0.3, 0.13, 0.29),
+    'translate_y': (-0.3, 0.13, 0.29),
+}
+CASES = [(name, amount) for name in OPERATIONS for amount in AMOUNTS.get(name, (0.0,))]
+BLENDS = ('brightness', 'colour', 'contrast', 'sharpness')
+
+
+def _drawn(name: str, amount: float, num: int) -> Drawn:
+    operation = np.full(num, OPERATIONS.index(name), np.int32)
+    return Drawn(operation, np.full(num, amount, np.float32))
+
+
+@pytest.mark.parametrize(('name', 'amount'), CASES)
+def test_is_what_pillow_makes(name, amount):
+    images = _images()
+    found = np.asarray(_apply(images, _drawn(name, amount, len(images))))
+    expected = np.stack([_pillow(image, name, amount) for image in images])
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - expected).max() <= (1 if name in BLENDS else 0)
+
+
+@pytest.mark.parametrize(('name', 'amount'), [('rotate', 17.0), ('shear_x', 0.2)])
+def test_bilinear_warps_are_pillows_within_a_level(name, amount):
+    images = _images()
+    drawn = _drawn(name, amount, len(images))
+    found = np.asarray(_apply(images, drawn, interpolation='bilinear')).astype(int)
+    for image, got in zip(images, found, strict=True):
+        picture = Image.fromarray(image)
+        kind = Image.Resampling.BILINEAR
+        if name == 'rotate':
+            expected = picture.rotate(amount, resample=kind)
+        else:
+            matrix = (1, amount, 0, 0, 1, 0)
+            expected = picture.transform(picture.size, Image.Transform.AFFINE, matrix, kind)
+        assert np.abs(got - np.asarray(expected)).max() <= 1
+
+
+def test_a_batch_of_different_operations_is_each_by_itself():
+    images = _images(len(CASES))
+    names, amounts = zip(*CASES, strict=True)
+    operation = np.array([OPERATIONS.index(name) for name in names], np.int32)
+    together = _apply(images, Drawn(operation, np.array(amounts, np.float32)))
+    for number, (name, amount) in enumerate(CASES):
+        alone = _apply(images[number : number + 1], _drawn(name, amount, 1))[0]
+        np.testing.assert_array_equal(together[number], alone)
+
+
+@pytest.mark.parametrize(('name', 'amount'), CASES)
+def test_floats_are_as_bytes_within_a_level(name, amount):
+    images = _images()
+    drawn = _drawn(name, amount, len(images))
+    whole = np.asarray(_apply(images, drawn)).astype(float)
+    floats = np.asarray(_apply((images / 127.5 - 1.0).astype(np.float32), drawn))
+    assert floats.dtype == np.float32
+    assert np.abs(floats).max() <= 1.0 + 1e-6
+    # Pillow cuts blends off to whole levels, and rounds the luminance and the mean first.
+    assert np.abs((floats + 1.0) * 127.5 - whole).max() <= (2.01 if name in BLENDS else 1e-3)
+
+
+@pytest.mark.parametrize('bands', [1, 5])
+def test_other_numbers_of_bands(bands):
+    images = _images(len(OPERATIONS), bands)
+    drawn = Drawn(np.arange(len(OPERATIONS)), np.full(len(OPERATIONS), 0.3, np.float32))
+    found = np.asarray(_apply(images, drawn))
+    assert found.shape == images.shape
+    np.testing.assert_array_equal(found[0], images[0])
+    # Tables and warps act on each band as they would on it alone.
+    for name in ('autocontrast', 'equalise', 'solarise', 'rotate', 'sharpness', 'brightness'):
+        number = OPERATIONS.index(name)
+        for band in range(bands):
+            one = Drawn(drawn.operation[[number]], drawn.amount[[number]])
+            alone = _apply(images[[number], :, :, band : band + 1], one)
+            np.testing.assert_array_equal(found[number, :, :, band], alone[0, :, :, 0])
+
+
+def test_counts_by_products_are_those_of_numpy():
+    levels = _images().astype(np.int32)
+    expected = np.stack(
+        [[np.bincount(i[..., band].ravel(), minlength=256) for band in range(3)] for i in levels]
+    )
+    np.testing.assert_array_equal(lookup.histograms(jnp.asarray(levels)), expected)
+    flat = jnp.asarray(levels.reshape(len(levels), -1, 3).swapaxes(1, 2))
+    np.testing.assert_array_equal(lookup._multiplied(flat), expected)
+
+
+def test_stretching_is_pillows_for_all_pairs_of_limits():
+    low, high = np.array([(a, b) for a in range(256) for b in range(a, 256)]).T
+    counts = np.zeros((len(low), 1, 256), np.int32)
+    counts[np.arange(len(low)), 0, low] += 1
+    counts[np.arange(len(low)), 0, high] += 1
+    found = np.asarray(jax.jit(lookup.autocontrast)(counts))[:, 0]
+    for a, b, table in zip(low, high, found, strict=True):
+        inside = np.arange(a, b + 1)
+        scale = 255.0 / (b - a) if b > a else 1.0
+        expected = (inside * scale + -a * scale).astype(int) if b > a else inside
+        np.testing.assert_array_equal(table[a : b + 1], expected)
+
+
+def test_draws_are_uniform_and_within_their_ranges():
+    drawn = draw(random.key(0), 28_000)
+    operation, amount = np.asarray(drawn.operation), np.asarray(drawn.amount)
+    counts = np.bincount(operation, minlength=len(OPERATIONS))
+    assert np.abs(counts - 2000).max() < 4.5 * np.sqrt(2000)
+    for number, name in enumerate(OPERATIONS):
+        values = amount[operation == number]
+        allowed = AMOUNTS.get(name, (0.0,))
+        most = max(np.abs(allowed))
+        assert values.min() >= (-most if min(allowed) < 0 else min(allowed))
+        assert values.max() <= most
+    turned = amount[operation == OPERATIONS.index('rotate')]
+    assert abs(turned.mean()) < 1.5
+    assert turned.min() < -28
+    assert turned.max() > 28
+    bits = amount[operation == OPERATIONS.index('posterise')].astype(int)
+    assert set(bits) == {4, 5, 6, 7}
+
+
+def test_a_square_of_half_the_side_is_cut_out():
+    images = np.full((3000, SIZE, SIZE, 2), 10, np.uint8)
+    cut = np.asarray(jax.jit(cut_out, static_argnums=2)(images, random.key(1), 0.5))
+    covered = (cut == 127).all(-1)
+    assert (covered == (cut == 127).any(-1)).all()
+    assert set(np.unique(cut)) == {10, 127}
+    rows, columns = covered.any(2).sum(1), covered.any(1).sum(1)
+    np.testing.assert_array_equal(covered.sum((1, 2)), rows * columns)  # rectangles
+    assert rows.max() == columns.max() == SIZE // 2
+    assert rows.min() == columns.min() == SIZE // 4
+    # The middle of the image is covered where the centre is within a quarter of the side of it.
+    assert covered[:, SIZE // 2, SIZE // 2].mean() == pytest.approx(0.25, abs=0.035)
+
+
+def test_strong_depends_on_its_key_alone_and_changes_most_images():
+    images = _images(64)[2:]
+    one, again, other = (
+        np.asarray(jax.jit(strong)(images, random.key(seed))) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any((1, 2, 3)).mean() > 0.9
+    assert one.dtype == np.uint8
+    floats = jax.jit(strong)((images / 127.5 - 1.0).astype(np.float32), random.key(0))
+    assert np.abs(floats).max() <= 1.0 + 1e-6
+
+
+def test_nothing_is_computed_by_branch():
+    images = _images(4)
+    program = jax.make_jaxpr(strong)(images, random.key(0))
+    names = {equation.primitive.name for equation in program.jaxpr.eqns}
+    assert not names & {'cond', 'while', 'scan'}
+
+
+def test_unknown_interpolation_is_refused():
+    with pytest.raises(ValueError, match='interpolation must be one of'):
+        apply(_images(2), _drawn('identity', 0.0, 2), 'cubic')
