@@ -99,7 +99,8 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
     training, parts = training_set(dataset, split)
     shape = (training.images.shape[1], training.images.shape[2], training.images.shape[3])
     mesh = sharding.data_mesh()
-    task = Task(dataset.class_names, shape, training, mesh.size)
+    true_labels = dataset.labels[split.train]
+    task = Task(dataset.class_names, shape, training, mesh.size, true_labels)
     method = METHODS[config.method.name].build(config, task)
     _warn_of_replicated_buffer(config, mesh)
     for phase in method.phases:

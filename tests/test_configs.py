@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
     'steps': 2, 'batch_size': 4, 'log_every': 1, 'evaluate_every': 2, 'checkpoint_every': 2,
     'steps_per_call': 1, 'data.size': 16, 'data.ground_size': 16, 'data.num_images': 100,
     'data.labels_per_class': 'all', 'model.depth': 10, 'model.width': 1,
+    'method.unlabelled_ratio': 2,
     'method.likelihood_batch_size': 4, 'method.score_matching_batch_size': 4,
     'optimizer.warmup_steps': 0, 'sampler.steps': 2, 'sampler.buffer_size': 20,
     'sampler.buffer_parts': 1, 'evaluate.batch_size': 20, 'evaluate.outlier_images': 10,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from eojax.methods import jem, supervised
+from eojax.methods import fixmatch, jem, supervised
 
 # Each module has DEFAULTS (config groups), ABILITIES (names), check(config), build(config, task).
-METHODS: dict[str, ModuleType] = {'jem': jem, 'supervised': supervised}
+METHODS: dict[str, ModuleType] = {
+    'fixmatch': fixmatch,
+    'jem': jem,
+    'supervised': supervised,
+}

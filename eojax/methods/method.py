@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from jax import Array
 
 from eojax.data.dataset import Dataset
@@ -27,12 +28,16 @@ class Task(NamedTuple):
       image_shape: height, width, bands of what the network sees.
       training: the training images on the host; labels outside the labelled subset are -1.
       num_devices: over which each batch is split.
+      true_labels: int32, one for each training image, also for those whose label is kept from the
+        method: to report how often its own guesses are right, and for nothing else. None where
+        they are not known.
     """
 
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     training: Dataset
     num_devices: int = 1
+    true_labels: np.ndarray | None = None
 
     @property
     def num_classes(self) -> int:

@@ -1,0 +1,248 @@
+"""FixMatch: labels for few images, consistency for all others.
+
+"Semi-supervised Learning for Large-scale Earth Observation Data Understanding" (Castillo-Navarro,
+2022), section 3.3.2, after Sohn et al. (2020). With alpha a weak and A a strong augmentation:
+
+    L_s = 1 / N sum_i H(y_i, p(y|alpha(x_i)))                                       (Eq. 3.24)
+    L_u = 1 / mu N sum_i 1{max q_i >= omega} H(argmax q_i, p(y|A(u_i)))             (Eq. 3.25)
+    L = L_s + lambda_u L_u,    q_i = p(y|alpha(u_i)) without a gradient             (Eq. 3.26)
+
+The unlabelled images are all training images, the labelled ones among them (footnote 2 there).
+Labelled images and both views of the unlabelled ones pass the network as one batch, and share its
+statistics of batch normalisation. What is evaluated is the running average of the parameters.
+
+Notes:
+  Options that FixMatch does not have, off by default: distribution alignment, and FreeMatch's
+  self-adaptive threshold in place of omega (`eojax.losses.consistency`).
+  The strong view is an independent weak one, then RandAugment and cutout, as published.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, random
+from ml_collections import ConfigDict
+
+from eojax import optimizers, sharding
+from eojax.augment import AUGMENTATIONS
+from eojax.augment.randaugment import strong
+from eojax.augment.warp import INTERPOLATIONS
+from eojax.data.streams import Batch, Stream
+from eojax.errors import UserError, unknown_name
+from eojax.losses.consistency import (
+    Beliefs,
+    PseudoLabels,
+    align,
+    class_thresholds,
+    consistency_loss,
+    initial_beliefs,
+    pseudo_labels,
+    update_beliefs,
+)
+from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.models import MODELS
+from eojax.models.model import Model, running_average
+
+THRESHOLDS = ('fixed', 'adaptive')
+DEFAULTS: dict[str, dict[str, Any]] = {
+    'method': {
+        'augment': 'flips_shift',
+        'unlabelled_ratio': 7,
+        'threshold': 0.95,
+        'threshold_kind': 'fixed',
+        'consistency_weight': 1.0,
+        'distribution_alignment': False,
+        'beliefs_decay': 0.999,
+        'strong_operations': 2,
+        'cutout_share': 0.5,
+        'interpolation': 'nearest',
+        'average_decay': 0.999,
+    },
+}
+ABILITIES = ('logits', 'log_density')
+
+
+class FixMatchState(NamedTuple):
+    """All that the next step needs; `average` is what evaluation uses.
+
+    Attributes:
+      beliefs: running means of the predictions, for the options that need them.
+    """
+
+    step: Array
+    parameters: Any
+    statistics: Any
+    average: Any
+    optimizer: optax.OptState
+    beliefs: Beliefs
+
+
+class Views(NamedTuple):
+    """The unlabelled images of a step as the network sees them, `[mu N, H, W, C]` each."""
+
+    weak: Array
+    strong: Array
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses combinations that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    options = config.method
+    for key, known in (
+        ('augment', AUGMENTATIONS),
+        ('threshold_kind', THRESHOLDS),
+        ('interpolation', INTERPOLATIONS),
+    ):
+        if options[key] not in known:
+            raise unknown_name(f'method.{key}', options[key], known)
+    for key in ('unlabelled_ratio', 'strong_operations'):
+        if options[key] < 1:
+            raise UserError(f'method.{key} must be at least 1, not {options[key]}')
+    for key in ('threshold', 'cutout_share'):
+        if not 0.0 <= options[key] <= 1.0:
+            raise UserError(f'method.{key} must lie in [0, 1], not {options[key]}')
+    for key in ('average_decay', 'beliefs_decay'):
+        if not 0.0 <= options[key] < 1.0:
+            raise UserError(f'method.{key} must lie in [0, 1), not {options[key]}')
+    if options.consistency_weight < 0.0:
+        raise UserError(
+            f'method.consistency_weight must not be negative, not {options.consistency_weight}'
+        )
+
+
+def streams(config: ConfigDict) -> dict[str, Stream]:
+    """Labelled images, weakly augmented, and all images as they are: their views are made here."""
+    num = config.method.unlabelled_ratio * config.batch_size
+    return {
+        'labelled': Stream('labelled', config.batch_size, config.method.augment),
+        'unlabelled': Stream('train', num, 'none'),
+    }
+
+
+def views(images: Array, key: Array, options: ConfigDict) -> Views:
+    """alpha(u) and A(u) of images in [-1, 1]; `options` is the config group `method`."""
+    weakly = AUGMENTATIONS[options.augment]
+    key_weak, key_other, key_strong = random.split(key, 3)
+    strongly = strong(
+        weakly(images, key_other),
+        key_strong,
+        options.strong_operations,
+        options.cutout_share,
+        options.interpolation,
+    )
+    return Views(weakly(images, key_weak), strongly)
+
+
+def guess(
+    logits: Array, beliefs: Beliefs, target: Array, options: ConfigDict
+) -> tuple[PseudoLabels, Beliefs]:
+    """Pseudo-labels of the weak views' logits `[N, K]`, and the beliefs after them.
+
+    Args:
+      target: float32 `[K]`, the shares of the classes among the labelled images.
+    """
+    q = jax.nn.softmax(jax.lax.stop_gradient(logits))
+    beliefs = update_beliefs(beliefs, q, options.beliefs_decay)
+    adaptive = options.threshold_kind == 'adaptive'
+    threshold = class_thresholds(beliefs) if adaptive else options.threshold
+    if options.distribution_alignment:
+        q = align(q, beliefs, target)
+    return pseudo_labels(q, threshold), beliefs
+
+
+def class_shares(task: Task) -> Array:
+    """The shares of the classes among the labelled training images, float32 `[K]`."""
+    labels = task.training.labels
+    counts = np.bincount(labels[labels >= 0], minlength=task.num_classes)
+    return jnp.asarray(counts / counts.sum(), jnp.float32)
+
+
+def guess_metrics(pseudo: PseudoLabels, index: Array, task: Task) -> dict[str, Array]:
+    """How many images have a pseudo-label, and, where that is known, how many of these are right.
+
+    Args:
+      index: of the images among the training images.
+    """
+    metrics = {'mask_rate': pseudo.chosen.mean()}
+    if task.true_labels is not None:
+        right = pseudo.labels == jnp.asarray(task.true_labels)[index]
+        chosen = jnp.maximum(pseudo.chosen.sum(), 1)
+        metrics['pseudo_label_accuracy'] = (right & pseudo.chosen).sum() / chosen
+    return metrics
+
+
+def build(config: ConfigDict, task: Task) -> Method:
+    """The method of a config."""
+    model: Model = MODELS[config.model.name].build(config.model, task.num_classes)
+    optimizer = optimizers.build(config.optimizer, config.steps)
+    options, target = config.method, class_shares(task)
+
+    def init(key: Array, batch: Batch) -> FixMatchState:
+        parameters, statistics = model.init(key, batch['labelled']['images'][:1])
+        return FixMatchState(
+            jnp.zeros((), jnp.int32),
+            parameters,
+            statistics,
+            jax.tree.map(jnp.copy, parameters),
+            optimizer.init(parameters),
+            initial_beliefs(task.num_classes),
+        )
+
+    def loss_of(
+        parameters: Any, statistics: Any, beliefs: Beliefs, batch: Batch, key: Array
+    ) -> Any:
+        key_views, key_model = random.split(key)
+        labelled, unlabelled = batch['labelled'], batch['unlabelled']
+        both = views(unlabelled['images'], key_views, options)
+        groups = [labelled['images'], both.weak, both.strong]
+        joined = sharding.join(groups, task.num_devices)
+        outputs, statistics = model.train(parameters, statistics, joined, key_model)
+        logits, weak, strongly = sharding.parted(
+            outputs, [len(g) for g in groups], task.num_devices
+        )
+        supervised = optax.softmax_cross_entropy_with_integer_labels(
+            logits, labelled['labels']
+        ).mean()  # Eq. 3.24
+        pseudo, beliefs = guess(weak, beliefs, target, options)
+        consistency = consistency_loss(strongly, pseudo)  # Eq. 3.25
+        loss = supervised + options.consistency_weight * consistency  # Eq. 3.26
+        metrics = {
+            'loss': loss,
+            'cross_entropy': supervised,
+            'consistency': consistency,
+            'accuracy': (logits.argmax(-1) == labelled['labels']).mean(),
+            **guess_metrics(pseudo, unlabelled['index'], task),
+        }
+        return loss, (metrics, statistics, beliefs)
+
+    def step(state: FixMatchState, batch: Batch, key: Array) -> tuple[FixMatchState, Metrics]:
+        gradient, (metrics, statistics, beliefs) = optimizers.sharpness_aware_gradient(
+            lambda p: jax.grad(loss_of, has_aux=True)(
+                p, state.statistics, state.beliefs, batch, key
+            ),
+            state.parameters,
+            config.optimizer,
+        )
+        updates, moments = optimizer.update(gradient, state.optimizer, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        average = running_average(state.average, parameters, state.step, options.average_decay)
+        new = FixMatchState(state.step + 1, parameters, statistics, average, moments, beliefs)
+        return new, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+
+    def logits(state: FixMatchState, images: Array, key: Array) -> Array:
+        return model.apply(state.average, state.statistics, images)
+
+    def log_density(state: FixMatchState, images: Array, key: Array) -> Array:
+        # Not a density that was trained: the log-sum-exp of a classifier, for comparison.
+        return jax.nn.logsumexp(logits(state, images, key), axis=-1)
+
+    phase = Phase('fixmatch', config.steps, streams(config), step)
+    return Method(init, (phase,), {'logits': logits, 'log_density': log_density})
