@@ -30,8 +30,8 @@ from benchmarks.rivals import PEERS
 from benchmarks.table import number_text, spread_text
 from benchmarks.timing import times_faster
 from eojax.atomic_file import write_atomically
+from eojax.drawing import COLOURS
 from eojax.errors import UserError, one_line_errors
-from eojax.figures import COLOURS
 
 BEGIN, END = '<!-- speed table -->', '<!-- end of speed table -->'
 _ROOT = Path(__file__).parent.parent

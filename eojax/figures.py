@@ -1,30 +1,34 @@
 """The pictures of a run: sample grids, confusion, calibration, densities, chains and curves.
 
-Every function writes one PNG, which appears complete or not at all, and keeps no state: matplotlib
-is used through its objects, with the Agg canvas. The colours are those of Okabe and Ito (2008),
-which stay apart for the colour blind.
+Every function writes one PNG, which appears complete or not at all, and keeps no state
+(`eojax.drawing`).
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from eojax.drawing import (
+    COLOURS,
+    DPI,
+    FAINT,
+    TEXT,
+    bare_axes,
+    new_figure,
+    plain_axes,
+    save_figure,
+    score_bins,
+    text_width,
+)
 from eojax.metrics.calibration import expected_calibration_error, reliability_curve
 from eojax.pictures import GAP_PIXELS, mosaic
 
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
-_DPI = 120
-_TEXT = '#262626'
-_FAINT = '#8c8c8c'
 _CELL_PIXELS = 96  # at least, of one image in a grid
 _MARGIN_PIXELS = 12
 
@@ -59,25 +63,25 @@ def image_grid(
             raise ValueError(f'{len(labels)} labels for {num} rows or columns')
     factor = max(1, math.ceil(_CELL_PIXELS / max(height, width)))
     picture = mosaic(images, factor)
-    figure = _figure(1.0, 1.0, layout=None)
-    label_width = _text_width(figure, row_labels or [])
-    slanted = _text_width(figure, column_labels or []) > width * factor
-    tallest = _text_width(figure, column_labels or []) * 0.75 if slanted else 0
-    beyond = _text_width(figure, (column_labels or [])[-1:]) * 0.75 - width * factor / 2
+    figure = new_figure(1.0, 1.0, layout=None)
+    label_width = text_width(figure, row_labels or [])
+    slanted = text_width(figure, column_labels or []) > width * factor
+    tallest = text_width(figure, column_labels or []) * 0.75 if slanted else 0
+    beyond = text_width(figure, (column_labels or [])[-1:]) * 0.75 - width * factor / 2
     left = _MARGIN_PIXELS + (label_width + 8 if row_labels else 0)
     top = _MARGIN_PIXELS + (20 + tallest if column_labels else 0) + (30 if title else 0)
     right = _MARGIN_PIXELS + (max(beyond, 0) if slanted else 0)
     rows, columns = picture.shape[:2]
-    full_width = math.ceil(max(left + columns + right, _text_width(figure, [title or ''], 12) + 24))
+    full_width = math.ceil(max(left + columns + right, text_width(figure, [title or ''], 12) + 24))
     full_height = math.ceil(top + rows + _MARGIN_PIXELS)
-    figure.set_size_inches(full_width / _DPI, full_height / _DPI)
+    figure.set_size_inches(full_width / DPI, full_height / DPI)
     box = (
         *(left / full_width, _MARGIN_PIXELS / full_height),
         *(columns / full_width, rows / full_height),
     )
     axes = figure.add_axes(box)
     axes.imshow(picture, interpolation='nearest', aspect='auto')
-    _bare(axes)
+    bare_axes(axes)
     for labels, along, size in (
         (row_labels, axes.yaxis, height),
         (column_labels, axes.xaxis, width),
@@ -92,7 +96,7 @@ def image_grid(
             label.set(rotation=45, ha='left', rotation_mode='anchor')
     if title:
         figure.text(_MARGIN_PIXELS / full_width, 1 - 10 / full_height, title, va='top', size=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def filmstrip(frames: np.ndarray, step_numbers: Sequence[int], path: str | Path) -> None:
@@ -121,7 +125,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str |
     totals = np.maximum(np.sum(matrix, axis=1, keepdims=True), 1)
     shares = np.asarray(matrix) / totals
     side = 2.6 + 0.52 * num
-    figure = _figure(side + 0.9, side, layout='compressed')
+    figure = new_figure(side + 0.9, side, layout='compressed')
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     axes.set_xticks(range(num), class_names, rotation=45, ha='right', rotation_mode='anchor')
@@ -137,14 +141,14 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str |
     for row, column in np.argwhere(shares >= 0.0005):
         share = 100 * shares[row, column]
         text = f'{share:.0f}' if share >= 9.95 else f'{share:.1f}'
-        colour = 'white' if share > 55 else _TEXT
+        colour = 'white' if share > 55 else TEXT
         axes.text(column, row, text, ha='center', va='center', color=colour, size=9)
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.03, format=PercentFormatter(1.0))
     bar.set_label('share of the true class')
     bar.outline.set_visible(False)
     accuracy = np.trace(matrix) / max(np.sum(matrix), 1)
     axes.set_title(f'Accuracy {accuracy:.2%}', loc='left')
-    _save(figure, path, crop=True)
+    save_figure(figure, path, crop=True)
 
 
 def reliability_diagram(
@@ -157,9 +161,9 @@ def reliability_diagram(
       path: of the PNG.
       num_bins: of equal width between 0 and 1.
     """
-    figure = _figure(5.2, 6.2)
+    figure = new_figure(5.2, 6.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color=_FAINT, linewidth=1, linestyle=(0, (4, 3)))
+    upper.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     edges = np.linspace(0, 1, num_bins + 1)
     for index, (name, (probabilities, labels)) in enumerate(curves.items()):
         colour = COLOURS[index % len(COLOURS)]
@@ -180,8 +184,63 @@ def reliability_diagram(
     for axis in (upper.xaxis, upper.yaxis, lower.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for axes in (upper, lower):
-        _plain(axes)
-    _save(figure, path)
+        plain_axes(axes)
+    save_figure(figure, path)
+
+
+def calibration_curves(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: str | Path, num_bins: int = 15
+) -> None:
+    """Writes the reliability curves of several models side by side with their confidences.
+
+    Left: accuracy against confidence, where a calibrated model lies on the diagonal. Right: the
+    models' calibration errors, and how often each confidence occurs.
+
+    Args:
+      curves: name -> probabilities `[num, classes]` and labels int `[num]`.
+      path: of the PNG.
+      num_bins: of equal width between 0 and 1.
+    """
+    entries = [f'{name}: ECE {expected_calibration_error(*curves[name], num_bins):.3f}'
+               for name in curves]  # fmt: skip
+    # In inches: the square of the curves, and beside it the legend above the confidences.
+    key_width = 0.5 + text_width(new_figure(1, 1), entries) / DPI
+    key_height = 0.1 + 0.21 * len(entries)
+    width, height = max(2.9, key_width), max(4.2, key_height + 2.6)
+    full = (6.7 + width, height + 0.85)
+    figure = new_figure(*full, layout=None)
+
+    def panel(left: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((left / full[0], 0.65 / full[1], wide / full[0], high / full[1]))
+
+    axes, lower = panel(0.75, 4.6, height), panel(6.4, width, height - key_height - 0.2)
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
+    for place, align, text in ((0.03, 'left', 'too cautious'), (0.97, 'right', 'too confident')):
+        axes.text(place, 1 - place, text, ha=align, va='center', color=FAINT, size=9)
+    edges = np.linspace(0, 1, num_bins + 1)
+    lines = []
+    for index, (probabilities, labels) in enumerate(curves.values()):
+        colour = COLOURS[index % len(COLOURS)]
+        curve = reliability_curve(probabilities, labels, num_bins)
+        filled = curve.counts > 0
+        lines += axes.plot(
+            *(curve.confidence[filled], curve.accuracy[filled]),
+            color=colour, linewidth=1.8, marker='os^Dv'[index % 5], markersize=5,
+        )  # fmt: skip
+        lower.stairs(curve.counts / curve.counts.sum(), edges, color=colour, linewidth=1.6)
+    axes.set(xlabel='confidence, max p(y|x)', ylabel='accuracy', xlim=(0, 1), ylim=(0, 1.02))
+    lower.set(xlabel='confidence', ylabel='share of images', xlim=(0, 1), ylim=(0, None))
+    for axis in (axes.xaxis, axes.yaxis, lower.xaxis, lower.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    lower.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))  # whole per cents
+    corner = (6.4 / full[0], (0.65 + height) / full[1])
+    figure.legend(
+        lines, entries, loc='upper left', bbox_to_anchor=corner, frameon=False, fontsize=9,
+        borderaxespad=0, borderpad=0,
+    )  # fmt: skip
+    plain_axes(axes)
+    plain_axes(lower)
+    save_figure(figure, path)
 
 
 def log_density_histogram(
@@ -198,8 +257,8 @@ def log_density_histogram(
       path: of the PNG.
       num_bins: over the width of the first set.
     """
-    low, high, edges = _score_bins(list(scores.values()), num_bins)
-    figure = _figure(8.4, 3.8)
+    low, high, edges = score_bins(list(scores.values()), num_bins)
+    figure = new_figure(8.4, 3.8)
     axes = figure.add_subplot()
     for index, (name, sample) in enumerate(scores.items()):
         colour = COLOURS[index % len(COLOURS)]
@@ -212,8 +271,8 @@ def log_density_histogram(
     axes.set(xlabel='log p(x), unnormalised', ylabel='share of images', xlim=(low, high))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
-    _plain(axes)
-    _save(figure, path)
+    plain_axes(axes)
+    save_figure(figure, path)
 
 
 def training_curves(
@@ -232,7 +291,7 @@ def training_curves(
     """
     num_columns = 2 if len(keys) == 4 else min(3, len(keys))
     num_rows = math.ceil(len(keys) / num_columns)
-    figure = _figure(3.6 * num_columns, 2.5 * num_rows)
+    figure = new_figure(3.6 * num_columns, 2.5 * num_rows)
     panels = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for panel in panels[len(keys) :]:
         panel.remove()
@@ -255,68 +314,10 @@ def training_curves(
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         if index >= len(keys) - num_columns:
             axes.set_xlabel('step')
-        _plain(axes)
-    _save(figure, path)
-
-
-def _score_bins(samples: Sequence[np.ndarray], num_bins: int) -> tuple[float, float, np.ndarray]:
-    """An axis that shows the first sample well and the others as far as that allows, and bins."""
-    ends = np.array([np.percentile(sample, [1, 99]) for sample in samples])
-    low, high = ends[0]
-    width = max(high - low, 1e-6 * max(abs(low), abs(high), 1.0))
-    left = max(ends[:, 0].min(), low - 3 * width) - 0.4 * width
-    right = min(ends[:, 1].max(), high + 3 * width) + 0.4 * width
-    num = math.ceil(num_bins * (right - left) / width)
-    return float(left), float(right), np.linspace(left, right, num + 1)
+        plain_axes(axes)
+    save_figure(figure, path)
 
 
 def _running_median(values: np.ndarray, window: int) -> np.ndarray:
     padded = np.pad(values, (window // 2, window - 1 - window // 2), mode='edge')
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
-
-
-def _figure(width: float, height: float, layout: str | None = 'constrained') -> Figure:
-    """An empty figure of that size in inches, with a canvas of its own."""
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)  # type: ignore[arg-type]
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _text_width(figure: Figure, texts: Sequence[str], size: float = 9) -> float:
-    """Pixels that the widest of the texts takes."""
-    canvas = FigureCanvasAgg(figure)
-    widths = [0.0]
-    for text in texts:
-        drawn = figure.text(0, 0, text, size=size)
-        widths.append(drawn.get_window_extent(canvas.get_renderer()).width)
-        drawn.remove()
-    return max(widths)
-
-
-def _bare(axes: Axes) -> None:
-    """No frame and no ticks."""
-    axes.spines[:].set_visible(False)
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
-def _plain(axes: Axes) -> None:
-    """Two spines, a faint grid behind the data, a legend without a frame."""
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.grid(color='#e6e6e6', linewidth=0.8)
-    axes.set_axisbelow(True)
-    legend = axes.get_legend()
-    if legend is not None:
-        legend.set_frame_on(False)
-
-
-def _save(figure: Figure, path: str | Path, crop: bool = False) -> None:
-    """Writes the PNG beside its place and moves it there; `crop` drops the empty edges."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        figure.savefig(partial, format='png', bbox_inches='tight' if crop else None)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eojax import figures
+from eojax import drawing, figures
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -131,7 +131,7 @@ def test_a_picture_appears_complete_or_not_at_all(tmp_path, monkeypatch):
         Path(filename).write_bytes(b'half')
         raise OSError('disk full')
 
-    monkeypatch.setattr(figures.Figure, 'savefig', fails)
+    monkeypatch.setattr(drawing.Figure, 'savefig', fails)
     with pytest.raises(OSError, match='disk full'):
         figures.image_grid(images + 9, path)
     assert path.read_bytes() == before

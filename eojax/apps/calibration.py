@@ -1,0 +1,201 @@
+"""Reliability diagrams and calibration errors of several runs in one figure.
+
+    python -m eojax.apps.calibration --workdir=runs/jem --workdir=runs/supervised --out=calibration
+
+A classifier is calibrated if it is right as often as it says: of the images with max p(y|x) near
+80%, 80% are right (Castillo-Navarro et al., TGRS 2022, Fig. 3). Each run is measured on the test
+split of its own data, or all of them on `--data`. What is written to `--out`:
+
+`calibration.json`: an object for each run, by its name: `method`, `step`, `test_images`,
+  `accuracy`, `mean_confidence` (above the accuracy: overconfident), `ece` from 0 to 1, `nll` in
+  nats, `brier` from 0 to 2, and `workdir`; and `bins` of equal width of the confidence: their
+  `edges`, and in each the mean `confidence` and the `accuracy` (null where it is empty) and the
+  `counts` of images.
+`calibration.png`: the reliability diagrams, and how often each confidence occurs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eojax import figures, sharding
+from eojax.apps.command import (
+    open_folder_for_writing,
+    open_trained,
+    read_config,
+    run_command,
+    run_parser,
+)
+from eojax.atomic_file import write_atomically
+from eojax.errors import UserError
+from eojax.evaluate import read_labelled
+from eojax.methods import METHODS
+from eojax.methods.method import ability
+from eojax.metrics import classification
+from eojax.metrics.calibration import expected_calibration_error, reliability_curve
+from eojax.metrics.summaries import log_probabilities
+from eojax.run import Run
+from eojax.scoring import score
+
+
+class Measured(NamedTuple):
+    """What a run says of labelled images.
+
+    Attributes:
+      method: its name.
+      step: steps that the state was trained for.
+      logits: float32 `[num, classes]`.
+      labels: int `[num]`.
+    """
+
+    method: str
+    step: int
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+def measure(run: Run, state: Any, data: Path | None = None) -> Measured:
+    """Scores labelled images; all processes of a run call it together.
+
+    Args:
+      data: folder or zip archive of the run's classes; the run's test split where None.
+
+    Raises:
+      UserError: the method has no logits, or `eojax.evaluate.read_labelled` refuses the images.
+    """
+    tested = run.dataset.subset(run.splits.test) if data is None else read_labelled(data, run)
+    logits = score(run, 'logits', state, tested.images, title='classifying')
+    return Measured(run.config.method.name, int(state.step), logits, tested.labels)
+
+
+def calibration_numbers(measured: Measured, num_bins: int = 15) -> dict[str, Any]:
+    """The run's object in `calibration.json`, without its folder.
+
+    Args:
+      num_bins: of equal width between 0 and 1.
+    """
+    log_p, labels = log_probabilities(measured.logits), measured.labels
+    probabilities = np.exp(log_p)
+    curve = reliability_curve(probabilities, labels, num_bins)
+    return {
+        'method': measured.method,
+        'step': measured.step,
+        'test_images': len(labels),
+        'accuracy': classification.accuracy(log_p, labels),
+        'mean_confidence': float(probabilities.max(axis=1).mean()),
+        'ece': expected_calibration_error(probabilities, labels, num_bins),
+        'nll': classification.nll(log_p, labels),
+        'brier': classification.brier(probabilities, labels),
+        'bins': {
+            'edges': np.linspace(0, 1, num_bins + 1).tolist(),
+            'confidence': [_number_or_none(value) for value in curve.confidence],
+            'accuracy': [_number_or_none(value) for value in curve.accuracy],
+            'counts': curve.counts.tolist(),
+        },
+    }
+
+
+def _number_or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def run_names(workdirs: Sequence[Path], given: Sequence[str] = ()) -> list[str]:
+    """A name for each run: those given, else its folder's, with those above it where they agree.
+
+    Raises:
+      UserError: not one name for each run, or two that are the same.
+    """
+    if given:
+        if len(given) != len(workdirs):
+            raise UserError(
+                f'{len(given)} --name for {len(workdirs)} --workdir: give one for each, or none'
+            )
+        twice = [name for name, num in Counter(given).items() if num > 1]
+        if twice or not all(given):
+            raise UserError(f'--name={twice[0] if twice else ""}: each run needs a name of its own')
+        return list(given)
+    parts = [workdir.resolve().parts for workdir in workdirs]
+    names = [part[-1] for part in parts]
+    for depth in range(2, max(map(len, parts)) + 1):
+        counts = Counter(names)
+        names = [
+            '/'.join(part[-depth:]) if counts[name] > 1 else name
+            for name, part in zip(names, parts, strict=True)
+        ]
+    return names
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = run_parser(
+        'calibration',
+        'Compares how well runs are calibrated: calibration.json and calibration.png.',
+        '--workdir=runs/jem --workdir=runs/supervised --out=calibration',
+        several=True,
+    )
+    parser.add_argument(
+        '--name', action='append', default=[], help="of each run in turn (default: its folder's)"
+    )
+    parser.add_argument(
+        '--data', type=Path, help="labelled folder or zip for all runs; else each run's test split"
+    )
+    parser.add_argument('--bins', type=int, default=15, help='of the confidence (default: 15)')
+    run_command(parser, arguments, _check, _calibrate)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuses, before a run is opened, what would end the command when the last one is."""
+    for number, workdir in enumerate(options.workdir):
+        if workdir.resolve() in [earlier.resolve() for earlier in options.workdir[:number]]:
+            raise UserError(f'--workdir={workdir} is given twice')
+        read_config(workdir)
+    run_names(options.workdir, options.name)
+    if options.bins < 1:
+        raise UserError(f'--bins must be at least 1, not {options.bins}')
+    if options.data is not None and not options.data.exists():
+        raise UserError(f'--data: no such file or folder: {options.data}')
+    open_folder_for_writing(options.out)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    def can_classify(run: Run) -> None:
+        ability(run.method, 'logits', run.config.method.name, METHODS)
+
+    names = run_names(options.workdir, options.name)
+    numbers: dict[str, dict[str, Any]] = {}
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, workdir in zip(names, options.workdir, strict=True):
+        run, state = open_trained(workdir, options.checkpoint, options.data_root, can_classify)
+        measured = measure(run, state, options.data)
+        numbers[name] = {**calibration_numbers(measured, options.bins), 'workdir': str(workdir)}
+        curves[name] = (np.exp(log_probabilities(measured.logits)), measured.labels)
+    if not sharding.is_main_process():
+        return
+    figures.calibration_curves(curves, options.out / 'calibration.png', options.bins)
+    text = json.dumps(numbers, indent=2, allow_nan=False) + '\n'
+    write_atomically(options.out / 'calibration.json', lambda file: file.write(text.encode()))
+    print(_table(numbers))
+    print(f'calibration.png and calibration.json are in {options.out}')
+
+
+def _table(numbers: dict[str, dict[str, Any]]) -> str:
+    """The main numbers, for people."""
+    keys = ('test_images', 'accuracy', 'mean_confidence', 'ece', 'nll', 'brier')
+    titles = ('images', 'accuracy', 'confidence', 'ECE', 'nll', 'Brier')
+    width = max(map(len, numbers))
+    lines = [' ' * width + ''.join(f'{title:>12}' for title in titles)]
+    for name, row in numbers.items():
+        cells = [f'{row[keys[0]]:>12,}', *(f'{row[key]:>12.4f}' for key in keys[1:])]
+        lines.append(f'{name:<{width}}' + ''.join(cells))
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    main()

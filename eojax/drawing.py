@@ -1,0 +1,80 @@
+"""What all figures are made with: a canvas of their own, plain axes, a PNG that appears whole.
+
+matplotlib is used through its objects, with the Agg canvas, and nothing keeps a state. The colours
+are those of Okabe and Ito (2008), which stay apart for the colour blind.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+DPI = 120
+TEXT = '#262626'
+FAINT = '#8c8c8c'
+
+
+def new_figure(width: float, height: float, layout: str | None = 'constrained') -> Figure:
+    """An empty figure of that size in inches, with a canvas of its own."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)  # type: ignore[arg-type]
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def text_width(figure: Figure, texts: Sequence[str], size: float = 9) -> float:
+    """Pixels that the widest of the texts takes."""
+    canvas = FigureCanvasAgg(figure)
+    widths = [0.0]
+    for text in texts:
+        drawn = figure.text(0, 0, text, size=size)
+        widths.append(drawn.get_window_extent(canvas.get_renderer()).width)
+        drawn.remove()
+    return max(widths)
+
+
+def bare_axes(axes: Axes) -> None:
+    """No frame and no ticks."""
+    axes.spines[:].set_visible(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def plain_axes(axes: Axes) -> None:
+    """Two spines, a faint grid behind the data, a legend without a frame."""
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(color='#e6e6e6', linewidth=0.8)
+    axes.set_axisbelow(True)
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.set_frame_on(False)
+
+
+def save_figure(figure: Figure, path: str | Path, crop: bool = False) -> None:
+    """Writes the PNG beside its place and moves it there; `crop` drops the empty edges."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        figure.savefig(partial, format='png', bbox_inches='tight' if crop else None)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def score_bins(samples: Sequence[np.ndarray], num_bins: int) -> tuple[float, float, np.ndarray]:
+    """An axis that shows the first sample well and the others as far as that allows, and bins."""
+    ends = np.array([np.percentile(sample, [1, 99]) for sample in samples])
+    low, high = ends[0]
+    width = max(high - low, 1e-6 * max(abs(low), abs(high), 1.0))
+    left = max(ends[:, 0].min(), low - 3 * width) - 0.4 * width
+    right = min(ends[:, 1].max(), high + 3 * width) + 0.4 * width
+    num = math.ceil(num_bins * (right - left) / width)
+    return float(left), float(right), np.linspace(left, right, num + 1)
