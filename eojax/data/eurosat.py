@@ -34,6 +34,19 @@ CLASS_NAMES = (
     'River',
     'SeaLake',
 )
+# Of maps: as people expect them, and apart from each other.
+CLASS_COLOURS = {
+    'AnnualCrop': '#e8c547',
+    'Forest': '#1b5e20',
+    'HerbaceousVegetation': '#c5e1a5',
+    'Highway': '#4d4d4d',
+    'Industrial': '#8e44ad',
+    'Pasture': '#66bb3a',
+    'PermanentCrop': '#b5651d',
+    'Residential': '#d7261e',
+    'River': '#4fb3e8',
+    'SeaLake': '#123f8c',
+}
 EUROSAT = PublishedImages(
     name=NAME,
     title='EuroSAT',

@@ -83,6 +83,7 @@ class Raster:
       crs, transform: as in the file; `crs` is None where it has none.
       indexes: the bands that are read, numbered from 1, in the order of the data set's.
       scale_text: what was decided about the values, in words.
+      to_stored: from the data set's values `[..., bands]` back to the file's, in float64.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Raster:
             )
             found = find_conversion(stored, bands, limits, reading.scale, reading.offset)
             self._convert, self.scale_text = found.apply, found.text
+            self.to_stored = found.invert
         except BaseException:
             self.close()
             raise

@@ -38,10 +38,13 @@ class Conversion(NamedTuple):
     Attributes:
       apply: `[..., bands]` to the same shape: uint8 for 8-bit data sets, else uint16.
       text: what it does, in words.
+      invert: back from the data set's values, which need not be whole, to float64 stored ones;
+        what was clipped stays at the limits.
     """
 
     apply: Callable[[np.ndarray], np.ndarray]
     text: str
+    invert: Callable[[np.ndarray], np.ndarray]
 
 
 def find_conversion(
@@ -65,7 +68,7 @@ def find_conversion(
     if stored.dtype == 'uint8':
         if scale != 'auto':
             raise UserError(f'{stored.title}: 8-bit values are no reflectance; leave out --scale')
-        return Conversion(np.copy, '8-bit values as they are')
+        return Conversion(np.copy, '8-bit values as they are', lambda v: v.astype(np.float64))
     sensed = [ALIASES.get(band, band) for band in bands]
     if not set(sensed) <= set(sentinel2.WAVELENGTHS):
         raise UserError(
@@ -83,11 +86,22 @@ def find_conversion(
             return np.clip(np.rint(np.nan_to_num(scaled)), 0, 65535).astype(np.uint16)
         return _to_8_bit(scaled, *sentinel2.DISPLAY_LIMITS)
 
+    # Affine in each band, so that two values tell all of it.
+    ends = np.array([[0.0], [1.0]], np.float32) * np.ones(len(sensed), np.float32)
+    zero, one = sentinel2.to_level_1c(ends, sensed, level, offset).astype(np.float64)
+
+    def invert(values: np.ndarray) -> np.ndarray:
+        scaled = np.asarray(values, np.float64)
+        if limits is None:
+            low, high = sentinel2.DISPLAY_LIMITS
+            scaled = low + scaled * (high - low) / 255.0
+        return (scaled - zero) / (one - zero) / unit
+
     text = f'Sentinel-2 level {level.value[1:].upper()} ({how})'
     text += f', offset {offset:g}' if offset else ''
     text += ', brought to level 1C by a clear atmosphere' if level is Level.L2A else ''
     text += '' if limits is not None else ', 0 to 2,750 shown as 0 to 255'
-    return Conversion(convert, text)
+    return Conversion(convert, text, invert)
 
 
 def _find_level(
@@ -139,7 +153,13 @@ def _linear(text: str, limits: Limits | None, num_bands: int) -> Conversion:
         scaled = least + np.clip(np.nan_to_num(share), 0.0, 1.0) * (greatest - least)
         return np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
 
-    return Conversion(convert, f'{text} as the least and the greatest value of training')
+    def invert(values: np.ndarray) -> np.ndarray:
+        least, greatest = (0.0, 255.0) if limits is None else np.asarray(limits, np.float64).T
+        share = (np.asarray(values, np.float64) - least) / (greatest - least)
+        return low + share * (high - low)
+
+    title = f'{text} as the least and the greatest value of training'
+    return Conversion(convert, title, invert)
 
 
 def _to_8_bit(values: np.ndarray, low: float, high: float) -> np.ndarray:

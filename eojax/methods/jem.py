@@ -43,13 +43,14 @@ from eojax.methods.jem_options import check as check
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import Model, running_average
-from eojax.samplers import langevin, replay_buffer, starts
+from eojax.samplers import inpainting, langevin, replay_buffer, starts
+from eojax.samplers.inpainting import Inpainting
 from eojax.samplers.langevin import Chain, Langevin
 from eojax.samplers.replay_buffer import Draw, ReplayBuffer
 from eojax.samplers.shortcut import Cut
 from eojax.samplers.starts import StationaryGaussian
 
-ABILITIES = ('logits', 'log_density', 'sample', 'replay')
+ABILITIES = ('logits', 'log_density', 'sample', 'restore', 'replay')
 
 
 class JemState(NamedTuple):
@@ -105,6 +106,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         'logits': parts.logits,
         'log_density': lambda state, x, key: log_density(parts.logits(state, x, key)),
         'sample': parts.sample,
+        'restore': parts.restore,
         'replay': lambda state: state.replay_buffer,
     }
     return Method(parts.init, tuple(phases), abilities, split=('replay_buffer',))
@@ -315,3 +317,48 @@ class _Parts(NamedTuple):
             return langevin.film_chain(energy, images, key_chain, chain, every, cut)
         ends = langevin.run_chain(energy, images, key_chain, chain, cut=cut).images
         return lax.stop_gradient(ends)
+
+    def restore(
+        self,
+        state: JemState,
+        keys: Array,
+        signs: Array,
+        images: Array,
+        masks: Array,
+        texture_labels: Array,
+        labels: Array | None,
+        texture: StationaryGaussian,
+        options: Inpainting,
+        chain: Langevin | None = None,
+    ) -> Array:
+        """Images `[N, H, W, C]` with their missing pixels drawn by the trained model's energy.
+
+        They may be larger or smaller than those of training: the energy is then that of the images
+        resampled to the size of training (bicubic, with a low-pass filter where it shrinks them).
+
+        Args:
+          keys, signs: `[N]`, of each chain's noise; see `eojax.samplers.inpainting.inpaint`.
+          images: float32 `[N, H, W, C]` in [-1, 1]; what stands at missing pixels is not read.
+          masks: `[N, H, W, 1]`, 1 where missing.
+          texture_labels: int32 `[N]`, the texture's class.
+          labels: int32 `[N]`: chains follow E(x, y) of these; E(x) where None.
+          texture: of windows of the images' size.
+          options: of the chains.
+          chain: if given, plain Langevin dynamics on the missing pixels instead, from a sample of
+            the texture.
+        """
+        size, network_key = self.task.image_shape[:2], random.key(0)
+        own, _ = self._energy(state.average, state.statistics, labels, network_key)
+
+        def energy(x: Array) -> Array:
+            if x.shape[1:3] != size:
+                x = jax.image.resize(x, (len(x), *size, x.shape[-1]), 'cubic')
+            return own(x)
+
+        given = inpainting.condition(texture, texture_labels, images, masks, options)
+        if chain is None:
+            return inpainting.inpaint(energy, given, keys, signs, options)
+        begin = inpainting.inpaint(energy, given, keys, signs, options._replace(steps=0))
+        chain = chain._replace(inner_steps=1)
+        ends = langevin.run_chain(energy, begin, keys[0], chain, masks)
+        return lax.stop_gradient(ends.images)

@@ -61,6 +61,7 @@ def fit_stationary_gaussian(
     num_classes: int,
     by_class: bool,
     limits: Limits | None = None,
+    margin: int = 0,
 ) -> StationaryGaussian:
     """Fits mean and spectral density, from at most 2,000 images a class, evenly spread.
 
@@ -70,20 +71,23 @@ def fit_stationary_gaussian(
       by_class: one Gaussian a class, from its labelled images; a class with fewer than 20 takes
         the Gaussian of all images, as all do where this is false.
       limits: of the data set, where images are not uint8.
+      margin: pixels by which the period is larger than the images, which need not go on at the
+        opposite border then.
 
     Raises:
       UserError: an image on disk that cannot be read, by name.
     """
     num_bands = images.shape[-1]
+    period = (images.shape[1] + margin, images.shape[2] + margin)
     shapes = (
         jax.ShapeDtypeStruct((num_classes, num_bands), jnp.float32),
-        jax.ShapeDtypeStruct((num_classes, *images.shape[1:], num_bands), jnp.complex64),
+        jax.ShapeDtypeStruct((num_classes, *period, num_bands, num_bands), jnp.complex64),
     )
     failures: list[UserError] = []
 
     def fit() -> tuple[np.ndarray, np.ndarray]:
         try:
-            return _fit_all(images, labels, num_classes, by_class, limits)
+            return _fit_all(images, labels, num_classes, by_class, limits, margin)
         except UserError as error:  # jax would wrap it in tracebacks of its own
             failures.append(error)
             mean, filters = (np.full(shape.shape, np.nan, shape.dtype) for shape in shapes)
@@ -104,19 +108,24 @@ def _fit_all(
     num_classes: int,
     by_class: bool,
     limits: Limits | None,
+    margin: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    fits = [_fit(images, np.arange(len(labels)), limits)] * num_classes
+    fits = [_fit(images, np.arange(len(labels)), limits, margin)] * num_classes
     if by_class:
         for label in range(num_classes):
             chosen = np.flatnonzero(labels == label)
             if len(chosen) >= 20:
-                fits[label] = _fit(images, chosen, limits)
+                fits[label] = _fit(images, chosen, limits, margin)
     means, filters = zip(*fits, strict=True)
     return np.stack(means), np.stack(filters)
 
 
 def _fit(
-    images: Images, indices: np.ndarray, limits: Limits | None, at_most: int = 2000
+    images: Images,
+    indices: np.ndarray,
+    limits: Limits | None,
+    margin: int,
+    at_most: int = 2000,
 ) -> tuple[np.ndarray, np.ndarray]:
     chosen = scale_to_unit(images[indices[:: -(-len(indices) // at_most)]], limits)
     mean = chosen.mean((0, 1, 2))
@@ -124,10 +133,12 @@ def _fit(
     window = np.hanning(images.shape[1] + 2)[1:-1, None] * np.hanning(images.shape[2] + 2)[1:-1]
     levels = chosen.mean((1, 2), keepdims=True)
     window = (window / np.sqrt(np.square(window).mean()))[..., None]
-    waves = np.fft.fft2((chosen - levels) * window, axes=(1, 2), norm='ortho')
+    # In units in which white noise of variance 1 has the density 1, whatever the margin is.
+    height, width = images.shape[1:3]
+    period = (height + margin, width + margin)
+    waves = np.fft.fft2((chosen - levels) * window, period, axes=(1, 2)) / np.sqrt(height * width)
     # The window would take the level of each patch to its neighbouring frequencies: put back apart.
-    pixels = images.shape[1] * images.shape[2]
-    waves[:, 0, 0] = (levels[:, 0, 0] - mean) * np.sqrt(pixels)
+    waves[:, 0, 0] = (levels[:, 0, 0] - mean) * np.sqrt(period[0] * period[1])
     density = np.einsum('nhwa,nhwb->hwab', waves, waves.conj()) / len(chosen)
     values, vectors = np.linalg.eigh(density)
     roots = np.sqrt(np.maximum(values, 0.0))

@@ -1,0 +1,203 @@
+"""Scenes of drawn landscapes, with pixels without data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.enums import ColorInterp
+
+from eojax.apps import restore, restore_scene
+from tests.data.rasters import TRANSFORM, UTM, write_raster
+from tests.tiny_runs import TinyRun, tiny_run
+
+SHORT = ['--chains=2', '--steps=1']
+
+
+@pytest.fixture(scope='module')
+def jem() -> TinyRun:
+    return tiny_run('jem')
+
+
+def _scene(run: Any, rows: int = 5, columns: int = 6) -> np.ndarray:
+    """Training images side by side, uint8 `[80, 96, 3]`, no value of them 0."""
+    images = run.dataset.images[: rows * columns].reshape(rows, columns, 16, 16, 3)
+    return np.maximum(images.swapaxes(1, 2).reshape(rows * 16, columns * 16, 3), 1)
+
+
+@pytest.fixture(scope='module')
+def holes(jem) -> np.ndarray:
+    missing = np.zeros((80, 96), bool)
+    missing[20:25, 30:37] = True
+    missing[40] = True
+    missing[70:, 88:] = True
+    missing[0, 0] = missing[79, 3] = True
+    return missing
+
+
+@pytest.fixture(scope='module')
+def repaired(jem, holes, tmp_path_factory) -> Path:
+    """A scene of uint16 with a fourth band, tags, and nodata 0, repaired into `out`."""
+    folder = tmp_path_factory.mktemp('scene')
+    visible = _scene(jem.run).astype(np.uint16) * 10
+    pixels = np.concatenate([np.full((80, 96, 1), 77, np.uint16), visible], -1)
+    pixels[holes] = 0
+    write_raster(
+        folder / 'town.tif', pixels, ('nir', 'red', 'green', 'blue'), nodata=0,
+        tags={'SENSOR': 'drawn'}, compress='lzw', tiled=True, blockxsize=32, blockysize=32,
+    )  # fmt: skip
+    out = folder / 'out'
+    restore.main(
+        [f'--workdir={jem.folder}', f'--images={folder}/town.tif', f'--out={out}',
+         '--scale=0:2550', *SHORT]
+    )  # fmt: skip
+    return folder
+
+
+def test_georeference_type_bands_and_tags_are_kept(repaired):
+    with (
+        rasterio.open(repaired / 'town.tif') as before,
+        rasterio.open(repaired / 'out' / 'town_restored.tif') as after,
+    ):
+        assert (after.crs, after.transform) == (before.crs, TRANSFORM)
+        assert after.crs.to_string() == UTM
+        assert (after.dtypes, after.shape) == (before.dtypes, before.shape)
+        assert after.descriptions == before.descriptions
+        assert after.tags()['SENSOR'] == 'drawn'
+        assert after.nodata == 0
+        assert after.profile['compress'] == 'lzw'
+
+
+def test_known_pixels_are_bit_identical_and_missing_ones_filled(repaired, holes, jem):
+    with rasterio.open(repaired / 'town.tif') as file:
+        before = np.moveaxis(file.read(), 0, -1)
+    with rasterio.open(repaired / 'out' / 'town_restored.tif') as file:
+        after = np.moveaxis(file.read(), 0, -1)
+    np.testing.assert_array_equal(after[~holes], before[~holes])
+    assert (after[holes][:, 1:] > 0).all()
+    # The band that the run does not see stays without data.
+    assert (after[holes][:, 0] == 0).all()
+    true = _scene(jem.run)[holes] * 10.0
+    error = np.abs(after[holes][:, 1:] - true).mean()
+    constant = np.abs(before[~holes][:, 1:].mean(0) - true).mean()
+    assert error < 0.8 * constant
+
+
+def test_the_spread_is_zero_where_nothing_was_missing(repaired, holes):
+    with rasterio.open(repaired / 'out' / 'town_spread.tif') as file:
+        spread = np.moveaxis(file.read(), 0, -1)
+        assert file.dtypes == ('float32',) * 3
+        assert (file.crs.to_string(), file.transform) == (UTM, TRANSFORM)
+    assert not spread[~holes].any()
+    assert (spread[holes] > 0).all()
+    told = json.loads((repaired / 'out' / 'restoration.json').read_text())
+    assert told['pixels_repaired'] == holes.sum()
+    assert (told['pixels_left'], told['patch']) == (0, 16)
+    assert 'methods' not in told
+    names = {path.name for path in (repaired / 'out').iterdir()}
+    assert names == {'town_restored.tif', 'town_spread.tif', 'grid.png', 'restoration.json'}
+
+
+@pytest.mark.parametrize('shape', [(16, 16), (33, 50), (80, 96)])
+def test_middles_cover_every_missing_pixel_once(shape):
+    wanted = np.random.default_rng(0).random(shape) < 0.3
+    missing = restore_scene.Missing(wanted, wanted, [])
+    places, left = restore_scene.find_places(missing, 16)
+    covered = np.zeros(shape, int)
+    for place in places:
+        covered[place.top : place.bottom, place.left : place.right] += 1
+        assert 0 <= place.row <= place.top
+        assert 0 <= place.column <= place.left
+        assert place.bottom <= place.row + 16 <= shape[0]
+        assert place.right <= place.column + 16 <= shape[1]
+    assert (covered[wanted] == 1).all()
+    assert left == 0
+
+
+def test_damage_on_a_scene_is_compared_with_what_was_there(jem, tmp_path):
+    write_raster(tmp_path / 'whole.tif', _scene(jem.run), colours=_RGB)
+    arguments = [f'--workdir={jem.folder}', f'--images={tmp_path}/whole.tif']
+    restore.main([*arguments, f'--out={tmp_path}/out', '--damage=stripes', '--num=4', *SHORT])
+    told = json.loads((tmp_path / 'out' / 'restoration.json').read_text())
+    methods = told['methods']
+    assert set(methods) == {'model', 'model_one_chain', 'start', 'biharmonic', 'median'}
+    assert len(methods['model']['per_image']['psnr']) == 4
+    with rasterio.open(tmp_path / 'out' / 'whole_restored.tif') as file:
+        after = np.moveaxis(file.read(), 0, -1)
+    changed = (after != _scene(jem.run)).any(-1)
+    assert 0 < changed.sum() <= told['pixels_repaired'] == 4 * 2 * 16
+
+
+_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+
+def test_what_lies_in_the_middle_of_nothing_is_left(jem, tmp_path):
+    pixels = _scene(jem.run)
+    pixels[20:70, 30:90] = 0
+    write_raster(tmp_path / 'hole.tif', pixels, colours=_RGB, nodata=0)
+    restore.main(
+        [f'--workdir={jem.folder}', f'--images={tmp_path}/hole.tif', f'--out={tmp_path}/out',
+         *SHORT]
+    )  # fmt: skip
+    told = json.loads((tmp_path / 'out' / 'restoration.json').read_text())
+    assert told['pixels_left'] > 0
+    assert told['pixels_left'] + told['pixels_repaired'] == 50 * 60
+    with rasterio.open(tmp_path / 'out' / 'hole_restored.tif') as file:
+        assert (~file.dataset_mask().astype(bool)).sum() == told['pixels_left']
+    with rasterio.open(tmp_path / 'out' / 'hole_spread.tif') as file:
+        assert np.isnan(file.read(1)).sum() == told['pixels_left']
+
+
+def test_internal_masks_are_filled_too(jem, tmp_path):
+    path = tmp_path / 'masked.tif'
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        write_raster(path, _scene(jem.run), colours=_RGB)
+        mask = np.full((80, 96), 255, np.uint8)
+        mask[30:33, 30:40] = 0
+        with rasterio.open(path, 'r+') as file:
+            file.write_mask(mask)
+    restore.main([f'--workdir={jem.folder}', f'--images={path}', f'--out={tmp_path}/o', *SHORT])
+    with rasterio.open(tmp_path / 'o' / 'masked_restored.tif') as file:
+        assert (file.dataset_mask() == 255).all()
+
+
+def test_mistakes_are_one_line(jem, tmp_path, capsys):
+    write_raster(tmp_path / 'whole.tif', _scene(jem.run), colours=_RGB)
+    write_raster(tmp_path / 'small.tif', _scene(jem.run)[:12], colours=_RGB)
+    np.save(tmp_path / 'mask.npy', np.ones((80, 95)))
+    np.save(tmp_path / 'all.npy', np.ones((80, 96)))
+    (tmp_path / 'broken.tif').write_bytes((tmp_path / 'whole.tif').read_bytes()[:300])
+
+    def said(name: str, *more: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            restore.main(
+                [f'--workdir={jem.folder}', f'--images={tmp_path}/{name}.tif',
+                 f'--out={tmp_path}/out', *more]
+            )  # fmt: skip
+        assert stopped.value.code == 1
+        lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith('eojax:')]
+        assert len(lines) == 1
+        return lines[0]
+
+    assert 'nothing is missing, every pixel holds data' in said('whole')
+    assert 'is 80 x 95 pixels; the images are 80 x 96' in said(
+        'whole', f'--mask={tmp_path}/mask.npy'
+    )
+    assert 'everything is missing' in said('whole', f'--mask={tmp_path}/all.npy')
+    assert 'less than one patch' in said('small', '--damage=centre')
+    assert 'broken' in said('broken', '--damage=centre')
+    assert not list((tmp_path / 'out').iterdir())
+
+
+def test_repaired_values_are_never_the_one_that_means_no_data():
+    source = SimpleNamespace(dtypes=('uint16',), nodata=500)
+    raster = SimpleNamespace(indexes=[1])
+    values = np.array([[499.6], [3.2], [-4.0], [1e6]])
+    found = restore_scene._fit_type(values, source, raster)
+    assert found.dtype == np.uint16
+    assert found[:, 0].tolist() == [501, 3, 0, 65535]
