@@ -30,11 +30,13 @@ Notes:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax, random
 
 from eojax.samplers.starts import StationaryGaussian
@@ -194,15 +196,35 @@ def inpaint(
 def _filter(response: Array) -> Filter:
     """Real images `[N, H, W, C]` filtered by responses `[N, H, W, C, C]` over frequencies.
 
-    The responses are those of real filters, so that half of the frequencies tell all.
+    The responses are those of real filters, so that half of the frequencies tell all. The Fourier
+    transform is made of matrices: XLA's own stops where several CPU devices share their threads,
+    and gathers what is split over devices.
     """
     height, width = response.shape[1:3]
     half = response[:, :, : width // 2 + 1]
+    rows = np.fft.fft(np.eye(height), norm='ortho').astype(np.complex64)
+    columns = np.fft.rfft(np.eye(width), norm='ortho').astype(np.complex64)
+    # From half of the frequencies back: all but the first, and the last of an even width, count
+    # twice.
+    twice = np.full(width // 2 + 1, 2.0)
+    twice[0] = 1.0
+    if width % 2 == 0:
+        twice[-1] = 1.0
+    back = (columns.conj() * twice).T
+    real, imaginary = back.real.astype(np.float32), back.imag.astype(np.float32)
+    product = functools.partial(jnp.einsum, precision='highest')
 
     def apply(images: Array) -> Array:
-        waves = jnp.fft.rfft2(images, axes=(1, 2))
-        waves = jnp.einsum('nhwab,nhwb->nhwa', half, waves, precision='highest')
-        return jnp.fft.irfft2(waves, (height, width), axes=(1, 2))
+        waves = lax.complex(
+            product('nhwb,wv->nhvb', images, columns.real),
+            product('nhwb,wv->nhvb', images, columns.imag),
+        )
+        waves = product('nhvb,hu->nuvb', waves, rows)
+        waves = product('nhwab,nhwb->nhwa', half, waves)
+        waves = product('nuvb,uh->nhvb', waves, rows.conj())
+        return product('nhvb,vw->nhwb', waves.real, real) - product(
+            'nhvb,vw->nhwb', waves.imag, imaginary
+        )
 
     return apply
 
