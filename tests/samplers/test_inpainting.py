@@ -157,10 +157,11 @@ def test_opposite_noise_cancels_and_chains_do_not_depend_on_their_neighbours():
     assert float(jnp.abs(flat[0] - flat[2]).max()) > 0.05
 
     def energy(x):
-        return jnp.square(x).sum((1, 2, 3)) ** 2
+        return 0.01 * jnp.square(x).sum((1, 2, 3)) ** 2
 
     four, last = run(energy, keys, signs), run(energy, keys[3:], signs[3:])
-    np.testing.assert_allclose(four[3], last[0], atol=1e-5)
+    assert float(jnp.abs(last).max()) < 10.0
+    np.testing.assert_allclose(four[3], last[0], rtol=1e-4, atol=1e-4)
 
 
 def test_a_margin_does_not_change_the_variance_of_a_fit():
