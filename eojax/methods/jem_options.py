@@ -48,27 +48,41 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    method, sampler = config.method, config.sampler
-    langevin.check(sampler)
-    starts.check(sampler)
+    method = config.method
+    check_likelihood(config)
     for key in ('augment', 'likelihood_augment'):
         if method[key] not in AUGMENTATIONS:
             raise unknown_name(f'method.{key}', method[key], AUGMENTATIONS)
+    if method.supervised_steps < 0:
+        raise UserError(
+            f'method.supervised_steps must not be negative, not {method.supervised_steps}'
+        )
+    if method.supervised_steps >= config.steps:
+        raise UserError(
+            f'method.supervised_steps {method.supervised_steps} leaves nothing of'
+            f' steps {config.steps} for the joint model'
+        )
+
+
+def check_likelihood(config: ConfigDict) -> None:
+    """Refuses what no joint model can train with, whatever else its method does.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    method, sampler = config.method, config.sampler
+    langevin.check(sampler)
+    starts.check(sampler)
     if method.likelihood_statistics not in STATISTICS:
         raise unknown_name('method.likelihood_statistics', method.likelihood_statistics, STATISTICS)
     for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
-                'supervised_steps', 'score_matching_weight'):  # fmt: skip
+                'score_matching_weight'):  # fmt: skip
         if method[key] < 0:
             raise UserError(f'method.{key} must not be negative, not {method[key]}')
     if not 0.0 <= method.average_decay < 1.0:
         raise UserError(f'method.average_decay must lie in [0, 1), not {method.average_decay}')
     _check_score_matching(method)
     _check_buffer(method, sampler)
-    if method.supervised_steps >= config.steps:
-        raise UserError(
-            f'method.supervised_steps {method.supervised_steps} leaves nothing of'
-            f' steps {config.steps} for the joint model'
-        )
     # Cheap: a network is built of pure functions, without parameters.
     if sampler.inner_steps > 1 and MODELS[config.model.name].build(config.model, 2).stem is None:
         raise UserError(

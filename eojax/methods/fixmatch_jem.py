@@ -1,0 +1,253 @@
+"""FixMatch and the joint energy-based model as one, trained end to end.
+
+"Semi-supervised Learning for Large-scale Earth Observation Data Understanding" (Castillo-Navarro,
+2022), section 4.3.5, leaves it as future work:
+
+    L = L_sup + L_consistency + L_ML
+
+with L_sup the cross-entropy of the labelled images (Eq. 3.24), L_consistency FixMatch's loss
+(Eq. 3.25) and L_ML that of log p(x) (Eq. 4.7; `eojax.methods.jem`, Eq. 3), whose images are the
+weakly augmented ones of the unlabelled stream. One network gives p(y|x), its pseudo-labels and
+p(x), and one compiled step has all three terms.
+
+Notes:
+  Of a step's weak views, the first `likelihood_batch_size` stand in L_ML; chains are as many.
+  Where the network has no batch normalisation, labelled images, both views and the ends of the
+  chains pass it as one batch. Where it has, FixMatch's images share their statistics as there, and
+  E(x) has those of `eojax.methods.jem_energy`.
+  p(y|x) does not see the density head of `eojax.models.wide_resnet`: with it, FixMatch's sharp
+  predictions and the scale of log p(x) are free of each other.
+  The input noise of the joint model is in all images but the ends of chains.
+  `fixmatch_steps`: how long FixMatch (and score matching) trains before the chains begin; they cost
+  the most, and a classifier that is still at its first guesses gives them little to follow.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, random
+from ml_collections import ConfigDict
+
+from eojax import optimizers, sharding
+from eojax.data.streams import Batch
+from eojax.errors import UserError
+from eojax.losses.consistency import Beliefs, consistency_loss, initial_beliefs
+from eojax.methods import fixmatch, jem_options
+from eojax.methods.joint_model import ABILITIES as ABILITIES
+from eojax.methods.joint_model import JointModel
+from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.models import MODELS
+from eojax.models.model import running_average
+from eojax.samplers import replay_buffer
+from eojax.samplers.langevin import Chain
+from eojax.samplers.replay_buffer import ReplayBuffer
+from eojax.samplers.starts import StationaryGaussian
+
+# The joint model's options that FixMatch's streams leave without a meaning.
+_UNUSED = ('likelihood_augment', 'supervised_steps')
+_JEM = {k: v for k, v in jem_options.DEFAULTS['method'].items() if k not in _UNUSED}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    'method': {**_JEM, **fixmatch.DEFAULTS['method'], 'fixmatch_steps': 0},
+    'sampler': jem_options.DEFAULTS['sampler'],
+}
+
+
+class FixMatchJemState(NamedTuple):
+    """All that the next step needs.
+
+    Attributes:
+      step: int32, steps done.
+      parameters, statistics: of the network.
+      average: running average of the parameters, what evaluation uses.
+      optimizer: optax's state.
+      replay_buffer: ends of the chains.
+      gaussian: where chains begin; None for uniform noise. Not trained.
+      beliefs: running means of the predictions, for FixMatch's options that need them.
+    """
+
+    step: Array
+    parameters: Any
+    statistics: Any
+    average: Any
+    optimizer: optax.OptState
+    replay_buffer: ReplayBuffer
+    gaussian: StationaryGaussian | None
+    beliefs: Beliefs
+
+
+class Logits(NamedTuple):
+    """Of a step's images: labelled, both views, and what stands in L_ML where there are chains."""
+
+    labelled: Array
+    weak: Array
+    strong: Array
+    real: Array | None
+    sampled: Array | None
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses combinations that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    fixmatch.check(config)
+    jem_options.check_likelihood(config)
+    options = config.method
+    seen = options.unlabelled_ratio * config.batch_size
+    for key in ('likelihood_batch_size', 'score_matching_batch_size'):
+        if options[key] > seen:
+            raise UserError(
+                f'method.{key} {options[key]} is more than the {seen} unlabelled images of a step'
+                ' (method.unlabelled_ratio times batch_size)'
+            )
+    if not 0 <= options.fixmatch_steps < config.steps:
+        raise UserError(
+            f'method.fixmatch_steps {options.fixmatch_steps} must leave some of'
+            f' steps {config.steps} to the joint model'
+        )
+
+
+def build(config: ConfigDict, task: Task) -> Method:
+    """The method of a config."""
+    model = MODELS[config.model.name].build(config.model, task.num_classes)
+    joint = JointModel(model, config.method, config.sampler, task)
+    optimizer = optimizers.build(config.optimizer, config.steps)
+    training = _Training(joint, optimizer, config.optimizer, fixmatch.class_shares(task))
+    streams, first = fixmatch.streams(config), config.method.fixmatch_steps
+    step = training.step
+    phases = [Phase('joint', config.steps - first, streams, functools.partial(step, joint=True))]
+    if first:
+        alone = functools.partial(step, joint=False)
+        phases.insert(0, Phase('fixmatch', first, streams, alone))
+    return Method(training.init, tuple(phases), joint.abilities(), split=('replay_buffer',))
+
+
+class _Training(NamedTuple):
+    """What the steps share; nothing in here changes."""
+
+    model: JointModel
+    optimizer: optax.GradientTransformation
+    optimizer_options: ConfigDict
+    target: Array
+
+    def init(self, key: Array, batch: Batch) -> FixMatchJemState:
+        key_model, key_buffer = random.split(key)
+        parameters, statistics = self.model.model.init(key_model, batch['labelled']['images'][:1])
+        return FixMatchJemState(
+            jnp.zeros((), jnp.int32),
+            parameters,
+            statistics,
+            jax.tree.map(jnp.copy, parameters),
+            self.optimizer.init(parameters),
+            *self.model.start_chains(key_buffer),
+            initial_beliefs(self.model.task.num_classes),
+        )
+
+    def step(
+        self, state: FixMatchJemState, batch: Batch, key: Array, joint: bool
+    ) -> tuple[FixMatchJemState, Metrics]:
+        """One update of all three terms; without `joint`, of FixMatch (and score matching)."""
+        key_chain, key_loss = random.split(key)
+        drawn, chain = self.model.run_chains(state, key_chain) if joint else (None, None)
+        gradient, (metrics, statistics, beliefs) = optimizers.sharpness_aware_gradient(
+            lambda p: jax.grad(self._loss, has_aux=True)(p, state, batch, chain, key_loss),
+            state.parameters,
+            self.optimizer_options,
+        )
+        updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        metrics = {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+        buffer = state.replay_buffer
+        if drawn is not None and chain is not None:
+            buffer = replay_buffer.store(buffer, drawn, chain.images)
+            metrics['sampler_gradient'] = chain.gradient_norm
+        decay = self.model.options.average_decay
+        new = FixMatchJemState(
+            state.step + 1,
+            parameters,
+            statistics,
+            running_average(state.average, parameters, state.step, decay),
+            optimizer,
+            buffer,
+            state.gaussian,
+            beliefs,
+        )
+        return new, metrics
+
+    def _loss(
+        self,
+        parameters: Any,
+        state: FixMatchJemState,
+        batch: Batch,
+        chain: Chain | None,
+        key: Array,
+    ) -> tuple[Array, tuple[dict[str, Array], Any, Beliefs]]:
+        model, options = self.model, self.model.options
+        key_views, key_noise, key_model, key_score = random.split(key, 4)
+        labelled, unlabelled = batch['labelled'], batch['unlabelled']
+        views = fixmatch.views(unlabelled['images'], key_views, options)
+        groups = [
+            model.noisy(images, random.fold_in(key_noise, number))
+            for number, images in enumerate((labelled['images'], *views))
+        ]
+        logits, statistics = self._forward(parameters, state.statistics, groups, chain, key_model)
+        cross_entropy = optax.softmax_cross_entropy_with_integer_labels(
+            logits.labelled, labelled['labels']
+        ).mean()  # Eq. 3.24
+        pseudo, beliefs = fixmatch.guess(logits.weak, state.beliefs, self.target, options)
+        consistency = consistency_loss(logits.strong, pseudo)  # Eq. 3.25
+        loss = options.classification_weight * cross_entropy
+        loss += options.consistency_weight * consistency
+        metrics = {
+            'cross_entropy': cross_entropy,
+            'consistency': consistency,
+            'accuracy': (logits.labelled.argmax(-1) == labelled['labels']).mean(),
+            **fixmatch.guess_metrics(pseudo, unlabelled['index'], model.task),
+        }
+        if logits.real is not None and logits.sampled is not None:
+            likelihood, found = model.likelihood(logits.real, logits.sampled)
+            loss, metrics = loss + likelihood, metrics | found
+        if options.score_matching_weight:
+            clean = self._first(views.weak, options.score_matching_batch_size)
+            score, found = model.score_matching(parameters, statistics, clean, key_score)
+            loss, metrics = loss + score, metrics | found
+        return loss, ({'loss': loss, **metrics}, statistics, beliefs)
+
+    def _forward(
+        self, parameters: Any, statistics: Any, groups: list[Array], chain: Chain | None, key: Array
+    ) -> tuple[Logits, Any]:
+        """Logits of labelled images, weak views, strong views and chains, and new statistics."""
+        model, num = self.model, self.model.options.likelihood_batch_size
+        if chain is None:
+            parts, kept = self._together(parameters, statistics, groups, key)
+            return Logits(parts[0], parts[1], parts[2], None, None), kept
+        if model.model.per_image:
+            parts, kept = self._together(parameters, statistics, [*groups, chain.images], key)
+            real = self._first(parts[1], num)
+            return Logits(parts[0], parts[1], parts[2], real, parts[3]), kept
+        joined = sharding.join(groups, model.task.num_devices)
+        apart = [joined, self._first(groups[1], num), chain.images]
+        (outputs, real, sampled), kept = model.forward(parameters, statistics, apart, key)
+        parts = sharding.parted(outputs, [len(g) for g in groups], model.task.num_devices)
+        return Logits(parts[0], parts[1], parts[2], real, sampled), kept
+
+    def _together(
+        self, parameters: Any, statistics: Any, groups: list[Array], key: Array
+    ) -> tuple[list[Array], Any]:
+        """The groups as one batch, which shares its statistics."""
+        num_devices = self.model.task.num_devices
+        joined = sharding.join(groups, num_devices)
+        outputs, kept = self.model.model.train(parameters, statistics, joined, key)
+        return sharding.parted(outputs, [len(g) for g in groups], num_devices), kept
+
+    def _first(self, array: Array, num: int) -> Array:
+        """`num` elements, of each device's share the first ones."""
+        if num == len(array):
+            return array
+        return sharding.parted(array, [num, len(array) - num], self.model.task.num_devices)[0]
