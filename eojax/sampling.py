@@ -158,10 +158,10 @@ def _gather(buffer: ReplayBuffer, parts: Array, slots: Array) -> tuple[Array, Ar
 
 
 def buffer_capacity(run: Run, state: Any) -> int:
-    """Images in the replay buffer; 0 for a method that keeps none."""
-    if 'replay' not in run.method.abilities:
-        return 0
-    return int(np.prod(run.method.abilities['replay'](state).labels.shape))
+    """Images in the replay buffer; 0 for a method that keeps none, or keeps none yet."""
+    replay = run.method.abilities.get('replay')
+    buffer = None if replay is None else replay(state)
+    return 0 if buffer is None else int(np.prod(buffer.labels.shape))
 
 
 def run_on_starts(run: Run, state: Any, num: int, seed: int) -> Starts:

@@ -37,20 +37,21 @@ def state_shardings(mesh: Mesh, state: Any, split_fields: Sequence[str]) -> Any:
 
     Args:
       state: a NamedTuple, of arrays or of their shapes.
-      split_fields: the fields to split. A leaf whose first axis the devices do not divide stays
-        replicated.
+      split_fields: the fields to split, those of a state within the state by `outer.inner`. A leaf
+        whose first axis the devices do not divide stays replicated.
     """
 
     def place(leaf: Any, wanted: bool) -> NamedSharding:
         divides = wanted and leaf.ndim > 0 and leaf.shape[0] % mesh.size == 0
         return split(mesh) if divides else replicated(mesh)
 
-    return type(state)(
-        **{
-            name: jax.tree.map(lambda leaf, w=name in split_fields: place(leaf, w), value)
-            for name, value in state._asdict().items()
-        }
-    )
+    def of_field(name: str, value: Any) -> Any:
+        inner = [f.removeprefix(f'{name}.') for f in split_fields if f.startswith(f'{name}.')]
+        if inner and hasattr(value, '_asdict'):
+            return state_shardings(mesh, value, inner)
+        return jax.tree.map(lambda leaf: place(leaf, name in split_fields), value)
+
+    return type(state)(**{name: of_field(name, value) for name, value in state._asdict().items()})
 
 
 def place(tree: Any, shardings: Any) -> Any:

@@ -1,0 +1,227 @@
+"""FixMatch, then a joint energy-based model on its pseudo-labels.
+
+"Semi-supervised Learning for Large-scale Earth Observation Data Understanding" (Castillo-Navarro,
+2022), section 4.3.5, Table 4.5:
+
+    (i) train FixMatch with the few labels (`eojax.methods.fixmatch`);
+    (ii) label the rest of the training set by its averaged parameters;
+    (iii) train the joint model on that training set (`eojax.methods.jem`).
+
+Each is a phase or two of one run, which resumes between and within them. The networks and their
+optimisers are their own: the groups `model`, `optimizer`, `method` and `sampler` are those of the
+joint model, the group `fixmatch` has those of the first stage.
+
+Notes:
+  Labelling is a phase too: its steps draw the training images as they are until each was met at
+  least once, which takes at most twice as many draws as there are images.
+  Images whose labels are given keep them. All others get one, however unsure: the thesis names no
+  threshold.
+  `steps` counts all three stages. The Gaussians that chains start at are fitted to the given labels
+  alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, random
+from ml_collections import ConfigDict
+
+from eojax import optimizers
+from eojax.data.streams import Batch, Stream
+from eojax.errors import UserError
+from eojax.methods import fixmatch, jem
+from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.models import MODELS, wide_resnet
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    **jem.DEFAULTS,
+    'fixmatch': {
+        'steps': 500,
+        'batch_size': 64,
+        'labelling_batch_size': 256,
+        'method': fixmatch.DEFAULTS['method'],
+        'model': {'name': 'wide_resnet', **wide_resnet.DEFAULTS, 'norm': 'batch'},
+        'optimizer': dict(optimizers.DEFAULTS),
+    },
+}
+ABILITIES = jem.ABILITIES
+
+
+class TwoStageState(NamedTuple):
+    """All that the next step needs.
+
+    Attributes:
+      step: int32, steps done in all stages.
+      first: the state of FixMatch; `()` once the joint model trains.
+      labels: int32 `[training images]`, given or guessed; -1 where neither is there yet.
+      seed: uint32, data of the key that the joint model begins with.
+      second: the state of the joint model; `()` before it trains.
+    """
+
+    step: Array
+    first: Any
+    labels: Array
+    seed: Array
+    second: Any
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses combinations that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    group = config.fixmatch
+    for key in ('steps', 'batch_size', 'labelling_batch_size'):
+        if group[key] < 1:
+            raise UserError(f'fixmatch.{key} must be at least 1, not {group[key]}')
+    if group.model.name not in MODELS:
+        raise UserError(f'unknown fixmatch.model.name {group.model.name!r}')
+    first = _first_config(config)
+    try:
+        fixmatch.check(first)
+        optimizers.check(first.optimizer)
+        MODELS[group.model.name].check(first)
+    except UserError as error:
+        raise UserError(f'in the group fixmatch: {error}') from error
+    if config.steps <= group.steps:
+        raise UserError(
+            f'fixmatch.steps {group.steps} leaves nothing of steps {config.steps} for the joint'
+            ' model'
+        )
+    jem.check(_second_config(config, 0))
+
+
+def build(config: ConfigDict, task: Task) -> Method:
+    """The method of a config.
+
+    Raises:
+      UserError: labelling takes more steps than FixMatch leaves.
+    """
+    labelling = _labelling_steps(config, task)
+    left = config.steps - config.fixmatch.steps - labelling
+    if left <= config.method.supervised_steps:
+        raise UserError(
+            f'steps {config.steps} are too few: FixMatch takes {config.fixmatch.steps},'
+            f' labelling {len(task.training.labels):,} images {labelling} and'
+            f' method.supervised_steps {config.method.supervised_steps}'
+        )
+    first = fixmatch.build(_first_config(config), task)
+    second = jem.build(_second_config(config, labelling), task)
+    example = jnp.zeros((1, *task.image_shape), jnp.float32)
+
+    def init(key: Array, batch: Batch) -> TwoStageState:
+        key_first, key_second = random.split(key)
+        return TwoStageState(
+            jnp.zeros((), jnp.int32),
+            first.init(key_first, batch),
+            jnp.asarray(task.training.labels, jnp.int32),
+            random.key_data(key_second),
+            (),
+        )
+
+    def begin_second(state: TwoStageState) -> TwoStageState:
+        key = random.wrap_key_data(state.seed, impl=config.random)
+        made = second.init(key, {'labelled': {'images': example}})
+        begin = second.phases[0].begin
+        return state._replace(first=(), second=begin(made) if begin is not None else made)
+
+    def label(state: TwoStageState, batch: Batch, key: Array) -> tuple[TwoStageState, Metrics]:
+        images = batch['unlabelled']
+        logits = first.abilities['logits'](state.first, images['images'], key)
+        q = jax.nn.softmax(logits)
+        guessed = q.argmax(-1).astype(jnp.int32)
+        given = images['labels'] >= 0
+        found = jnp.where(given, images['labels'], guessed)
+        metrics = {'loss': -jnp.log(q.max(-1)).mean()}
+        if task.true_labels is not None:
+            right = guessed == jnp.asarray(task.true_labels)[images['index']]
+            metrics['pseudo_label_accuracy'] = (right & ~given).sum() / jnp.maximum(
+                (~given).sum(), 1
+            )
+        labels = state.labels.at[images['index']].set(found)
+        return state._replace(step=state.step + 1, labels=labels), metrics
+
+    everything = Stream('train', config.fixmatch.labelling_batch_size)
+    phases = [_of_first(phase) for phase in first.phases]
+    phases.append(Phase('labelling', labelling, {'unlabelled': everything}, label))
+    phases += [_of_second(phase) for phase in second.phases]
+    begins = len(first.phases) + 1
+    phases[begins] = phases[begins]._replace(begin=begin_second)
+    abilities = {name: _ability(name, first, second) for name in ABILITIES}
+    split = tuple(f'second.{field}' for field in second.split)
+    return Method(init, tuple(phases), abilities, split)
+
+
+def _first_config(config: ConfigDict) -> ConfigDict:
+    """FixMatch's own config."""
+    group, changed = config.fixmatch, config.copy_and_resolve_references()
+    with changed.unlocked(), changed.ignore_type():
+        changed.steps, changed.batch_size = group.steps, group.batch_size
+        changed.method, changed.model, changed.optimizer = (
+            group.method,
+            group.model,
+            group.optimizer,
+        )
+    return changed
+
+
+def _second_config(config: ConfigDict, labelling: int) -> ConfigDict:
+    """The joint model's own config."""
+    changed = config.copy_and_resolve_references()
+    changed.steps = config.steps - config.fixmatch.steps - labelling
+    return changed
+
+
+def _labelling_steps(config: ConfigDict, task: Task) -> int:
+    """Until each image was met: wherever in an epoch they begin, the next one is whole."""
+    draws = 2 * len(task.training.labels) - 1
+    return -(-draws // config.fixmatch.labelling_batch_size)
+
+
+def _of_first(phase: Phase) -> Phase:
+    def step(state: TwoStageState, batch: Batch, key: Array) -> tuple[TwoStageState, Metrics]:
+        inner, metrics = phase.step(state.first, batch, key)
+        return state._replace(step=state.step + 1, first=inner), metrics
+
+    return phase._replace(step=step)
+
+
+def _of_second(phase: Phase) -> Phase:
+    """A phase of the joint model, whose labelled images are all, by the labels in the state."""
+
+    def step(state: TwoStageState, batch: Batch, key: Array) -> tuple[TwoStageState, Metrics]:
+        labels = state.labels[batch['labelled']['index']]
+        labelled = {**batch['labelled'], 'labels': labels}
+        inner, metrics = phase.step(state.second, {**batch, 'labelled': labelled}, key)
+        return state._replace(step=state.step + 1, second=inner), metrics
+
+    def begin(state: TwoStageState) -> TwoStageState:
+        assert phase.begin is not None
+        return state._replace(second=phase.begin(state.second))
+
+    streams = {**phase.streams, 'labelled': phase.streams['labelled']._replace(part='train')}
+    has_begin = phase.begin is not None
+    return phase._replace(step=step, streams=streams, begin=begin if has_begin else None)
+
+
+def _ability(name: str, first: Method, second: Method) -> Callable[..., Any]:
+    """Of the stage that the state is in; before the joint model begins, what FixMatch can do."""
+
+    def function(state: TwoStageState, *args: Any, **options: Any) -> Any:
+        if state.second != ():
+            return second.abilities[name](state.second, *args, **options)
+        if name in first.abilities:
+            return first.abilities[name](state.first, *args, **options)
+        if name == 'replay':
+            return None
+        raise UserError(
+            f'fixmatch_then_jem cannot {name.replace("_", " ")} at step {int(state.step)}: its'
+            ' joint model has not begun yet'
+        )
+
+    return function
