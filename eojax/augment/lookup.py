@@ -17,15 +17,15 @@ LEVELS = 256
 
 
 def look_up(levels: Array, tables: Array) -> Array:
-    """The entries of tables float32 `[N, C, 256]` at whole levels int32 `[N, H, W, C]`."""
+    """The entries of tables float32 `[N, C, 256]` at levels int32 `[N, H, W, C]`, 0 to 255."""
     num, height, width, bands = levels.shape
     flat = levels.reshape(num, height * width, bands).swapaxes(1, 2)
-    found = jnp.take_along_axis(tables, flat, axis=2)
+    found = jnp.take_along_axis(tables, flat, axis=2, mode='promise_in_bounds')
     return found.swapaxes(1, 2).reshape(levels.shape)
 
 
 def histograms(levels: Array) -> Array:
-    """How often each level occurs, int32 `[N, C, 256]`, of whole levels int32 `[N, H, W, C]`."""
+    """How often each level occurs, int32 `[N, C, 256]`; levels are int32 `[N, H, W, C]`, 0..255."""
     num, height, width, bands = levels.shape
     flat = levels.reshape(num, height * width, bands).swapaxes(1, 2)
     if jax.default_backend() == 'cpu':
@@ -90,9 +90,14 @@ def contrast(factor: Array, mean: Array) -> Array:
 
 
 def _counted(flat: Array) -> Array:
-    num, bands, _ = flat.shape
-    images, channels = jnp.arange(num)[:, None, None], jnp.arange(bands)[:, None]
-    return jnp.zeros((num, bands, LEVELS), jnp.int32).at[images, channels, flat].add(1)
+    bands = flat.shape[1]
+
+    def of_image(levels: Array) -> Array:
+        places = (jnp.arange(bands)[:, None] * LEVELS + levels).reshape(-1)
+        counts = jnp.zeros((bands * LEVELS,), jnp.int32)
+        return counts.at[places].add(1, mode='promise_in_bounds').reshape(bands, LEVELS)
+
+    return jax.vmap(of_image)(flat)  # as devices with a share of the images each can count
 
 
 def _multiplied(flat: Array) -> Array:

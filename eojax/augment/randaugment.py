@@ -18,7 +18,6 @@ within the limits that the data set gives its bands, so none becomes a physicall
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -26,11 +25,18 @@ from jax import Array, random
 
 from eojax.augment import lookup
 from eojax.augment.warp import INTERPOLATIONS, rotation, shear, translation, warp
+from eojax.errors import UserError, unknown_name
 
 OPERATIONS = (
     'identity', 'autocontrast', 'brightness', 'colour', 'contrast', 'equalise', 'posterise',
     'rotate', 'sharpness', 'shear_x', 'shear_y', 'solarise', 'translate_x', 'translate_y',
 )  # fmt: skip
+# Names for parts of them. Those that move pixels leave each pixel's spectrum as it was measured;
+# the others make a forest as bright as a meadow, and a lake as green.
+SETS: dict[str, tuple[str, ...]] = {
+    'all': OPERATIONS,
+    'geometric': ('identity', 'rotate', 'shear_x', 'shear_y', 'translate_x', 'translate_y'),
+}
 # Smallest and largest amount; signed ones are drawn with either sign.
 _RANGES = {
     'brightness': (0.05, 0.95),
@@ -70,6 +76,7 @@ def strong(
     passes: int = 2,
     cutout_share: float = 0.5,
     interpolation: str = 'nearest',
+    operations: tuple[str, ...] = OPERATIONS,
 ) -> Array:
     """RandAugment with `passes` operations for each image, then a square cut out.
 
@@ -79,21 +86,40 @@ def strong(
       passes: N of RandAugment.
       cutout_share: side of the square, in sides of the image; its centre is uniform in the image.
       interpolation: of warps, `nearest` or `bilinear`.
+      operations: that are drawn from, a part of `OPERATIONS`.
 
     Returns:
       As the images, of their type.
     """
     keys = random.split(key, passes + 1)
     for number in range(passes):
-        drawn = draw(keys[number], images.shape[0])
+        drawn = draw(keys[number], images.shape[0], operations)
         images = apply(images, drawn, interpolation)
     return cut_out(images, keys[-1], cutout_share)
 
 
-def draw(key: Array, num: int) -> Drawn:
-    """Operations and amounts for `num` images, all operations equally likely."""
+def operations_of(text: str) -> tuple[str, ...]:
+    """The operations that a config names: one of `SETS`, or names with commas between.
+
+    Raises:
+      UserError: an unknown name, or one twice.
+    """
+    if text in SETS:
+        return SETS[text]
+    names = tuple(name.strip() for name in text.split(','))
+    for name in names:
+        if name not in OPERATIONS:
+            raise unknown_name('operation or set of RandAugment', name, (*SETS, *OPERATIONS))
+        if names.count(name) > 1:
+            raise UserError(f'operations of RandAugment: {name!r} is named twice')
+    return names
+
+
+def draw(key: Array, num: int, operations: tuple[str, ...] = OPERATIONS) -> Drawn:
+    """Operations and amounts for `num` images, those of `operations` equally likely."""
     key_operation, key_amount, key_sign = random.split(key, 3)
-    operation = random.randint(key_operation, (num,), 0, len(OPERATIONS))
+    choices = jnp.asarray([OPERATIONS.index(name) for name in operations])
+    operation = choices[random.randint(key_operation, (num,), 0, len(operations))]
     ranges = jnp.asarray([_RANGES.get(name, (0.0, 0.0)) for name in OPERATIONS], jnp.float32)
     signed = jnp.asarray([name in _SIGNED for name in OPERATIONS])
     low, high = ranges[operation].T
@@ -165,21 +191,21 @@ def _look_up(levels: Array, drawn: Drawn) -> Array:
     counts = lookup.histograms(whole)
     mean = jnp.floor(_luminance(levels, True).mean((1, 2, 3)) + 0.5)
     amount, shape = drawn.amount, counts.shape
-    of_image = {
-        'brightness': lookup.brightness(amount),
-        'contrast': lookup.contrast(amount, mean),
-        'posterise': lookup.posterise(jnp.clip(amount.astype(jnp.int32), 1, 8)),
-        'solarise': lookup.solarise(amount),
+    tables = {
+        'autocontrast': lookup.autocontrast(counts),
+        'equalise': lookup.equalise(counts),
+        'brightness': lookup.brightness(amount)[:, None],
+        'contrast': lookup.contrast(amount, mean)[:, None],
+        'posterise': lookup.posterise(jnp.clip(amount.astype(jnp.int32), 1, 8))[:, None],
+        'solarise': lookup.solarise(amount)[:, None],
     }
-    tables = lookup.equalise(counts)
-    tables = jnp.where(_is(drawn, 'autocontrast', 3), lookup.autocontrast(counts), tables)
-    for name, table in of_image.items():
-        tables = jnp.where(_is(drawn, name, 3), jnp.broadcast_to(table[:, None], shape), tables)
-    found = lookup.look_up(whole, jnp.clip(tables, 0.0, 255.0))
-    by_table = functools.reduce(
-        jnp.logical_or, (_is(drawn, name, 4) for name in ('autocontrast', 'equalise', *of_image))
-    )
-    return jnp.where(by_table, found, levels)
+    chosen = jnp.stack([_is(drawn, name, 1) for name in tables], -1)
+    candidates = jnp.stack([jnp.broadcast_to(table, shape) for table in tables.values()], 1)
+    # A product chooses, exactly so for whole numbers up to 255 in any precision: of a `where`, the
+    # compiler makes the tables anew for every pixel.
+    table = jnp.einsum('no,nocl->ncl', chosen.astype(jnp.float32), jnp.clip(candidates, 0.0, 255.0))
+    found = lookup.look_up(whole, table)
+    return jnp.where(chosen.any(-1)[:, None, None, None], found, levels)
 
 
 def _blend(levels: Array, drawn: Drawn, whole: bool) -> Array:

@@ -14,7 +14,8 @@ statistics of batch normalisation. What is evaluated is the running average of t
 Notes:
   Options that FixMatch does not have, off by default: distribution alignment, and FreeMatch's
   self-adaptive threshold in place of omega (`eojax.losses.consistency`).
-  The strong view is an independent weak one, then RandAugment and cutout, as published.
+  The strong view is an independent weak one, then RandAugment and cutout, as published. Which of
+  its operations are drawn is an option (`eojax.augment.randaugment.SETS`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ml_collections import ConfigDict
 
 from eojax import optimizers, sharding
 from eojax.augment import AUGMENTATIONS
-from eojax.augment.randaugment import strong
+from eojax.augment.randaugment import operations_of, strong
 from eojax.augment.warp import INTERPOLATIONS
 from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError, unknown_name
@@ -59,6 +60,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'distribution_alignment': False,
         'beliefs_decay': 0.999,
         'strong_operations': 2,
+        'strong_set': 'all',
         'cutout_share': 0.5,
         'interpolation': 'nearest',
         'average_decay': 0.999,
@@ -103,6 +105,7 @@ def check(config: ConfigDict) -> None:
     ):
         if options[key] not in known:
             raise unknown_name(f'method.{key}', options[key], known)
+    operations_of(options.strong_set)
     for key in ('unlabelled_ratio', 'strong_operations'):
         if options[key] < 1:
             raise UserError(f'method.{key} must be at least 1, not {options[key]}')
@@ -137,6 +140,7 @@ def views(images: Array, key: Array, options: ConfigDict) -> Views:
         options.strong_operations,
         options.cutout_share,
         options.interpolation,
+        operations_of(options.strong_set),
     )
     return Views(weakly(images, key_weak), strongly)
 

@@ -10,7 +10,17 @@ from jax import random
 from PIL import Image, ImageEnhance, ImageOps
 
 from eojax.augment import lookup
-from eojax.augment.randaugment import OPERATIONS, Drawn, apply, cut_out, draw, strong
+from eojax.augment.randaugment import (
+    OPERATIONS,
+    SETS,
+    Drawn,
+    apply,
+    cut_out,
+    draw,
+    operations_of,
+    strong,
+)
+from eojax.errors import UserError
 
 SIZE = 32
 _apply = jax.jit(apply, static_argnames='interpolation')
@@ -221,3 +231,38 @@ def test_nothing_is_computed_by_branch():
 def test_unknown_interpolation_is_refused():
     with pytest.raises(ValueError, match='interpolation must be one of'):
         apply(_images(2), _drawn('identity', 0.0, 2), 'cubic')
+
+
+def test_only_the_operations_asked_for_are_drawn():
+    drawn = draw(random.key(3), 2000, SETS['geometric'])
+    counts = np.bincount(np.asarray(drawn.operation), minlength=len(OPERATIONS))
+    for number, name in enumerate(OPERATIONS):
+        expected = 2000 / 6 if name in SETS['geometric'] else 0
+        assert abs(counts[number] - expected) < 80, name
+    same = draw(random.key(3), 50), draw(random.key(3), 50, SETS['all'])
+    np.testing.assert_array_equal(same[0].operation, same[1].operation)
+
+
+def test_geometric_operations_make_no_new_spectra():
+    images = _images(8, 3)
+    changed = np.asarray(strong(images, random.key(1), 2, 0.0, operations=SETS['geometric']))
+    grey = {(127, 127, 127), (0, 0, 0), (128, 128, 128)}  # what comes in from beyond the border
+    for before, after in zip(images, changed, strict=True):
+        known = {tuple(p) for p in np.asarray(before).reshape(-1, 3).tolist()} | grey
+        assert {tuple(p) for p in after.reshape(-1, 3).tolist()} <= known
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [('all', OPERATIONS), ('rotate', ('rotate',)), ('rotate, colour', ('rotate', 'colour'))],
+)
+def test_sets_and_lists_of_operations(text, expected):
+    assert operations_of(text) == expected
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'), [('rotat', "did you mean 'rotate'"), ('rotate,rotate', 'named twice')]
+)
+def test_unknown_operations_are_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        operations_of(text)

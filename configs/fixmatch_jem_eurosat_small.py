@@ -1,0 +1,60 @@
+"""FixMatch and the joint energy-based model end to end, on EuroSAT at 32 px with 100 labels.
+
+Paper: "Semi-supervised Learning for Large-scale Earth Observation Data Understanding"
+  (Castillo-Navarro, 2022), section 4.3.5: L = L_sup + L_consistency + L_ML. FixMatch as in
+  configs/fixmatch_eurosat_small.py, density and chains as in configs/jem_eurosat_small.py.
+Command: python -m eojax.main --config=configs/fixmatch_jem_eurosat_small.py
+  --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
+Expected: most of FixMatch's accuracy, and log p(x) above noise, constants and UC Merced.
+"""
+
+from ml_collections import ConfigDict
+
+from eojax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    config = base_config('fixmatch_jem', 'wide_resnet', 'eurosat')
+    config.batch_size = 16
+    config.steps = 4_000
+    config.log_every = 100
+    config.evaluate_every = 500
+    config.checkpoint_every = 500
+
+    config.data.size = 32
+    config.data.labels_per_class = '10'
+
+    config.model.depth = 10
+    config.model.width = 1
+    config.model.norm = 'group'
+    config.model.activation = 'swish'
+    config.model.density_head = True
+
+    config.method.augment = 'dihedral_shift'
+    config.method.unlabelled_ratio = 4
+    config.method.strong_set = 'geometric'
+    config.method.cutout_share = 0.25
+    config.method.distribution_alignment = True
+    config.method.beliefs_decay = 0.99
+    config.method.average_decay = 0.999
+    config.method.fixmatch_steps = 2_000
+    config.method.likelihood_batch_size = 16
+    config.method.likelihood_weight = 0.02
+    config.method.score_matching_weight = 0.2
+    config.method.score_matching_batch_size = 16
+
+    config.sampler.steps = 10
+    config.sampler.step_size = 0.5
+    config.sampler.noise = 0.02
+    config.sampler.clamp = 1.0
+    config.sampler.clamp_gradient = 1.0
+    config.sampler.buffer_size = 2_000
+    config.sampler.start = 'gaussian'
+    config.sampler.start_by_class = False  # ten images say little of a class's texture
+    config.sampler.start_uniform_share = 0.1
+
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.warmup_steps = 100
+    config.optimizer.schedule = 'cosine'
+    config.optimizer.clip_norm = 5.0
+    return config
