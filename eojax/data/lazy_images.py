@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -22,7 +22,16 @@ from eojax.errors import UserError
 RESIDENT_GIGABYTES = 4.0
 
 # From the content of a file and its name, for messages, to `[height, width, bands]`.
-Decode = Callable[[bytes, str], np.ndarray]
+Decode = Callable[[Any, str], np.ndarray]
+
+
+class Reader(Protocol):
+    """Reads by name from the folder or file at `path`; it pickles, and threads may share it."""
+
+    path: Path
+
+    def __call__(self, name: str) -> Any:
+        """What `Decode` takes; a `UserError` where it cannot be read."""
 
 
 def memory_limit(options: ConfigDict) -> int:
@@ -39,7 +48,9 @@ class LazyImages:
     threads. The first image says what all others must be.
     """
 
-    def __init__(self, path: Path, files: Sequence[str], decode: Decode) -> None:
+    def __init__(
+        self, path: Path, files: Sequence[str], decode: Decode, reader: Reader | None = None
+    ) -> None:
         """Reads and decodes the first image.
 
         Parameters
@@ -47,12 +58,13 @@ class LazyImages:
         path: the folder or zip archive.
         files: names in it, at least one, with forward slashes.
         decode: of the content of one file; a function that pickles.
+        reader: of what is named by `files` where it is no file with encoded pixels.
 
         Raises
         ------
         UserError: the first file cannot be read or decoded.
         """
-        self._reader = FileReader(path)
+        self._reader = FileReader(path) if reader is None else reader
         self._files = tuple(files)
         self._decode = decode
         first = decode(self._reader(self._files[0]), self._title(0))

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eojax.data.aid import AID
 from eojax.data.eurosat import EUROSAT
 from eojax.data.published_facts import PublishedImages
 from eojax.data.published_images import download_published
 from eojax.data.ucmerced import UCMERCED
 from eojax.errors import UserError, one_line_errors
 
-DATASETS: dict[str, PublishedImages] = {images.name: images for images in (EUROSAT, UCMERCED)}
+DATASETS: dict[str, PublishedImages] = {images.name: images for images in (AID, EUROSAT, UCMERCED)}
 EXAMPLE = """example:
   python -m eojax.data.prepare --dataset=eurosat --root=EuroSAT.zip --data_dir=~/tensorflow_datasets
   python -m eojax.main --config=configs/jem_eurosat.py --config.data.source=tfds \\

@@ -16,7 +16,7 @@ class PublishedImages(NamedTuple):
       class_names: the published classes, in their standard order.
       bands: a name for each band.
       size: height and width of every image in pixels; None where they vary.
-      archive: what is downloaded where no path is given.
+      archive: what is downloaded where no path is given; None where no one file is published.
       licence, citation, homepage: for people.
       extent_metres: the side of an image on the ground; None where it is not known.
     """
@@ -26,7 +26,7 @@ class PublishedImages(NamedTuple):
     class_names: tuple[str, ...]
     bands: tuple[str, ...]
     size: int | None
-    archive: Archive
+    archive: Archive | None
     licence: str
     citation: str
     homepage: str

@@ -92,7 +92,17 @@ def load_published(
 def download_published(
     images: PublishedImages, *, progress: bool = True, option: str = '--config.data.root'
 ) -> Path:
-    """The published archive in the cache folder, downloaded if need be; see `download.fetch`."""
+    """The published archive in the cache folder, downloaded if need be; see `download.fetch`.
+
+    Raises
+    ------
+    UserError: there is none to download; the message tells where to get it.
+    """
+    if images.archive is None:
+        raise UserError(
+            f'{images.title} cannot be downloaded from here: get it from {images.homepage} and name'
+            f' it by {option}=PATH'
+        )
     return fetch(images.archive, cache_folder() / 'downloads', progress=progress, option=option)
 
 

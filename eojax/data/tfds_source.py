@@ -17,7 +17,8 @@ from eojax.data.published_facts import PublishedImages
 from eojax.errors import UserError, unknown_name
 
 # Below the data_dir: what eojax.data.prepare writes, and tfds's own EuroSAT.
-FOLDERS = {
+FOLDERS: dict[str, tuple[str, ...]] = {
+    'aid': ('eojax_images/aid',),
     'eurosat': ('eojax_images/eurosat', 'eurosat/rgb'),
     'ucmerced': ('eojax_images/ucmerced', 'uc_merced'),
 }
