@@ -38,6 +38,7 @@ for _material, _bare, _green, _tint in (
     _BARE[_material], _GREEN[_material], _TINT[_material] = _bare, _green, _tint
 
 _SKYLIGHT = 0.28  # share of the light that reaches a shadow
+_LONGEST_SHADOW = 12  # pixels
 _PATH = np.array([0.021, 0.040, 0.063], np.float32)
 _HAZE = np.array([0.045, 0.044, 0.075], np.float32)
 _SOIL_MATERIALS = (Material.BARE_SOIL, Material.CROP)
@@ -88,11 +89,12 @@ def surface_reflectance(scene: Scene) -> np.ndarray:
     return out
 
 
-def sunlight(scene: Scene) -> np.ndarray:
+def sunlight(scene: Scene, cast_shadows: bool = False) -> np.ndarray:
     """Light on every pixel relative to open, level ground, float32 `[N, H, W]`.
 
     Lambert's cosine for slopes that face or turn away from the sun; where the surface rises towards
     the sun more steeply than the sun stands, only skylight is left (shadows of trees and houses).
+    Shadows fall on the neighbouring pixel; with `cast_shadows` also beyond, as those of towers do.
     """
     surface = np.pad(scene.elevation + scene.height, ((0, 0), (1, 1), (1, 1)), mode='edge')
     here = surface[:, 1:-1, 1:-1]
@@ -106,7 +108,28 @@ def sunlight(scene: Scene) -> np.ndarray:
         + np.maximum(-north, 0.0) * (surface[:, 2:, 1:-1] - here)
     )
     direct = np.clip(1.0 - rise / reach, 0.0, 1.35)
+    if cast_shadows:
+        direct = np.minimum(direct, _beyond_shadows(here, east, north, reach))
     return _SKYLIGHT + (1.0 - _SKYLIGHT) * direct
+
+
+def _beyond_shadows(
+    surface: np.ndarray, east: np.ndarray, north: np.ndarray, reach: np.ndarray
+) -> np.ndarray:
+    """Light that passes over what stands two and more pixels towards the sun, 0 to 1 and above.
+
+    `reach` is by how many metres the sun's ray rises over a pixel; `[N, 1, 1]` but for the surface.
+    """
+    light = np.full_like(surface, 2.0)
+    count, height, width = surface.shape
+    image = np.arange(count)[:, None, None]
+    longest = int(np.ptp(surface, axis=(1, 2)).max(initial=0.0) / reach.min())
+    for steps in range(2, 1 + min(longest + 1, _LONGEST_SHADOW)):
+        row = np.clip(np.arange(height)[:, None] - np.rint(steps * north), 0, height - 1)
+        column = np.clip(np.arange(width) + np.rint(steps * east), 0, width - 1)
+        above = surface[image, row.astype(np.intp), column.astype(np.intp)] - surface
+        np.minimum(light, steps - above / reach, out=light)
+    return np.maximum(light, 0.0)
 
 
 def _bottom(scene: Scene, reflectance: np.ndarray) -> None:
@@ -132,23 +155,24 @@ def _blur(image: np.ndarray, side: float = 0.21) -> np.ndarray:
     return image
 
 
-def top_of_atmosphere(scene: Scene) -> np.ndarray:
+def top_of_atmosphere(scene: Scene, cast_shadows: bool = False) -> np.ndarray:
     """Reflectance above the atmosphere before the instrument, float32 `[N, 3, H, W]`."""
     reflectance = surface_reflectance(scene)
     _bottom(scene, reflectance)
-    reflectance *= sunlight(scene)[:, None]
+    reflectance *= sunlight(scene, cast_shadows)[:, None]
     haze = scene.conditions.haze[:, None]
     path = (_PATH + haze * _HAZE)[..., None, None]
     transmission = (0.93 - 0.25 * haze)[..., None, None]
     return path + transmission * reflectance
 
 
-def render_rgb(scene: Scene) -> np.ndarray:
+def render_rgb(scene: Scene, cast_shadows: bool = False) -> np.ndarray:
     """The scene as a Sentinel-2 true-colour patch, uint8 `[N, H, W, 3]`.
 
-    The same scene always gives the same image; noise is drawn from `scene.seed`.
+    The same scene always gives the same image; noise is drawn from `scene.seed`. `cast_shadows` is
+    for scenes with buildings above some 10 m, see `sunlight`.
     """
-    image = _blur(top_of_atmosphere(scene)) * (255.0 / _SATURATION)
+    image = _blur(top_of_atmosphere(scene, cast_shadows)) * (255.0 / _SATURATION)
     shape = image.shape[1:]
     for patch, seed in zip(image, scene.seed, strict=True):
         patch += _NOISE * np.random.default_rng(int(seed)).standard_normal(shape, np.float32)

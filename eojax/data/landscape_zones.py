@@ -1,0 +1,201 @@
+"""Drawn landscapes of the seventeen Local Climate Zones, in colour or in radar backscatter.
+
+A stand-in for So2Sat LCZ42 (Zhu et al., 2020) that is always there: the same classes in the same
+order, seen by Sentinel-2 or Sentinel-1, 10 m a pixel. Nothing in it is real imagery: results on it
+say whether a method works, not how well it would do on Earth.
+
+Sensors (`data.sensor`):
+
+- `rgb`: true colour, uint8, in Sentinel-2's usual scaling;
+- `sar`: the real and imaginary part of the single-look complex VV channel, in units of the square
+  root of sigma0, cut at 1.5 on both sides and stored as uint16,
+
+      stored = round(32767 v / 1.5) + 32767;
+
+- `sar_db`: intensity in dB, averaged over 3 x 3 pixels, stored as uint16 in hundredths of dB above
+  -100 dB; -25 dB becomes -1 and 5 dB becomes 1.
+
+Place i of a seed is the same in all sensors. Two domains that must not show the same places, as in
+unpaired transfer, take two seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from eojax.data.dataset import Dataset, Limits
+from eojax.data.local_climate_zones import CLASS_NAMES
+from eojax.data.scenes.canvas import Canvas
+from eojax.data.scenes.chance import Chance
+from eojax.data.scenes.render_rgb import render_rgb
+from eojax.data.scenes.render_sar import multilook_db, render_sar
+from eojax.data.scenes.scene import Scene
+from eojax.data.scenes.zones import LAYOUTS
+from eojax.errors import UserError, unknown_name
+
+__all__ = ['CLASS_NAMES', 'SENSORS', 'generate', 'make_scenes']
+
+NAME = 'landscape_zones'
+MIN_SIZE = 16
+PUBLISHED = None
+DEFAULTS: dict[str, Any] = {'size': 32, 'num_images': 5000, 'seed': 0, 'sensor': 'rgb'}
+AMPLITUDE_LIMIT = 1.5
+"""Greatest real or imaginary part that is told from greater ones, in sqrt(sigma0)."""
+_LEVELS = 32767
+_DB_OFFSET = 100.0
+_DB_LIMITS = (-25.0, 5.0)
+
+# Pixels in one batch: its layers then fit in a core's cache.
+_BATCH_PIXELS = 2**16
+
+
+def _colour(scene: Scene) -> np.ndarray:
+    return render_rgb(scene, cast_shadows=True)
+
+
+def _amplitude(scene: Scene) -> np.ndarray:
+    image = render_sar(scene)
+    parts = np.stack([image.real, image.imag], axis=-1) / np.float32(AMPLITUDE_LIMIT)
+    return (np.rint(np.clip(parts, -1.0, 1.0) * _LEVELS) + _LEVELS).astype(np.uint16)
+
+
+def _decibels(scene: Scene) -> np.ndarray:
+    db = multilook_db(render_sar(scene))[..., None]
+    return np.rint(100.0 * (db + _DB_OFFSET)).astype(np.uint16)
+
+
+class Sensor(NamedTuple):
+    """What a view of a scene is.
+
+    Attributes:
+      bands: a name for each band.
+      dtype: of the stored values.
+      limits: of the stored values, what becomes -1 and +1; None for uint8.
+      render: scenes to stored values, `[N, H, W, bands]`.
+    """
+
+    bands: tuple[str, ...]
+    dtype: type[np.generic]
+    limits: Limits | None
+    render: Callable[[Scene], np.ndarray]
+
+
+SENSORS = {
+    'rgb': Sensor(('red', 'green', 'blue'), np.uint8, None, _colour),
+    'sar': Sensor(('vv_real', 'vv_imaginary'), np.uint16, ((0.0, 2.0 * _LEVELS),) * 2, _amplitude),
+    'sar_db': Sensor(
+        ('vv_db',),
+        np.uint16,
+        ((100.0 * (_DB_LIMITS[0] + _DB_OFFSET), 100.0 * (_DB_LIMITS[1] + _DB_OFFSET)),),
+        _decibels,
+    ),
+}
+
+
+def generate(num: int, size: int = 32, seed: int = 0, sensor: str = 'rgb') -> Dataset:
+    """Draws `num` places of the seventeen classes, which take turns.
+
+    Place i depends on `seed`, i and `size` alone and is called `<class>/<class>_<i>`: a smaller
+    data set is a part of a larger one of the same seed, and two sensors see the same places.
+
+    Parameters
+    ----------
+    num: how many, at least 1.
+    size: their height and width in pixels of 10 m, at least 16.
+    seed: at least 0.
+    sensor: one of `SENSORS`.
+
+    Returns
+    -------
+    A `Dataset` in the order of names.
+
+    Raises
+    ------
+    UserError: for arguments outside these ranges.
+    """
+    if num < 1:
+        raise UserError(f'{NAME}: num is {num}; ask for at least 1 image')
+    if sensor not in SENSORS:
+        raise unknown_name('data.sensor', sensor, SENSORS)
+    view = SENSORS[sensor]
+    images = np.empty((num, size, size, len(view.bands)), view.dtype)
+    step = max(1, _BATCH_PIXELS // max(size, 1) ** 2)
+    for label in range(min(num, len(CLASS_NAMES))):
+        places = np.arange(label, num, len(CLASS_NAMES))
+        for start in range(0, len(places), step):
+            part = places[start : start + step]
+            images[part] = view.render(make_scenes(label, size, seed, part))
+    labels = np.arange(num) % len(CLASS_NAMES)
+    digits = max(6, len(str(num - 1)))
+    names = [f'{CLASS_NAMES[k]}/{CLASS_NAMES[k]}_{i:0{digits}d}' for i, k in enumerate(labels)]
+    order = np.argsort(names)
+    return Dataset(
+        images=images[order],
+        labels=labels[order].astype(np.int32),
+        names=tuple(names[i] for i in order),
+        class_names=CLASS_NAMES,
+        bands=view.bands,
+        limits=view.limits,
+    )
+
+
+def make_scenes(
+    label: int, size: int = 32, seed: int = 0, indices: Sequence[int] | np.ndarray = (0,)
+) -> Scene:
+    """The scenes of one class behind the images of `generate`.
+
+    Parameters
+    ----------
+    label: index into `CLASS_NAMES`.
+    size: height and width in pixels of 10 m, at least 16.
+    seed: at least 0.
+    indices: the places' numbers, `[N]`. A scene depends on `seed`, its number, `label` and `size`
+      alone.
+
+    Raises
+    ------
+    UserError: for an unknown label, a size below 16 or a negative seed or index.
+    """
+    if not 0 <= label < len(CLASS_NAMES):
+        raise UserError(f'{NAME}: unknown label {label} (known: 0 to {len(CLASS_NAMES) - 1})')
+    if size < MIN_SIZE:
+        raise UserError(f'{NAME}: size is {size}; the smallest is {MIN_SIZE} pixels')
+    if seed < 0:
+        raise UserError(f'{NAME}: seed is {seed}; use 0 or more')
+    if min(indices) < 0:
+        raise UserError(f'{NAME}: index {min(indices)} is negative; use 0 or more')
+    canvas = Canvas(Chance([seed, int(i)] for i in indices), size)
+    LAYOUTS[CLASS_NAMES[label]](canvas)
+    return canvas.scene()
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options of the config group `data` that make no data set.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.source != 'files' or options.root:
+        raise UserError(f'data.name {NAME} is generated: leave data.source and data.root alone')
+    if options.sensor not in SENSORS:
+        raise unknown_name('data.sensor', options.sensor, SENSORS)
+    if options.size < MIN_SIZE:
+        raise UserError(f'data.size must be at least {MIN_SIZE}, not {options.size}')
+    if options.seed < 0:
+        raise UserError(f'data.seed must not be negative, not {options.seed}')
+    if options.num_images < 10 * len(CLASS_NAMES):
+        raise UserError(
+            f'data.num_images must be at least {10 * len(CLASS_NAMES)}, not {options.num_images}'
+        )
+
+
+def from_config(options: ConfigDict, progress: bool) -> Dataset:
+    """The data set of the config group `data`; see `generate`.
+
+    `num_images` counts those of all seventeen classes: `data.classes` then leaves some out.
+    """
+    return generate(options.num_images, options.size, options.seed, options.sensor)
