@@ -61,7 +61,7 @@ class TrainingStep:
         self._programs: Programs = compile_phase(self.run, self.phase, self._carry, self._key)
         self.compile_seconds = self._programs.seconds
         self.steps_per_call = self._programs.steps_per_call
-        streams, limits = self.phase.streams, self.run.dataset.limits
+        streams, limits = self.phase.streams, self.run.limits
         self._drawing = jax.jit(
             lambda feed, key, step: draw_batch(feed, streams, key, step, limits),
             out_shardings=sharding.split(self.run.mesh),

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from eojax.config import base_config, flatten, unknown_key
 from eojax.errors import UserError
 
-_NAMES = ('method.name', 'model.name', 'data.name')
+_NAMES = ('method.name', 'model.name', 'data.name', 'source.name')
 _BOOLEANS = ('true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'y', 'n')
 
 
@@ -104,9 +104,10 @@ def check_arguments(arguments: Sequence[str]) -> str | None:
 
 def _check_names(changes: dict[str, str | None], known: dict[str, object]) -> None:
     """Another method, model or data set must have the options that the config has."""
-    names = [changes.get(f'config.{key}') or str(known.get(key)) for key in _NAMES]
+    keys = [key for key in _NAMES if key in known]
+    names = [changes.get(f'config.{key}') or str(known.get(key)) for key in keys]
     wanted = dict(flatten(base_config(*names)))
-    for key, name in zip(_NAMES, names, strict=True):
+    for key, name in zip(keys, names, strict=True):
         differing = sorted(wanted.keys() ^ known.keys())
         if name != known.get(key) and differing:
             raise UserError(

@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from eojax import optimizers
-from eojax.data import DATASETS
+from eojax.data import data_options
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS
 from eojax.models import MODELS
@@ -26,6 +26,9 @@ FREE_AT_RESUME = (
     'data.root',
     'data.resident_gigabytes',
     'data.workers',
+    'source.root',
+    'source.resident_gigabytes',
+    'source.workers',
     'evaluate',
     'log_every',
     'evaluate_every',
@@ -40,9 +43,12 @@ GENERATORS = ('threefry2x32', 'rbg')
 
 
 def base_config(
-    method: str = 'jem', model: str = 'wide_resnet', data: str = 'eurosat'
+    method: str = 'jem', model: str = 'wide_resnet', data: str = 'eurosat', source: str = ''
 ) -> ConfigDict:
     """The complete config of a method, a model and a data set, with every default.
+
+    Args:
+      source: another data set, for methods that learn from two (those with `NEEDS_SOURCE`).
 
     Keys at the top:
       seed: of everything random.
@@ -58,7 +64,11 @@ def base_config(
         neither.
       data: which set, what of it, and where it lives: training images of more than
         `resident_gigabytes` are not kept on the devices but streamed by `workers` processes
-        (0: threads) for each process of the run.
+        (0: threads) for each process of the run. `labels_per_class` of its training images are
+        labelled, or `labelled_in_all` over all classes, where that is not 0; `classes` joins its
+        classes in groups (`eojax.data.class_groups`).
+      source: likewise of the data set to learn from besides, where there is one. What is evaluated,
+        and what the apps mean, is `data`.
       recovery: what counts as divergence, and what is done about it (`eojax.train`).
       evaluate: how a trained run is evaluated (`eojax.evaluate`).
 
@@ -77,18 +87,8 @@ def base_config(
         'tensorboard': True,
         'profile': False,
         'random': 'threefry2x32',
-        'data': {
-            'name': data,
-            'source': 'files',
-            'root': '',
-            'size': 64,
-            'labels_per_class': 'all',
-            'resident_gigabytes': 4.0,
-            'workers': 2,
-            'test_fraction': 0.2,
-            'validation_fraction': 0.1,
-            **_entry('data set', data, DATASETS).DEFAULTS,
-        },
+        'data': data_options.defaults(data),
+        **({'source': data_options.defaults(source)} if source else {}),
         'model': {'name': model, **_entry('model', model, MODELS).DEFAULTS},
         'optimizer': dict(optimizers.DEFAULTS),
         'recovery': {'tries': 5, 'rate_factor': 0.5, 'max_loss': 1e6},
@@ -139,35 +139,56 @@ def check_config(config: ConfigDict) -> None:
     if config.evaluate.checkpoint not in ('last', 'best'):
         raise unknown_name('evaluate.checkpoint', config.evaluate.checkpoint, ('last', 'best'))
     optimizers.check(config.optimizer)
-    DATASETS[config.data.name].check(config.data)
+    _check_source(config)
+    for group in ('data', 'source'):
+        if group in config:
+            data_options.check(config[group], group)
     MODELS[config.model.name].check(config)
     METHODS[config.method.name].check(config)
 
 
 def _check_numbers(given: Mapping[str, Any]) -> None:
     for key in ('steps', 'batch_size', 'log_every', 'checkpoint_every', 'keep_checkpoints',
-                'data.size', 'evaluate.batch_size'):  # fmt: skip
+                'evaluate.batch_size'):  # fmt: skip
         if given[key] < 1:
             raise UserError(f'{key} must be at least 1, not {given[key]}')
-    for key in ('evaluate_every', 'steps_per_call', 'recovery.tries', 'data.resident_gigabytes',
-                'data.workers'):  # fmt: skip
+    for key in ('evaluate_every', 'steps_per_call', 'recovery.tries'):
         if given[key] < 0:
             raise UserError(f'{key} must not be negative, not {given[key]}')
     if not 0 <= given['seed'] < 2**32:
         raise UserError(f'seed must lie between 0 and 2**32 - 1, not {given["seed"]}')
-    for key in ('data.test_fraction', 'data.validation_fraction', 'recovery.rate_factor'):
-        if not 0.0 < given[key] < 1.0:
-            raise UserError(f'{key} must lie between 0 and 1, not {given[key]}')
+    if not 0.0 < given['recovery.rate_factor'] < 1.0:
+        factor = given['recovery.rate_factor']
+        raise UserError(f'recovery.rate_factor must lie between 0 and 1, not {factor}')
     if not given['recovery.max_loss'] > 0.0:
         raise UserError(f'recovery.max_loss must be positive, not {given["recovery.max_loss"]}')
 
 
-def _names(values: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Method, model and data set that a flat config names."""
-    for key in ('method.name', 'model.name', 'data.name'):
+def _check_source(config: ConfigDict) -> None:
+    """A source is there for the methods that learn from one, and for no other."""
+    name = config.method.name
+    needed = [n for n, module in METHODS.items() if getattr(module, 'NEEDS_SOURCE', False)]
+    if name in needed and 'source' not in config:
+        raise UserError(
+            f'method {name!r} learns from a second data set:'
+            ' name it with base_config(method, model, data, source)'
+        )
+    if name not in needed and 'source' in config:
+        raise UserError(
+            f'method {name!r} takes no second data set, and the config has a group source;'
+            f' these do: {", ".join(sorted(needed)) or "none"}'
+        )
+
+
+def _names(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Method, model and data set that a flat config names, and the source where it has one."""
+    keys = ['method.name', 'model.name', 'data.name']
+    if any(key.startswith('source.') for key in values):
+        keys.append('source.name')
+    for key in keys:
         if not isinstance(values.get(key), str):
             raise UserError(f'config has no {key}: make it with base_config(method, model, data)')
-    return values['method.name'], values['model.name'], values['data.name']
+    return tuple(values[key] for key in keys)
 
 
 def _check_type(key: str, value: Any, default: Any) -> None:

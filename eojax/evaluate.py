@@ -12,6 +12,7 @@ What is measured follows from what the method can do, and needs no more than tha
 `sample`: fid, kid and inception_images, with the weights of `evaluate.inception`; samples.png. They
   compare the evaluated images with as many samples, by default ends of the chains of training that
   are run on once more (`eojax.sampling.run_on_starts`). FID falls with the number of images.
+`reconstruct`: reconstruction_rmse, in levels of 8 bits; reconstructions.png.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from ml_collections import ConfigDict
 from eojax import compilation_cache, figures, processes, sharding
 from eojax.atomic_file import write_atomically
 from eojax.config import from_json, set_key
-from eojax.data import DATASETS
+from eojax.data import DATASETS, class_groups
 from eojax.data.dataset import Dataset
 from eojax.data.image_folder import EIGHT_BIT, FileFormat, read_image_folder
 from eojax.data.lazy_images import memory_limit
 from eojax.data.pipeline import to_uint8
 from eojax.data.published_facts import PublishedImages
+from eojax.domains import TARGET
 from eojax.errors import UserError, one_line_errors
 from eojax.metrics import classification, generation
 from eojax.metrics.summaries import classification_numbers, density_numbers, log_probabilities
@@ -52,11 +54,13 @@ from eojax.pictures import (
     visible_indices,
 )
 from eojax.progress import say
+from eojax.reconstructions import evaluate_reconstructions
 from eojax.run import Run, load_state, prepare
 from eojax.sampling import (
     Starts,
     buffer_capacity,
     buffer_images,
+    chain_of,
     draw_samples,
     run_on_starts,
 )
@@ -130,6 +134,8 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
         if main:
             numbers |= _distances(run.config.evaluate, tested, samples)
             _draw_grid(run, samples.images, classes, out)
+    if 'reconstruct' in run.method.abilities:
+        numbers |= evaluate_reconstructions(run, state, tested, out)
     if main:
         text = json.dumps(numbers, indent=2, allow_nan=False) + '\n'
         write_atomically(out / 'evaluation.json', lambda file: file.write(text.encode()))
@@ -178,10 +184,15 @@ def _draw_samples(run: Run, state: Any, num_tested: int) -> Samples | None:
     return Samples(images, starts)
 
 
-def _classes_of(run: Run, state: Any, samples: Samples) -> np.ndarray:
-    """The class a sample was made for; where it was made for none, the one it is taken for."""
-    if samples.starts.conditional or 'logits' not in run.method.abilities:
+def _classes_of(run: Run, state: Any, samples: Samples) -> np.ndarray | None:
+    """The class a sample was made for; where it was made for none, the one it is taken for.
+
+    None for a method that knows no classes.
+    """
+    if samples.starts.conditional:
         return samples.starts.labels
+    if 'logits' not in run.method.abilities:
+        return None
     return score(run, 'logits', state, samples.images).argmax(-1)
 
 
@@ -207,12 +218,19 @@ def _distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[s
     }
 
 
-def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray, out: Path) -> None:
+def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: Path) -> None:
+    """A row for each class; without classes, as many samples beside as many real images."""
     train, labels = run.splits.train, run.dataset.labels[run.splits.train]
     first = [train[labels == label][:REAL_COLUMNS] for label in range(run.dataset.num_classes)]
     real = run.dataset.subset(np.concatenate(first))
     seen = displayed(real.images[:], real.bands, real.limits)
     made = visible_bands(samples, real.bands)
+    if classes is None:
+        parts = [arrange(part, REAL_COLUMNS) for part in (seen, made[: len(seen)])]
+        columns = ['real'] * REAL_COLUMNS + ['sample'] * REAL_COLUMNS
+        beside = np.concatenate(parts, 1)
+        figures.image_grid(beside, out / 'samples.png', column_labels=columns, title='Samples')
+        return
     grid = grid_by_class(seen, real.labels, made, classes, real.num_classes)
     shares = np.bincount(classes, minlength=real.num_classes) / len(classes)
     rows = [f'{n}  {s:.0%}' for n, s in zip(real.class_names, shares, strict=True)]
@@ -234,10 +252,16 @@ def _table(numbers: Mapping[str, float]) -> str:
 
 
 def validate(run: Run, state: Any) -> dict[str, float]:
-    """Accuracy and negative log-likelihood on the validation split, for the training's log."""
-    chosen = run.splits.validation
-    if not len(chosen) or 'logits' not in run.method.abilities:
+    """What the training's log says of the validation split.
+
+    Accuracy and negative log-likelihood; the mean log p(x) of a method without logits.
+    """
+    chosen, abilities = run.splits.validation, run.method.abilities
+    if not len(chosen) or not {'logits', 'log_density'} & set(abilities):
         return {}
+    if 'logits' not in abilities:
+        density = score(run, 'log_density', state, run.dataset.images, chosen)
+        return {'validation_log_density': float(density.mean())}
     log_p = log_probabilities(score(run, 'logits', state, run.dataset.images, chosen))
     labels = run.dataset.labels[chosen]
     return {
@@ -247,16 +271,23 @@ def validate(run: Run, state: Any) -> dict[str, float]:
 
 
 def sample_picture(run: Run, state: Any, step: int) -> np.ndarray | None:
-    """The same 64 slots of the replay buffer each time, to `samples/` in the run's folder.
+    """64 samples, the same each time, to `samples/` in the run's folder.
+
+    They are slots of the replay buffer; a method without chains makes them of the same noise.
 
     Returns:
-      The picture, uint8 `[height, width, 3]`; None for a method without a buffer.
+      The picture, uint8 `[height, width, 3]`; None for a method with neither.
     """
     capacity = buffer_capacity(run, state)
-    if not capacity:
+    if capacity:
+        stored, _ = buffer_images(run, state, spread(capacity, _PICTURE_SAMPLES))
+        samples = to_uint8(jnp.asarray(stored))
+    elif 'sample' in run.method.abilities and chain_of(run) is None:
+        starts = run_on_starts(run, state, _PICTURE_SAMPLES, run.config.seed)
+        samples = draw_samples(run, state, starts, run.config.seed)
+    else:
         return None
-    stored, _ = buffer_images(run, state, spread(capacity, _PICTURE_SAMPLES))
-    images = visible_bands(to_uint8(jnp.asarray(stored)), run.dataset.bands)
+    images = visible_bands(samples, run.dataset.bands)
     factor = max(1, -(-64 // images.shape[1]))
     picture = mosaic(arrange(images, 8), factor)
     if sharding.is_main_process():
@@ -267,9 +298,12 @@ def sample_picture(run: Run, state: Any, step: int) -> np.ndarray | None:
 def read_labelled(path: Path, run: Run) -> Dataset:
     """Labelled images of some or all of a run's classes, as the run's own data set is read.
 
+    Where the run's classes are groups (`data.classes`), the folders are those of the data set's own
+    classes, and grouped likewise.
+
     Raises:
       UserError: an unknown class, a file of another size than the data set's, or a broken one, by
-        name.
+        name; or images of none of the groups.
     """
     size = run.config.data.size
     published: PublishedImages | None = DATASETS[run.config.data.name].PUBLISHED
@@ -278,7 +312,7 @@ def read_labelled(path: Path, run: Run) -> Dataset:
     wanted = own if published is None else published.size
     dataset = read_image_folder(
         path,
-        run.dataset.class_names,
+        run.domains[TARGET].own_classes,
         wanted,
         sharding.is_main_process(),
         resize=None if wanted == size else size,
@@ -287,6 +321,9 @@ def read_labelled(path: Path, run: Run) -> Dataset:
         file_format=_file_format(run),
         resident_bytes=memory_limit(run.config.data),
     )
+    dataset = class_groups.regroup(dataset, class_groups.parse(run.config.data.classes))
+    if not len(dataset.labels):
+        raise UserError(f'{path}: no images of {", ".join(run.dataset.class_names)}')
     return dataset._replace(limits=run.dataset.limits)
 
 
@@ -330,7 +367,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         if value not in (None, ''):
             set_key(config, key, value)
     check(config)
-    run = prepare(config, options.workdir)
+    run = prepare(config, options.workdir, training=False)
     labelled = None if options.data is None else read_labelled(options.data, run)
     state = load_state(run, options.checkpoint or run.config.evaluate.checkpoint)
     folder = 'evaluation' if labelled is None else f'evaluation_{options.data.stem}'

@@ -1,6 +1,7 @@
 """What the compiled step is fed: data that lie on the devices, or batches that are read for it.
 
-The choice follows from size (`data.resident_gigabytes`); the batches are the same either way.
+The choice follows from size (`data.resident_gigabytes`), for each data set by itself; the batches
+are the same either way.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
 from eojax import sharding
 from eojax.data.dataset import Dataset
-from eojax.data.pipeline import Feed, Resident, StoredBatch
+from eojax.data.pipeline import Feed, Resident, StoredBatch, streams_of
 from eojax.data.streamed import StepBatches, read_batches, rows_of
 from eojax.data.streams import Stream
 
@@ -26,20 +27,18 @@ _PLACED_AHEAD = 2
 
 
 class Input(Protocol):
-    """One of the two ways in.
+    """One of the two ways in, for one data set and the streams that draw from it.
 
     Attributes:
       streamed: whether each step has a feed of its own.
-      placement: of a feed on the devices.
     """
 
     streamed: bool
-    placement: NamedSharding
 
-    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Feed:
+    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident | StoredBatch:
         """What `draw_batch` takes at a step; `key` is the one that it gets."""
 
-    def example(self, streams: Mapping[str, Stream], key: Array) -> Feed:
+    def example(self, streams: Mapping[str, Stream], key: Array) -> Resident | StoredBatch:
         """The feed of step 0, whole, on this process's first device."""
 
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
@@ -47,6 +46,45 @@ class Input(Protocol):
 
     def close(self) -> None:
         """Ends reading; a later `feed` begins anew."""
+
+
+class Inputs:
+    """The ways in of all data sets as one.
+
+    Attributes:
+      streamed: whether each step has a feed of its own.
+    """
+
+    def __init__(self, inputs: Mapping[str, Input]) -> None:
+        """Takes the input of each data set by its config group."""
+        self._inputs = dict(inputs)
+        self.streamed = any(one.streamed for one in inputs.values())
+
+    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Feed:
+        """What `draw_batch` takes at a step; `key` is the one that it gets."""
+        return {data: one.feed(own, key, step) for data, one, own in self._used(streams)}
+
+    def example(self, streams: Mapping[str, Stream], key: Array) -> Feed:
+        """The feed of step 0, whole, on this process's first device."""
+        return {data: one.example(own, key) for data, one, own in self._used(streams)}
+
+    def shapes(self, streams: Mapping[str, Stream]) -> Any:
+        """Shapes, types and shardings of a feed."""
+        return {data: one.shapes(own) for data, one, own in self._used(streams)}
+
+    def close(self) -> None:
+        """Ends reading; a later `feed` begins anew."""
+        for one in self._inputs.values():
+            one.close()
+
+    def _used(
+        self, streams: Mapping[str, Stream]
+    ) -> Iterator[tuple[str, Input, dict[str, Stream]]]:
+        """The data sets that streams draw from, their inputs, and these streams."""
+        for data, one in self._inputs.items():
+            own = streams_of(data, streams)
+            if own:
+                yield data, one, own
 
 
 def choose_input(
@@ -79,9 +117,8 @@ class ResidentInput:
     streamed = False
 
     def __init__(self, training: Dataset, parts: Mapping[str, np.ndarray], mesh: Mesh) -> None:
-        self.placement = sharding.replicated(mesh)
         arrays = (training.images, training.labels, dict(parts))
-        self._resident = Resident(*sharding.place(arrays, self.placement))
+        self._resident = Resident(*sharding.place(arrays, sharding.replicated(mesh)))
 
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident:
         return self._resident
@@ -109,7 +146,7 @@ class StreamedInput:
         steps: int,
         workers: int,
     ) -> None:
-        self.placement = sharding.split(mesh)
+        self._placement = sharding.split(mesh)
         self._training, self._parts, self._steps = training, dict(parts), steps
         self._workers = workers
         self._reading: Iterator[Any] | None = None
@@ -142,7 +179,7 @@ class StreamedInput:
         return jax.tree.map(jnp.asarray, first)
 
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
-        images, place = self._training.images, self.placement
+        images, place = self._training.images, self._placement
 
         def shape(size: int, rest: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((size, *rest), dtype, sharding=place)
@@ -175,7 +212,7 @@ class StreamedInput:
 
     def _rows(self, stream: Stream) -> np.ndarray:
         shape = (stream.batch_size,)
-        held = self.placement.addressable_devices_indices_map(shape)
+        held = self._placement.addressable_devices_indices_map(shape)
         return rows_of([index[0] for index in held.values() if index], stream.batch_size)
 
     def _place(self, batch: Mapping[str, Mapping[str, np.ndarray]]) -> StoredBatch:
@@ -185,7 +222,7 @@ class StreamedInput:
             def part(index: Any) -> np.ndarray:
                 return values[np.searchsorted(rows, np.arange(size)[index[0]])]
 
-            return jax.make_array_from_callback((size, *values.shape[1:]), self.placement, part)
+            return jax.make_array_from_callback((size, *values.shape[1:]), self._placement, part)
 
         return {
             name: {

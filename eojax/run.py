@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +17,13 @@ from ml_collections import ConfigDict
 from eojax import sharding
 from eojax.atomic_file import write_atomically
 from eojax.checkpoint import Checkpoints
-from eojax.config import check_config, differing_keys, from_json, read_json, to_json
-from eojax.data import DATASETS, splits
-from eojax.data.dataset import Dataset
-from eojax.data.pipeline import Feed, check_streams, draw_batch, training_set
+from eojax.config import check_config, differing_keys, from_json, to_json
+from eojax.data.dataset import Dataset, Limits
+from eojax.data.pipeline import Feed, check_streams, draw_batch
 from eojax.data.splits import Splits
+from eojax.domains import SOURCE, TARGET, Domain, load_domains, open_domains
 from eojax.errors import UserError
-from eojax.inputs import Input, choose_input
+from eojax.inputs import Inputs, choose_input
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
 from eojax.progress import say
@@ -34,8 +35,7 @@ class Run(NamedTuple):
     Attributes:
       folder: where it keeps what it writes.
       config: complete and checked.
-      dataset: all images, on the host or read on access.
-      splits: indices into `dataset`.
+      domains: its data sets by the config's group: `data` is what it is about, and evaluated on.
       task: what the method knows of them.
       method: built from the config.
       mesh: of all devices.
@@ -45,13 +45,27 @@ class Run(NamedTuple):
 
     folder: Path
     config: ConfigDict
-    dataset: Dataset
-    splits: Splits
+    domains: Mapping[str, Domain]
     task: Task
     method: Method
     mesh: Mesh
-    input: Input
+    input: Inputs
     programs: dict[Any, Any]
+
+    @property
+    def dataset(self) -> Dataset:
+        """All images of the target, on the host or read on access."""
+        return self.domains[TARGET].dataset
+
+    @property
+    def splits(self) -> Splits:
+        """Indices into `dataset`."""
+        return self.domains[TARGET].splits
+
+    @property
+    def limits(self) -> dict[str, Limits | None]:
+        """Of the images of each domain, the values that become -1 and +1."""
+        return {group: domain.dataset.limits for group, domain in self.domains.items()}
 
 
 class Carry(NamedTuple):
@@ -72,54 +86,56 @@ class Carry(NamedTuple):
     healthy: Array
 
 
-def load_data(config: ConfigDict) -> tuple[Dataset, Splits]:
-    """The data set of a config and its splits."""
-    data = config.data
-    dataset = DATASETS[data.name].from_config(data, sharding.is_main_process())
-    split = splits.make_splits(
-        dataset.names,
-        dataset.labels,
-        dataset.num_classes,
-        config.seed,
-        data.labels_per_class,
-        test_fraction=data.test_fraction,
-        validation_fraction=data.validation_fraction,
-    )
-    return dataset, split
-
-
-def prepare(config: ConfigDict, folder: Path) -> Run:
+def prepare(config: ConfigDict, folder: Path, training: bool = True) -> Run:
     """Checks the config, loads the data and builds the method.
+
+    Args:
+      training: whether the run may be trained; else what its folder keeps of the source domain
+        stands for it, and its data need not be there.
 
     Raises:
       UserError: see `check_config` and the data set's `from_config`.
     """
     check_config(config)
-    dataset, split = load_data(config)
-    training, parts = training_set(dataset, split)
-    shape = (training.images.shape[1], training.images.shape[2], training.images.shape[3])
+    domains = load_domains(config) if training else open_domains(config, folder)
     mesh = sharding.data_mesh()
-    true_labels = dataset.labels[split.train]
-    task = Task(dataset.class_names, shape, training, mesh.size, true_labels)
+    task = _task(domains, mesh)
     method = METHODS[config.method.name].build(config, task)
     _warn_of_replicated_buffer(config, mesh)
     for phase in method.phases:
-        check_streams(phase.streams, parts, mesh.size)
+        check_streams(phase.streams, {g: d.parts for g, d in domains.items()}, mesh.size)
         for name, stream in phase.streams.items():
             if config.steps * stream.batch_size >= 2**31:
                 raise UserError(
                     f'steps {config.steps} times the {name} batch of {stream.batch_size} images'
                     ' must stay below 2**31, where the count of draws ends'
                 )
-    source = choose_input(
-        training,
-        parts,
-        mesh,
-        config.steps,
-        config.data.resident_gigabytes,
-        config.data.workers,
+    inputs = {
+        group: choose_input(
+            domain.training,
+            domain.parts,
+            mesh,
+            config.steps,
+            config[group].resident_gigabytes,
+            config[group].workers,
+        )
+        for group, domain in domains.items()
+    }
+    return Run(folder, config, domains, task, method, mesh, Inputs(inputs), {})
+
+
+def _task(domains: Mapping[str, Domain], mesh: Mesh) -> Task:
+    """What a method knows of the data."""
+    target = domains[TARGET]
+    height, width, bands = target.training.images.shape[1:]
+    return Task(
+        target.dataset.class_names,
+        (height, width, bands),
+        target.training,
+        mesh.size,
+        target.dataset.labels[target.splits.train],
+        domains[SOURCE].training if SOURCE in domains else None,
     )
-    return Run(folder, config, dataset, split, task, method, mesh, source, {})
 
 
 def _warn_of_replicated_buffer(config: ConfigDict, mesh: Mesh) -> None:
@@ -155,7 +171,7 @@ def check_folder(folder: Path, config: ConfigDict) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f'--workdir {folder} is not writable')
     if held:
-        differing = differing_keys(config.to_dict(), read_json(file))
+        differing = differing_keys(config.to_dict(), from_json(file).to_dict())
         if differing:
             raise UserError(
                 f'{folder} holds a run of another config ({"; ".join(differing)});'
@@ -180,7 +196,7 @@ def initial_carry(run: Run, key: Array) -> Carry:
 
     Each process computes all of it by itself, and keeps what its devices hold.
     """
-    streams, limits = run.method.phases[0].streams, run.dataset.limits
+    streams, limits = run.method.phases[0].streams, run.limits
     key = sharding.local(key)
     feed = run.input.example(streams, key)
     batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), limits))(feed)
@@ -217,7 +233,7 @@ def metric_names(run: Run, phase: int, state: Any) -> list[str]:
 
     def metrics(feed: Feed, state: Any) -> Any:
         key, step = random.key(0), jnp.zeros((), jnp.int32)
-        batch = draw_batch(feed, chosen.streams, key, step, run.dataset.limits)
+        batch = draw_batch(feed, chosen.streams, key, step, run.limits)
         return chosen.step(state, batch, key)[1]
 
     return sorted(jax.eval_shape(metrics, run.input.shapes(chosen.streams), state))
@@ -246,7 +262,7 @@ def abstract_carry(run: Run, step: int) -> Carry:
     streams = run.method.phases[0].streams
 
     def state_of(feed: Feed) -> Any:
-        batch = draw_batch(feed, streams, key, jnp.zeros((), jnp.int32), run.dataset.limits)
+        batch = draw_batch(feed, streams, key, jnp.zeros((), jnp.int32), run.limits)
         state = run.method.init(key, batch)
         for phase in run.method.phases[: phase_at(run, step)[0] + 1]:
             state = phase.begin(state) if phase.begin is not None else state
@@ -280,7 +296,7 @@ def open_run(folder: str | Path, which: str = '') -> tuple[Run, Any]:
       UserError: no run folder, no checkpoint, a damaged one, or data that is not there.
     """
     folder = Path(folder)
-    run = prepare(from_json(folder / 'config.json'), folder)
+    run = prepare(from_json(folder / 'config.json'), folder, training=False)
     return run, load_state(run, which or run.config.evaluate.checkpoint)
 
 

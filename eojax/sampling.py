@@ -1,8 +1,10 @@
 """Samples of a trained method that can `sample`: chains in equal batches, from buffer or afresh.
 
-`sample(state, key, labels)` is all that is asked of a method; one whose config has a `sampler`
-group samples by Langevin chains, and takes their parameters, their starts and more besides
-(`eojax.methods.jem`).
+`sample(state, key, labels)`, images `[N, H, W, C]` in [-1, 1] for labels int32 `[N]`, is all that
+is asked of a method. Its config says what the labels mean to it: with `method.class_conditional`
+they are the classes to make images of, else a method without chains has only their number. One
+whose config has a `sampler` group samples by Langevin chains, and takes their parameters, their
+starts and more besides (`eojax.methods.jem`).
 """
 
 from __future__ import annotations
@@ -149,7 +151,7 @@ def buffer_images(run: Run, state: Any, slots: np.ndarray) -> tuple[np.ndarray, 
 
 
 def by_class(run: Run) -> bool:
-    """Whether the run's own chains are of E(x, y) instead of E(x)."""
+    """Whether the run's own samples are of given classes: chains of E(x, y) instead of E(x)."""
     return bool(run.config.method.get('class_conditional', False))
 
 

@@ -64,7 +64,7 @@ def step_program(
     The ticket is the step counter, in a buffer of its own: the host may wait for it after the
     carry has been donated to a later call.
     """
-    max_loss, limits = run.config.recovery.max_loss, run.dataset.limits
+    max_loss, limits = run.config.recovery.max_loss, run.limits
 
     def everywhere(indices: Array) -> Array:
         return lax.with_sharding_constraint(indices, sharding.replicated(run.mesh))
@@ -96,15 +96,17 @@ def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
     begun = time.perf_counter()
     places = runs.carry_shardings(run, carry)
     everywhere = sharding.replicated(run.mesh)
+    feed = run.input.shapes(phase.streams)
+    fed = jax.tree.map(lambda leaf: leaf.sharding, feed)
 
     def compiled(steps: int) -> Any:
         jitted = jax.jit(
             step_program(run, phase, steps),
             donate_argnums=0,
-            in_shardings=(places, run.input.placement, everywhere),
+            in_shardings=(places, fed, everywhere),
             out_shardings=(places, everywhere),
         )
-        lowered = jitted.lower(carry, run.input.shapes(phase.streams), key)
+        lowered = jitted.lower(carry, feed, key)
         return lowered.compile(compiler_options=compiler_options())
 
     one = compiled(1)

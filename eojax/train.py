@@ -17,11 +17,10 @@ import jax
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import evaluate, recovery, sharding
+from eojax import domains, evaluate, recovery, sharding
 from eojax import run as runs
 from eojax.checkpoint import Checkpoints
 from eojax.config import check_config
-from eojax.data import splits
 from eojax.errors import UserError
 from eojax.methods.method import Phase
 from eojax.profiling import Trace
@@ -51,23 +50,10 @@ def train(config: ConfigDict, folder: Path) -> Path:
     runs.check_folder(folder, config)
     run = runs.prepare(config, folder)
     runs.open_folder(folder, config)
-    _keep_splits(run)
-    say(
-        f'{len(run.splits.train)} training images ({len(run.splits.labelled)} labelled),'
-        f' {len(run.splits.validation)} for validation, {len(run.splits.test)} for testing;'
-        f' {run.mesh.size} {jax.default_backend()} device(s)'
-    )
+    domains.keep(run.domains, folder)
+    say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
     state = _Loop(run).run_to_end()
     return evaluate.evaluate_run(run, _evaluated(run, state), folder / 'evaluation')
-
-
-def _keep_splits(run: Run) -> None:
-    """Writes the splits, or refuses to go on with other data than the run began with."""
-    file = run.folder / 'splits.json'
-    if file.exists():
-        splits.verify(file, run.splits, run.dataset.names)
-    elif sharding.is_main_process():
-        splits.write(file, run.splits, run.dataset.names)
 
 
 def _evaluated(run: Run, state: Any) -> Any:

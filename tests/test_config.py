@@ -33,13 +33,38 @@ def changed(**changes: Any) -> ConfigDict:
     return config
 
 
+# Networks that belong to a method, and methods that belong to a network.
+PAIRS = {'vae': {'convolutional_autoencoder'}, 'berundanet': {'wide_resnet'}}
+CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder'}
+
+
+def defaults_of(method: str, model: str, data: str) -> ConfigDict:
+    """The config of three names; a data set of files without a default place gets one."""
+    source = 'landscapes' if getattr(METHODS[method], 'NEEDS_SOURCE', False) else ''
+    config = base_config(method, model, data, source)
+    if data in ('folder', 'airsar'):
+        config.data.root = 'somewhere'
+    return config
+
+
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('model', MODELS)
+def test_a_method_takes_its_networks_and_names_those_it_does_not_take(
+    method: str, model: str
+) -> None:
+    config = defaults_of(method, model, 'landscapes')
+    if model in PAIRS.get(method, CLASSIFIERS):
+        check_config(config)
+    else:
+        with pytest.raises(UserError, match=r'model\.name'):
+            check_config(config)
+
+
+@pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('data', DATASETS)
-def test_defaults_of_everything_pass(method: str, model: str, data: str) -> None:
-    config = base_config(method, model, data)
-    if data == 'folder':  # a data set of one's own has no default place
-        config.data.root = 'somewhere'
+def test_defaults_of_everything_pass(method: str, data: str) -> None:
+    model = min(PAIRS.get(method, {'wide_resnet'}))
+    config = defaults_of(method, model, data)
     check_config(config)
     names = {'seed', 'steps', 'batch_size', 'log_every', 'evaluate_every', 'checkpoint_every'}
     groups = {'data', 'model', 'method', 'optimizer'}

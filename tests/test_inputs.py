@@ -150,13 +150,14 @@ def test_feeds_begin_anew_where_another_step_or_key_is_asked_for(tmp_path: Path)
     keys = [sharding.place_key(random.key(n), run.mesh) for n in (0, 1)]
 
     def index(key: int, step: int) -> list[int]:
-        return np.asarray(run.input.feed(streams, keys[key], step)['labelled']['index']).tolist()
+        read = run.input.feed(streams, keys[key], step)['data']['labelled']
+        return np.asarray(read['index']).tolist()
 
     forwards = [index(0, step) for step in range(4)]
     assert index(0, 1) == forwards[1]
     assert index(0, 2) == forwards[2]
     assert index(1, 3) != forwards[3]
     assert index(0, 11) != index(0, 10)  # the last one, and back
-    example = run.input.example(streams, keys[0])
-    assert np.asarray(example['labelled']['index']).tolist() == forwards[0]
+    example = run.input.example(streams, keys[0])['data']['labelled']
+    assert np.asarray(example['index']).tolist() == forwards[0]
     run.input.close()

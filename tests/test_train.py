@@ -164,7 +164,7 @@ def test_another_config_is_refused_and_free_keys_are_not(
     train.train(config, tmp_path)
     other = small_config('supervised', steps=4, seed=3, model__width=2)
     # Refused before the data is looked at.
-    monkeypatch.setattr(runs, 'load_data', None)
+    monkeypatch.setattr(runs, 'load_domains', None)
     with pytest.raises(UserError) as caught:
         train.train(other, tmp_path)
     assert 'model.width: 1 -> 2; seed: 0 -> 3' in str(caught.value)
@@ -188,7 +188,7 @@ def test_a_run_does_not_go_on_with_other_data(
 
 
 def test_a_folder_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, 'load_data', None)
+    monkeypatch.setattr(runs, 'load_domains', None)
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match=r'--workdir .*file/run cannot be made a folder'):
         train.train(small_config('supervised'), tmp_path / 'file' / 'run')
@@ -388,15 +388,15 @@ def test_steps_compile_nothing_transfer_nothing_and_donate(
     original = train.compile_phase
 
     def guarded(program: Callable[..., Any]) -> Callable[..., Any]:
-        def call(carry: Any, resident: Any, key: Any) -> Any:
+        def call(carry: Any, feed: Any, key: Any) -> Any:
             before = len(compilations)
             with jax.transfer_guard('disallow'):
-                new, ticket = program(carry, resident, key)
+                new, ticket = program(carry, feed, key)
             assert len(compilations) == before
             compiled_at[int(ticket)] = before
             held = [x for x in jax.tree.leaves(carry) if not x.is_deleted()]
             assert not held
-            assert not resident.images.is_deleted()
+            assert not feed['data'].images.is_deleted()
             return new, ticket
 
         return call

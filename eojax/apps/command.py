@@ -113,6 +113,6 @@ def open_trained(
       UserError: see `eojax.run.open_run`.
     """
     config = read_config(workdir, data_root)
-    run = prepare(config, workdir)
+    run = prepare(config, workdir, training=False)
     need(run)
     return run, load_state(run, checkpoint or config.evaluate.checkpoint)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.lazy_images import Images, LazyImages
+from eojax.data.lazy_images import Images
 
 # Per band the values that become -1 and +1.
 Limits = tuple[tuple[float, float], ...]
@@ -25,6 +25,9 @@ class Dataset(NamedTuple):
       bands: a name for each band (`('red', 'green', 'blue')`).
       limits: for each band the values that become -1 and +1; None for uint8, 0 and 255. They hold
         for uint16 alone: uint8 images of any origin are already scaled for display.
+      parts: int8 `[num]`, 0 train, 1 validation, 2 test, where the split is published or follows
+        from places; None where it is drawn (`eojax.data.splits`). Validation or test images that
+        nobody has published are drawn from the training part.
     """
 
     images: Images
@@ -33,6 +36,7 @@ class Dataset(NamedTuple):
     class_names: tuple[str, ...]
     bands: tuple[str, ...] = ('red', 'green', 'blue')
     limits: Limits | None = None
+    parts: np.ndarray | None = None
 
     @property
     def num_classes(self) -> int:
@@ -42,9 +46,10 @@ class Dataset(NamedTuple):
         """The images at `indices`, in that order; those on disk stay there."""
         images = self.images
         return self._replace(
-            images=images.subset(indices) if isinstance(images, LazyImages) else images[indices],
+            images=images[indices] if isinstance(images, np.ndarray) else images.subset(indices),
             labels=self.labels[indices],
             names=tuple(self.names[i] for i in indices),
+            parts=None if self.parts is None else self.parts[indices],
         )
 
 

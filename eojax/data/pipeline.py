@@ -1,8 +1,8 @@
 """From data sets to batches, augmented and normalised inside the compiled step.
 
-A program's argument is either the whole training set, which lies on the devices and is drawn from
-there, or the images of one step as they were read (`eojax.data.streamed`). Both ways give the same
-batches: a batch is a function of the run's key and the step.
+A program's argument is, for each data set, either the whole training set, which lies on the devices
+and is drawn from there, or the images of one step as they were read (`eojax.data.streamed`). Both
+ways give the same batches: a batch is a function of the run's key and the step.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ import numpy as np
 from jax import Array, random
 
 from eojax.augment import AUGMENTATIONS
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, Limits
 from eojax.data.permutation import draw_indices
 from eojax.data.splits import Splits
 from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError
 
-# Per band, the stored values that become -1 and +1.
-Limits = tuple[tuple[float, float], ...]
 # Stream to {'images': as stored, [N, H, W, C], 'labels': int32 [N], 'index': int32 [N]}
 StoredBatch = Mapping[str, Mapping[str, Array]]
 
@@ -42,7 +40,8 @@ class Resident(NamedTuple):
     parts: Mapping[str, Array]
 
 
-Feed = Resident | StoredBatch
+# Config group of a data set (`Stream.data`) to what there is of it, or of its streams.
+Feed = Mapping[str, Resident | StoredBatch]
 
 
 def training_set(dataset: Dataset, splits: Splits) -> tuple[Dataset, dict[str, np.ndarray]]:
@@ -57,17 +56,22 @@ def training_set(dataset: Dataset, splits: Splits) -> tuple[Dataset, dict[str, n
     return train._replace(labels=labels), parts
 
 
-def check_streams(streams: Mapping[str, Stream], parts: Mapping[str, Any], devices: int) -> None:
+def check_streams(
+    streams: Mapping[str, Stream], parts: Mapping[str, Mapping[str, Any]], devices: int
+) -> None:
     """Refuses streams that cannot be drawn.
+
+    Args:
+      parts: of each data set, as of `training_set`.
 
     Raises:
       UserError: an empty part, or a batch that the devices cannot share.
     """
     for name, stream in streams.items():
-        if not len(parts[stream.part]):
+        if not len(parts[stream.data][stream.part]):
             raise UserError(
-                f'the {name} stream has no images: data.labels_per_class leaves none in the'
-                f' {stream.part} part'
+                f'the {name} stream has no images: {stream.data}.labels_per_class leaves none in'
+                f' the {stream.part} part'
             )
         if stream.batch_size % devices:
             raise UserError(
@@ -81,28 +85,36 @@ def draw_batch(
     streams: Mapping[str, Stream],
     key: Array,
     step: Array,
-    limits: Limits | None = None,
+    limits: Mapping[str, Limits | None] | None = None,
     everywhere: Callable[[Array], Array] = lambda indices: indices,
 ) -> Batch:
     """The batch of a step: images float32 in [-1, 1], labels and indices, for each stream.
 
     Args:
-      feed: all of the data, or what was read of it for this step.
+      feed: of each data set all, or what was read of it for this step.
       key: of the run; order and augmentation derive from it.
       step: int32, counted over the whole run.
-      limits: as in `to_unit_range`.
+      limits: as in `to_unit_range`, of each data set; None where all are uint8.
       everywhere: keeps an array of indices on every device: finding them takes a loop over all,
         which devices with a share each would have to agree on.
     """
-    if isinstance(feed, Resident):
-        feed = gather(feed, streams, key, step, everywhere)
+    stored: dict[str, Mapping[str, Array]] = {}
+    for data, held in feed.items():
+        own = streams_of(data, streams)
+        stored |= gather(held, own, key, step, everywhere) if isinstance(held, Resident) else held
     batch = {}
     for name, stream in sorted(streams.items()):
         _, key_augment = stream_keys(key, name)
         augment = AUGMENTATIONS[stream.augment]
-        images = augment(feed[name]['images'], random.fold_in(key_augment, step))
-        batch[name] = {**feed[name], 'images': to_unit_range(images, limits)}
+        images = augment(stored[name]['images'], random.fold_in(key_augment, step))
+        scale = None if limits is None else limits[stream.data]
+        batch[name] = {**stored[name], 'images': to_unit_range(images, scale)}
     return batch
+
+
+def streams_of(data: str, streams: Mapping[str, Stream]) -> dict[str, Stream]:
+    """The streams that draw from one data set."""
+    return {name: stream for name, stream in streams.items() if stream.data == data}
 
 
 def gather(
@@ -112,7 +124,7 @@ def gather(
     step: Array,
     everywhere: Callable[[Array], Array] = lambda indices: indices,
 ) -> StoredBatch:
-    """The stored images, labels and indices that `draw_batch` takes at a step; see there."""
+    """The stored images, labels and indices that `draw_batch` takes of a data set; see there."""
     read = {}
     for name, stream in sorted(streams.items()):
         key_order, _ = stream_keys(key, name)

@@ -1,9 +1,11 @@
 """The papers' hold-out: who is in train, validation, test and the labelled subset.
 
-A pure function of names, classes and seed. Each class is ordered by SHA-256 of `<seed>:<name>` and
+Published or spatial splits (`Dataset.parts`) are taken as they are. What is not published is a
+pure function of names, classes and seed. Each class is ordered by SHA-256 of `<seed>:<name>` and
 cut by rank, so that the result is the same on every machine and with every version of NumPy, one
 image more or less moves at most one image over each border, and another class moves none. The
-labelled subsets are nested: that of five images per class holds that of one.
+labelled subsets are nested: that of five images per class holds that of one, and that of 128 images
+in all holds that of 32.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from eojax.atomic_file import write_atomically
 from eojax.errors import UserError
 
 LABELS_KEY = 'data.labels_per_class'
+TOTAL_KEY = 'data.labelled_in_all'
+# What `Dataset.parts` holds.
+TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
 class Splits(NamedTuple):
@@ -49,8 +54,11 @@ def make_splits(
     *,
     test_fraction: float = 0.2,
     validation_fraction: float = 0.1,
+    labelled_in_all: int = 0,
+    parts: np.ndarray | None = None,
+    class_names: Sequence[str] = (),
 ) -> Splits:
-    """Splits every class by the same fractions.
+    """Splits every class by the same fractions, or as published.
 
     Parameters
     ----------
@@ -60,11 +68,16 @@ def make_splits(
     labels_per_class: number of labelled training images per class, or 'all'.
     test_fraction: of all images, in [0, 1); at least one image per class unless it is 0.
     validation_fraction: of what is left after the test images, likewise.
+    labelled_in_all: where positive, how many labelled training images all classes have together, in
+      place of `labels_per_class`: the classes take turns, each with the next image of its order.
+    parts: as in `Dataset.parts`. A part that some image has is taken as it is, and its fraction
+      counts for nothing; of a part that no image has, the fraction is drawn from part 0.
+    class_names: for messages.
 
     Raises
     ------
-    UserError: a class too small for the fractions or for `labels_per_class`, by name and count; a
-      fraction or number that is none.
+    UserError: a class too small for the fractions or for `labels_per_class`, by name and count;
+      fewer training images than `labelled_in_all`; a fraction or number that is none.
     """
     labels = np.asarray(labels)
     if len(set(names)) != len(names) or labels.shape != (len(names),):
@@ -73,25 +86,46 @@ def make_splits(
         raise ValueError(f'labels must lie in [0, {num_classes})')
     _check_fraction('test_fraction', test_fraction)
     _check_fraction('validation_fraction', validation_fraction)
-    tests, validations, trains = [], [], []
-    for label in range(num_classes):
-        order = _hash_order(names, np.flatnonzero(labels == label), seed)
-        num_test = _share(len(order), test_fraction)
-        num_validation = _share(len(order) - num_test, validation_fraction)
-        tests.append(order[:num_test])
-        validations.append(order[num_test : num_test + num_validation])
-        trains.append(order[num_test + num_validation :])
-        if not trains[-1]:
-            title = _class_title(names, order, label)
-            raise UserError(f'{title}: {len(order)} image(s) are too few for the three splits')
-    num_labelled = _num_labelled(labels_per_class, trains, names)
+    given = np.zeros(len(names), np.int8) if parts is None else np.asarray(parts)
+    fractions = {TEST: test_fraction, VALIDATION: validation_fraction}
+    found = _hold_out(names, labels, num_classes, seed, given, fractions)
+    for label, train in enumerate(found[TRAIN]):
+        if not train:
+            members = np.flatnonzero(labels == label).tolist()
+            title = _class_title(names, members, label, class_names)
+            lacking = (
+                'are too few for the three splits' if parts is None else 'but none to train on'
+            )
+            raise UserError(f'{title}: {len(members)} image(s) {lacking}')
+    trains = found[TRAIN]
+    if labelled_in_all:
+        labelled = _in_turns(labelled_in_all, labels_per_class, trains, seed)
+    else:
+        labelled = _per_class(labels_per_class, trains, names, class_names)
     return Splits(
         train=_indices(trains),
-        validation=_indices(validations),
-        test=_indices(tests),
-        labelled=_indices([train[:num_labelled] for train in trains]),
-        unlabelled=_indices([train[num_labelled:] for train in trains if num_labelled]),
+        validation=_indices(found[VALIDATION]),
+        test=_indices(found[TEST]),
+        labelled=_indices([t[:num] for t, num in zip(trains, labelled, strict=True)]),
+        unlabelled=_indices([t[num:] for t, num in zip(trains, labelled, strict=True)]),
     )
+
+
+def check_labels(labels_per_class: str | int, labelled_in_all: int) -> None:
+    """Refuses numbers of labelled images that are none, and two that exclude each other.
+
+    Raises
+    ------
+    UserError: one line that names the key.
+    """
+    wanted = parse_labels_per_class(labels_per_class)
+    if labelled_in_all < 0:
+        raise UserError(f'{TOTAL_KEY} must not be negative, not {labelled_in_all}')
+    if labelled_in_all and wanted is not None:
+        raise UserError(
+            f"{TOTAL_KEY}={labelled_in_all} stands in place of {LABELS_KEY}, which must be 'all'"
+            f' then, not {labels_per_class!r}'
+        )
 
 
 def parse_labels_per_class(value: str | int) -> int | None:
@@ -156,20 +190,76 @@ def _split_names(splits: Splits, names: Sequence[str]) -> dict[str, list[str]]:
     return {field: [names[i] for i in part] for field, part in splits._asdict().items()}
 
 
-def _num_labelled(
-    labels_per_class: str | int, trains: Sequence[Sequence[int]], names: Sequence[str]
-) -> int | None:
-    """How many training images of each class are labelled; None for all of them."""
+def _hold_out(
+    names: Sequence[str],
+    labels: np.ndarray,
+    num_classes: int,
+    seed: int,
+    parts: np.ndarray,
+    fractions: Mapping[int, float],
+) -> dict[int, list[list[int]]]:
+    """For each part the images of each class, in the order of their digests.
+
+    Args:
+      fractions: of the parts to draw, in turn, from what is left of `TRAIN`, where `parts` has
+        none of them.
+    """
+    if parts.shape != (len(names),) or not np.isin(parts, (TRAIN, *fractions)).all():
+        raise ValueError('parts must hold 0, 1 or 2 for each name')
+    drawn = {part: 0.0 if (parts == part).any() else share for part, share in fractions.items()}
+    found: dict[int, list[list[int]]] = {part: [] for part in (TRAIN, *fractions)}
+    for label in range(num_classes):
+        order = _hash_order(names, np.flatnonzero(labels == label), seed)
+        left = [index for index in order if parts[index] == TRAIN]
+        for part, fraction in drawn.items():
+            num = _share(len(left), fraction)
+            found[part].append([index for index in order if parts[index] == part] + left[:num])
+            left = left[num:]
+        found[TRAIN].append(left)
+    return found
+
+
+def _per_class(
+    labels_per_class: str | int,
+    trains: Sequence[Sequence[int]],
+    names: Sequence[str],
+    class_names: Sequence[str],
+) -> list[int]:
+    """How many training images of each class are labelled, where all have the same number."""
     wanted = parse_labels_per_class(labels_per_class)
     if wanted is None or not trains:
-        return None
+        return [len(train) for train in trains]
     smallest = min(range(len(trains)), key=lambda label: len(trains[label]))
     if wanted > len(trains[smallest]):
-        title = _class_title(names, trains[smallest], smallest)
+        title = _class_title(names, trains[smallest], smallest, class_names)
         raise UserError(
             f'{LABELS_KEY}={wanted}, but {title} has only {len(trains[smallest])} training images'
         )
-    return wanted
+    return [wanted] * len(trains)
+
+
+def _in_turns(
+    labelled_in_all: int, labels_per_class: str | int, trains: Sequence[Sequence[int]], seed: int
+) -> list[int]:
+    """How many training images of each class are labelled, where all have so many together.
+
+    Round after round, each class that has images left gives one, until there are enough; who comes
+    first in a round depends on the seed.
+    """
+    check_labels(labels_per_class, labelled_in_all)
+    available = sum(map(len, trains))
+    if labelled_in_all > available:
+        raise UserError(
+            f'{TOTAL_KEY}={labelled_in_all}, but there are only {available} training images'
+        )
+    turns = sorted(range(len(trains)), key=lambda label: _digest(f'{seed}:class {label}'))
+    order = sorted(
+        (rank, turn) for turn, label in enumerate(turns) for rank in range(len(trains[label]))
+    )
+    counts = [0] * len(trains)
+    for _, turn in order[:labelled_in_all]:
+        counts[turns[turn]] += 1
+    return counts
 
 
 def _indices(classes: Sequence[Sequence[int]]) -> np.ndarray:
@@ -177,10 +267,11 @@ def _indices(classes: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def _hash_order(names: Sequence[str], indices: np.ndarray, seed: int) -> list[int]:
-    def digest(index: int) -> bytes:
-        return hashlib.sha256(f'{seed}:{names[index]}'.encode('utf-8', 'surrogateescape')).digest()
+    return sorted((int(index) for index in indices), key=lambda i: _digest(f'{seed}:{names[i]}'))
 
-    return sorted((int(index) for index in indices), key=digest)
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).digest()
 
 
 def _share(num: int, fraction: float) -> int:
@@ -193,6 +284,9 @@ def _check_fraction(name: str, fraction: float) -> None:
         raise UserError(f'{name}={fraction}: expected at least 0 and less than 1')
 
 
-def _class_title(names: Sequence[str], members: Sequence[int], label: int) -> str:
+def _class_title(
+    names: Sequence[str], members: Sequence[int], label: int, class_names: Sequence[str]
+) -> str:
     folder = names[members[0]].rpartition('/')[0] if members else ''
-    return f'class {folder!r}' if folder else f'class {label}'
+    title = class_names[label] if class_names else folder
+    return f'class {title!r}' if title else f'class {label}'

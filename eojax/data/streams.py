@@ -18,8 +18,11 @@ class Stream(NamedTuple):
       part: of the training data: `labelled`, `unlabelled` (all the rest) or `train` (both).
       batch_size: images a step, over all devices. A part smaller than that is drawn repeatedly.
       augment: a key of `eojax.augment.AUGMENTATIONS`.
+      data: the group of the config whose data set it draws from: `data`, the target that is
+        evaluated, or `source`, another one to learn from.
     """
 
     part: str
     batch_size: int
     augment: str = 'none'
+    data: str = 'data'

@@ -31,6 +31,9 @@ class Task(NamedTuple):
       true_labels: int32, one for each training image, also for those whose label is kept from the
         method: to report how often its own guesses are right, and for nothing else. None where
         they are not known.
+      source: the training images of the source domain, likewise with labels -1 outside its labelled
+        subset, for methods that learn from two data sets; None for the others. Its classes are
+        `class_names`; its image size and bands are its own.
     """
 
     class_names: tuple[str, ...]
@@ -38,6 +41,7 @@ class Task(NamedTuple):
     training: Dataset
     num_devices: int = 1
     true_labels: np.ndarray | None = None
+    source: Dataset | None = None
 
     @property
     def num_classes(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from eojax.data.pipeline import (
     Resident,
     check_streams,
     draw_batch,
+    gather,
     to_uint8,
     to_unit_range,
     training_set,
@@ -49,7 +51,7 @@ def resident_of(num: int, labelled: int) -> Resident:
 
 @functools.cache
 def drawer(streams: tuple[tuple[str, Stream], ...]) -> Any:
-    return jax.jit(lambda r, k, s: draw_batch(r, dict(streams), k, s))
+    return jax.jit(lambda r, k, s: draw_batch({'data': r}, dict(streams), k, s))
 
 
 def draw(resident: Resident, streams: dict[str, Stream], step: int, key: Array = KEY) -> Any:
@@ -121,7 +123,7 @@ def test_augmentation_is_new_at_every_visit():
     parts = {'train': jnp.zeros(1, jnp.int32)}
     resident = Resident(jnp.asarray(images), jnp.zeros(1, jnp.int32), parts)
     streams = {'train': Stream('train', 64, 'dihedral')}
-    drawn = jax.jit(lambda s: draw_batch(resident, streams, KEY, s)['train']['images'])
+    drawn = jax.jit(lambda s: draw_batch({'data': resident}, streams, KEY, s)['train']['images'])
     first, second = np.asarray(drawn(jnp.int32(0))), np.asarray(drawn(jnp.int32(1)))
     assert len(np.unique(first.reshape(64, -1), axis=0)) == 8
     assert (first != second).any((1, 2, 3)).mean() > 0.5
@@ -154,22 +156,79 @@ def test_images_are_an_argument_and_no_constant_of_the_program():
     streams = {'labelled': Stream('labelled', 8, 'dihedral_shift')}
     texts = []
     for num in (20, 200):
-        drawn = jax.jit(lambda r, k, s: draw_batch(r, streams, k, s))
+        drawn = jax.jit(lambda r, k, s: draw_batch({'data': r}, streams, k, s))
         lowered = drawn.lower(resident_of(num, num), KEY, jnp.int32(0))
         texts.append(lowered.compile().as_text() or '')
     assert 'u8[20,4,4,3]' in texts[0]
     assert 'u8[200,4,4,3]' in texts[1]
     assert len(texts[1]) < 1.1 * len(texts[0])  # as constants, ten times the data would show
-    trace = jax.make_jaxpr(lambda r, k, s: draw_batch(r, streams, k, s))(
+    trace = jax.make_jaxpr(lambda r, k, s: draw_batch({'data': r}, streams, k, s))(
         resident_of(200, 200), KEY, jnp.int32(0)
     )
     assert all(np.size(constant) < 100 for constant in trace.consts)
 
 
+def test_each_data_set_has_its_own_size_bands_type_and_limits():
+    target = resident_of(30, 12)
+    stored = np.arange(9 * 6 * 6 * 2, dtype=np.uint16).reshape(9, 6, 6, 2) * 50
+    parts = {'train': jnp.arange(9, dtype=jnp.int32)}
+    source = Resident(jnp.asarray(stored), jnp.arange(9, dtype=jnp.int32), parts)
+    limits = {'data': None, 'source': ((0.0, 20_000.0), (10_000.0, 40_000.0))}
+    streams = {'target': Stream('train', 8), 'other': Stream('train', 4, data='source')}
+
+    def draw_both(feed: Any) -> Any:
+        drawn = jax.jit(lambda f: draw_batch(f, streams, KEY, jnp.int32(3), limits))
+        return jax.device_get(drawn(feed))
+
+    batch = draw_both({'data': target, 'source': source})
+    index = batch['other']['index']
+    assert len(set(index.tolist())) > 1
+    np.testing.assert_array_equal(batch['other']['labels'], index)
+    # By hand: the first band from 0 to 20,000, the second from 10,000 to 40,000.
+    first, second = np.moveaxis(stored[index].astype(np.float64), -1, 0)
+    expected = np.stack([first / 10_000 - 1, (second - 10_000) / 15_000 - 1], -1).clip(-1, 1)
+    assert batch['other']['images'].shape == (4, 6, 6, 2)
+    np.testing.assert_allclose(batch['other']['images'], expected, atol=1e-5)
+    # The target's stream is what it is alone, and so it is where a set is read and not resident.
+    alone = draw(target, {'target': streams['target']}, 3)
+    read = gather(source, {'other': streams['other']}, KEY, jnp.int32(3))
+    for other in (alone, draw_both({'data': target, 'source': read})):
+        for name, arrays in other.items():
+            for key, value in arrays.items():
+                np.testing.assert_array_equal(batch[name][key], value)
+
+
+def test_batches_are_those_of_earlier_versions():
+    """Digests of what was drawn when a run had one data set: its runs go on unchanged."""
+    num = 23
+    images = (np.arange(num * 8 * 8 * 3) ** 2 % 251).astype(np.uint8).reshape(num, 8, 8, 3)
+    labels = np.where(np.arange(num) < 5, np.arange(num) % 3, -1).astype(np.int32)
+    parts = {'labelled': np.arange(5), 'unlabelled': np.arange(5, num), 'train': np.arange(num)}
+    placed = {name: jnp.asarray(part, jnp.int32) for name, part in parts.items()}
+    resident = Resident(jnp.asarray(images), jnp.asarray(labels), placed)
+    streams = {
+        'labelled': Stream('labelled', 6, 'flips_shift'),
+        'unlabelled': Stream('unlabelled', 8, 'dihedral'),
+        'mixed': Stream('train', 30),
+    }
+    digest = hashlib.sha256()
+    for step in (0, 7):
+        batch = draw(resident, streams, step, random.key(3))
+        for name in sorted(batch):
+            # As levels of 8 bits, which no rounding of the arithmetic moves.
+            digest.update(to_uint8(batch[name]['images']).tobytes())
+            digest.update(batch[name]['index'].tobytes())
+            digest.update(batch[name]['labels'].tobytes())
+    assert digest.hexdigest()[:16] == '4a7cdfce592488b2'
+
+
 def test_streams_that_cannot_be_drawn_are_refused():
-    parts = {'labelled': np.arange(10), 'unlabelled': np.arange(0), 'train': np.arange(10)}
+    full = {'labelled': np.arange(10), 'unlabelled': np.arange(0), 'train': np.arange(10)}
+    parts = {'data': full, 'source': {**full, 'labelled': np.arange(0)}}
     check_streams({'labelled': Stream('labelled', 64)}, parts, 8)
-    with pytest.raises(UserError, match=r'^the images stream .*unlabelled part$'):
+    with pytest.raises(UserError, match=r'^the images stream .*: data\.labels.*unlabelled part$'):
         check_streams({'images': Stream('unlabelled', 8)}, parts, 1)
+    with pytest.raises(UserError, match=r'^the other stream .*: source\.labels.*labelled part$'):
+        check_streams({'other': Stream('labelled', 8, data='source')}, parts, 1)
     with pytest.raises(UserError, match=r'^the labelled batch of 6 images .* 4 devices$'):
         check_streams({'labelled': Stream('labelled', 6)}, parts, 4)

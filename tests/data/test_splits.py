@@ -137,6 +137,105 @@ def test_too_few_images_name_the_class() -> None:
         make_splits(names, labels, 4, 0)
 
 
+def published(rng: int = 0) -> tuple[list[str], np.ndarray, np.ndarray]:
+    names, labels = names_and_labels()
+    return names, labels, np.random.default_rng(rng).integers(0, 3, len(names)).astype(np.int8)
+
+
+def test_published_parts_are_taken_as_they_are() -> None:
+    names, labels, parts = published()
+    for seed, fraction in ((0, 0.2), (1, 0.5)):
+        found = make_splits(
+            names, labels, 3, seed, 5, parts=parts,
+            test_fraction=fraction, validation_fraction=fraction,
+        )  # fmt: skip
+        for number, part in enumerate((found.train, found.validation, found.test)):
+            np.testing.assert_array_equal(part, np.flatnonzero(parts == number))
+        np.testing.assert_array_equal(np.bincount(labels[found.labelled]), 5)
+        assert set(found.labelled) <= set(found.train)
+    # Who is labelled is drawn: by the first digests of the training part.
+    town = [n for n, part in zip(names, parts, strict=True) if part == 0 and n.startswith('Town')]
+    order = sorted(town, key=lambda name: hashlib.sha256(f'1:{name}'.encode()).hexdigest())
+    labelled = in_words(found, names)['labelled']
+    assert {name for name in labelled if name.startswith('Town')} == set(order[:5])
+
+
+def test_what_is_not_published_is_drawn_from_the_training_part() -> None:
+    names, labels, parts = published()
+    parts[parts == 1] = 0
+    found = make_splits(names, labels, 3, 4, parts=parts, validation_fraction=0.25)
+    np.testing.assert_array_equal(found.test, np.flatnonzero(parts == 2))
+    left = np.bincount(labels[parts == 0])
+    wanted = [int(num * 0.25 + 0.5) for num in left]
+    np.testing.assert_array_equal(np.bincount(labels[found.validation]), wanted)
+    together = np.sort(np.concatenate([found.train, found.validation]))
+    np.testing.assert_array_equal(together, np.flatnonzero(parts == 0))
+    # Nothing but training images says as much as no parts at all.
+    nothing = make_splits(names, labels, 3, 4, parts=np.zeros(len(names), np.int8))
+    for one, other in zip(nothing, make_splits(names, labels, 3, 4), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_parts_that_cannot_be() -> None:
+    names, labels, parts = published()
+    parts[labels == 1] = 2
+    with pytest.raises(UserError, match=r"class 'River': 63 image\(s\) but none to train on"):
+        make_splits(names, labels, 3, 0, parts=parts)
+    with pytest.raises(UserError, match="class 'water'"):
+        make_splits(names, labels, 3, 0, parts=parts, class_names=('crop', 'water', 'urban'))
+    for wrong in (parts[1:], np.where(parts == 2, 3, parts)):
+        with pytest.raises(ValueError, match='0, 1 or 2 for each name'):
+            make_splits(names, labels, 3, 0, parts=wrong)
+
+
+def test_labelled_in_all_is_balanced_and_nested() -> None:
+    names, labels = names_and_labels()
+    every = make_splits(names, labels, 3, 2)
+    held: list[set[int]] = []
+    for num in (1, 2, 3, 7, 32, 100, len(every.train)):
+        found = make_splits(names, labels, 3, 2, labelled_in_all=num)
+        assert len(found.labelled) == num
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([found.labelled, found.unlabelled])), every.train
+        )
+        counts, most = (
+            np.bincount(labels[found.labelled], minlength=3),
+            np.bincount(labels[every.train], minlength=3),
+        )
+        # As equal as they can be: who has less than the others has no more to give.
+        for count, limit in zip(counts, most, strict=True):
+            assert count >= counts.max() - 1 or count == limit
+        held.append(set(found.labelled.tolist()))
+    assert all(fewer < more for fewer, more in itertools.pairwise(held))
+    # With as many for each class, it is the subset of that many per class.
+    six = make_splits(names, labels, 3, 2, labelled_in_all=6)
+    np.testing.assert_array_equal(six.labelled, make_splits(names, labels, 3, 2, 2).labelled)
+
+
+def test_who_comes_first_depends_on_the_seed() -> None:
+    names, labels = names_and_labels()
+    first = [
+        labels[make_splits(names, labels, 3, seed, labelled_in_all=1).labelled[0]]
+        for seed in range(12)
+    ]
+    assert set(first) == {0, 1, 2}
+    turns = sorted(range(3), key=lambda c: hashlib.sha256(f'7:class {c}'.encode()).hexdigest())
+    assert first[7] == turns[0]
+    found = make_splits(names, labels, 3, 7, labelled_in_all=5).labelled
+    np.testing.assert_array_equal(np.bincount(labels[found])[turns], [2, 2, 1])
+
+
+def test_impossible_labelled_in_all() -> None:
+    names, labels = names_and_labels()
+    # 203 images: 41 are tested and 16 validate.
+    with pytest.raises(UserError, match=r'labelled_in_all=147, but there are only 146 training'):
+        make_splits(names, labels, 3, 0, labelled_in_all=147)
+    with pytest.raises(UserError, match=r"labelled_in_all=9 stands .* must be 'all' then, not 3"):
+        make_splits(names, labels, 3, 0, 3, labelled_in_all=9)
+    with pytest.raises(UserError, match=r'data\.labelled_in_all must not be negative, not -1'):
+        make_splits(names, labels, 3, 0, labelled_in_all=-1)
+
+
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match='unique'):
         make_splits(['a', 'a'], [0, 0], 1, 0)

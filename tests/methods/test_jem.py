@@ -405,12 +405,12 @@ def test_few_labels_are_drawn_repeatedly_and_the_step_takes_them(monkeypatch: Pa
     labels[:CLASSES] = np.arange(CLASSES)  # one label a class, for a batch of six
     parts = {'labelled': jnp.arange(CLASSES), 'unlabelled': jnp.arange(CLASSES, 20),
              'train': jnp.arange(20)}  # fmt: skip
-    resident = Resident(jnp.asarray(images), jnp.asarray(labels), parts)
+    feed = {'data': Resident(jnp.asarray(images), jnp.asarray(labels), parts)}
     phase = method.phases[-1]
 
     @jax.jit
     def step(state: Any, number: Array) -> Any:
-        batch = draw_batch(resident, phase.streams, random.key(1), number)
+        batch = draw_batch(feed, phase.streams, random.key(1), number)
         new, metrics = phase.step(state, batch, random.fold_in(random.key(2), number))
         return new, metrics, batch
 
