@@ -5,13 +5,15 @@
 Chains of Langevin dynamics go on from the ends of the training's own chains (`--start=buffer`),
 begin afresh as those did (`--start=fresh`) or at uniform noise (`--start=noise`). Without `--class`
 they follow log p(x); with it they follow log p(x, y) of that class, and of the buffer's images they
-go on from those that the model finds most probably of it. What is written to `--out`:
+go on from those that the model finds most probably of it. A method without chains draws images in
+one go, and takes no options of chains. What is written to `--out`:
 
 `image_0000.png` ...: one image each. `grid.png`: all of them, at most 400.
 `samples.npz`: `images` uint8 `[N, H, W, C]`; `predicted` int32 `[N]` and `predicted_names`, the
   most probable class, and `log_density` float32 `[N]`, log p(x) unnormalised, of the images as
-  written; `requested` int32 `[N]`, the class asked for, -1 for none; `class_names`.
-`filmstrip.png`: the course of the first eight chains.
+  written, for methods that have them; `requested` int32 `[N]`, the class asked for, -1 for none;
+  `class_names`.
+`filmstrip.png`: the course of the first eight chains, where there are chains.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ from eojax.sampling import (
     draw_samples,
     film_samples,
 )
-from eojax.scoring import score
+from eojax.scoring import score, score_all
 
 _GRID_AT_MOST = 400
 _FILM_CHAINS, _FILM_FRAMES = 8, 8
@@ -81,13 +83,14 @@ class Generated(NamedTuple):
     """What was made; fields as in `samples.npz`.
 
     Attributes:
+      predicted, log_density: None for a method without logits, or without a density.
       film: uint8 `[frames, chains, H, W, C]`, the course of the first chains.
       film_steps: the step after which each frame was taken; empty for a method without chains.
     """
 
     images: np.ndarray
-    predicted: np.ndarray
-    log_density: np.ndarray
+    predicted: np.ndarray | None
+    log_density: np.ndarray | None
     requested: np.ndarray
     film: np.ndarray
     film_steps: list[int]
@@ -97,11 +100,12 @@ def generate(run: Run, state: Any, request: Request) -> Generated:
     """Runs the chains and scores their ends; all processes of a run call it together.
 
     Raises:
-      UserError: the method cannot sample, or keeps no buffer of that many images.
+      UserError: the method cannot sample, or not as requested; or it keeps no buffer of that many
+        images.
     """
     ability(run.method, 'sample', run.config.method.name, METHODS)
-    starts = choose_starts(run, state, request)
     chain = _chain(run, request)
+    starts = choose_starts(run, state, request)
     images = draw_samples(run, state, starts, request.seed, chain, title='sampling')
     film, steps = images[None, :0], []
     if chain is not None:
@@ -111,11 +115,11 @@ def generate(run: Run, state: Any, request: Request) -> Generated:
         if steps[-1] < chain.steps:
             last = images[: film.shape[1]]
             film, steps = np.concatenate([film, last[None]]), [*steps, chain.steps]
-    logits = score(run, 'logits', state, images)
-    density = score(run, 'log_density', state, images)
+    names = [name for name in ('logits', 'log_density') if name in run.method.abilities]
+    scores = score_all(run, names, state, images) if names else {}
+    predicted = scores['logits'].argmax(-1).astype(np.int32) if 'logits' in scores else None
     requested = starts.labels if starts.conditional else np.full(request.num, -1, np.int32)
-    predicted = logits.argmax(-1).astype(np.int32)
-    return Generated(images, predicted, density, requested, film, steps)
+    return Generated(images, predicted, scores.get('log_density'), requested, film, steps)
 
 
 def choose_starts(run: Run, state: Any, request: Request) -> Starts:
@@ -152,17 +156,22 @@ def choose_starts(run: Run, state: Any, request: Request) -> Starts:
 def _chain(run: Run, request: Request) -> Langevin | None:
     """The chain of training with what the request changes; None for a method without chains.
 
+    Such a method takes no options of chains, and a class only if it was trained for classes.
+
     A chain that is not of the buffer is by default as long as one of the buffer gets to be on
     average before it is begun anew, at most twenty times the steps of one visit.
     """
     chain = chain_of(run)
-    given = {k: getattr(request, k) for k in ('steps', 'step_size', 'noise')}
+    given: dict[str, Any] = {k: getattr(request, k) for k in ('steps', 'step_size', 'noise')}
     given = {k: v for k, v in given.items() if v is not None}
     if chain is None:
+        if request.start:
+            given['start'] = request.start
+        name = run.config.method.name
         if given:
-            raise UserError(
-                f'method {run.config.method.name!r} has no chains: leave out --{min(given)}'
-            )
+            raise UserError(f'method {name!r} has no chains: leave out --{min(given)}')
+        if request.label is not None and not by_class(run):
+            raise UserError(f'method {name!r} makes images of no class: leave out --class')
         return None
     if request.start in ('fresh', 'noise') and 'steps' not in given:
         share = max(float(run.config.sampler.get('reinitialise', 1.0)), 0.05)
@@ -188,12 +197,14 @@ def write(run: Run, made: Generated, out: Path) -> None:
         figures.filmstrip(film, made.film_steps, out / 'filmstrip.png')
     arrays: dict[str, Any] = {
         'images': made.images,
-        'predicted': made.predicted,
-        'predicted_names': np.asarray(names)[made.predicted],
-        'log_density': made.log_density,
         'requested': made.requested,
         'class_names': np.asarray(names),
     }
+    if made.predicted is not None:
+        arrays['predicted'] = made.predicted
+        arrays['predicted_names'] = np.asarray(names)[made.predicted]
+    if made.log_density is not None:
+        arrays['log_density'] = made.log_density
     write_atomically(out / 'samples.npz', lambda file: np.savez(file, **arrays))
 
 
@@ -250,10 +261,12 @@ def _generate(options: argparse.Namespace) -> None:
     if not sharding.is_main_process():
         return
     write(run, made, options.out)
-    counts = np.bincount(made.predicted, minlength=len(names))
-    order = np.argsort(-counts, kind='stable')[: np.count_nonzero(counts)]
-    say('predicted: ' + ', '.join(f'{names[i]} {counts[i]}' for i in order))
-    print(f'{options.num} images, grid.png, filmstrip.png and samples.npz are in {options.out}')
+    if made.predicted is not None:
+        counts = np.bincount(made.predicted, minlength=len(names))
+        order = np.argsort(-counts, kind='stable')[: np.count_nonzero(counts)]
+        say('predicted: ' + ', '.join(f'{names[i]} {counts[i]}' for i in order))
+    film = ', filmstrip.png' if made.film_steps else ''
+    print(f'{options.num} images, grid.png{film} and samples.npz are in {options.out}')
 
 
 if __name__ == '__main__':

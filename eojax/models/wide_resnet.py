@@ -68,8 +68,17 @@ def check(config: ConfigDict) -> None:
 
 def build(options: ConfigDict, num_outputs: int) -> Model:
     """The network of the config group `model`."""
-    dtype = DTYPES[options.dtype]
-    module = WideResNet(
+    return from_linen(
+        module(options, num_outputs),
+        per_image=options.norm != 'batch',
+        stem=_stem(DTYPES[options.dtype], name=None),
+        affine_stem=True,
+    )
+
+
+def module(options: ConfigDict, num_outputs: int) -> WideResNet:
+    """The same as a linen module, for networks that it is a part of."""
+    return WideResNet(
         num_outputs,
         options.depth,
         options.width,
@@ -78,13 +87,7 @@ def build(options: ConfigDict, num_outputs: int) -> Model:
         options.norm_momentum,
         options.dropout,
         options.density_head,
-        dtype,
-    )
-    return from_linen(
-        module,
-        per_image=options.norm != 'batch',
-        stem=_stem(dtype, name=None),
-        affine_stem=True,
+        DTYPES[options.dtype],
     )
 
 
@@ -185,12 +188,18 @@ class WideResNet(nn.Module):
     density_head: bool = False
     dtype: Any = jnp.float32
 
-    @nn.compact
     def __call__(self, inputs: Array, train: bool = False, after_stem: bool = False) -> Array:
         """Logits `[N, num_outputs]` of images `[N, H, W, bands]`, H and W divisible by 4.
 
         With `after_stem`, of the stem's outputs `[N, H, W, 16]` instead.
         """
+        return self.logits_and_features(inputs, train, after_stem)[0]
+
+    @nn.compact
+    def logits_and_features(
+        self, inputs: Array, train: bool = False, after_stem: bool = False
+    ) -> tuple[Array, Array]:
+        """The logits, and the map `[N, H / 4, W / 4, 64 width]` whose mean they are read from."""
         act = ACTIVATIONS[self.activation]
         blocks = (self.depth - 4) // 6
         # He's variance, and where nothing normalises, each branch's share of the sum's variance.
@@ -217,7 +226,7 @@ class WideResNet(nn.Module):
                 density = density + self._density(act(x), group)
         x = act(Normalisation(self.norm, self.dtype, self.norm_momentum, name='norm')(x, train))
         pooled = x.astype(jnp.float32).mean((1, 2))
-        return nn.Dense(self.num_outputs, name='head')(pooled) + density
+        return nn.Dense(self.num_outputs, name='head')(pooled) + density, x
 
     def _density(self, features: Array, group: int) -> Array:
         summed = features.astype(jnp.float32).sum((1, 2))

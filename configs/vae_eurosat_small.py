@@ -1,0 +1,29 @@
+"""Variational autoencoder on EuroSAT at 32 px."""
+
+from ml_collections import ConfigDict
+
+from eojax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    config = base_config('vae', 'convolutional_autoencoder', 'eurosat')
+    config.batch_size = 64
+    config.steps = 3_000
+    config.log_every = 50
+    config.evaluate_every = 500
+    config.checkpoint_every = 500
+
+    config.data.size = 32
+
+    config.model.width = 16
+    config.model.stages = 3
+    config.model.latent = 128
+
+    config.method.augment = 'dihedral'
+    config.method.average_decay = 0.99
+
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.warmup_steps = 100
+    config.optimizer.schedule = 'cosine'
+    config.optimizer.clip_norm = 1.0
+    return config

@@ -1,0 +1,74 @@
+"""Fine-tuning: a network trained on the source goes on to train on the labelled target.
+
+"Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et al.,
+2022), section 3, (a): "training a single neural network on the EO data and then fine-tuning it on
+the SAR domain":
+
+    phi, h = argmin L(h(phi(x_S)), y_S) + w SupCon
+    psi, h = argmin L(h(psi(x'_T)), y'_T), from psi = phi
+
+with L the cross-entropy. The contrastive loss of the first phase (`eojax.methods.transfer_phases`)
+is an option; the paper adds it to the alignment's first phase.
+
+Notes:
+  Where the domains differ in their number of bands, the kernel of the first convolution cannot
+  carry over: the target's starts at random. Every other weight, and the running statistics of
+  batch normalisation, begin as the source left them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from eojax.methods import embedding_classifier, transfer_phases
+from eojax.methods.method import Method, Task
+from eojax.methods.transfer_phases import TransferState
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    'method': {**embedding_classifier.DEFAULTS, **transfer_phases.DEFAULTS},
+}
+ABILITIES = ('logits', 'embedding')
+NEEDS_SOURCE = True
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses combinations that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    embedding_classifier.check(config)
+    transfer_phases.check(config)
+
+
+def build(config: ConfigDict, task: Task) -> Method:
+    """The method of a config."""
+    network = embedding_classifier.from_config(config, task)
+    first = transfer_phases.source_stage(config)
+    second = transfer_phases.stage(
+        config, ('target', 'classifier'), first.steps, config.steps - first.steps
+    )
+    init = transfer_phases.source_init(network, first, task)
+    bands = transfer_phases.bands_of(task)
+
+    def begin(state: TransferState) -> TransferState:
+        encoder = transfer_phases.carried_over(
+            state.parameters['source'], state.parameters['target'], bands
+        )
+        parameters = {'target': encoder, 'classifier': state.parameters['classifier']}
+        statistics = {'target': jax.tree.map(jnp.copy, state.statistics['source'])}
+        return second.begin(state.step, parameters, statistics)
+
+    phases = (
+        transfer_phases.source_phase(network, first),
+        transfer_phases.target_phase('fine_tuning', network, second, config.batch_size, begin),
+    )
+    abilities = {
+        'logits': transfer_phases.target_logits(network, first.steps),
+        'embedding': transfer_phases.embeddings(network, 'target'),
+    }
+    return Method(init, phases, abilities)

@@ -1,0 +1,55 @@
+"""A classifier of the labelled target images alone: the baseline that knows no other domain.
+
+"Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et al.,
+2022), section 3, (b): "training a classification network on the available labeled SAR data only".
+It minimises L(h(psi(x'_T)), y'_T), with L the cross-entropy.
+
+Notes:
+  `supervised` with the same model has no embedding between encoder and classifier; here the network
+  is that of the transfers (`eojax.methods.embedding_classifier`), weight for weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+from ml_collections import ConfigDict
+
+from eojax.data.streams import Batch
+from eojax.methods import embedding_classifier
+from eojax.methods.method import Method, Task
+from eojax.methods.transfer_phases import (
+    TransferState,
+    embeddings,
+    stage,
+    target_logits,
+    target_phase,
+)
+
+DEFAULTS: dict[str, dict[str, Any]] = {'method': {**embedding_classifier.DEFAULTS}}
+ABILITIES = ('logits', 'embedding')
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses combinations that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    embedding_classifier.check(config)
+
+
+def build(config: ConfigDict, task: Task) -> Method:
+    """The method of a config."""
+    network = embedding_classifier.from_config(config, task)
+    only = stage(config, ('target', 'classifier'), 0, config.steps)
+
+    def init(key: Array, batch: Batch) -> TransferState:
+        parameters, statistics = network.init(key, {'target': task.image_shape})
+        return only.begin(jnp.zeros((), jnp.int32), parameters, statistics)
+
+    phase = target_phase('sar_only', network, only, config.batch_size)
+    abilities = {'logits': target_logits(network), 'embedding': embeddings(network, 'target')}
+    return Method(init, (phase,), abilities)

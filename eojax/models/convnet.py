@@ -1,0 +1,146 @@
+"""A small convolutional network for patches of 16 to 64 pixels.
+
+"EO-to-SAR transfer" (paper below) leaves its convolutional encoders open; so does the work that it
+builds on, Rostami et al., "Deep Transfer Learning for Few-Shot SAR Image Classification" (2019),
+whose networks are plain stacks of convolutions too. Each block is a number of 3 x 3 convolutions,
+each followed by a normalisation and an activation; the first one of a block carries its stride. The
+last feature map is averaged over its pixels, and one dense layer gives the outputs.
+
+Notes:
+  `normalise_input` subtracts each band's mean over the image and divides by its standard deviation,
+  so that the outputs do not depend on the scale and the offset of a band. Instance normalisation
+  after the first convolution alone does that up to the zeros around the image, which do not shift
+  with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array, lax
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError, unknown_name
+from eojax.models.convolution import Convolution
+from eojax.models.model import Model, from_linen
+from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, NORMS, Normalisation
+
+DEFAULTS: dict[str, Any] = {
+    'widths': (32, 64, 128),
+    'strides': (1, 2, 2),
+    'convolutions': 2,
+    'norm': 'instance',
+    'normalise_input': False,
+    'activation': 'relu',
+    'norm_momentum': 0.9,
+    'dtype': 'float32',
+}
+# Below it a band's spread is taken for rounding: an eighth of a step of 8-bit images in [-1, 1].
+_INPUT_EPSILON = 1e-6
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses options that no such network has.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    model = config.model
+    for key in ('widths', 'strides'):
+        if not model[key] or not all(n >= 1 and n == int(n) for n in model[key]):
+            raise UserError(f'model.{key} must be whole numbers from 1 on, not {tuple(model[key])}')
+    if len(model.widths) != len(model.strides):
+        raise UserError(
+            f'model.strides {tuple(model.strides)} must have one entry for each block of'
+            f' model.widths {tuple(model.widths)}'
+        )
+    if model.convolutions < 1:
+        raise UserError(f'model.convolutions must be at least 1, not {model.convolutions}')
+    for key, choices in (('norm', NORMS), ('activation', ACTIVATIONS), ('dtype', DTYPES)):
+        if model[key] not in choices:
+            raise unknown_name(f'model.{key}', model[key], choices)
+    if not 0.0 <= model.norm_momentum < 1.0:
+        raise UserError(f'model.norm_momentum must lie in [0, 1), not {model.norm_momentum}')
+    # Of one pixel nothing is left by instance normalisation, and little of two by two.
+    total = math.prod(int(stride) for stride in model.strides)
+    for group in ('data', 'source'):
+        if group in config and config[group].size < 3 * total:
+            raise UserError(
+                f'model.strides {tuple(model.strides)} leave fewer than 3 x 3 pixels of a'
+                f' {group}.size of {config[group].size}'
+            )
+
+
+def build(options: ConfigDict, num_outputs: int) -> Model:
+    """The network of the config group `model`."""
+    module = ConvNet(
+        num_outputs,
+        tuple(int(width) for width in options.widths),
+        tuple(int(stride) for stride in options.strides),
+        options.convolutions,
+        options.norm,
+        options.normalise_input,
+        options.activation,
+        options.norm_momentum,
+        DTYPES[options.dtype],
+    )
+    return from_linen(module, per_image=options.norm != 'batch')
+
+
+def normalise_bands(images: Array) -> Array:
+    """Images `[N, H, W, C]` with mean 0 and variance 1 of each band of each image."""
+    images = images.astype(jnp.float32)
+    centred = images - images.mean((1, 2), keepdims=True)
+    return centred * lax.rsqrt(jnp.square(centred).mean((1, 2), keepdims=True) + _INPUT_EPSILON)
+
+
+class ConvNet(nn.Module):
+    """Blocks of 3 x 3 convolutions, a global mean and a dense layer.
+
+    Attributes:
+      num_outputs: number of outputs.
+      widths: features of each block.
+      strides: of the first convolution of each block.
+      convolutions: in each block.
+      norm: one of `NORMS`, after each convolution.
+      normalise_input: whether the images pass `normalise_bands` first.
+      activation: one of `ACTIVATIONS`.
+      norm_momentum: of the running statistics of batch normalisation.
+      dtype: of the arithmetic; parameters and outputs are float32.
+    """
+
+    num_outputs: int
+    widths: tuple[int, ...] = (32, 64, 128)
+    strides: tuple[int, ...] = (1, 2, 2)
+    convolutions: int = 2
+    norm: str = 'instance'
+    normalise_input: bool = False
+    activation: str = 'relu'
+    norm_momentum: float = 0.9
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: Array, train: bool = False) -> Array:
+        """Outputs `[N, num_outputs]` of images `[N, H, W, bands]` of any size."""
+        act: Callable[[Array], Array] = ACTIVATIONS[self.activation]
+        x = normalise_bands(images) if self.normalise_input else images
+        for block, (features, stride) in enumerate(zip(self.widths, self.strides, strict=True), 1):
+            for number in range(1, self.convolutions + 1):
+                x = Convolution(
+                    features,
+                    stride=stride if number == 1 else 1,
+                    # A bias before a normalisation over the same channel has no effect.
+                    use_bias=self.norm in ('none', 'group'),
+                    dtype=self.dtype,
+                    name=f'block{block}_conv{number}',
+                )(x)
+                name = f'block{block}_norm{number}'
+                x = act(
+                    Normalisation(self.norm, self.dtype, self.norm_momentum, name=name)(x, train)
+                )
+        pooled = x.astype(jnp.float32).mean((1, 2))
+        return nn.Dense(self.num_outputs, name='head')(pooled)

@@ -1,0 +1,192 @@
+"""A convolutional encoder to a Gaussian over latent vectors, and a decoder back to images.
+
+The networks of a variational autoencoder (Kingma and Welling, "Auto-Encoding Variational Bayes",
+2014) for images of any band count. Each stage of the encoder halves the image by residual blocks,
+the first of which has stride 2, and doubles the features, up to eight times the first stage's. The
+decoder goes the same way back, doubling by nearest neighbours before its blocks: transposed
+convolutions leave checkerboards (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016).
+
+Notes:
+  There is no batch normalisation: an image's density does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError, unknown_name
+from eojax.models.convolution import Convolution
+from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, Block, Normalisation
+
+NORMS = ('none', 'group', 'instance')
+METHOD = 'vae'  # the method that trains it
+DEFAULTS: dict[str, Any] = {
+    'width': 32,
+    'stages': 4,
+    'blocks': 1,
+    'latent': 128,
+    'norm': 'group',
+    'activation': 'swish',
+    'dtype': 'float32',
+}
+# Features of a stage, at most this many times those of the first.
+_WIDEST = 8
+
+
+class Autoencoder(NamedTuple):
+    """Encoder and decoder as pure functions.
+
+    Attributes:
+      init: `(key, images) -> parameters`.
+      encode: `(parameters, images) -> (means, log_variances)`, float32 `[N, latent]` each.
+      decode: `(parameters, latents) -> images`, float32 `[N, H, W, C]`, in [-1, 1] as far as it has
+        been learned.
+      latent: length of a latent vector.
+    """
+
+    init: Callable[[Array, Array], Any]
+    encode: Callable[[Any, Array], tuple[Array, Array]]
+    decode: Callable[[Any, Array], Array]
+    latent: int
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses options that no autoencoder has, and methods that do not train one.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    model = config.model
+    if config.method.name != METHOD:
+        raise UserError(
+            f"model.name 'convolutional_autoencoder' is for method {METHOD!r},"
+            f' not for {config.method.name!r}'
+        )
+    for key in ('width', 'stages', 'blocks', 'latent'):
+        if model[key] < 1:
+            raise UserError(f'model.{key} must be at least 1, not {model[key]}')
+    for name, choices in (('norm', NORMS), ('activation', ACTIVATIONS), ('dtype', DTYPES)):
+        if model[name] not in choices:
+            raise unknown_name(f'model.{name}', model[name], choices)
+    if config.data.size % 2**model.stages:
+        raise UserError(
+            f'data.size must be divisible by {2**model.stages} for model.stages={model.stages},'
+            f' not {config.data.size}'
+        )
+
+
+def build(options: ConfigDict, image_shape: tuple[int, int, int]) -> Autoencoder:
+    """The networks of the config group `model` for images `[height, width, bands]`."""
+    features = tuple(options.width * min(2**i, _WIDEST) for i in range(options.stages))
+    shared = (options.blocks, options.norm, options.activation, DTYPES[options.dtype])
+    encoder = Encoder(options.latent, features, *shared)
+    decoder = Decoder(image_shape, features, *shared)
+
+    def init(key: Array, images: Array) -> Any:
+        key_encoder, key_decoder = jax.random.split(key)
+        latents = jnp.zeros((1, options.latent))
+        return {
+            'encoder': jax.jit(encoder.init)(key_encoder, images[:1])['params'],
+            'decoder': jax.jit(decoder.init)(key_decoder, latents)['params'],
+        }
+
+    def encode(parameters: Any, images: Array) -> tuple[Array, Array]:
+        moments = encoder.apply({'params': parameters['encoder']}, images)
+        assert isinstance(moments, Array)  # nothing is mutable here
+        means, log_variances = jnp.split(moments, 2, -1)
+        return means, log_variances
+
+    def decode(parameters: Any, latents: Array) -> Array:
+        images = decoder.apply({'params': parameters['decoder']}, latents)
+        assert isinstance(images, Array)
+        return images
+
+    return Autoencoder(init, encode, decode, options.latent)
+
+
+class Encoder(nn.Module):
+    """Images `[N, H, W, C]` to means and log-variances of latents, float32 `[N, 2 latent]`.
+
+    Attributes:
+      latent: length of a latent vector.
+      features: of each stage; the image is halved as often.
+      blocks: residual blocks a stage.
+      norm, activation: as in `eojax.models.wide_resnet`.
+      dtype: of the arithmetic; parameters and outputs are float32.
+    """
+
+    latent: int
+    features: tuple[int, ...]
+    blocks: int
+    norm: str
+    activation: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, images: Array) -> Array:
+        act = ACTIVATIONS[self.activation]
+        x = Convolution(self.features[0], 3, dtype=self.dtype, name='stem')(images)
+        for stage, features in enumerate(self.features):
+            for block in range(self.blocks):
+                stride = 2 if block == 0 else 1
+                name = f'stage{stage + 1}_block{block + 1}'
+                x = _block(features, stride, self.norm, act, self.dtype, name)(x, False)
+        x = act(Normalisation(self.norm, self.dtype, name='norm')(x, False))
+        flat = x.astype(jnp.float32).reshape(x.shape[0], -1)
+        # Small at first: q(z|x) begins near the prior, where the decoder sees unit noise.
+        small = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
+        return nn.Dense(2 * self.latent, kernel_init=small, name='moments')(flat)
+
+
+class Decoder(nn.Module):
+    """Latents `[N, latent]` to images, float32 `[N, H, W, C]`.
+
+    Attributes:
+      image_shape: height, width and bands.
+      features, blocks, norm, activation, dtype: as of the encoder, stages in its order.
+    """
+
+    image_shape: tuple[int, int, int]
+    features: tuple[int, ...]
+    blocks: int
+    norm: str
+    activation: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, latents: Array) -> Array:
+        act = ACTIVATIONS[self.activation]
+        height, width, bands = self.image_shape
+        factor = 2 ** len(self.features)
+        shape = (height // factor, width // factor, self.features[-1])
+        flat = nn.Dense(shape[0] * shape[1] * shape[2], name='stem')(latents)
+        x = flat.reshape(-1, *shape).astype(self.dtype)
+        for stage in reversed(range(len(self.features))):
+            x = doubled(x)
+            for block in range(self.blocks):
+                name = f'stage{stage + 1}_block{block + 1}'
+                x = _block(self.features[stage], 1, self.norm, act, self.dtype, name)(x, False)
+        x = act(Normalisation(self.norm, self.dtype, name='norm')(x, False))
+        images = Convolution(bands, 3, dtype=self.dtype, name='image')(x)
+        return images.astype(jnp.float32)
+
+
+def _block(
+    features: int, stride: int, norm: str, act: Callable[[Array], Array], dtype: Any, name: str
+) -> Block:
+    first = second = nn.initializers.he_normal()
+    return Block(features, stride, norm, act, 0.9, 0.0, dtype, first, second, name=name)
+
+
+def doubled(x: Array) -> Array:
+    """`[N, H, W, C]` to `[N, 2 H, 2 W, C]` by nearest neighbours."""
+    num, height, width, channels = x.shape
+    wide = jnp.broadcast_to(x[:, :, None, :, None, :], (num, height, 2, width, 2, channels))
+    return wide.reshape(num, 2 * height, 2 * width, channels)
