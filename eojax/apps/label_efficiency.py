@@ -1,0 +1,172 @@
+"""Accuracy and calibration by method and number of labels, over several seeds.
+
+    python -m eojax.apps.label_efficiency \\
+        --config=configs/jem_eurosat.py,configs/fixmatch_eurosat.py \\
+        --labels=1,5,10,20,100 --seeds=0,1,2 --config.data.root=EuroSAT.zip
+
+Every config is trained with each number of labels per class and each seed, in an ordinary run
+folder `WORKDIR/CONFIG/LABELS_labels/seed_SEED`; the same command goes on where it was stopped. The
+seed is the config's: it draws the hold-out, the labelled subset and the initial parameters. All
+`--config.KEY=VALUE` hold for every run. What is written to `--workdir` is of all finished runs in
+it and in `--runs`, the papers' numbers (`eojax.published_results`) beside them:
+
+`table.json`: a list of rows, one for each run: `config` (name of the config or folder), `method`,
+  `data`, `labels_per_class` (a number or `all`), `seed`, `network`, `image_size`, `steps`,
+  `accuracy`, `ece` and all else of `evaluation.json` but single classes' numbers; `commit`,
+  `hardware`, `date`, `versions` as in `benchmarks/results/README.md` (null where the run was not
+  trained by this command), `seconds` it took; `error`, null or why it failed; `folder`.
+`table.md`: mean and standard deviation (of the sample, n - 1) over the seeds.
+`accuracy.png`, `ece.png`: the same against the number of labels.
+`reliability.png`: by number of labels, how often each config is right, by how sure it is; over all
+  test images of all its seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from eojax import processes
+from eojax.apps import label_efficiency_figures as figures
+from eojax.apps.command import open_folder_for_writing
+from eojax.apps.grid_cells import Cell, Row, check
+from eojax.apps.grid_configs import load_configs, parse_arguments, parse_list, parse_seeds
+from eojax.apps.label_efficiency_rows import (
+    check_series,
+    found_cells,
+    found_rows,
+    labels_of,
+    other_rows,
+    sort_rows,
+)
+from eojax.apps.label_efficiency_table import markdown
+from eojax.apps.run_grid import Ended, Start, finish, measure_calibration, run_grid, start_process
+from eojax.atomic_file import write_atomically
+from eojax.config import set_key
+from eojax.data.splits import LABELS_KEY, parse_labels_per_class
+from eojax.errors import UserError, one_line_errors
+from eojax.methods import METHODS
+
+
+def main(arguments: Sequence[str] | None = None, start: Start = start_process) -> None:
+    """The command line.
+
+    Args:
+      start: how a run is started.
+    """
+    parser = argparse.ArgumentParser(
+        prog='python -m eojax.apps.label_efficiency',
+        description='Trains configs with few labels, over seeds: a table and figures.',
+        epilog='Any --config.KEY=VALUE holds for all runs. Example: python -m'
+        ' eojax.apps.label_efficiency --config=configs/jem_eurosat.py,configs/fixmatch_eurosat.py'
+        ' --config.data.root=EuroSAT.zip',
+    )
+    parser.add_argument('--config', default='', help='configs to train, with commas between')
+    parser.add_argument('--labels', default='1,5,10,20,100', help='per class: numbers, or all')
+    parser.add_argument('--seeds', default='0,1,2', help='with commas between (default: 0,1,2)')
+    parser.add_argument('--workdir', type=Path, default=Path('runs/label_efficiency'))
+    parser.add_argument('--runs', default='', help='run folders from elsewhere, for the table')
+    parser.add_argument('--table_only', action='store_true', help='train nothing, measure nothing')
+    with one_line_errors():
+        options, changes = parse_arguments(parser, arguments, ('seed', LABELS_KEY))
+        processes.start()
+        if processes.several():
+            raise UserError(
+                'a grid runs in one process; train its folders by eojax.main in all processes, and'
+                ' write the table by --table_only'
+            )
+        _work(options, changes, start)
+
+
+def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> None:
+    cells = _cells(options, changes)
+    check_series(cells, options.workdir)
+    series = {c.labels['config']: c.config for c in [*found_cells(options.workdir), *cells]}
+    others = other_rows(parse_list('runs', options.runs), series) if options.runs else []
+    if not (cells or others or found_rows(options.workdir)):
+        raise UserError(f'--workdir={options.workdir} holds no trained runs')
+    check(cells)
+    open_folder_for_writing(options.workdir, '--workdir')
+    order = list(dict.fromkeys(cell.labels['config'] for cell in cells))
+
+    def rows_with(rows: list[Row]) -> list[Row]:
+        return sort_rows([*rows, *found_rows(options.workdir), *others], order)
+
+    def write(rows: list[Row]) -> None:
+        _write(options.workdir, rows_with(rows))
+
+    ended = run_grid(cells, write, start)
+    rows = rows_with(ended.rows)
+    if not (options.table_only or ended.stopped):
+        trained = [Path(row['folder']) for row in rows if row['error'] is None]
+        ended = Ended(ended.rows, measure_calibration(trained, start))
+    _write(options.workdir, rows)
+    figures.draw(rows, options.workdir)
+    print(markdown(rows))
+    print(f'table.md, table.json and the figures are in {options.workdir}', flush=True)
+    finish(ended)
+
+
+def _cells(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:
+    """The runs to train, all seeds of one number of labels after the other."""
+    if options.table_only:
+        return []
+    if not options.config:
+        if options.runs and not changes:
+            return []
+        raise UserError('say what to train: --config=configs/A.py,configs/B.py')
+    configs = load_configs(options.config, changes)
+    seeds, labels = parse_seeds(options.seeds), _parse_labels(options.labels)
+    for name, config in configs.items():
+        _check_classifies(name, config)
+    return [
+        _cell(options.workdir, name, config, number, seed)
+        for name, config in configs.items()
+        for number in labels
+        for seed in seeds
+    ]
+
+
+def _parse_labels(text: str) -> list[str]:
+    entries = parse_list('labels', text)
+    try:
+        numbers = [parse_labels_per_class(entry) for entry in entries]
+    except UserError:
+        raise UserError(f"--labels={text}: expected positive whole numbers or 'all'") from None
+    if len(set(numbers)) < len(numbers):
+        raise UserError(f'--labels={text}: one is given twice')
+    return ['all' if number is None else str(number) for number in numbers]
+
+
+def _cell(workdir: Path, name: str, config: ConfigDict, labels: str, seed: int) -> Cell:
+    own = config.copy_and_resolve_references()
+    set_key(own, LABELS_KEY, labels)
+    set_key(own, 'seed', seed)
+    folder = workdir / name / f'{labels}_labels' / f'seed_{seed}'
+    title = f'{name}, {labels} label{"" if labels == "1" else "s"} per class, seed {seed}'
+    return Cell(folder, own, labels_of(own.to_dict(), name), title)
+
+
+def _check_classifies(name: str, config: ConfigDict) -> None:
+    method = METHODS.get(config.method.name)
+    if method is not None and 'logits' not in method.ABILITIES:
+        having = ', '.join(sorted(k for k, m in METHODS.items() if 'logits' in m.ABILITIES))
+        raise UserError(
+            f'{name}: method {config.method.name!r} does not classify; these do: {having}'
+        )
+
+
+def _write(workdir: Path, rows: Sequence[Row]) -> None:
+    """The table, as JSON and for people."""
+    values = json.dumps(rows, indent=1, allow_nan=False) + '\n'
+    write_atomically(workdir / 'table.json', lambda file: file.write(values.encode()))
+    text = markdown(rows)
+    write_atomically(workdir / 'table.md', lambda file: file.write(text.encode()))
+
+
+if __name__ == '__main__':
+    main()
