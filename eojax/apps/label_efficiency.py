@@ -24,19 +24,18 @@ it and in `--runs`, the papers' numbers (`eojax.published_results`) beside them:
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from eojax import processes
 from eojax.apps import label_efficiency_figures as figures
-from eojax.apps.command import open_folder_for_writing
-from eojax.apps.grid_cells import Cell, Row, check
+from eojax.apps.grid_cells import Cell
 from eojax.apps.grid_configs import load_configs, parse_arguments, parse_list, parse_seeds
+from eojax.apps.grid_results import Results, start_alone, train_and_write
+from eojax.apps.grid_series import check_series
 from eojax.apps.label_efficiency_rows import (
-    check_series,
+    OF_A_RUN,
     found_cells,
     found_rows,
     labels_of,
@@ -44,8 +43,7 @@ from eojax.apps.label_efficiency_rows import (
     sort_rows,
 )
 from eojax.apps.label_efficiency_table import markdown
-from eojax.apps.run_grid import Ended, Start, finish, measure_calibration, run_grid, start_process
-from eojax.atomic_file import write_atomically
+from eojax.apps.run_grid import Start, measure_calibration, start_process
 from eojax.config import set_key
 from eojax.data.splits import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError, one_line_errors
@@ -73,42 +71,28 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
     parser.add_argument('--table_only', action='store_true', help='train nothing, measure nothing')
     with one_line_errors():
         options, changes = parse_arguments(parser, arguments, ('seed', LABELS_KEY))
-        processes.start()
-        if processes.several():
-            raise UserError(
-                'a grid runs in one process; train its folders by eojax.main in all processes, and'
-                ' write the table by --table_only'
-            )
+        start_alone()
         _work(options, changes, start)
 
 
 def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> None:
     cells = _cells(options, changes)
-    check_series(cells, options.workdir)
-    series = {c.labels['config']: c.config for c in [*found_cells(options.workdir), *cells]}
+    found = found_cells(options.workdir)
+    check_series(cells, found, OF_A_RUN)
+    series = {c.labels['config']: c.config for c in [*found, *cells]}
     others = other_rows(parse_list('runs', options.runs), series) if options.runs else []
     if not (cells or others or found_rows(options.workdir)):
         raise UserError(f'--workdir={options.workdir} holds no trained runs')
-    check(cells)
-    open_folder_for_writing(options.workdir, '--workdir')
     order = list(dict.fromkeys(cell.labels['config'] for cell in cells))
-
-    def rows_with(rows: list[Row]) -> list[Row]:
-        return sort_rows([*rows, *found_rows(options.workdir), *others], order)
-
-    def write(rows: list[Row]) -> None:
-        _write(options.workdir, rows_with(rows))
-
-    ended = run_grid(cells, write, start)
-    rows = rows_with(ended.rows)
-    if not (options.table_only or ended.stopped):
-        trained = [Path(row['folder']) for row in rows if row['error'] is None]
-        ended = Ended(ended.rows, measure_calibration(trained, start))
-    _write(options.workdir, rows)
-    figures.draw(rows, options.workdir)
-    print(markdown(rows))
-    print(f'table.md, table.json and the figures are in {options.workdir}', flush=True)
-    finish(ended)
+    results = Results(
+        lambda own: sort_rows([*own, *found_rows(options.workdir), *others], order),
+        markdown,
+        lambda rows: measure_calibration(
+            [Path(r['folder']) for r in rows if not r['error']], start
+        ),
+        lambda rows: figures.draw(rows, options.workdir),
+    )
+    train_and_write(cells, options.workdir, results, start, options.table_only)
 
 
 def _cells(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:
@@ -158,14 +142,6 @@ def _check_classifies(name: str, config: ConfigDict) -> None:
         raise UserError(
             f'{name}: method {config.method.name!r} does not classify; these do: {having}'
         )
-
-
-def _write(workdir: Path, rows: Sequence[Row]) -> None:
-    """The table, as JSON and for people."""
-    values = json.dumps(rows, indent=1, allow_nan=False) + '\n'
-    write_atomically(workdir / 'table.json', lambda file: file.write(values.encode()))
-    text = markdown(rows)
-    write_atomically(workdir / 'table.md', lambda file: file.write(text.encode()))
 
 
 if __name__ == '__main__':

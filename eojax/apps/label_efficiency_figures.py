@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from eojax.apps.grid_cells import Row
+from eojax.apps.grid_figures import MARKERS, beside, label_axis, places_of
 from eojax.apps.grid_process import reliability_file
 from eojax.apps.label_efficiency_table import (
     labels_of_rows,
@@ -22,11 +23,6 @@ from eojax.apps.label_efficiency_table import (
 from eojax.drawing import COLOURS, FAINT, new_figure, plain_axes, save_figure
 from eojax.errors import UserError
 
-_MARKERS = 'os^Dvp*'
-# How far the configs' points stand apart at the same number of labels, as a factor.
-_APART = 1.035
-# `all` stands so many times as far right as the largest number.
-_ALL_AFTER = 3.0
 _PANELS_A_ROW = 3
 
 
@@ -80,7 +76,7 @@ def against_labels(rows: Sequence[Row], key: str, title: str, path: Path) -> Non
 def _colours(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
     """A colour and a marker for each config."""
     return {
-        config: (COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)])
+        config: (COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)])
         for number, config in enumerate(methods_of_rows(rows))
     }
 
@@ -89,12 +85,12 @@ def _draw_panel(
     axes: Axes, rows: Sequence[Row], key: str, colours: dict[str, tuple[str, str]]
 ) -> None:
     labels = labels_of_rows(rows)[::-1]
-    places = _places(labels)
+    places = places_of(labels)
     methods = methods_of_rows(rows)
     told: set[str] = set()
     for number, (config, method) in enumerate(methods.items()):
         colour, marker = colours[config]
-        shift = _APART ** (number - (len(methods) - 1) / 2)
+        shift = beside(number, len(methods))
         points = [(n, s) for n in labels if (s := summary_of(rows, key, config, n)) is not None]
         axes.errorbar(
             [places[n] * shift for n, _ in points],
@@ -121,18 +117,8 @@ def _draw_panel(
             [], [], color=FAINT, marker='o', markersize=7, markerfacecolor='white',
             linestyle=(0, (1, 2)), linewidth=1.0, label='the papers',
         )  # fmt: skip
-    axes.set_xscale('log')
-    axes.xaxis.set_major_locator(NullLocator())
-    axes.set_xticks([places[n] for n in labels], [str(n) for n in labels])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    label_axis(axes, places)
     axes.legend(loc='best', fontsize=9)
-
-
-def _places(labels: Sequence[Any]) -> dict[Any, float]:
-    numbers = [float(n) for n in labels if n != 'all']
-    last = _ALL_AFTER * max(numbers, default=1.0)
-    return {n: last if n == 'all' else float(n) for n in labels}
 
 
 def reliability(rows: Sequence[Row], path: Path) -> None:

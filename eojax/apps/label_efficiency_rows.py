@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eojax.apps import grid_series
 from eojax.apps.grid_cells import Cell, Row, evaluation, row_of, rows_of
+from eojax.apps.grid_tables import by_folder, labels_rank
 from eojax.apps.report_files import get, name_of, network_of
-from eojax.config import differing_keys, from_json, read_json
+from eojax.config import read_json
 from eojax.data.splits import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError
 
 # In these the runs of a series differ; in nothing else that changes what they compute.
-_OF_A_RUN = ('seed', LABELS_KEY)
+OF_A_RUN = ('seed', LABELS_KEY)
 
 
 def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -37,13 +39,10 @@ def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def found_cells(workdir: Path) -> list[Cell]:
     """The runs that a grid has begun in a folder."""
-    files = sorted(workdir.glob('*/*_labels/seed_*/config.json'))
-    cells = []
-    for file in files:
-        config = from_json(file)
-        name = file.parents[2].name
-        cells.append(Cell(file.parent, config, labels_of(config.to_dict(), name)))
-    return cells
+    return grid_series.found_cells(
+        workdir.glob('*/*_labels/seed_*/config.json'),
+        lambda file, config: labels_of(config.to_dict(), file.parents[2].name),
+    )
 
 
 def found_rows(workdir: Path) -> list[Row]:
@@ -51,27 +50,9 @@ def found_rows(workdir: Path) -> list[Row]:
     return rows_of(found_cells(workdir))
 
 
-def check_series(cells: Sequence[Cell], workdir: Path) -> None:
-    """Refuses to train under a config's name what differs from its runs that are there already.
-
-    Raises:
-      UserError: it does, in more than the seed and the labels.
-    """
-    first = {str(cell.labels['config']): cell for cell in reversed(cells)}
-    for found in found_cells(workdir):
-        cell = first.get(str(found.labels['config']))
-        differing = [] if cell is None else differing_in(cell.config, found.config)
-        if differing:
-            raise UserError(
-                f'{found.folder} holds a run of another {found.labels["config"]}'
-                f' ({"; ".join(differing)}); choose another --workdir, or delete it'
-            )
-
-
 def differing_in(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """`key: theirs -> ours` of configs that cannot be two runs of one series."""
-    lines = differing_keys(ours, theirs)
-    return [line for line in lines if line.partition(':')[0] not in _OF_A_RUN]
+    return grid_series.differing_in(ours, theirs, OF_A_RUN)
 
 
 def other_rows(folders: Sequence[str], series: Mapping[str, Mapping[str, Any]]) -> list[Row]:
@@ -110,8 +91,7 @@ def sort_rows(rows: Sequence[Row], order: Sequence[str]) -> list[Row]:
     Raises:
       UserError: two runs of the same config, labels and seed.
     """
-    runs = {Path(row['folder']).resolve(): row for row in reversed(rows)}
-    unique = [row for row in runs.values()][::-1]
+    unique = by_folder(rows)
     cells: dict[tuple[Any, ...], Row] = {}
     for row in unique:
         cell = (row['data'], row['config'], row['labels_per_class'], row['seed'])
@@ -132,8 +112,3 @@ def sort_rows(rows: Sequence[Row], order: Sequence[str]) -> list[Row]:
             row['seed'],
         ),
     )
-
-
-def labels_rank(labels: Any) -> float:
-    """For sorting: `all` first, then from many to few."""
-    return float('-inf') if labels == 'all' else -float(labels)

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from eojax.apps.grid_cells import Row
-from eojax.apps.label_efficiency_rows import labels_rank
-from eojax.apps.run_grid import duration
+from eojax.apps.grid_tables import Summary, aligned, failures, labels_rank, runs_table, summarise
 from eojax.published_results import PAPERS, PublishedResult, published_results
 
 _MEASURES = {
     'accuracy': 'Accuracy in %',
     'ece': 'Expected calibration error in % (15 bins)',
 }
-
-
-class Summary(NamedTuple):
-    """Of the runs of a cell.
-
-    Attributes:
-      mean: over the seeds.
-      deviation: standard deviation of the sample, n - 1; None for a single run.
-      runs: how many.
-    """
-
-    mean: float
-    deviation: float | None
-    runs: int
-
-
-def summarise(values: Sequence[float]) -> Summary | None:
-    """Mean and deviation; None of nothing."""
-    if not values:
-        return None
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Summary(statistics.fmean(values), deviation, len(values))
+# Of a series, in the table of runs: key of the row -> its title.
+_TOLD = {'config': 'config', 'data': 'data', 'method': 'method', 'network': 'network',
+         'image_size': 'px'}  # fmt: skip
 
 
 def summary_of(rows: Sequence[Row], key: str, config: str, labels: Any) -> Summary | None:
@@ -81,7 +60,7 @@ def markdown(rows: Sequence[Row]) -> str:
         for key, title in _MEASURES.items():
             if any(row.get(key) is not None for row in own):
                 parts += [f'## {data}: {title}', _measure_table(own, key, cited)]
-    parts += ['## Runs', _runs_table(rows)]
+    parts += ['## Runs', runs_table(rows, _TOLD)]
     notes = [*_notes(rows, cited)]
     if notes:
         parts.append('\n'.join(f'- {note}' for note in notes))
@@ -126,43 +105,6 @@ def _difference(summary: Summary | None, result: PublishedResult | None) -> str:
     return f'{100 * (summary.mean - result.value):+.2f}'
 
 
-def _runs_table(rows: Sequence[Row]) -> str:
-    columns: list[list[str]] = [
-        [title]
-        for title in ('config', 'data', 'method', 'network', 'px', 'steps', 'runs', 'time a run',
-                      'device', 'commit')
-    ]  # fmt: skip
-    for data, config in dict.fromkeys((row['data'], row['config']) for row in rows):
-        own = [row for row in rows if (row['data'], row['config']) == (data, config)]
-        finished = [row for row in own if row['error'] is None]
-        seconds = summarise([row['seconds'] for row in finished if row['seconds'] is not None])
-        told = ('method', 'network', 'image_size')
-        cells = (
-            config,
-            data,
-            *(_all([row[key] for row in own]) for key in told),
-            _all([f'{row["steps"]:,}' for row in finished]),
-            f'{len(finished)} of {len(own)}',
-            '–' if seconds is None else duration(seconds.mean),
-            _all([row['hardware']['device'] for row in finished if row['hardware']]),
-            _all([_short(row['commit']) for row in finished if row['commit']]),
-        )
-        for column, cell in zip(columns, cells, strict=True):
-            column.append(str(cell))
-    return aligned(columns, left=(0, 1, 2, 3, 8, 9))
-
-
-def _short(commits: str) -> str:
-    """The first digits of each commit, and whether the tree had changes."""
-    parts = [commit.partition('-') for commit in commits.split(', ')]
-    return ', '.join(f'{name[:10]}{dash}{dirty}' for name, dash, dirty in parts)
-
-
-def _all(values: Sequence[Any]) -> str:
-    """What runs say, each thing once."""
-    return ', '.join(dict.fromkeys(str(value) for value in values if value)) or '–'
-
-
 def _notes(rows: Sequence[Row], cited: dict[str, set[str]]) -> list[str]:
     notes = []
     seeds = {row['seed'] for row in rows}
@@ -177,29 +119,4 @@ def _notes(rows: Sequence[Row], cited: dict[str, set[str]]) -> list[str]:
             notes.append(f'paper: {PAPERS[paper]} {", ".join(sorted(cited[paper]))}.')
     if cited:
         notes.append("difference: ours minus the paper's, in percentage points.")
-    notes += [f'failed: {row["folder"]}: {row["error"]}' for row in rows if row['error']]
-    return notes
-
-
-def aligned(columns: Sequence[Sequence[str]], left: Sequence[int] = ()) -> str:
-    """A Markdown table whose columns are aligned in plain text too.
-
-    Args:
-      columns: each with its title first.
-      left: the columns that are aligned to the left.
-    """
-    widths = [max(3, *map(len, column)) for column in columns]
-    lines = []
-    for number, cells in enumerate(zip(*columns, strict=True)):
-        padded = [
-            cell.ljust(width) if place in left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        lines.append(f'| {" | ".join(padded)} |')
-        if number == 0:
-            rules = [
-                '-' * (width + 2) if place in left else '-' * (width + 1) + ':'
-                for place, width in enumerate(widths)
-            ]
-            lines.append(f'|{"|".join(rules)}|')
-    return '\n'.join(lines)
+    return [*notes, *failures(rows)]

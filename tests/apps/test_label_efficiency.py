@@ -14,8 +14,8 @@ from PIL import Image
 
 from eojax.apps import label_efficiency
 from eojax.apps.grid_process import reliability_file
+from eojax.apps.grid_tables import aligned, summarise
 from eojax.apps.label_efficiency_figures import merged
-from eojax.apps.label_efficiency_table import aligned, summarise
 from eojax.apps.run_grid import Listener, Start
 from eojax.config import base_config, from_json
 from tests.apps.finished_runs import changed, write_finished, write_reliability
