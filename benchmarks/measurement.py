@@ -88,6 +88,7 @@ def _timed(step: TrainingStep, best: Ceiling, seconds: float, repeats: int) -> _
     load = OtherLoad()
     taken = interleave(by_turns, repeats, seconds)
     others_cores = load.cores()
+    others.close()
     taken[END_TO_END] = [value / step.steps_per_call for value in taken[END_TO_END]]
     return _Timed(taken, others.notes, others_cores)
 

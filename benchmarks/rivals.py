@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +12,17 @@ import numpy as np
 
 from benchmarks.timing import Workload
 from benchmarks.training_step import TrainingStep
+from eojax.data.dataset import Dataset
 from eojax.errors import UserError
+from eojax.methods.method import Task
 
 PEERS = ('reference_style', 'best_effort')
+# By method, the package of its peers and which there are.
+PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    'jem': ('jem', PEERS),
+    'fixmatch': ('fixmatch', PEERS),
+    'swd_transfer': ('transfer', ('best_effort',)),
+}
 NO_TORCH = (
     'no torch: for the ratios to PyTorch, python -m pip install -r benchmarks/requirements.txt'
 )
@@ -25,10 +34,17 @@ class Rivals(NamedTuple):
     Attributes:
       workloads: one training step of each peer, named as in `PEERS`, warmed up.
       notes: one line each: what the peers are, or why there are none.
+      closing: what ends their processes.
     """
 
     workloads: list[Workload]
     notes: list[str]
+    closing: tuple[Callable[[], None], ...] = ()
+
+    def close(self) -> None:
+        """Ends the peers' processes."""
+        for close in self.closing:
+            close()
 
 
 def torch_device() -> str:
@@ -50,26 +66,36 @@ def build(step: TrainingStep) -> Rivals:
     device = torch_device()
     if not device:
         return Rivals([], [f'the torch that is installed has no {jax.default_backend()} support'])
-    rivals = Rivals([], [])
-    training = step.run.task.training
-    for name in PEERS:
-        module: Any = importlib.import_module(f'benchmarks.peers.{name}')
+    config = step.run.config
+    if config.method.name not in PACKAGES:
+        return Rivals([], [f'no PyTorch peer has the method {config.method.name!r}'])
+    package, names = PACKAGES[config.method.name]
+    workloads, notes, peers = [], [], []
+    sets = _sets(step.run.task)
+    for name in names:
+        module: Any = importlib.import_module(f'benchmarks.peers.{package}.{name}')
         try:
-            peer = module.build(
-                step.run.config,
-                step.parameters,
-                np.asarray(training.images),
-                np.asarray(training.labels),
-                device,
-            )
+            peer = module.build(config, step.parameters, sets, device)
         except UserError as error:  # the peers have not all that eojax has
-            rivals.notes.append(str(error))
+            notes.append(str(error))
             continue
-        rivals.notes.append(f'{name}: {peer.notes}')
+        notes.append(f'{name}: {peer.notes}')
         workload = Workload(name, _steps(peer))
         workload.run(3)
-        rivals.workloads.append(workload)
-    return Rivals(rivals.workloads, list(dict.fromkeys(rivals.notes)))
+        workloads.append(workload)
+        peers.append(peer)
+    closing = tuple(peer.close for peer in peers)
+    return Rivals(workloads, list(dict.fromkeys(notes)), closing)
+
+
+def _sets(task: Task) -> Mapping[str, Dataset]:
+    """The training images in memory, by the config's groups."""
+    there = {'data': task.training, 'source': task.source}
+    return {
+        name: dataset._replace(images=np.asarray(dataset.images))
+        for name, dataset in there.items()
+        if dataset is not None
+    }
 
 
 def _steps(peer: Any) -> Any:

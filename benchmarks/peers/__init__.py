@@ -1,16 +1,25 @@
-"""Peers: the JEM training step of `eojax.methods.jem` in PyTorch, for comparison alone.
+"""Peers: training steps of eojax in PyTorch, for comparison alone.
 
-`reference_style` works as the published implementation does; `best_effort` is what a good PyTorch
-engineer would make of it. Both take eojax's config and parameters and compute the same network,
-chain, loss and update, which tests/benchmarks/test_peers.py holds them to. They have the joint
-phase of a plain JEM; a config with more than that is refused, never computed in part.
+Each package has the peers of a method (`benchmarks.rivals`): `reference_style` works as the
+published implementation does, `best_effort` is what a good PyTorch engineer would make of it. A
+peer takes eojax's config, parameters and images and computes the same network, loss and update as
+the last phase of the method, which tests/benchmarks/peers holds it to. A config that asks for more
+than that is refused, never computed in part.
 
-Nothing here imports torch, which the package does not need (benchmarks/requirements.txt).
+Each module has `build(config, parameters, sets, device) -> Peer`:
+
+  config: eojax's.
+  parameters: eojax's, nested mappings of numpy arrays.
+  sets: the training images in memory, `data` and, for methods that learn from two, `source`.
+  device: PyTorch's name of it: `cpu`, `cuda`, `cuda:1`.
+
+It raises `UserError` where the config has what the peer does not, or there is no such device.
+Nothing in this file imports torch, which the package does not need (benchmarks/requirements.txt).
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Collection
 from typing import Protocol
 
 import jax
@@ -21,42 +30,8 @@ from eojax import optimizers
 from eojax.config import base_config, flatten
 from eojax.errors import UserError
 
-# Of these groups a peer understands these keys; any other must have its default.
+# Of these groups a peer understands some keys; any other must have its default.
 _GROUPS = ('method', 'sampler', 'model', 'optimizer')
-_UNDERSTOOD = frozenset(
-    {
-        'method.likelihood_batch_size',
-        'method.likelihood_weight',
-        'method.classification_weight',
-        'method.energy_l2',
-        'method.input_noise',
-        'method.augment',
-        'method.likelihood_augment',
-        'method.supervised_steps',  # the joint phase is what a peer has; rates start behind these
-        'sampler.steps',
-        'sampler.step_size',
-        'sampler.noise',
-        'sampler.coupled',
-        'sampler.decay',
-        'sampler.clamp',
-        'sampler.clamp_gradient',
-        'sampler.buffer_size',
-        'sampler.reinitialise',
-        'model.depth',
-        'model.width',
-        'model.activation',
-        'model.density_head',
-        'model.dtype',  # a peer's precision is its own
-        'optimizer.learning_rate',
-        'optimizer.b1',
-        'optimizer.b2',
-        'optimizer.warmup_steps',
-        'optimizer.schedule',
-        'optimizer.milestones',
-        'optimizer.milestone_factor',
-        'optimizer.cosine_cycles',
-    }
-)
 AUGMENTATIONS = ('none', 'flips', 'dihedral', 'flips_shift', 'dihedral_shift')
 
 
@@ -74,37 +49,49 @@ class Peer(Protocol):
     def notes(self) -> str: ...
 
     def step(self) -> None:
-        """One training step: batches drawn and augmented, chains, loss, gradient, update."""
-
-    def sampler(self) -> None:
-        """One chain of `sampler.steps` from the same starts each time, without the buffer."""
+        """One training step: batches drawn and augmented, loss, gradient, update."""
 
     def synchronize(self) -> None:
-        """Returns when the device has done all that was asked of it."""
+        """Returns when all that was asked for is done, and nothing is computed ahead any more."""
+
+    def close(self) -> None:
+        """Ends processes that it began."""
 
 
-def check(config: ConfigDict) -> None:
-    """Refuses what the peers do not compute.
+def check(
+    config: ConfigDict,
+    method: str,
+    model: str,
+    understood: Collection[str],
+    augmentations: Collection[str] = ('augment',),
+) -> None:
+    """Refuses what the peers of a method do not compute.
+
+    Args:
+      method, model: names that the config must have.
+      understood: dotted keys whose values a peer follows.
+      augmentations: keys of the group `method` that name an augmentation.
 
     Raises:
       UserError: one line that names the key.
     """
-    for key, expected in (('method.name', 'jem'), ('model.name', 'wide_resnet')):
-        group, leaf = key.split('.')
-        if config[group][leaf] != expected:
+    for group, expected in (('method', method), ('model', model)):
+        if config[group].name != expected:
             raise UserError(
-                f'the PyTorch peers have {key} {expected!r} alone, not {config[group][leaf]!r}'
+                f'these PyTorch peers have {group}.name {expected!r} alone,'
+                f' not {config[group].name!r}'
             )
-    defaults = dict(flatten(base_config('jem', 'wide_resnet', config.data.name)))
+    names = [config[group].name for group in ('data', 'source') if group in config]
+    defaults = dict(flatten(base_config(method, model, *names)))
     for key, value in flatten(config):
-        if key.split('.')[0] not in _GROUPS or key in _UNDERSTOOD:
+        if key.split('.')[0] not in _GROUPS or key in understood:
             continue
         if key not in defaults or value != defaults[key]:
             raise UserError(
                 f'the PyTorch peers do not have {key}={value!r};'
                 f' leave it at {defaults.get(key)!r} or time without peers'
             )
-    for key in ('augment', 'likelihood_augment'):
+    for key in augmentations:
         if config.method[key] not in AUGMENTATIONS:
             raise UserError(
                 f'the PyTorch peers do not have method.{key}={config.method[key]!r};'
@@ -112,17 +99,18 @@ def check(config: ConfigDict) -> None:
             )
 
 
-def langevin_coefficients(options: ConfigDict, index: int) -> tuple[float, float]:
-    """Factor of the gradient of log p(x), and the noise's deviation, at update `index` of a chain.
+def learning_rates(options: ConfigDict, steps: int, first: int = 0) -> list[float]:
+    """The learning rate of each step from `first` on, by eojax's own schedule.
 
-    As `eojax.samplers.langevin`: Eq. 8 where `coupled`, else the two apart.
+    Args:
+      options: the config group `optimizer`.
+      steps: the schedule's length.
     """
-    size = options.step_size * (1.0 - index / options.steps) ** options.decay
-    return (size / 2.0, math.sqrt(size)) if options.coupled else (size, options.noise)
+    schedule = optimizers.learning_rate(options, steps)
+    rates = jax.vmap(schedule)(np.arange(first, steps))
+    return np.asarray(rates, np.float64).tolist()
 
 
-def learning_rates(config: ConfigDict) -> list[float]:
-    """The learning rate of each step of the joint phase, by eojax's own schedule."""
-    schedule = optimizers.learning_rate(config.optimizer, config.steps)
-    steps = np.arange(config.method.supervised_steps, config.steps)
-    return np.asarray(jax.vmap(schedule)(steps), np.float64).tolist()
+def rate_of(rates: list[float], step: int) -> float:
+    """The learning rate of a step; behind the last one, which a timing may reach, it stays."""
+    return rates[min(step, len(rates) - 1)]

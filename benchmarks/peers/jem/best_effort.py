@@ -22,31 +22,25 @@ from ml_collections import ConfigDict
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks import peers
-from benchmarks.peers.reference_style import shuffled, torch_device
+from benchmarks.peers import jem, rate_of
+from benchmarks.peers.batches import augment, shuffled
+from benchmarks.peers.devices import DTYPES, allow_tensor_cores, synchronize, torch_device
 from benchmarks.peers.wide_resnet import WideResNet, from_flax
+from eojax.data.dataset import Dataset
 from eojax.errors import unknown_name
-
-DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 def build(
     config: ConfigDict,
     parameters: Mapping[str, Any],
-    images: np.ndarray,
-    labels: np.ndarray,
+    sets: Mapping[str, Dataset],
     device: str,
     dtype: str = 'auto',
     compiled: bool | None = None,
 ) -> BestEffort:
-    """The peer of a config, compiled where that pays and PyTorch's compiler works.
+    """The peer of a config (`benchmarks.peers`), compiled where that pays and works.
 
     Args:
-      config: eojax's, of method `jem`.
-      parameters: eojax's, as numpy arrays.
-      images: uint8 `[N, H, W, bands]`, the training set.
-      labels: int32 `[N]`, -1 where not labelled.
-      device: PyTorch's name of it: `cpu`, `cuda`, `cuda:1`.
       dtype: of the convolutions: `auto` is bfloat16 on GPUs and float32, as eojax has it, on CPUs.
       compiled: whether to try `torch.compile`, by default on GPUs alone; where it fails, one line
         says so and the peer is not compiled.
@@ -54,19 +48,16 @@ def build(
     Raises:
       UserError: the config has what the peers do not, or there is no such device or dtype.
     """
-    peers.check(config)
+    jem.check(config)
     place = torch_device(device)
     if dtype == 'auto':
         dtype = 'bfloat16' if place.type == 'cuda' else 'float32'
     if dtype not in DTYPES:
         raise unknown_name('dtype', dtype, ('auto', *DTYPES))
-    if place.type == 'cuda':
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
+    allow_tensor_cores(place)
     network: Any = from_flax(config.model, parameters)  # torch's types lack the memory format
     network = network.to(place, memory_format=torch.channels_last)
-    peer = BestEffort(config, network, images, labels, place, dtype)
+    peer = BestEffort(config, network, sets['data'], place, dtype)
     if place.type == 'cuda' if compiled is None else compiled:
         peer.compile()
     return peer
@@ -90,27 +81,26 @@ class BestEffort:
         self,
         config: ConfigDict,
         network: WideResNet,
-        images: np.ndarray,
-        labels: np.ndarray,
+        training: Dataset,
         device: torch.device,
         dtype: str,
     ) -> None:
         self.config, self.network, self.device = config, network, device
         self.dtype = DTYPES[dtype]
         self.frozen = _frozen(network, self.dtype)
-        self.rates = peers.learning_rates(config)
+        self.rates = jem.learning_rates(config)
         options = config.optimizer
         self.optimizer = torch.optim.Adam(
             network.parameters(), self.rates[0], (options.b1, options.b2), fused=True
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
-        self.images = torch.from_numpy(images).to(device)
-        self.labels = torch.from_numpy(labels.astype(np.int64)).to(device)
+        self.images = torch.from_numpy(np.asarray(training.images)).to(device)
+        self.labels = torch.from_numpy(training.labels.astype(np.int64)).to(device)
         self.labelled_order = shuffled(
             torch.nonzero(self.labels >= 0)[:, 0], config.batch_size, self.generator
         )
         self.order = shuffled(
-            torch.arange(len(labels), device=device),
+            torch.arange(len(self.labels), device=device),
             config.method.likelihood_batch_size,
             self.generator,
         )
@@ -163,7 +153,7 @@ class BestEffort:
         """The step of given batches: float `[N, bands, H, W]` in [-1, 1], int64 `[N]`."""
         samples = self._sample()
         loss = self._loss_source(self._noisy(labelled), labels, self._noisy(real), samples)
-        rate = self.rates[min(self.steps_done, len(self.rates) - 1)]
+        rate = rate_of(self.rates, self.steps_done)
         for group in self.optimizer.param_groups:
             group['lr'] = rate
         loss.backward()
@@ -193,7 +183,7 @@ class BestEffort:
         """The end of a Langevin chain (Eq. 8) from `images`, which stay as they are."""
         options = self.config.sampler
         for index in range(options.steps):
-            size, deviation = peers.langevin_coefficients(options, index)
+            size, deviation = jem.langevin_coefficients(options, index)
             gradient = self._gradient(images)
             if options.clamp_gradient:
                 bound = options.clamp_gradient / size
@@ -206,13 +196,15 @@ class BestEffort:
         return images
 
     def sampler(self) -> None:
-        """A chain alone (`Peer.sampler`)."""
+        """One chain of `sampler.steps` from the same starts each time, without the buffer."""
         self.chain(self.starts)
 
     def synchronize(self) -> None:
         """Waits for the device."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
+
+    def close(self) -> None:
+        """It has no processes."""
 
     def _gradient(self, images: Tensor) -> Tensor:
         images = images.detach().requires_grad_()
@@ -274,35 +266,3 @@ def _frozen(network: WideResNet, dtype: torch.dtype) -> WideResNet:
         elif isinstance(mine, torch.nn.Conv2d):
             mine.to(dtype)
     return frozen
-
-
-def augment(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
-    """`eojax.augment` of images `[N, H, W, bands]` on their device, as one gather of pixels."""
-    num, height, width, _ = images.shape
-    device = images.device
-
-    def chance() -> Tensor:
-        return torch.rand(num, 1, generator=generator, device=device) < 0.5
-
-    rows = torch.arange(height, device=device).expand(num, -1)
-    columns = torch.arange(width, device=device).expand(num, -1)
-    if name == 'none':
-        return images
-    if name.endswith('shift'):
-        rows, columns = (_shifted(x, generator) for x in (rows, columns))
-    rows = torch.where(chance(), height - 1 - rows, rows)
-    columns = torch.where(chance(), width - 1 - columns, columns)
-    rows, columns = rows[:, :, None], columns[:, None, :]
-    if name.startswith('dihedral'):
-        swap = chance()[:, :, None]
-        rows, columns = (torch.where(swap, x.mT, x) for x in (rows, columns))
-    return images[torch.arange(num, device=device)[:, None, None], rows, columns]
-
-
-def _shifted(places: Tensor, generator: torch.Generator) -> Tensor:
-    """Indices `[N, side]` moved by up to an eighth of the side, reflected at the borders."""
-    num, side = places.shape
-    most = max(1, round(0.125 * side))
-    shift = torch.randint(2 * most + 1, (num, 1), generator=generator, device=places.device) - most
-    moved = (places + shift).abs()
-    return side - 1 - (side - 1 - moved).abs()

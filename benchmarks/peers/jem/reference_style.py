@@ -12,7 +12,7 @@ Notes:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,38 +21,25 @@ from ml_collections import ConfigDict
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks import peers
+from benchmarks.peers import jem, rate_of
+from benchmarks.peers.batches import augment_bands_first, shuffled
+from benchmarks.peers.devices import allow_tensor_cores, synchronize, torch_device
 from benchmarks.peers.wide_resnet import WideResNet, from_flax
-from eojax.errors import UserError
+from eojax.data.dataset import Dataset
 
 
 def build(
     config: ConfigDict,
     parameters: Mapping[str, Any],
-    images: np.ndarray,
-    labels: np.ndarray,
+    sets: Mapping[str, Dataset],
     device: str,
 ) -> ReferenceStyle:
-    """The peer of a config.
-
-    Args:
-      config: eojax's, of method `jem`.
-      parameters: eojax's, as numpy arrays.
-      images: uint8 `[N, H, W, bands]`, the training set.
-      labels: int32 `[N]`, -1 where not labelled.
-      device: PyTorch's name of it: `cpu`, `cuda`, `cuda:1`.
-
-    Raises:
-      UserError: the config has what the peers do not, or there is no such device.
-    """
-    peers.check(config)
+    """The peer of a config (`benchmarks.peers`)."""
+    jem.check(config)
     place = torch_device(device)
-    if place.type == 'cuda':
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
+    allow_tensor_cores(place)
     network = from_flax(config.model, parameters).to(place)
-    return ReferenceStyle(config, network, images, labels, place)
+    return ReferenceStyle(config, network, sets['data'], place)
 
 
 class ReferenceStyle:
@@ -71,26 +58,25 @@ class ReferenceStyle:
         self,
         config: ConfigDict,
         network: WideResNet,
-        images: np.ndarray,
-        labels: np.ndarray,
+        training: Dataset,
         device: torch.device,
     ) -> None:
         self.config, self.network, self.device = config, network, device
         self.precision = 'float32 with TF32' if device.type == 'cuda' else 'float32'
         self.notes = f'{self.precision}, not compiled, {torch.get_num_threads()} threads'
-        self.rates = peers.learning_rates(config)
+        self.rates = jem.learning_rates(config)
         options = config.optimizer
         self.optimizer = torch.optim.Adam(
             network.parameters(), self.rates[0], (options.b1, options.b2)
         )
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-        self.labels = torch.from_numpy(labels.astype(np.int64))
+        self.images = torch.from_numpy(np.asarray(training.images).transpose(0, 3, 1, 2).copy())
+        self.labels = torch.from_numpy(training.labels.astype(np.int64))
         self.labelled_order = shuffled(
             torch.nonzero(self.labels >= 0)[:, 0], config.batch_size, self.generator
         )
         self.order = shuffled(
-            torch.arange(len(labels)), config.method.likelihood_batch_size, self.generator
+            torch.arange(len(self.labels)), config.method.likelihood_batch_size, self.generator
         )
         self.buffer = self._starts(config.sampler.buffer_size)
         self.starts = self.buffer[: config.method.likelihood_batch_size].to(device)
@@ -111,7 +97,7 @@ class ReferenceStyle:
         samples = self._sample()
         loss = self.joint_loss(self._noisy(labelled), labels, self._noisy(real), samples)
         self.loss = loss.item()  # the published code looks for divergence in every step
-        rate = self.rates[min(self.steps_done, len(self.rates) - 1)]
+        rate = rate_of(self.rates, self.steps_done)
         for group in self.optimizer.param_groups:
             group['lr'] = rate
         self.optimizer.zero_grad()
@@ -143,7 +129,7 @@ class ReferenceStyle:
             (gradient,) = torch.autograd.grad(
                 self.log_density(samples).sum(), [samples], retain_graph=True
             )
-            size, deviation = peers.langevin_coefficients(options, index)
+            size, deviation = jem.langevin_coefficients(options, index)
             move = size * gradient
             if options.clamp_gradient:
                 move = move.clamp(-options.clamp_gradient, options.clamp_gradient)
@@ -153,13 +139,15 @@ class ReferenceStyle:
         return samples.detach()
 
     def sampler(self) -> None:
-        """A chain alone (`Peer.sampler`)."""
+        """One chain of `sampler.steps` from the same starts each time, without the buffer."""
         self.chain(self.starts)
 
     def synchronize(self) -> None:
         """Waits for the device."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
+
+    def close(self) -> None:
+        """It has no processes."""
 
     def _sample(self) -> Tensor:
         """Chains from the host's buffer, their ends stored in it again."""
@@ -182,56 +170,9 @@ class ReferenceStyle:
 
     def _prepare(self, chosen: Tensor, augmentation: str) -> Tensor:
         """Images of the training set, augmented on the host, in [-1, 1] on the device."""
-        images = augment(self.images[chosen], augmentation, self.generator)
+        images = augment_bands_first(self.images[chosen], augmentation, self.generator)
         return (images.float() / 127.5 - 1.0).to(self.device)
 
     def _noisy(self, images: Tensor) -> Tensor:
         noise = self.config.method.input_noise
         return images + noise * torch.randn_like(images) if noise else images
-
-
-def torch_device(name: str) -> torch.device:
-    """The device of PyTorch's name.
-
-    Raises:
-      UserError: this PyTorch has none of that name.
-    """
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # a build without CUDA asserts
-        raise UserError(f'PyTorch {torch.__version__} has no device {name!r} here') from error
-    return device
-
-
-def shuffled(indices: Tensor, num: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches of `num` indices for ever, each epoch in an order of its own."""
-    pending = indices[:0]
-    while True:
-        while len(pending) < num:
-            order = torch.randperm(len(indices), generator=generator, device=indices.device)
-            pending = torch.cat([pending, indices[order]])
-        yield pending[:num]
-        pending = pending[num:]
-
-
-def augment(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
-    """`eojax.augment` of images `[N, bands, H, W]` on the host: flip, transpose, pad and crop."""
-
-    def chance() -> Tensor:
-        return torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
-
-    if name != 'none':
-        images = torch.where(chance(), images.flip(3), images)
-        images = torch.where(chance(), images.flip(2), images)
-    if name.startswith('dihedral'):
-        images = torch.where(chance(), images.transpose(2, 3), images)
-    if name.endswith('shift'):
-        _, _, height, width = images.shape
-        rows, columns = max(1, round(0.125 * height)), max(1, round(0.125 * width))
-        padded = F.pad(images.float(), (columns, columns, rows, rows), mode='reflect')
-        tops = torch.randint(2 * rows + 1, (len(images),), generator=generator).tolist()
-        lefts = torch.randint(2 * columns + 1, (len(images),), generator=generator).tolist()
-        crops = zip(padded, tops, lefts, strict=True)
-        images = torch.stack([x[:, t : t + height, le : le + width] for x, t, le in crops])
-    return images.contiguous()
