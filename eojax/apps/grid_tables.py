@@ -34,6 +34,11 @@ def by_folder(rows: Sequence[Row]) -> list[Row]:
     return list({Path(row['folder']).resolve(): row for row in reversed(rows)}.values())[::-1]
 
 
+def trained_folders(rows: Sequence[Row]) -> list[Path]:
+    """The folders of the runs that came to their end."""
+    return [Path(row['folder']) for row in rows if row['error'] is None]
+
+
 def labels_rank(labels: Any) -> float:
     """For sorting: `all` first, then from many to few."""
     return float('-inf') if labels == 'all' else -float(labels)
@@ -89,7 +94,7 @@ def runs_table(rows: Sequence[Row], told: Mapping[str, str]) -> str:
         )
         for column, cell in zip(columns, cells, strict=True):
             column.append(cell)
-    texts = [place for place, key in enumerate(told) if isinstance(rows[0][key], str)]
+    texts = [p for p, key in enumerate(told) if any(isinstance(row[key], str) for row in rows)]
     return aligned(columns, left=(*texts, len(columns) - 2, len(columns) - 1))
 
 
@@ -106,9 +111,8 @@ def _short(commits: str) -> str:
 
 def _each(values: Sequence[Any]) -> str:
     """What runs say, each thing once."""
-    return (
-        ', '.join(dict.fromkeys(str(value) for value in values if value not in (None, ''))) or '–'
-    )
+    told = dict.fromkeys(str(value) for value in values if value not in (None, ''))
+    return ', '.join(told) or '–'
 
 
 def aligned(columns: Sequence[Sequence[str]], left: Sequence[int] = ()) -> str:

@@ -34,6 +34,7 @@ from eojax.apps.grid_cells import Cell
 from eojax.apps.grid_configs import load_configs, parse_arguments, parse_list, parse_seeds
 from eojax.apps.grid_results import Results, start_alone, train_and_write
 from eojax.apps.grid_series import check_series
+from eojax.apps.grid_tables import trained_folders
 from eojax.apps.label_efficiency_rows import (
     OF_A_RUN,
     found_cells,
@@ -87,9 +88,7 @@ def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> 
     results = Results(
         lambda own: sort_rows([*own, *found_rows(options.workdir), *others], order),
         markdown,
-        lambda rows: measure_calibration(
-            [Path(r['folder']) for r in rows if not r['error']], start
-        ),
+        lambda rows: measure_calibration(trained_folders(rows), start),
         lambda rows: figures.draw(rows, options.workdir),
     )
     train_and_write(cells, options.workdir, results, start, options.table_only)
