@@ -300,8 +300,15 @@ def open_run(folder: str | Path, which: str = '') -> tuple[Run, Any]:
     return run, load_state(run, which or run.config.evaluate.checkpoint)
 
 
-def load_state(run: Run, which: str) -> Any:
-    """The state of the `last` or `best` checkpoint of a run."""
+def load_state(run: Run, which: str, step: int | None = None) -> Any:
+    """The state of the `last` or `best` checkpoint of a run, or of that of a step.
+
+    Args:
+      step: one of `saved_steps`; the newest where None.
+
+    Raises:
+      UserError: it is not there, or damaged.
+    """
     place = checkpoint_folder(run.folder, which)
     if not place.is_dir():
         raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
@@ -309,9 +316,16 @@ def load_state(run: Run, which: str) -> Any:
     steps = checkpoints.steps()
     if not steps:
         raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
-    carry, _ = checkpoints.restore(steps[-1], abstract_carry(run, steps[-1]))
+    step = steps[-1] if step is None else step
+    carry, _ = checkpoints.restore(step, abstract_carry(run, step))
     checkpoints.close()
     return carry.state
+
+
+def saved_steps(run: Run) -> list[int]:
+    """The steps that a run has checkpoints of, ascending."""
+    place = checkpoint_folder(run.folder)
+    return Checkpoints(place, run.config.keep_checkpoints).steps() if place.is_dir() else []
 
 
 def checkpoint_folder(folder: Path, which: str = 'last') -> Path:

@@ -35,7 +35,7 @@ def score(
     chosen: np.ndarray | None = None,
     title: str = '',
 ) -> np.ndarray:
-    """The ability `name` (`logits`, `log_density`) of the run's method for each image.
+    """The ability `name` (`logits`, `log_density`, `embedding`) of the run's method for each image.
 
     Args and errors as for `score_all`.
 
@@ -125,7 +125,8 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     """All that can be asked of a method about an image, by name, as functions of a state, images
     in [-1, 1] and a key. Each is higher for images that are more like the training data.
 
-    `logits`, and `log_density` of methods that have it; further, as scores of being in
+    `logits`, `log_density`, `embedding` and `source_embedding` of methods that have them, the last
+    two of which are vectors and rank nothing; further, as scores of being in
     distribution (Grathwohl et al., "Your Classifier is Secretly an Energy Based Model", Sec. 5.3):
     `log_sum_exp`: of the logits, which is log p(x) for any classifier read as an energy-based model
       (Eq. 6 there);
@@ -134,7 +135,7 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     """
     found: dict[str, Callable[..., Array]] = {
         name: method.abilities[name]
-        for name in ('logits', 'log_density')
+        for name in ('logits', 'log_density', 'embedding', 'source_embedding')
         if name in method.abilities
     }
     logits = found.get('logits')

@@ -1,10 +1,11 @@
 """One run of a grid, in a process of its own; `eojax.apps.run_grid` starts it.
 
-    python -m eojax.apps.grid_process --config=CONFIG.json --workdir=RUN [--measure]
+    python -m eojax.apps.grid_process --config=CONFIG.json --workdir=RUN [--measure | --embed]
 
 It trains, or goes on, and evaluates as `eojax.main` does, and adds to the run's folder
 `provenance.json` (`eojax.apps.run_record`) and `evaluation/reliability.json`: the object that
-`eojax.apps.calibration` describes, without its `workdir`. With `--measure`, only the latter. Where
+`eojax.apps.calibration` describes, without its `workdir`. With `--measure`, only the latter; with
+`--embed`, only `evaluation/embeddings.npz` (`eojax.apps.embeddings`). Where
 the process that started it is gone, which is where its standard input ends, it saves and stops.
 """
 
@@ -29,6 +30,7 @@ from eojax import run as runs
 from eojax.apps import run_record
 from eojax.apps.calibration import calibration_numbers, measure
 from eojax.apps.command import open_trained
+from eojax.apps.embeddings import measure_embeddings
 from eojax.atomic_file import write_atomically
 from eojax.config import from_json
 from eojax.errors import UserError, one_line_errors
@@ -97,6 +99,7 @@ def work(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--config', type=Path, required=True, help='as config.json in a run folder')
     parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
     parser.add_argument('--measure', action='store_true', help='calibration only, of a trained run')
+    parser.add_argument('--embed', action='store_true', help='embeddings only, likewise')
     options = parser.parse_args(arguments)
     with one_line_errors():
         logging.set_verbosity(logging.ERROR)
@@ -105,6 +108,8 @@ def work(arguments: Sequence[str] | None = None) -> None:
             _check_devices()
             if options.measure:
                 measure_reliability(options.workdir)
+            elif options.embed:
+                measure_embeddings(options.workdir)
             else:
                 train_and_measure(from_json(options.config), options.workdir)
         except Stopped as stopped:

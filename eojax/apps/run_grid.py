@@ -150,19 +150,39 @@ def measure_calibration(folders: Iterable[Path], start: Start = start_process) -
     """Measures the calibration of trained runs that `reliability.json` is missing from.
 
     Returns:
+      See `measure`.
+    """
+    return measure(folders, 'calibration', '--measure', reliability_file, start)
+
+
+def measure(
+    folders: Iterable[Path],
+    what: str,
+    option: str,
+    file_of: Callable[[Path], Path],
+    start: Start = start_process,
+) -> int:
+    """Measures something of those trained runs whose file of it is missing.
+
+    Args:
+      what: it is, for people.
+      option: of the run's process, which measures it.
+      file_of: the file in a run's folder.
+
+    Returns:
       The number of the signal that stopped it; 0 where it came to the end.
     """
     with _listening() as listener:
         for folder in folders:
-            if reliability_file(folder).exists():
+            if file_of(folder).exists():
                 continue
-            say(f'measuring the calibration of {folder}')
+            say(f'measuring the {what} of {folder}')
             config = folder / 'config.json'
-            code = start([f'--config={config}', f'--workdir={folder}', '--measure'], listener)
+            code = start([f'--config={config}', f'--workdir={folder}', option], listener)
             if listener.got:
                 return listener.got
             if code:
-                say(f'the calibration of {folder} is left out: {_cause(code)}')
+                say(f'the {what} of {folder} is left out: {_cause(code)}')
     return 0
 
 

@@ -25,6 +25,9 @@ it:
   seed.
 `methods.png`, `normalisation.png`, `contrastive.png`: accuracy against the number of labelled
   images, with standard errors.
+`embedding.png`: the test images of both domains in the embedding of `swd_transfer`, before the
+  alignment and after it with each number of labelled images, with one seed
+  (`eojax.apps.transfer_study_embedding`).
 """
 
 from __future__ import annotations
@@ -35,11 +38,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eojax.apps import transfer_study_figures as figures
-from eojax.apps.grid_cells import Cell, rows_of
+from eojax.apps.embeddings import embeddings_file
+from eojax.apps.grid_cells import Cell, Row, rows_of
 from eojax.apps.grid_configs import changed_config, parse_arguments, parse_list, parse_seeds
 from eojax.apps.grid_results import Results, start_alone, train_and_write
 from eojax.apps.grid_series import check_series, found_cells
-from eojax.apps.run_grid import Start, start_process
+from eojax.apps.run_grid import Start, measure, start_process
+from eojax.apps.transfer_study_embedding import embedded_folders, embedding_figure
 from eojax.apps.transfer_study_table import markdown, sort_rows
 from eojax.apps.transfer_study_variants import (
     EXPERIMENTS,
@@ -95,10 +100,17 @@ def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> 
     results = Results(
         lambda own: sort_rows([*own, *rows_of(found_cells(found_files(workdir), labels_of_found))]),
         markdown,
-        lambda rows: 0,
-        lambda rows: figures.draw(rows, workdir),
+        lambda rows: measure(
+            embedded_folders(rows), 'embeddings', '--embed', embeddings_file, start
+        ),
+        lambda rows: _draw(rows, workdir),
     )
     train_and_write(cells, workdir, results, start, options.table_only)
+
+
+def _draw(rows: Sequence[Row], workdir: Path) -> None:
+    figures.draw(rows, workdir)
+    embedding_figure(rows, workdir / 'embedding.png')
 
 
 def _cells(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:

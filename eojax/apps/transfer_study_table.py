@@ -111,7 +111,7 @@ def comparisons(rows: Sequence[Row]) -> Iterator[Comparison]:
         return
     norm, weight = reference(rows)
     keys = list(dict.fromkeys(tuple(row[key] for key in _KEYS) for row in rows))
-    same = _same_weight(weight)
+    same = weight_title(weight)
     found = [Series(TITLES[k[0]], k) for k in keys if k[1] == norm and k[2] in (None, weight)]
     first = next((i for i, series in enumerate(found) if series.key[0] == ALIGNED), None)
     others = [] if first is None else [(first, i) for i in range(len(found)) if i != first]
@@ -123,14 +123,15 @@ def comparisons(rows: Sequence[Row]) -> Iterator[Comparison]:
     ]  # fmt: skip
     if pairs:
         yield Comparison('normalisation', f'normalisation ({same})', found, pairs)
-    found = [Series(_same_weight(k[2]), k) for k in keys if k[0] == ALIGNED and k[1] == norm]
+    found = [Series(weight_title(k[2]), k) for k in keys if k[0] == ALIGNED and k[1] == norm]
     pairs = [(j, 0) for j in range(1, len(found))]
     if pairs:
         title = f'contrastive pre-training ({TITLES[ALIGNED]}, {norm} normalisation)'
         yield Comparison('contrastive', title, found, pairs)
 
 
-def _same_weight(weight: float | None) -> str:
+def weight_title(weight: float | None) -> str:
+    """What the contrastive loss is, for people."""
     return f'SupCon {weight:g}' if weight else 'no SupCon'
 
 
