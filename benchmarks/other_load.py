@@ -40,8 +40,31 @@ class OtherLoad:
 
 
 def _own_seconds() -> float:
+    """Of this process and of those that it began, whether they have ended or not."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    ended = times.user + times.system + times.children_user + times.children_system
+    return ended + sum(_seconds_of_living(os.getpid()))
+
+
+def _seconds_of_living(ancestor: int) -> list[float]:
+    """Of each living descendant, its own and those of its children that have ended."""
+    ticks: dict[int, int] = {}
+    children: dict[int, list[int]] = {}
+    for stat in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            # The name, in brackets, may hold anything; fields 4 and 14 to 17 (from 1) follow.
+            fields = stat.read_text().rpartition(')')[2].split()
+        except OSError:  # it has just ended
+            continue
+        process = int(stat.parent.name)
+        children.setdefault(int(fields[1]), []).append(process)
+        ticks[process] = sum(map(int, fields[11:15]))
+    found, left = [], list(children.get(ancestor, ()))
+    while left:
+        process = left.pop()
+        found.append(ticks[process] / os.sysconf('SC_CLK_TCK'))
+        left.extend(children.get(process, ()))
+    return found
 
 
 def is_quiet(cores: float | None) -> bool:

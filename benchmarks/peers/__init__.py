@@ -26,9 +26,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax import optimizers
 from eojax.config import base_config, flatten
 from eojax.errors import UserError
+from eojax.optimizers import learning_rate
 
 # Of these groups a peer understands some keys; any other must have its default.
 _GROUPS = ('method', 'sampler', 'model', 'optimizer')
@@ -106,7 +106,7 @@ def learning_rates(options: ConfigDict, steps: int, first: int = 0) -> list[floa
       options: the config group `optimizer`.
       steps: the schedule's length.
     """
-    schedule = optimizers.learning_rate(options, steps)
+    schedule = learning_rate(options, steps)
     rates = jax.vmap(schedule)(np.arange(first, steps))
     return np.asarray(rates, np.float64).tolist()
 

@@ -1,77 +1,66 @@
-"""The Wide-ResNet of `eojax.models.wide_resnet` without normalisation, in PyTorch (NCHW).
-
-Modules have the names of eojax's parameters, so that weights go over by name.
-"""
+"""The Wide-ResNet of `eojax.models.wide_resnet`, in PyTorch (NCHW)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from ml_collections import ConfigDict
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    'relu': F.relu,
-    'leaky_relu': lambda x: F.leaky_relu(x, 0.2),
-    'swish': F.silu,
-}
+from benchmarks.peers.flax_weights import load_flax_parameters
+from benchmarks.peers.layers import ACTIVATIONS, has_bias, normalisation
 
 
 class Block(nn.Module):
     """Pre-activation residual block; the first convolution and the shortcut carry the stride."""
 
-    def __init__(
-        self, inputs: int, features: int, stride: int, act: Callable[[Tensor], Tensor]
-    ) -> None:
+    def __init__(self, inputs: int, features: int, stride: int, options: ConfigDict) -> None:
         super().__init__()
-        self.act = act
-        self.conv1 = nn.Conv2d(inputs, features, 3, stride, padding=1)
-        self.conv2 = nn.Conv2d(features, features, 3, padding=1)
+        self.act = ACTIVATIONS[options.activation]
+        norm, momentum = options.norm, options.norm_momentum
+        bias = has_bias(norm)
+        self.norm1 = normalisation(norm, inputs, momentum)
+        self.conv1 = nn.Conv2d(inputs, features, 3, stride, padding=1, bias=bias)
+        self.norm2 = normalisation(norm, features, momentum)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1, bias=bias)
         changes = inputs != features or stride != 1
-        self.shortcut = nn.Conv2d(inputs, features, 1, stride) if changes else None
+        self.shortcut = nn.Conv2d(inputs, features, 1, stride, bias=bias) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.norm1(x))
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return shortcut + self.conv2(self.act(self.conv1(self.act(x))))
+        return shortcut + self.conv2(self.act(self.norm2(self.conv1(y))))
 
 
 class WideResNet(nn.Module):
     """A stem of 16 features and three groups of blocks at 16, 32 and 64 x `width`.
 
     Args:
+      options: the config group `model`, without dropout.
       num_outputs: number of logits.
-      depth, width, activation, density_head: as in eojax.
       bands: of the images.
     """
 
-    def __init__(
-        self,
-        num_outputs: int,
-        depth: int,
-        width: int,
-        activation: str,
-        density_head: bool,
-        bands: int,
-    ) -> None:
+    def __init__(self, options: ConfigDict, num_outputs: int, bands: int) -> None:
         super().__init__()
-        self.act = ACTIVATIONS[activation]
-        self.blocks = (depth - 4) // 6
-        self.density_head = density_head
+        self.act = ACTIVATIONS[options.activation]
+        self.blocks = (options.depth - 4) // 6
+        self.density_head = options.density_head
         self.stem = nn.Conv2d(bands, 16, 3, padding=1)
         inputs = 16
         for group, base in enumerate((16, 32, 64), 1):
-            features = base * width
+            features = base * options.width
             for block in range(1, self.blocks + 1):
                 stride = 2 if group > 1 and block == 1 else 1
-                name = f'group{group}_block{block}'
-                self.add_module(name, Block(inputs, features, stride, self.act))
+                self.add_module(
+                    f'group{group}_block{block}', Block(inputs, features, stride, options)
+                )
                 inputs = features
-            if density_head:
+            if self.density_head:
                 self.add_module(f'density{group}', nn.Linear(features, 1, bias=False))
+        self.norm = normalisation(options.norm, inputs, options.norm_momentum)
         self.head = nn.Linear(inputs, num_outputs)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -88,7 +77,7 @@ class WideResNet(nn.Module):
             if self.density_head:
                 summed = self.act(x).float().sum((2, 3))
                 density = density + self._dense(f'density{group}', summed)
-        return self._dense('head', self.act(x).float().mean((2, 3))) + density
+        return self._dense('head', self.act(self.norm(x)).float().mean((2, 3))) + density
 
     def _dense(self, name: str, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
@@ -99,50 +88,13 @@ class WideResNet(nn.Module):
 def from_flax(options: ConfigDict, parameters: Mapping[str, Any]) -> WideResNet:
     """The network of the config group `model` with the weights of eojax's parameters.
 
+    Statistics of batch normalisation are those before the first step.
+
     Raises:
       ValueError: as `load_flax_parameters`.
     """
     module = WideResNet(
-        parameters['head']['bias'].shape[0],
-        options.depth,
-        options.width,
-        options.activation,
-        options.density_head,
-        parameters['stem']['kernel'].shape[2],
+        options, parameters['head']['bias'].shape[0], parameters['stem']['kernel'].shape[2]
     )
     load_flax_parameters(module, parameters)
     return module
-
-
-def load_flax_parameters(module: nn.Module, parameters: Mapping[str, Any]) -> None:
-    """Copies eojax's parameters in, kernels HWIO -> OIHW, dense ones transposed.
-
-    Args:
-      parameters: nested mappings of numpy arrays, as eojax's models have them.
-
-    Raises:
-      ValueError: names are missing or left over, or a shape differs.
-    """
-    given = dict(torch_names(parameters))
-    own = dict(module.named_parameters())
-    if given.keys() != own.keys():
-        differing = ', '.join(sorted(given.keys() ^ own.keys()))
-        raise ValueError(f'parameters of one network alone: {differing}')
-    for name, array in given.items():
-        if array.shape != tuple(own[name].shape):
-            raise ValueError(f'{name} is {tuple(own[name].shape)} here, {array.shape} there')
-    with torch.no_grad():
-        for name, array in given.items():
-            own[name].copy_(torch.from_numpy(array))
-
-
-def torch_names(parameters: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Pairs of PyTorch's name and float32 array, in PyTorch's layout."""
-    for name, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from torch_names(value, f'{prefix}{name}.')
-        elif name == 'kernel':
-            array = np.array(value, np.float32)  # a copy: torch wants to own what it reads
-            yield f'{prefix}weight', array.T if array.ndim == 2 else array.transpose(3, 2, 0, 1)
-        else:
-            yield f'{prefix}{name}', np.array(value, np.float32)

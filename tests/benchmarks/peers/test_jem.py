@@ -14,8 +14,9 @@ from jax import random
 torch = pytest.importorskip('torch', reason='the peers need benchmarks/requirements.txt')
 
 from benchmarks.peers import jem as jem_peers  # noqa: E402
+from benchmarks.peers.flax_weights import torch_names  # noqa: E402
 from benchmarks.peers.jem import best_effort, reference_style  # noqa: E402
-from benchmarks.peers.wide_resnet import from_flax, torch_names  # noqa: E402
+from benchmarks.peers.wide_resnet import from_flax  # noqa: E402
 from eojax import optimizers  # noqa: E402
 from eojax.config import base_config  # noqa: E402
 from eojax.data.dataset import Dataset  # noqa: E402
