@@ -259,8 +259,7 @@ def from_json(path: Path) -> ConfigDict:
     values = dict(flatten(read_json(path)))
     try:
         config = base_config(*_names(values))
-        for key, value in values.items():
-            set_key(config, key, value)
+        set_keys(config, values)
     except UserError as error:
         raise UserError(f'{path}: {error}') from error
     return config
@@ -285,11 +284,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def set_key(config: ConfigDict, key: str, value: Any) -> None:
     """Sets a dotted key; unknown keys and wrong types are a `UserError`."""
-    known = dict(flatten(config))
-    if key not in known:
-        raise UserError(unknown_key(key, known))
-    if isinstance(known[key], tuple) and isinstance(value, list):
-        value = tuple(value)
-    _check_type(key, value, known[key])
-    with config.ignore_type():
-        config.update_from_flattened_dict({key: value})
+    set_keys(config, {key: value})
+
+
+def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Sets dotted keys, or none of them; unknown keys and wrong types are a `UserError`."""
+    known, new = dict(flatten(config)), {}
+    for key, value in values.items():
+        if key not in known:
+            raise UserError(unknown_key(key, known))
+        listed = isinstance(known[key], tuple) and isinstance(value, list)
+        new[key] = tuple(value) if listed else value
+        _check_type(key, new[key], known[key])
+    with config.ignore_type():  # slow: once for all keys
+        config.update_from_flattened_dict(new)

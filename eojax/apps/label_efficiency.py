@@ -30,7 +30,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from eojax.apps import label_efficiency_figures as figures
-from eojax.apps.grid_cells import Cell
+from eojax.apps.grid_cells import Cell, rows_of
 from eojax.apps.grid_configs import load_configs, parse_arguments, parse_list, parse_seeds
 from eojax.apps.grid_results import Results, start_alone, train_and_write
 from eojax.apps.grid_series import check_series
@@ -38,7 +38,6 @@ from eojax.apps.grid_tables import trained_folders
 from eojax.apps.label_efficiency_rows import (
     OF_A_RUN,
     found_cells,
-    found_rows,
     labels_of,
     other_rows,
     sort_rows,
@@ -82,11 +81,11 @@ def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> 
     check_series(cells, found, OF_A_RUN)
     series = {c.labels['config']: c.config for c in [*found, *cells]}
     others = other_rows(parse_list('runs', options.runs), series) if options.runs else []
-    if not (cells or others or found_rows(options.workdir)):
+    if not (cells or others or rows_of(found)):
         raise UserError(f'--workdir={options.workdir} holds no trained runs')
     order = list(dict.fromkeys(cell.labels['config'] for cell in cells))
     results = Results(
-        lambda own: sort_rows([*own, *found_rows(options.workdir), *others], order),
+        lambda own: sort_rows([*own, *rows_of(found), *others], order),
         markdown,
         lambda rows: measure_calibration(trained_folders(rows), start),
         lambda rows: figures.draw(rows, options.workdir),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eojax.apps import grid_series
-from eojax.apps.grid_cells import Cell, Row, evaluation, row_of, rows_of
+from eojax.apps.grid_cells import Cell, Row, evaluation, row_of
 from eojax.apps.grid_tables import by_folder, labels_rank
 from eojax.apps.report_files import get, name_of, network_of
 from eojax.config import read_json
@@ -43,11 +43,6 @@ def found_cells(workdir: Path) -> list[Cell]:
         workdir.glob('*/*_labels/seed_*/config.json'),
         lambda file, config: labels_of(config.to_dict(), file.parents[2].name),
     )
-
-
-def found_rows(workdir: Path) -> list[Row]:
-    """The rows of the runs in a folder that are finished or failed."""
-    return rows_of(found_cells(workdir))
 
 
 def differing_in(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

@@ -98,7 +98,7 @@ def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> 
     if not (cells or rows_of(found)):
         raise UserError(f'--workdir={workdir} holds no trained runs')
     results = Results(
-        lambda own: sort_rows([*own, *rows_of(found_cells(found_files(workdir), labels_of_found))]),
+        lambda own: sort_rows([*own, *rows_of(found)]),
         markdown,
         lambda rows: measure(
             embedded_folders(rows), 'embeddings', '--embed', embeddings_file, start

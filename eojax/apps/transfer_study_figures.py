@@ -12,6 +12,7 @@ from eojax.apps.grid_cells import Row
 from eojax.apps.grid_figures import MARKERS, beside, label_axis, places_of
 from eojax.apps.transfer_study_table import (
     Comparison,
+    belongs,
     comparisons,
     labels_of_rows,
     parts_of,
@@ -34,8 +35,7 @@ def draw(rows: Sequence[Row], folder: Path) -> None:
 
 def comparison_figure(rows: Sequence[Row], comparison: Comparison, path: Path) -> None:
     """Writes mean accuracies with standard errors, a panel for each data set and its classes."""
-    keys = {series.key for series in comparison.series}
-    chosen = [row for row in rows if (row['method'], row['norm'], row['contrastive']) in keys]
+    chosen = [row for row in rows if any(belongs(row, one) for one in comparison.series)]
     parts = parts_of(chosen)
     figure = new_figure(1.0 + 4.6 * len(parts), 4.2)
     figure.suptitle(comparison.title, x=0.01, ha='left', size=12)

@@ -135,6 +135,11 @@ def weight_title(weight: float | None) -> str:
     return f'SupCon {weight:g}' if weight else 'no SupCon'
 
 
+def belongs(row: Row, series: Series) -> bool:
+    """Whether a run is of a series."""
+    return tuple(row[key] for key in _KEYS) == series.key
+
+
 def summary_of(rows: Sequence[Row], measure: str, series: Series, labelled: Any) -> Summary | None:
     """A measure over the seeds of a series."""
     return summarise(list(_by_seed(rows, measure, series, labelled).values()))
@@ -152,9 +157,7 @@ def _by_seed(rows: Sequence[Row], measure: str, series: Series, labelled: Any) -
     return {
         row['seed']: row[measure]
         for row in rows
-        if tuple(row[key] for key in _KEYS) == series.key
-        and row['labelled'] == labelled
-        and row.get(measure) is not None
+        if belongs(row, series) and row['labelled'] == labelled and row.get(measure) is not None
     }
 
 
@@ -166,11 +169,12 @@ def markdown(rows: Sequence[Row]) -> str:
     """
     parts = ['# Transfer study']
     for title, own in parts_of(rows).items():
+        parts.append(f'## {title}')
         for comparison in comparisons(rows):
-            chosen = [row for row in own if any(_belongs(row, s) for s in comparison.series)]
+            chosen = [row for row in own if any(belongs(row, s) for s in comparison.series)]
             for measure, unit in _MEASURES.items():
                 if any(row.get(measure) is not None for row in chosen):
-                    parts.append(f'## {title}: {comparison.title}: {unit}')
+                    parts.append(f'### {comparison.title}: {unit}')
                     parts.append(_measure_table(chosen, measure, comparison))
     parts += ['## Runs', runs_table(rows, _TOLD)]
     notes = [
@@ -185,10 +189,6 @@ def markdown(rows: Sequence[Row]) -> str:
     ]
     parts.append('\n'.join(f'- {note}' for note in notes))
     return '\n\n'.join(parts) + '\n'
-
-
-def _belongs(row: Row, series: Series) -> bool:
-    return tuple(row[key] for key in _KEYS) == series.key
 
 
 def _measure_table(rows: Sequence[Row], measure: str, comparison: Comparison) -> str:

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from eojax.apps.grid_cells import Cell
 from eojax.apps.report_files import network_of
-from eojax.config import base_config, flatten, set_key
+from eojax.config import base_config, flatten, set_keys
 from eojax.data import DATASETS, class_groups, local_climate_zones
 from eojax.data.splits import LABELS_KEY, TOTAL_KEY, parse_labels_per_class
 from eojax.errors import UserError, unknown_name
@@ -163,16 +163,14 @@ def variant_config(config: ConfigDict, variant: Variant) -> ConfigDict:
     source = config.source.name if variant.weight is not None else ''
     own = base_config(variant.method, config.model.name, config.data.name, source)
     known = dict(flatten(own))
-    for key, value in flatten(config):
-        if key in known and key != 'method.name':
-            set_key(own, key, value)
-    set_key(own, 'model.norm', variant.norm)
+    values = {key: value for key, value in flatten(config) if key in known}
+    values |= {'method.name': variant.method, 'model.norm': variant.norm}
     if variant.weight is not None:
-        set_key(own, WEIGHT_KEY, variant.weight)
+        values[WEIGHT_KEY] = variant.weight
     if variant.classes != OWN_CLASSES:
-        for group in ('data', 'source'):
-            if group in own:
-                set_key(own, f'{group}.classes', ','.join(CLASS_SETS[variant.classes]))
+        classes = ','.join(CLASS_SETS[variant.classes])
+        values |= {f'{group}.classes': classes for group in ('data', 'source') if group in own}
+    set_keys(own, values)
     return own
 
 
@@ -180,9 +178,8 @@ def _cell(
     workdir: Path, variant: Variant, config: ConfigDict, labelled: str, seed: int, keep: bool
 ) -> Cell:
     own = config.copy_and_resolve_references()
-    set_key(own, LABELS_KEY, 'all')
-    set_key(own, TOTAL_KEY, 0 if labelled == 'all' else int(labelled))
-    set_key(own, 'seed', seed)
+    number = 0 if labelled == 'all' else int(labelled)
+    set_keys(own, {LABELS_KEY: 'all', TOTAL_KEY: number, 'seed': seed})
     if keep and variant.method == ALIGNED:
         own.keep_checkpoints = max(own.keep_checkpoints, _checkpoints_from_alignment_on(own))
     folder = workdir / variant.name / labelled / f'seed_{seed}'

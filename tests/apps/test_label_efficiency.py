@@ -19,6 +19,7 @@ from eojax.apps.label_efficiency_figures import merged
 from eojax.apps.run_grid import Listener, Start
 from eojax.config import base_config, from_json
 from tests.apps.finished_runs import changed, write_finished, write_reliability
+from tests.apps.grid_commands import PROVENANCE, cells_of, one_error, run_grid_command
 from tests.training_runs import small_config
 
 _CONFIG = """
@@ -27,10 +28,6 @@ from tests.training_runs import small_config
 def get_config():
     return small_config({method!r}, data__num_images=100)
 """
-_PROVENANCE = {
-    'commit': '0123456789abcdef-dirty', 'hardware': {'device': 'H9000', 'count': 1},
-    'date': '2026-11-25', 'versions': {'jax': '0.10.2'}, 'seconds': 600.0,
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -53,33 +50,19 @@ def _grid(workdir: Path) -> Path:
         folder = workdir / 'jem_eurosat' / f'{labels}_labels' / f'seed_{seed}'
         numbers = {'accuracy': accuracy, 'ece': ece, 'nll': 1.0, 'auroc_clouds': 0.9}
         write_finished(folder, _jem(labels, seed), **numbers)
-        record = {'parts': [_PROVENANCE], 'error': None}
+        record = {'parts': [PROVENANCE], 'error': None}
         (folder / 'provenance.json').write_text(json.dumps(record))
         write_reliability(folder, [0, 10, 30], [None, 0.5, 0.9], [None, 0.4, 0.8])
     failed = workdir / 'jem_eurosat' / '1_labels' / 'seed_1'
     write_finished(failed, _jem('1', 1), step=70)
     (failed / 'evaluation' / 'evaluation.json').unlink()
-    record = {'parts': [_PROVENANCE], 'error': 'training diverged at step 70'}
+    record = {'parts': [PROVENANCE], 'error': 'training diverged at step 70'}
     (failed / 'provenance.json').write_text(json.dumps(record))
     return workdir
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip('|').split('|')]
-
-
 def _run(*arguments: str, start: Start | None = None, code: int = 0) -> None:
-    """The command, which trains nothing unless `start` does."""
-    if not code:
-        label_efficiency.main([*arguments], start or _never)
-        return
-    with pytest.raises(SystemExit) as stopped:
-        label_efficiency.main([*arguments], start or _never)
-    assert stopped.value.code == code
-
-
-def _never(arguments: Sequence[str], listener: Listener) -> int:
-    raise AssertionError(f'started {arguments}')
+    run_grid_command(label_efficiency.main, *arguments, start=start, code=code)
 
 
 def _train(arguments: Sequence[str], listener: Listener) -> int:
@@ -103,16 +86,16 @@ def test_the_table_has_means_deviations_and_the_papers_numbers(tmp_path, capsys)
     lines = text.splitlines()
     start = lines.index('## eurosat: Accuracy in %')
     header, rule, ten, one = lines[start + 2 : start + 6]
-    assert _cells(header) == ['labels per class', 'jem_eurosat', 'paper', 'difference']
+    assert cells_of(header) == ['labels per class', 'jem_eurosat', 'paper', 'difference']
     assert set(rule) <= set('|-:')
     # 60 and 64: mean 62, deviation of the sample sqrt(8) = 2.83; the paper has 61.60.
-    assert _cells(ten) == ['10', '62.00 ± 2.83', '61.60 ± 1.49', '+0.40']
-    assert _cells(one) == ['1', '30.00 (1)', '36.86 ± 1.11', '-6.86']
+    assert cells_of(ten) == ['10', '62.00 ± 2.83', '61.60 ± 1.49', '+0.40']
+    assert cells_of(one) == ['1', '30.00 (1)', '36.86 ± 1.11', '-6.86']
     start = next(i for i, line in enumerate(lines) if 'calibration error' in line)
-    assert _cells(lines[start + 4]) == ['10', '15.00 ± 7.07', '10.22', '+4.78']
-    assert _cells(lines[start + 5]) == ['1', '50.00 (1)', '–', '–']
+    assert cells_of(lines[start + 4]) == ['10', '15.00 ± 7.07', '10.22', '+4.78']
+    assert cells_of(lines[start + 5]) == ['1', '50.00 (1)', '–', '–']
     start = lines.index('## Runs')
-    assert _cells(lines[start + 4]) == [
+    assert cells_of(lines[start + 4]) == [
         'jem_eurosat', 'eurosat', 'jem', 'WRN-28-10', '64', '1,000', '3 of 4', '10 min', 'H9000',
         '0123456789-dirty',
     ]  # fmt: skip
@@ -134,7 +117,7 @@ def test_the_rows_say_what_was_measured_and_where(tmp_path):
     assert (first['accuracy'], first['ece'], first['nll'], first['steps']) == (0.6, 0.1, 1.0, 1000)
     assert first['auroc_clouds'] == 0.9
     for key in ('commit', 'hardware', 'date', 'versions', 'seconds'):
-        assert first[key] == _PROVENANCE[key]
+        assert first[key] == PROVENANCE[key]
     assert (failed['accuracy'], failed['steps']) == (None, 70)
     assert failed['error'] == 'training diverged at step 70'
 
@@ -255,8 +238,7 @@ def test_mistakes_are_one_line_and_nothing_runs(files, capsys, arguments, messag
     (files / 'x').mkdir()
     typed = [argument.replace('{}', str(files)) for argument in arguments]
     _run(*typed, f'--workdir={files}/grid', code=1)
-    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith('eojax: ')]
-    assert message in line
+    assert message in one_error(capsys)
     assert not (files / 'grid').exists()
 
 

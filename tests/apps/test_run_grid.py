@@ -28,6 +28,7 @@ from eojax.apps.run_grid import (
 from eojax.config import from_json
 from eojax.errors import UserError
 from tests.apps.finished_runs import changed, write_finished
+from tests.apps.grid_commands import here, never
 from tests.training_runs import (
     assert_same_bits,
     rows,
@@ -47,15 +48,6 @@ def cells_in(folder: Path, num: int = 3, **changes) -> list[Cell]:
         )
         for seed in range(num)
     ]
-
-
-def here(arguments: Sequence[str], listener: Listener) -> int:
-    """A `Start` without another process: faster, and what tests patch is patched in it."""
-    try:
-        grid_process.work(arguments)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 class Fake:
@@ -114,13 +106,9 @@ def test_a_stopped_grid_goes_on_where_it_was_and_leaves_the_finished_alone(tmp_p
     assert rows(cells[0].folder) == rows(alone.folder)
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / 'grid').rglob('*')}
-    again = run_grid(cells, start=_never)
+    again = run_grid(cells, start=never)
     assert again.rows == ended.rows
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / 'grid').rglob('*')}
-
-
-def _never(arguments: Sequence[str], listener: Listener) -> int:
-    raise AssertionError(f'started {arguments}')
 
 
 def test_a_divergence_is_told_in_the_runs_row_and_the_others_go_on(tmp_path, capsys):
