@@ -49,7 +49,11 @@ class StepFlops(NamedTuple):
 
 
 def step_flops(
-    config: ConfigDict, image_shape: tuple[int, int, int], num_classes: int, phase: int = -1
+    config: ConfigDict,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    phase: int = -1,
+    source_shape: tuple[int, int, int] | None = None,
 ) -> StepFlops:
     """Counts the step of a phase of a config; nothing is computed or allocated.
 
@@ -57,21 +61,30 @@ def step_flops(
       config: complete; its data are not read.
       image_shape: height, width, bands.
       phase: its number; the last by default, which is the one with chains.
+      source_shape: of the source's images, for methods that learn from two data sets.
     """
     short = config.copy_and_resolve_references()
     sampled = 'sampler' in config
     if sampled:
         # Where chains start is no part of the network's work, and needs no data this way.
         short.sampler.update({'steps': 1, 'start': 'uniform'})
-    nothing = np.zeros((0, *image_shape), np.uint8)
     names = tuple(str(number) for number in range(num_classes))
-    task = Task(names, image_shape, Dataset(nothing, np.zeros(0, np.int32), (), names))
+    shapes = {'data': image_shape, 'source': source_shape or image_shape}
+    # One labelled image, so that classes have shares.
+    sets = {
+        group: Dataset(np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32), ('',), names)
+        for group, shape in shapes.items()
+    }
+    task = Task(names, image_shape, sets['data'], source=sets['source'] if source_shape else None)
     method = METHODS[config.method.name].build(short, task)
-    chosen = method.phases[phase]
-    batch = {name: _batch(stream, image_shape) for name, stream in chosen.streams.items()}
+    number = phase % len(method.phases)
+    chosen = method.phases[number]
+    batch = {name: _batch(stream, shapes[stream.data]) for name, stream in chosen.streams.items()}
     key = random.key(0)
     with plain_convolutions():
         state = jax.eval_shape(method.init, key, batch)
+        for earlier in method.phases[1 : number + 1]:
+            state = state if earlier.begin is None else jax.eval_shape(earlier.begin, state)
         whole = counted(lambda s, b: chosen.step(s, b, key), state, batch)
         if not (sampled and _has_chains(chosen)):
             return StepFlops(0.0, 0, whole)

@@ -107,8 +107,9 @@ def _notes_on(step: TrainingStep, timed: _Timed) -> list[str]:
 def _numbers_of(name: str, step: TrainingStep, seconds: Seconds) -> dict[str, float | None]:
     """The numbers of an entry; those that need the ceiling come later."""
     ours = rates(seconds[END_TO_END])
-    height, width, bands = step.run.task.image_shape
-    flops = step_flops(step.run.config, (height, width, bands), step.run.task.num_classes)
+    task = step.run.task
+    source: Any = None if task.source is None else task.source.images.shape[1:]
+    flops = step_flops(step.run.config, task.image_shape, task.num_classes, source_shape=source)
     numbers: dict[str, float | None] = {
         **_spread(f'{name}_steps_per_second', ours),
         f'{name}_images_per_second': _rounded(ours.median * step.images),

@@ -1,9 +1,9 @@
 """What is timed: the configs that training uses, at which sizes, on which kind of device.
 
-Every entry is a config of `configs/`, on drawn landscapes of its own image size in place of its
-data set, so that a suite runs anywhere and downloads nothing. The `gpu` suite has the published
-sizes in bfloat16; the `cpu` suite has the same methods, small enough for two cores and a few
-minutes.
+Every entry is a config of `configs/`, on drawn images of its own size in place of its data sets, so
+that a suite runs anywhere and downloads nothing. The `gpu` suite has the published sizes in
+bfloat16; the `cpu` suite has the same methods, small enough for two cores and a few minutes. Timed
+is a config's last phase: the one with chains, and of a transfer the alignment.
 """
 
 from __future__ import annotations
@@ -27,6 +27,16 @@ _METHODS = {
     'supervised': 'supervised_eurosat.py',
     'jempp': 'jempp_eurosat.py',
     'sada': 'sada_jem_eurosat.py',
+    'fixmatch': 'fixmatch_eurosat.py',
+    'fixmatch_jem': 'fixmatch_jem_eurosat.py',
+    'swd_transfer': 'swd_transfer_landscapes.py',
+}
+# Data sets that are drawn, and so are timed on as they are; for all others stands the first.
+_DRAWN = ('landscapes', 'landscape_zones')
+# The transfer's own sizes are small; how many images there are its step does not see, and drawing
+# all of them takes a while.
+_OWN = {
+    'swd_transfer': {'batch_size': 32, 'data.num_images': 4_000, 'source.num_images': 4_000},
 }
 _GPU = {'model.dtype': 'bfloat16'}
 _CPU = {
@@ -35,6 +45,8 @@ _CPU = {
     'model.dtype': 'float32',
     'batch_size': 16,
     'method.likelihood_batch_size': 16,
+    'method.score_matching_batch_size': 16,
+    'method.unlabelled_ratio': 3,
     'sampler.buffer_size': 1_000,
 }
 _TINY = {
@@ -44,6 +56,14 @@ _TINY = {
     'data.num_images': 400,
     'batch_size': 8,
     'method.likelihood_batch_size': 8,
+    'method.score_matching_batch_size': 8,
+    'method.unlabelled_ratio': 2,
+    'method.source_batch_size': 12,
+    'method.num_projections': 4,
+    'source.size': 16,
+    'source.num_images': 400,
+    'model.widths': (4, 8),
+    'model.strides': (1, 2),
     'sampler.steps': 2,
     'sampler.buffer_size': 40,
 }
@@ -81,17 +101,22 @@ def suites() -> dict[str, Suite]:
     """All suites by name; `tiny` is for the tests, and too small to say anything."""
     there = {name: file for name, file in _METHODS.items() if (CONFIGS / file).exists()}
 
-    def entries(changes: Mapping[str, Any]) -> dict[str, Callable[[], ConfigDict]]:
-        return {n: functools.partial(adapted, file, changes) for n, file in there.items()}
+    def entries(
+        changes: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Callable[[], ConfigDict]]:
+        return {
+            name: functools.partial(adapted, file, {**changes, **own.get(name, {})})
+            for name, file in there.items()
+        }
 
     # A quarter of the chain's length.
-    cpu = {name: functools.partial(shortened, make, 4) for name, make in entries(_CPU).items()}
+    cpu = {n: functools.partial(shortened, make, 4) for n, make in entries(_CPU, _OWN).items()}
     return {
-        'gpu': Suite(entries(_GPU), False, 1.0),
+        'gpu': Suite(entries(_GPU, _OWN), False, 1.0),
         'cpu': Suite(
             {**cpu, 'quickstart': functools.partial(adapted, 'quickstart.py', {})}, True, 1.0
         ),
-        'tiny': Suite(entries(_TINY), None, 0.0, (64, 1)),
+        'tiny': Suite(entries(_TINY, {}), None, 0.0, (64, 1)),
     }
 
 
@@ -123,13 +148,15 @@ def choose(name: str, only: Sequence[str] = ()) -> tuple[Suite, list[Entry]]:
 
 
 def adapted(file: str, changes: Mapping[str, Any]) -> ConfigDict:
-    """The config of a file, on drawn landscapes, with those changes that it has keys for."""
+    """The config of a file, on drawn images, with those changes that it has keys for."""
     original = load_config(str(CONFIGS / file))
-    config = base_config(original.method.name, original.model.name, 'landscapes')
+    groups = [group for group in ('data', 'source') if group in original]
+    names = [name if (name := original[g].name) in _DRAWN else _DRAWN[0] for g in groups]
+    config = base_config(original.method.name, original.model.name, *names)
     known = dict(flatten(config))
     for key, value in flatten(original):
-        # The data set's name is that of the landscapes, and some options were its own.
-        if key != 'data.name' and key in known:
+        # Data sets have the names chosen above, and some options were those of others.
+        if key not in ('data.name', 'source.name') and key in known:
             set_key(config, key, value)
     # The peers have one buffer, and one device needs one.
     parts = {'sampler.buffer_parts': 1} if jax.device_count() == 1 else {}
@@ -149,10 +176,21 @@ def shortened(make: Callable[[], ConfigDict], factor: int) -> ConfigDict:
 
 def described(config: ConfigDict) -> str:
     """A config's sizes in a few words: `WRN-28-10, 64 px, batch 64, 20 steps, bfloat16`."""
-    model, size = config.model, config.data.size
-    words = [f'WRN-{model.depth}-{model.width}', f'{size} px', f'batch {config.batch_size}']
+    model, size, method = config.model, config.data.size, config.method
+    if 'depth' in model:
+        network = f'WRN-{model.depth}-{model.width}'
+    else:
+        network = f'{model.name} {"-".join(str(int(width)) for width in model.widths)}'
+    batch = f'batch {config.batch_size}'
+    if 'unlabelled_ratio' in method:
+        batch += f' + {method.unlabelled_ratio} x {config.batch_size}'
+    if 'source_batch_size' in method:
+        batch += f' + 2 x {method.source_batch_size}'
+    words = [network, f'{size} px', batch]
+    if 'num_projections' in method:
+        words.append(f'{method.num_projections} projections')
     if 'sampler' in config:
-        chains, inner = config.method.likelihood_batch_size, config.sampler.get('inner_steps', 1)
+        chains, inner = method.likelihood_batch_size, config.sampler.get('inner_steps', 1)
         if chains != config.batch_size:
             words.append(f'{chains} chains')
         steps = f'{config.sampler.steps} x {inner}' if inner > 1 else f'{config.sampler.steps}'

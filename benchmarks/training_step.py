@@ -6,6 +6,7 @@ one batch, drawn before; the input alone draws, augments and normalises, and not
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,14 +130,16 @@ class TrainingStep:
 
 
 def _last_carry(run: Run, key: Array) -> Carry:
-    """The carry before the first step of the last phase, as if those before had done nothing."""
+    """The carry before the first step of the last phase, as if those before had changed nothing."""
     carry = runs.initial_carry(run, key)
     if len(run.method.phases) == 1:
         return carry
-    state = carry.state
-    for phase in run.method.phases[1:]:
+    state, done = carry.state, 0
+    for before, phase in itertools.pairwise(run.method.phases):
+        done += before.steps
+        state = state._replace(step=jnp.int32(done))
         state = phase.begin(state) if phase.begin is not None else state
-    carry = runs.fresh_sums(run, len(run.method.phases) - 1, state, carry.step)
+    carry = runs.fresh_sums(run, len(run.method.phases) - 1, state, jnp.int32(done))
     return jax.device_put(carry, runs.carry_shardings(run, carry))
 
 

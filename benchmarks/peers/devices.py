@@ -23,10 +23,14 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
-def allow_tensor_cores(device: torch.device) -> None:
-    """TF32 and cuDNN's own choice of algorithms on NVIDIA GPUs, as everybody trains there."""
+def allow_tensor_cores(device: torch.device, products: bool = True) -> None:
+    """TF32 and cuDNN's own choice of algorithms on NVIDIA GPUs, as everybody trains there.
+
+    Args:
+      products: whether float32 matrix products may be TF32 too, and not convolutions alone.
+    """
     if device.type == 'cuda':
-        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cuda.matmul.allow_tf32 = products
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
 

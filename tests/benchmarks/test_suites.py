@@ -15,7 +15,12 @@ ALL = [(name, entry) for name, suite in suites.suites().items() for entry in sui
 def test_every_entry_is_a_config_that_could_train(suite, entry):
     config = suites.suites()[suite].entries[entry]()
     check_config(config)
-    assert config.data.name == 'landscapes'
+    # Nothing has to be downloaded, and a transfer keeps its two sensors.
+    if 'source' in config:
+        assert (config.data.sensor, config.source.sensor) == ('sar', 'rgb')
+        assert config.data.name == config.source.name == 'landscape_zones'
+    else:
+        assert config.data.name == 'landscapes'
 
 
 def test_the_gpu_suite_has_the_published_size():
@@ -31,6 +36,7 @@ def test_the_cpu_suite_has_the_same_method_at_a_smaller_size():
     different = {key for key, value in flatten(config) if full[key] != value}
     assert different == {
         'batch_size', 'model.depth', 'model.width', 'model.dtype', 'method.likelihood_batch_size',
+        'method.score_matching_batch_size',
         'sampler.steps', 'sampler.buffer_size',
     }  # fmt: skip
 
@@ -40,6 +46,35 @@ def test_sizes_are_told_in_words():
     assert suites.described(config) == 'WRN-10-1, 32 px, batch 64, 16 chains, 8 steps, float32'
     supervised = suites.suites()['cpu'].entries['supervised']()
     assert suites.described(supervised) == 'WRN-16-2, 64 px, batch 16, float32'
+
+
+def test_the_sizes_of_fixmatch_and_of_the_transfer_are_told_too():
+    gpu, cpu = (suites.suites()[name].entries for name in ('gpu', 'cpu'))
+    words = 'WRN-28-2, 64 px, batch 64 + 7 x 64, bfloat16'
+    assert suites.described(gpu['fixmatch']()) == words
+    words = 'WRN-16-2, 64 px, batch 16 + 3 x 16, float32'
+    assert suites.described(cpu['fixmatch']()) == words
+    assert suites.described(cpu['fixmatch_jem']()) == words.replace(', float', ', 5 steps, float')
+    words = 'convnet 16-32-64, 32 px, batch 32 + 2 x 64, 128 projections, float32'
+    assert suites.described(cpu['swd_transfer']()) == words
+
+
+def test_another_transfers_data_are_drawn_too(tmp_path, monkeypatch):
+    """A source that would be downloaded is drawn instead, and keeps its number of labels."""
+    text = (
+        'from eojax.config import base_config\n\n\n'
+        'def get_config():\n'
+        "    config = base_config('swd_transfer', 'convnet', 'landscape_zones', 'eurosat')\n"
+        "    config.data.sensor = 'sar'\n"
+        "    config.source.labels_per_class = '7'\n"
+        '    return config\n'
+    )
+    (tmp_path / 'transfer.py').write_text(text)
+    monkeypatch.setattr(suites, 'CONFIGS', tmp_path)
+    config = suites.adapted('transfer.py', {'batch_size': 5, 'sampler.steps': 1})
+    assert (config.data.name, config.data.sensor) == ('landscape_zones', 'sar')
+    assert (config.source.name, config.source.labels_per_class) == ('landscapes', '7')
+    assert config.batch_size == 5
 
 
 def test_entries_can_be_chosen():
