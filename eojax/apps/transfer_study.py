@@ -26,8 +26,9 @@ it:
 `methods.png`, `normalisation.png`, `contrastive.png`: accuracy against the number of labelled
   images, with standard errors.
 `embedding.png`: the test images of both domains in the embedding of `swd_transfer`, before the
-  alignment and after it with each number of labelled images, with one seed
-  (`eojax.apps.transfer_study_embedding`).
+  alignment and after it with each number of labelled images, with the lowest seed
+  (`eojax.apps.transfer_study_embedding`). Runs of that seed keep their checkpoints from the first
+  step of the alignment on (`keep_checkpoints`), and nothing is trained for it once more.
 """
 
 from __future__ import annotations

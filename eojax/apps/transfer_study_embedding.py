@@ -2,7 +2,8 @@
 
 The two dimensions are the first principal components (PCA) of both domains' test images together,
 of each panel by itself. Linear on purpose: the distance that training minimises is one of linear
-projections, and what t-SNE draws apart or together need not be so.
+projections, and what t-SNE draws apart or together need not be so. The number of a panel is that
+distance between all dimensions of both domains (`eojax.apps.embeddings.Embedded`).
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 def _colours(num: int) -> Sequence[Any]:
     if num <= len(COLOURS):
         return COLOURS
-    return [matplotlib.colormaps['nipy_spectral'](x) for x in np.linspace(0.05, 0.95, num)]
+    return [matplotlib.colormaps['tab20'](number % 20) for number in range(num)]
 
 
 def _legend(part: Any, class_names: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
@@ -12,12 +13,14 @@ from eojax.apps.grid_cells import Row
 from eojax.apps.grid_figures import MARKERS, beside, label_axis, places_of
 from eojax.apps.transfer_study_table import (
     Comparison,
+    Series,
     belongs,
     comparisons,
     labels_of_rows,
     parts_of,
     summary_of,
 )
+from eojax.apps.transfer_study_variants import METHODS_COMPARED
 from eojax.drawing import COLOURS, FAINT, new_figure, plain_axes, save_figure
 
 
@@ -53,19 +56,38 @@ def comparison_figure(rows: Sequence[Row], comparison: Comparison, path: Path) -
 def _draw_panel(axes: Axes, rows: Sequence[Row], comparison: Comparison) -> None:
     labels, series = labels_of_rows(rows), comparison.series
     places = places_of(labels)
-    for number, one in enumerate(series):
+    for number, (one, style) in enumerate(zip(series, _styles(series), strict=True)):
         found = [(n, s) for n in labels if (s := summary_of(rows, 'accuracy', one, n)) is not None]
         axes.errorbar(
             [places[n] * beside(number, len(series)) for n, _ in found],
             [s.mean for _, s in found],
             [s.standard_error or 0.0 for _, s in found],
-            color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)],
             markersize=6, linewidth=1.8, capsize=3, elinewidth=1.2, label=one.title, zorder=3,
+            **style,
         )  # fmt: skip
     num_classes = rows[0]['num_classes']
     if num_classes:
         axes.axhline(1 / num_classes, color=FAINT, linewidth=1, linestyle=(0, (4, 3)),
-                     label='chance', zorder=1)  # fmt: skip
+                     label='chance, 1 / classes', zorder=1)  # fmt: skip
     label_axis(axes, places)
     axes.set_xlabel('labelled images of the target')
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _styles(series: Sequence[Series]) -> list[dict[str, Any]]:
+    """A colour for each method, the same in all figures, and dashes for its further series.
+
+    Where all are of one method, a colour for each.
+    """
+    methods = [one.key[0] for one in series]
+    styles = []
+    for number, method in enumerate(methods):
+        again = methods[:number].count(method) if len(set(methods)) > 1 else 0
+        place = number if len(set(methods)) == 1 else METHODS_COMPARED.index(method)
+        styles.append({
+            'color': COLOURS[place % len(COLOURS)],
+            'marker': MARKERS[place % len(MARKERS)],
+            'markerfacecolor': 'white' if again else None,
+            'linestyle': (0, (4, 1.5 * again)) if again else '-',
+        })  # fmt: skip
+    return styles

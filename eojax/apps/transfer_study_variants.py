@@ -128,7 +128,7 @@ def study_cells(workdir: Path, config: ConfigDict, wanted: Wanted) -> list[Cell]
     """All runs of a study, each once: the whole study with one seed, then with the next."""
     configs = {v: variant_config(config, v) for v in variants(config, wanted)}
     return [
-        _cell(workdir, variant, own, labelled, seed, keep=seed == wanted.seeds[0])
+        _cell(workdir, variant, own, labelled, seed, keep=seed == min(wanted.seeds))
         for seed in wanted.seeds
         for labelled in wanted.labelled
         for variant, own in configs.items()
