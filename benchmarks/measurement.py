@@ -7,17 +7,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-
 from benchmarks import ceiling, rivals
 from benchmarks.ceiling import COPY, MATMUL, Ceiling
+from benchmarks.command import load_notes, rounded, spread_numbers
 from benchmarks.flops import step_flops
-from benchmarks.other_load import OtherLoad, is_quiet
+from benchmarks.other_load import OtherLoad
 from benchmarks.suites import Entry, Suite, described
-from benchmarks.timing import Spread, interleave, rates, ratios
+from benchmarks.timing import interleave, rates, ratios
 from benchmarks.training_step import END_TO_END, INPUT_ALONE, STEP_ALONE, TrainingStep
-
-BUSY = 'NOT COMPARABLE, other processes computed on these cores meanwhile: time it again alone'
 
 Seconds = Mapping[str, Sequence[float]]
 
@@ -94,9 +91,7 @@ def _timed(step: TrainingStep, best: Ceiling, seconds: float, repeats: int) -> _
 
 
 def _notes_on(step: TrainingStep, timed: _Timed) -> list[str]:
-    notes = list(timed.notes)
-    if jax.default_backend() == 'cpu' and not is_quiet(timed.other_cores):
-        notes.append(BUSY)
+    notes = [*timed.notes, *load_notes(timed.other_cores)]
     if not step.memory.measured:
         notes.append("peak memory from the program's analysis, not from the device")
     if not step.healthy():
@@ -111,10 +106,10 @@ def _numbers_of(name: str, step: TrainingStep, seconds: Seconds) -> dict[str, fl
     source: Any = None if task.source is None else task.source.images.shape[1:]
     flops = step_flops(step.run.config, task.image_shape, task.num_classes, source_shape=source)
     numbers: dict[str, float | None] = {
-        **_spread(f'{name}_steps_per_second', ours),
-        f'{name}_images_per_second': _rounded(ours.median * step.images),
-        **_spread(f'{name}_step_alone_per_second', rates(seconds[STEP_ALONE])),
-        **_spread(f'{name}_input_alone_per_second', rates(seconds[INPUT_ALONE])),
+        **spread_numbers(f'{name}_steps_per_second', ours),
+        f'{name}_images_per_second': rounded(ours.median * step.images),
+        **spread_numbers(f'{name}_step_alone_per_second', rates(seconds[STEP_ALONE])),
+        **spread_numbers(f'{name}_input_alone_per_second', rates(seconds[INPUT_ALONE])),
         f'{name}_compile_seconds': round(step.compile_seconds, 2),
         f'{name}_peak_memory_bytes': step.memory.size,
         f'{name}_step_flops': flops.total,
@@ -123,8 +118,10 @@ def _numbers_of(name: str, step: TrainingStep, seconds: Seconds) -> dict[str, fl
     for peer in rivals.PEERS:
         if peer in seconds:
             theirs = rates(seconds[peer])
-            numbers |= _spread(f'{name}_{peer}_steps_per_second', theirs)
-            numbers |= _spread(f'{name}_ratio_{peer}', ratios(seconds[END_TO_END], seconds[peer]))
+            numbers |= spread_numbers(f'{name}_{peer}_steps_per_second', theirs)
+            numbers |= spread_numbers(
+                f'{name}_ratio_{peer}', ratios(seconds[END_TO_END], seconds[peer])
+            )
         else:
             numbers[f'{name}_ratio_{peer}'] = None
     return numbers
@@ -136,22 +133,12 @@ def _ceiling_numbers(best: Ceiling, rounds: Any) -> dict[str, float | None]:
     products = list(itertools.chain.from_iterable(seconds[MATMUL] for seconds in rounds))
     copies = list(itertools.chain.from_iterable(seconds[COPY] for seconds in rounds))
     return {
-        **_spread('matmul_flops_per_second', rates(products, best.matmul_flops)),
-        **_spread('copy_bytes_per_second', rates(copies, best.copy_bytes)),
+        **spread_numbers('matmul_flops_per_second', rates(products, best.matmul_flops)),
+        **spread_numbers('copy_bytes_per_second', rates(copies, best.copy_bytes)),
     }
 
 
 def _share(numbers: Mapping[str, float | None], name: str, devices: int) -> float | None:
     keys = f'{name}_step_flops', f'{name}_steps_per_second', 'matmul_flops_per_second'
     flops, rate, product = (float(numbers[key] or 0.0) for key in keys)
-    return _rounded(flops * rate / (product * devices))
-
-
-def _spread(name: str, values: Spread) -> dict[str, float | None]:
-    median, low, high = map(_rounded, values)
-    return {name: median, f'{name}_low': low, f'{name}_high': high}
-
-
-def _rounded(value: float) -> float:
-    """Four digits: the fifth is never the same twice."""
-    return float(f'{value:.4g}')
+    return rounded(flops * rate / (product * devices))

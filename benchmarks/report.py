@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.measurement import BUSY
+from benchmarks.command import BUSY
 from benchmarks.provenance import RESULTS
 from benchmarks.rivals import PEERS
 from benchmarks.table import number_text, spread_text

@@ -19,10 +19,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import provenance
+from benchmarks import command, provenance
 from benchmarks.collectives import CHIPS, Prediction, predict, reduced_bytes
 from benchmarks.flops import StepFlops, step_flops
 from benchmarks.forced_devices import BUFFER_PARTS, ForcedDevices, Size
@@ -30,7 +29,7 @@ from benchmarks.suites import CONFIGS
 from benchmarks.table import aligned, number_text, spread_text
 from benchmarks.timing import Spread, Workload, interleave, rates, ratios
 from eojax.command_line import load_config
-from eojax.errors import UserError, one_line_errors
+from eojax.errors import one_line_errors
 
 CONFIG = 'jem_eurosat.py'
 DEVICES = (1, 2, 4)
@@ -62,12 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, predicts, prints both and writes the record."""
     options = _parser().parse_args(arguments)
     with one_line_errors():
-        if options.repeats < 1:
-            raise UserError(f'--repeats must be at least 1, not {options.repeats}')
-        commit = ''
-        if options.out:  # what cannot be written is said before the minutes of timing
-            _check_writable(options.out)
-            commit = options.commit or provenance.commit()
+        commit = command.commit_for(options)
         numbers: Numbers = {}
         about: dict[str, Any] = {}
         if options.only != 'predicted':
@@ -80,37 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             numbers |= predicted_numbers(step, UTILISATION)
             about['predicted'] = {'config': CONFIG, 'utilisation': UTILISATION}
             print(predicted_text(numbers, step, UTILISATION))
-        if options.out:
-            command = f'python -m benchmarks.scaling --repeats={options.repeats}'
-            command += f' --only={options.only}' if options.only else ''
-            record = provenance.record_of(command, commit, numbers, options.notes)
-            provenance.write_record(options.out, {**record, 'scaling': about})
-            print(f'recorded in {options.out}')
+        words = command.spelled('scaling', options, ('repeats', 'only'))
+        record = provenance.record_of(words, commit, numbers, options.notes)
+        command.write(options, {**record, 'scaling': about})
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.scaling',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.parser('scaling', __doc__)
     parser.add_argument('--only', default='', choices=('measured', 'predicted'), help='one of both')
-    parser.add_argument('--repeats', type=int, default=5, help='rounds of the measurement')
     parser.add_argument('--seconds', type=float, default=2.0, help='of each workload in a round')
-    parser.add_argument('--out', type=Path, help='file to write a record to')
-    parser.add_argument('--notes', default='', help='what a reader of the record must know')
-    parser.add_argument(
-        '--commit', default='', help='for the record, where the code is a copy without git'
-    )
     return parser
-
-
-def _check_writable(path: Path) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        raise UserError(f'--out {path}: there is no folder {folder}')
-    if path.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f'--out {path} is not writable')
 
 
 def measure(

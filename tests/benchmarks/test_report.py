@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import report
-from benchmarks.measurement import BUSY
+from benchmarks.command import BUSY
 from tests.benchmarks.fabricated import suite_record, write
 
 GPU = {'device': 'NVIDIA Fast', 'count': 1, 'cpu': 'Abacus', 'cores': 16, 'memory_gb': 8}

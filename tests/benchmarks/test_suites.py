@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import suites
-from eojax.config import check_config, flatten
+from eojax.config import base_config, check_config, flatten
 from eojax.errors import UserError
 
 ALL = [(name, entry) for name, suite in suites.suites().items() for entry in suite.entries]
@@ -55,8 +55,10 @@ def test_the_sizes_of_fixmatch_and_of_the_transfer_are_told_too():
     words = 'WRN-16-2, 64 px, batch 16 + 3 x 16, float32'
     assert suites.described(cpu['fixmatch']()) == words
     assert suites.described(cpu['fixmatch_jem']()) == words.replace(', float', ', 5 steps, float')
-    words = 'convnet 16-32-64, 32 px, batch 32 + 2 x 64, 128 projections, float32'
-    assert suites.described(cpu['swd_transfer']()) == words
+    transfer = base_config('swd_transfer', 'convnet', 'landscape_zones', 'landscape_zones')
+    transfer.model.widths = (8, 24)
+    words = 'convnet 8-24, 32 px, batch 64 + 2 x 128, 128 projections, float32'
+    assert suites.described(transfer) == words
 
 
 def test_another_transfers_data_are_drawn_too(tmp_path, monkeypatch):
