@@ -32,7 +32,7 @@ from ml_collections import ConfigDict
 
 from eojax import optimizers
 from eojax.data.streams import Batch, Stream
-from eojax.errors import UserError
+from eojax.errors import UserError, unknown_name
 from eojax.methods import fixmatch, jem
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS, wide_resnet
@@ -80,7 +80,7 @@ def check(config: ConfigDict) -> None:
         if group[key] < 1:
             raise UserError(f'fixmatch.{key} must be at least 1, not {group[key]}')
     if group.model.name not in MODELS:
-        raise UserError(f'unknown fixmatch.model.name {group.model.name!r}')
+        raise unknown_name('fixmatch.model.name', group.model.name, MODELS)
     first = _first_config(config)
     try:
         fixmatch.check(first)
