@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax.data import class_groups
 from eojax.data.dataset import Dataset, Limits
 from eojax.data.local_climate_zones import CLASS_NAMES
 from eojax.data.scenes.canvas import Canvas
@@ -96,8 +97,14 @@ SENSORS = {
 }
 
 
-def generate(num: int, size: int = 32, seed: int = 0, sensor: str = 'rgb') -> Dataset:
-    """Draws `num` places of the seventeen classes, which take turns.
+def generate(
+    num: int,
+    size: int = 32,
+    seed: int = 0,
+    sensor: str = 'rgb',
+    classes: Sequence[str] = CLASS_NAMES,
+) -> Dataset:
+    """Draws those of `num` places of the seventeen classes, which take turns, that are wanted.
 
     Place i depends on `seed`, i and `size` alone and is called `<class>/<class>_<i>`: a smaller
     data set is a part of a larger one of the same seed, and two sensors see the same places.
@@ -108,6 +115,7 @@ def generate(num: int, size: int = 32, seed: int = 0, sensor: str = 'rgb') -> Da
     size: their height and width in pixels of 10 m, at least 16.
     seed: at least 0.
     sensor: one of `SENSORS`.
+    classes: only places of these are drawn; the data set has all seventeen as its classes.
 
     Returns
     -------
@@ -122,16 +130,21 @@ def generate(num: int, size: int = 32, seed: int = 0, sensor: str = 'rgb') -> Da
     if sensor not in SENSORS:
         raise unknown_name('data.sensor', sensor, SENSORS)
     view = SENSORS[sensor]
-    images = np.empty((num, size, size, len(view.bands)), view.dtype)
-    step = max(1, _BATCH_PIXELS // max(size, 1) ** 2)
-    for label in range(min(num, len(CLASS_NAMES))):
-        places = np.arange(label, num, len(CLASS_NAMES))
-        for start in range(0, len(places), step):
-            part = places[start : start + step]
-            images[part] = view.render(make_scenes(label, size, seed, part))
     labels = np.arange(num) % len(CLASS_NAMES)
+    numbers = np.flatnonzero(np.isin(labels, [CLASS_NAMES.index(name) for name in classes]))
+    labels = labels[numbers]
+    images = np.empty((len(numbers), size, size, len(view.bands)), view.dtype)
+    step = max(1, _BATCH_PIXELS // max(size, 1) ** 2)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            images[part] = view.render(make_scenes(int(label), size, seed, numbers[part]))
     digits = max(6, len(str(num - 1)))
-    names = [f'{CLASS_NAMES[k]}/{CLASS_NAMES[k]}_{i:0{digits}d}' for i, k in enumerate(labels)]
+    names = [
+        f'{CLASS_NAMES[k]}/{CLASS_NAMES[k]}_{i:0{digits}d}'
+        for i, k in zip(numbers, labels, strict=True)
+    ]
     order = np.argsort(names)
     return Dataset(
         images=images[order],
@@ -198,4 +211,7 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
 
     `num_images` counts those of all seventeen classes: `data.classes` then leaves some out.
     """
-    return generate(options.num_images, options.size, options.seed, options.sensor)
+    members = [name for group in class_groups.parse(options.classes).values() for name in group]
+    # An unknown name is refused, with the known ones, where classes are grouped.
+    wanted = [name for name in members if name in CLASS_NAMES] or CLASS_NAMES
+    return generate(options.num_images, options.size, options.seed, options.sensor, wanted)

@@ -160,3 +160,14 @@ def test_zones_can_be_told_apart_better_in_colour_than_in_radar_and_not_fully() 
     assert accuracy['rgb'] < 0.9
     assert accuracy['sar'] > 4 * chance
     assert accuracy['rgb'] > accuracy['sar'] + 0.08
+
+
+def test_classes_that_are_not_wanted_are_not_drawn_and_change_no_other() -> None:
+    everything = landscape_zones.generate(68, 16, 3, 'sar')
+    wanted = ('water', 'open low-rise')
+    some = landscape_zones.generate(68, 16, 3, 'sar', wanted)
+    kept = [everything.class_names[k] in wanted for k in everything.labels]
+    assert some.names == tuple(n for n, keep in zip(everything.names, kept, strict=True) if keep)
+    np.testing.assert_array_equal(some.images, everything.images[kept])
+    np.testing.assert_array_equal(some.labels, everything.labels[kept])
+    assert some.class_names == everything.class_names
