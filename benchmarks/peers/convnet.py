@@ -25,7 +25,7 @@ class ConvNet(nn.Module):
         self.act = ACTIVATIONS[options.activation]
         self.normalise_input = options.normalise_input
         self.layers: list[tuple[str, str]] = []
-        bias, inputs = has_bias(options.norm), bands
+        inputs = bands
         for block, (width, stride) in enumerate(
             zip(options.widths, options.strides, strict=True), 1
         ):
@@ -33,9 +33,12 @@ class ConvNet(nn.Module):
             for number in range(1, options.convolutions + 1):
                 step = int(stride) if number == 1 else 1
                 pair = f'block{block}_conv{number}', f'block{block}_norm{number}'
+                last = block == len(options.widths) and number == options.convolutions
+                kind = 'none' if last and options.norm == 'instance' else options.norm
+                bias = has_bias(kind)
                 convolution = nn.Conv2d(inputs, features, 3, step, padding=1, bias=bias)
                 self.add_module(pair[0], convolution)
-                norm = normalisation(options.norm, features, options.norm_momentum)
+                norm = normalisation(kind, features, options.norm_momentum)
                 self.add_module(pair[1], norm)
                 self.layers.append(pair)
                 inputs = features

@@ -7,6 +7,8 @@ each followed by a normalisation and an activation; the first one of a block car
 last feature map is averaged over its pixels, and one dense layer gives the outputs.
 
 Notes:
+  With instance normalisation, the last convolution has none: where each map of each image has mean
+  0 and variance 1, the mean of its positive part hardly depends on the image.
   `normalise_input` subtracts each band's mean over the image and divides by its standard deviation,
   so that the outputs do not depend on the scale and the offset of a band. Instance normalisation
   after the first convolution alone does that up to the zeros around the image, which do not shift
@@ -106,7 +108,7 @@ class ConvNet(nn.Module):
       widths: features of each block.
       strides: of the first convolution of each block.
       convolutions: in each block.
-      norm: one of `NORMS`, after each convolution.
+      norm: one of `NORMS`, after each convolution; see the module's notes on `instance`.
       normalise_input: whether the images pass `normalise_bands` first.
       activation: one of `ACTIVATIONS`.
       norm_momentum: of the running statistics of batch normalisation.
@@ -130,17 +132,17 @@ class ConvNet(nn.Module):
         x = normalise_bands(images) if self.normalise_input else images
         for block, (features, stride) in enumerate(zip(self.widths, self.strides, strict=True), 1):
             for number in range(1, self.convolutions + 1):
+                last = block == len(self.widths) and number == self.convolutions
+                norm = 'none' if last and self.norm == 'instance' else self.norm
                 x = Convolution(
                     features,
                     stride=stride if number == 1 else 1,
                     # A bias before a normalisation over the same channel has no effect.
-                    use_bias=self.norm in ('none', 'group'),
+                    use_bias=norm in ('none', 'group'),
                     dtype=self.dtype,
                     name=f'block{block}_conv{number}',
                 )(x)
                 name = f'block{block}_norm{number}'
-                x = act(
-                    Normalisation(self.norm, self.dtype, self.norm_momentum, name=name)(x, train)
-                )
+                x = act(Normalisation(norm, self.dtype, self.norm_momentum, name=name)(x, train))
         pooled = x.astype(jnp.float32).mean((1, 2))
         return nn.Dense(self.num_outputs, name='head')(pooled)

@@ -1,0 +1,47 @@
+"""EO-to-SAR transfer between real sensors: EuroSAT's colours to AIRSAR's radar, 32 labelled patches.
+
+Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et
+  al., 2022), on another pair of sensors: Sentinel-2 over Europe, and L-band polarimetry from the
+  air over San Francisco, split by blocks of ground. The classes are those that both sets have.
+Command: python -m eojax.main --config=configs/swd_transfer_eurosat_airsar.py
+  --config.data.root=airsar_san_francisco.tif --config.source.root=EuroSAT_RGB.zip
+Expected: nothing is published for this pair.
+"""
+
+from ml_collections import ConfigDict
+
+from eojax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    config = base_config('swd_transfer', 'convnet', 'airsar', 'eurosat')
+    config.batch_size = 32
+    config.steps = 1_500
+    config.log_every = 50
+    config.evaluate_every = 250
+    config.checkpoint_every = 250
+
+    config.data.size = 32
+    config.data.classes = 'water,urban,vegetation'
+    config.data.labelled_in_all = 32
+    config.source.size = 32
+    config.source.classes = (
+        'water=SeaLake+River,urban=Residential+Industrial+Highway,'
+        'vegetation=Forest+HerbaceousVegetation+Pasture+PermanentCrop+AnnualCrop'
+    )
+
+    config.model.widths = (16, 32, 64)
+    config.model.strides = (1, 2, 2)
+    config.model.convolutions = 1
+    config.model.norm = 'instance'
+
+    config.method.source_steps = 500
+    config.method.source_batch_size = 64
+    config.method.augment = 'dihedral'
+    config.method.embedding_size = 64
+    config.method.average_decay = 0.99
+
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.warmup_steps = 50
+    config.optimizer.schedule = 'cosine'
+    return config
