@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
 
     config.method.augment = 'dihedral_shift'
     config.method.unlabelled_ratio = 4
-    config.method.strong_set = 'geometric'
+    config.method.strong_set = 'mild'
     config.method.cutout_share = 0.25
     config.method.distribution_alignment = True
     config.method.beliefs_decay = 0.99

@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
     first.model.activation = 'swish'
     first.method.augment = 'dihedral_shift'
     first.method.unlabelled_ratio = 4
-    first.method.strong_set = 'geometric'
+    first.method.strong_set = 'mild'
     first.method.cutout_share = 0.25
     first.method.distribution_alignment = True
     first.method.beliefs_decay = 0.99

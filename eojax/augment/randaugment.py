@@ -32,9 +32,13 @@ OPERATIONS = (
     'rotate', 'sharpness', 'shear_x', 'shear_y', 'solarise', 'translate_x', 'translate_y',
 )  # fmt: skip
 # Names for parts of them. Those that move pixels leave each pixel's spectrum as it was measured;
-# the others make a forest as bright as a meadow, and a lake as green.
+# what `mild` leaves out makes a forest as bright as a meadow, and a lake as green.
 SETS: dict[str, tuple[str, ...]] = {
     'all': OPERATIONS,
+    'mild': (
+        'identity', 'autocontrast', 'colour', 'contrast', 'rotate', 'sharpness', 'shear_x',
+        'shear_y', 'translate_x', 'translate_y',
+    ),  # fmt: skip
     'geometric': ('identity', 'rotate', 'shear_x', 'shear_y', 'translate_x', 'translate_y'),
 }
 # Smallest and largest amount; signed ones are drawn with either sign.
