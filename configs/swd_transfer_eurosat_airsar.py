@@ -1,4 +1,4 @@
-"""EO-to-SAR transfer between real sensors: EuroSAT's colours to AIRSAR's radar, 32 labelled patches.
+"""EO-to-SAR transfer between real sensors, from EuroSAT's colours to AIRSAR's radar, 32 labels.
 
 Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et
   al., 2022), on another pair of sensors: Sentinel-2 over Europe, and L-band polarimetry from the

@@ -36,9 +36,17 @@ OPERATIONS = (
 SETS: dict[str, tuple[str, ...]] = {
     'all': OPERATIONS,
     'mild': (
-        'identity', 'autocontrast', 'colour', 'contrast', 'rotate', 'sharpness', 'shear_x',
-        'shear_y', 'translate_x', 'translate_y',
-    ),  # fmt: skip
+        'identity',
+        'autocontrast',
+        'colour',
+        'contrast',
+        'rotate',
+        'sharpness',
+        'shear_x',
+        'shear_y',
+        'translate_x',
+        'translate_y',
+    ),
     'geometric': ('identity', 'rotate', 'shear_x', 'shear_y', 'translate_x', 'translate_y'),
 }
 # Smallest and largest amount; signed ones are drawn with either sign.
