@@ -15,12 +15,19 @@ Sensors (`data.sensor`):
 - `sar_db`: intensity in dB, averaged over 3 x 3 pixels, stored as uint16 in hundredths of dB above
   -100 dB; -25 dB becomes -1 and 5 dB becomes 1.
 
+`data.frequencies` says how often each class is drawn: `equal`, or as in the training set of So2Sat
+(`so2sat`), where one low-rise patch in thirty-three is of the rarest low-rise type.
+
+`data.gain_db` is the standard deviation of a radar gain that each place has of its own, as in
+images that were never calibrated; 0, the default, is a calibrated radar.
+
 Place i of a seed is the same in all sensors. Two domains that must not show the same places, as in
 unpaired transfer, take two seeds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,7 +36,7 @@ from ml_collections import ConfigDict
 
 from eojax.data import class_groups
 from eojax.data.dataset import Dataset, Limits
-from eojax.data.local_climate_zones import CLASS_NAMES
+from eojax.data.local_climate_zones import CLASS_NAMES, SO2SAT_COUNTS
 from eojax.data.scenes.canvas import Canvas
 from eojax.data.scenes.chance import Chance
 from eojax.data.scenes.render_rgb import render_rgb
@@ -43,29 +50,37 @@ __all__ = ['CLASS_NAMES', 'SENSORS', 'generate', 'make_scenes']
 NAME = 'landscape_zones'
 MIN_SIZE = 16
 PUBLISHED = None
-DEFAULTS: dict[str, Any] = {'size': 32, 'num_images': 5000, 'seed': 0, 'sensor': 'rgb'}
+DEFAULTS: dict[str, Any] = {
+    'size': 32,
+    'num_images': 5000,
+    'seed': 0,
+    'sensor': 'rgb',
+    'frequencies': 'equal',
+    'gain_db': 0.0,
+}
 AMPLITUDE_LIMIT = 1.5
 """Greatest real or imaginary part that is told from greater ones, in sqrt(sigma0)."""
 _LEVELS = 32767
 _DB_OFFSET = 100.0
 _DB_LIMITS = (-25.0, 5.0)
 
+FREQUENCIES = ('equal', 'so2sat')
 # Pixels in one batch: its layers then fit in a core's cache.
 _BATCH_PIXELS = 2**16
 
 
-def _colour(scene: Scene) -> np.ndarray:
+def _colour(scene: Scene, gain: np.ndarray) -> np.ndarray:
     return render_rgb(scene, cast_shadows=True)
 
 
-def _amplitude(scene: Scene) -> np.ndarray:
-    image = render_sar(scene)
+def _amplitude(scene: Scene, gain: np.ndarray) -> np.ndarray:
+    image = render_sar(scene) * gain
     parts = np.stack([image.real, image.imag], axis=-1) / np.float32(AMPLITUDE_LIMIT)
     return (np.rint(np.clip(parts, -1.0, 1.0) * _LEVELS) + _LEVELS).astype(np.uint16)
 
 
-def _decibels(scene: Scene) -> np.ndarray:
-    db = multilook_db(render_sar(scene))[..., None]
+def _decibels(scene: Scene, gain: np.ndarray) -> np.ndarray:
+    db = multilook_db(render_sar(scene) * gain)[..., None]
     return np.rint(100.0 * (db + _DB_OFFSET)).astype(np.uint16)
 
 
@@ -76,13 +91,14 @@ class Sensor(NamedTuple):
       bands: a name for each band.
       dtype: of the stored values.
       limits: of the stored values, what becomes -1 and +1; None for uint8.
-      render: scenes to stored values, `[N, H, W, bands]`.
+      render: scenes, and factors float32 `[N, 1, 1]` of the radar's amplitudes, to stored values
+        `[N, H, W, bands]`.
     """
 
     bands: tuple[str, ...]
     dtype: type[np.generic]
     limits: Limits | None
-    render: Callable[[Scene], np.ndarray]
+    render: Callable[[Scene, np.ndarray], np.ndarray]
 
 
 SENSORS = {
@@ -103,8 +119,10 @@ def generate(
     seed: int = 0,
     sensor: str = 'rgb',
     classes: Sequence[str] = CLASS_NAMES,
+    gain_db: float = 0.0,
+    frequencies: str = 'equal',
 ) -> Dataset:
-    """Draws those of `num` places of the seventeen classes, which take turns, that are wanted.
+    """Draws those of `num` places of the seventeen classes that are wanted.
 
     Place i depends on `seed`, i and `size` alone and is called `<class>/<class>_<i>`: a smaller
     data set is a part of a larger one of the same seed, and two sensors see the same places.
@@ -116,6 +134,8 @@ def generate(
     seed: at least 0.
     sensor: one of `SENSORS`.
     classes: only places of these are drawn; the data set has all seventeen as its classes.
+    gain_db: standard deviation of the radar's gain from place to place.
+    frequencies: one of `FREQUENCIES`; with `equal` classes take turns.
 
     Returns
     -------
@@ -129,8 +149,10 @@ def generate(
         raise UserError(f'{NAME}: num is {num}; ask for at least 1 image')
     if sensor not in SENSORS:
         raise unknown_name('data.sensor', sensor, SENSORS)
+    if frequencies not in FREQUENCIES:
+        raise unknown_name('data.frequencies', frequencies, FREQUENCIES)
     view = SENSORS[sensor]
-    labels = np.arange(num) % len(CLASS_NAMES)
+    labels = _classes(num, frequencies)
     numbers = np.flatnonzero(np.isin(labels, [CLASS_NAMES.index(name) for name in classes]))
     labels = labels[numbers]
     images = np.empty((len(numbers), size, size, len(view.bands)), view.dtype)
@@ -139,7 +161,8 @@ def generate(
         rows = np.flatnonzero(labels == label)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            images[part] = view.render(make_scenes(int(label), size, seed, numbers[part]))
+            scenes = make_scenes(int(label), size, seed, numbers[part])
+            images[part] = view.render(scenes, _gains(gain_db, seed, numbers[part]))
     digits = max(6, len(str(num - 1)))
     names = [
         f'{CLASS_NAMES[k]}/{CLASS_NAMES[k]}_{i:0{digits}d}'
@@ -154,6 +177,23 @@ def generate(
         bands=view.bands,
         limits=view.limits,
     )
+
+
+def _classes(num: int, frequencies: str) -> np.ndarray:
+    """The class of each place, by its number alone: fewer places are a part of more."""
+    if frequencies == 'equal':
+        return np.arange(num) % len(CLASS_NAMES)
+    # Multiples of the golden ratio fill the unit interval evenly, however many there are.
+    golden = (np.arange(num) + 0.5) * ((5.0**0.5 - 1.0) / 2.0) % 1.0
+    ends = np.cumsum(SO2SAT_COUNTS) / sum(SO2SAT_COUNTS)
+    return np.searchsorted(ends, golden, side='right')
+
+
+def _gains(deviation: float, seed: int, indices: np.ndarray) -> np.ndarray:
+    """Factors of amplitude, float32 `[N, 1, 1]`; 1 where the deviation is 0 dB."""
+    # The scene's own chance is another: the last number keeps the two apart.
+    decibels = deviation * Chance([seed, int(i), 1] for i in indices).normal(1, 1)
+    return np.float32(10.0) ** (decibels / np.float32(20.0))
 
 
 def make_scenes(
@@ -198,6 +238,10 @@ def check(options: ConfigDict) -> None:
         raise unknown_name('data.sensor', options.sensor, SENSORS)
     if options.size < MIN_SIZE:
         raise UserError(f'data.size must be at least {MIN_SIZE}, not {options.size}')
+    if options.frequencies not in FREQUENCIES:
+        raise unknown_name('data.frequencies', options.frequencies, FREQUENCIES)
+    if not 0.0 <= options.gain_db < math.inf:
+        raise UserError(f'data.gain_db must not be negative, not {options.gain_db}')
     if options.seed < 0:
         raise UserError(f'data.seed must not be negative, not {options.seed}')
     if options.num_images < 10 * len(CLASS_NAMES):
@@ -214,4 +258,12 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
     members = [name for group in class_groups.parse(options.classes).values() for name in group]
     # An unknown name is refused, with the known ones, where classes are grouped.
     wanted = [name for name in members if name in CLASS_NAMES] or CLASS_NAMES
-    return generate(options.num_images, options.size, options.seed, options.sensor, wanted)
+    return generate(
+        options.num_images,
+        options.size,
+        options.seed,
+        options.sensor,
+        wanted,
+        options.gain_db,
+        options.frequencies,
+    )

@@ -35,3 +35,9 @@ URBAN = CLASS_NAMES[:10]
 
 LOW_RISE = ('compact low-rise', 'open low-rise', 'lightweight low-rise', 'large low-rise')
 """The four types of low-rise buildings: zones 3, 6, 7 and 8."""
+
+SO2SAT_COUNTS = (
+    5068, 24431, 31693, 8651, 16493, 35290, 3269, 39326, 13584,
+    11954, 42902, 9514, 9165, 41377, 2392, 7898, 49359,
+)  # fmt: skip
+"""Patches of each zone in the training set of So2Sat LCZ42 (Zhu et al., 2020): 352,366 in all."""

@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from eojax.data import data_options, landscape_zones
 from eojax.data.dataset import scale_to_unit
 from eojax.data.landscape_zones import CLASS_NAMES, SENSORS, generate, make_scenes
+from eojax.data.local_climate_zones import SO2SAT_COUNTS
 from eojax.data.scenes.render_sar import multilook_db, render_sar
 from eojax.data.scenes.scene import Scene
 from eojax.errors import UserError
@@ -163,11 +164,35 @@ def test_zones_can_be_told_apart_better_in_colour_than_in_radar_and_not_fully() 
 
 
 def test_classes_that_are_not_wanted_are_not_drawn_and_change_no_other() -> None:
-    everything = landscape_zones.generate(68, 16, 3, 'sar')
+    everything = generate(68, 16, 3, 'sar')
     wanted = ('water', 'open low-rise')
-    some = landscape_zones.generate(68, 16, 3, 'sar', wanted)
+    some = generate(68, 16, 3, 'sar', wanted)
     kept = [everything.class_names[k] in wanted for k in everything.labels]
     assert some.names == tuple(n for n, keep in zip(everything.names, kept, strict=True) if keep)
     np.testing.assert_array_equal(some.images, everything.images[kept])
     np.testing.assert_array_equal(some.labels, everything.labels[kept])
     assert some.class_names == everything.class_names
+
+
+def test_an_uncalibrated_radar_has_a_gain_at_each_place_and_the_same_texture() -> None:
+    plain, gained = (generate(170, 16, 2, 'sar_db', gain_db=g) for g in (0.0, 4.0))
+    difference = (gained.images.astype(float) - plain.images.astype(float)) / 100.0
+    gains = difference.mean((1, 2, 3))
+    assert difference.std((1, 2, 3)).max() < 0.02  # up to rounding
+    assert 3.2 < gains.std() < 4.8
+    assert abs(gains.mean()) < 1.0
+    some = generate(170, 16, 2, 'sar_db', ('water',), 4.0)
+    np.testing.assert_array_equal(some.images, gained.images[gained.labels == 16])
+    colours = [generate(17, 16, 2, 'rgb', gain_db=g).images for g in (0.0, 4.0)]
+    np.testing.assert_array_equal(*colours)
+
+
+def test_classes_may_be_as_frequent_as_in_so2sat() -> None:
+    data = generate(2000, 16, 0, 'rgb', frequencies='so2sat')
+    shares = np.bincount(data.labels, minlength=17) / 2000
+    np.testing.assert_allclose(shares, np.asarray(SO2SAT_COUNTS) / 352_366, atol=0.002)
+    fewer = generate(300, 16, 0, 'rgb', frequencies='so2sat')
+    assert {n.split('_')[-1] for n in fewer.names} == {f'{i:06d}' for i in range(300)}
+    assert set(fewer.names) <= set(data.names)
+    with pytest.raises(UserError, match='so2sat'):
+        generate(300, 16, 0, 'rgb', frequencies='so2sta')
