@@ -16,7 +16,7 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('swd_transfer', 'convnet', 'airsar', 'eurosat')
     config.batch_size = 32
-    config.steps = 1_500
+    config.steps = 1_200
     config.log_every = 50
     config.evaluate_every = 250
     config.checkpoint_every = 250
@@ -31,13 +31,16 @@ def get_config() -> ConfigDict:
     )
 
     config.model.widths = (16, 32, 64)
-    config.model.strides = (1, 2, 2)
+    config.model.strides = (2, 2, 2)
     config.model.convolutions = 1
-    config.model.norm = 'instance'
+    config.model.norm = 'batch'
 
-    config.method.source_steps = 500
+    config.method.source_steps = 400
     config.method.source_batch_size = 64
-    config.method.augment = 'dihedral'
+    config.method.augment = 'dihedral_shift'
+    config.method.start_from_source = True
+    config.method.alignment_weight = 64.0
+    config.method.class_alignment_weight = 8.0
     config.method.embedding_size = 64
     config.method.average_decay = 0.99
 

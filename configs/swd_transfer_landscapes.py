@@ -2,9 +2,12 @@
 
 Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et
   al., 2022), Figure 1, on the landscapes of `eojax.data.landscape_zones`: RGB of some places as EO,
-  the complex VV channel of other places as SAR.
+  the complex VV channel of other places as SAR, classes as frequent as in So2Sat. The paper's Eq. 1
+  sums over the batch where ours is a mean: its lambda and eta of 1 are 64 (the batch) and 8 (the
+  labelled patches of a class) here.
 Command: python -m eojax.main --config=configs/swd_transfer_landscapes.py
-Expected: above configs' fine-tuning and SAR-only (the paper's order; its figures have no numbers).
+  python -m eojax.apps.transfer_study --config=configs/swd_transfer_landscapes.py --labelled=32
+Expected: above fine-tuning and SAR-only, as in the paper's Figure 1, which has no numbers.
 """
 
 from ml_collections import ConfigDict
@@ -15,29 +18,34 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('swd_transfer', 'convnet', 'landscape_zones', 'landscape_zones')
     config.batch_size = 32
-    config.steps = 1_500
+    config.steps = 1_200
     config.log_every = 50
     config.evaluate_every = 250
     config.checkpoint_every = 250
 
     config.data.sensor = 'sar'
     config.data.classes = 'compact low-rise,open low-rise,lightweight low-rise,large low-rise'
-    config.data.num_images = 6_800
+    config.data.num_images = 8_500
+    config.data.frequencies = 'so2sat'
     config.data.labels_per_class = 'all'
     config.data.labelled_in_all = 32
     config.source.sensor = 'rgb'
     config.source.seed = 1
     config.source.classes = config.data.classes
-    config.source.num_images = 6_800
+    config.source.num_images = 8_500
+    config.source.frequencies = 'so2sat'
 
     config.model.widths = (16, 32, 64)
     config.model.strides = (2, 2, 2)
     config.model.convolutions = 1
-    config.model.norm = 'instance'
+    config.model.norm = 'batch'
 
-    config.method.source_steps = 500
+    config.method.source_steps = 400
     config.method.source_batch_size = 64
-    config.method.augment = 'dihedral'
+    config.method.augment = 'dihedral_shift'
+    config.method.start_from_source = True
+    config.method.alignment_weight = 64.0
+    config.method.class_alignment_weight = 8.0
     config.method.embedding_size = 64
     config.method.average_decay = 0.99
 

@@ -14,6 +14,7 @@ from eojax.command_line import load_config
 from eojax.config import check_config, flatten, set_key, to_json
 from eojax.methods import METHODS
 from eojax.train import train
+from tests.data.airsar_scenes import write_scene
 from tests.data.geotiff_archives import eurosat_ms_members
 from tests.data.labelled_archives import eurosat_members, write_zip
 from tests.training_runs import rows
@@ -31,10 +32,21 @@ TINY: dict[str, Any] = {
     'method.likelihood_batch_size': 4, 'method.score_matching_batch_size': 4,
     'optimizer.warmup_steps': 0, 'sampler.steps': 2, 'sampler.buffer_size': 20,
     'sampler.buffer_parts': 1, 'evaluate.batch_size': 20, 'evaluate.outlier_images': 10,
-    'evaluate.inception': '', 'evaluate.outliers': '',
+    'evaluate.inception': '', 'evaluate.outliers': '', 'data.block': 64,
+    'data.labelled_in_all': 12, 'source.size': 16, 'source.num_images': 340,
+    'model.widths': (4, 4), 'model.strides': (1, 2), 'method.source_batch_size': 4,
+    'fixmatch.steps': 1, 'fixmatch.batch_size': 4, 'fixmatch.method.unlabelled_ratio': 2,
+    'fixmatch.model.depth': 10, 'fixmatch.model.width': 1, 'fixmatch.optimizer.warmup_steps': 0,
 }  # fmt: skip
+# What some data sets and methods need besides.
+TINY_OF = {
+    'landscape_zones': {'data.num_images': 340},
+    'swd_transfer': {'data.labels_per_class': 'all'},
+    # One step each of FixMatch, labelling and the joint model.
+    'fixmatch_then_jem': {'steps': 3, 'method.supervised_steps': 0},
+}
 # One of the two steps is in the first phase, where there are two.
-AT_MOST_ONE = ('method.supervised_steps',)
+AT_MOST_ONE = ('method.supervised_steps', 'method.fixmatch_steps', 'method.source_steps')
 
 
 @pytest.fixture(scope='module')
@@ -44,19 +56,30 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         'eurosat': write_zip(folder / 'EuroSAT.zip', eurosat_members(10)),
         'eurosat_ms': write_zip(folder / 'EuroSAT_MS.zip', eurosat_ms_members(10)),
+        'airsar': write_scene(folder),
     }
 
 
 def tiny(config: ConfigDict, archives: dict[str, Path]) -> ConfigDict:
     known = dict(flatten(config))
-    for key, value in TINY.items():
-        if key in known:
-            set_key(config, key, value)
     for key in AT_MOST_ONE:
         if key in known:
             set_key(config, key, min(known[key], 1))
-    if config.data.name in archives:
-        config.data.update({'source': 'files', 'root': str(archives[config.data.name])})
+    more = TINY_OF.get(config.data.name, {}) | TINY_OF.get(config.method.name, {})
+    if not known.get('data.labelled_in_all'):
+        more = {**more, 'data.labelled_in_all': 0}
+    for key, value in {**TINY, **more}.items():
+        if key in known:
+            set_key(config, key, value)
+    return at_hand(config, archives)
+
+
+def at_hand(config: ConfigDict, archives: dict[str, Path]) -> ConfigDict:
+    """The config with the archives as the roots of its data sets."""
+    for group in ('data', 'source'):
+        if group in config and config[group].name in archives:
+            root = str(archives[config[group].name])
+            config[group].update({'source': 'files', 'root': root})
     return config
 
 
@@ -65,8 +88,8 @@ def test_there_are_configs() -> None:
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_says_what_it_is(path: Path) -> None:
-    config = load_config(str(path))
+def test_config_says_what_it_is(path: Path, archives: dict[str, Path]) -> None:
+    config = at_hand(load_config(str(path)), archives)
     check_config(config)
     assert json.loads(to_json(config))['data']['name'] == config.data.name
     text = path.read_text()
@@ -82,7 +105,7 @@ def test_config_trains_two_steps_and_evaluates(
     config = tiny(load_config(str(path)), archives)
     out = train(config, tmp_path / 'run')
     found = rows(tmp_path / 'run')
-    assert [row['step'] for row in found] == [1, 2]
+    assert [row['step'] for row in found] == list(range(1, config.steps + 1))
     assert all(math.isfinite(row['loss']) for row in found)
     numbers = json.loads((out / 'evaluation.json').read_text())
     assert all(math.isfinite(value) for value in numbers.values())
@@ -93,5 +116,5 @@ def test_config_trains_two_steps_and_evaluates(
     else:
         assert 'validation_log_density' in found[-1]
         assert (out / 'log_density.png').stat().st_size > 0
-    for name in ('config.json', 'splits.json', 'checkpoints/2', 'tensorboard'):
+    for name in ('config.json', 'splits.json', f'checkpoints/{config.steps}', 'tensorboard'):
         assert (tmp_path / 'run' / name).exists() or (name == 'tensorboard' != config.tensorboard)

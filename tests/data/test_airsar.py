@@ -13,33 +13,13 @@ from eojax.data import airsar, data_options
 from eojax.data.airsar import CLASS_NAMES, Grid, find_patches, load
 from eojax.data.dataset import scale_to_unit
 from eojax.errors import UserError
+from tests.data.airsar_scenes import HEIGHT, LEVELS, WIDTH, write_scene
 from tests.real_data import real_data
 
 # The scenes have no coordinate system.
 pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 
-HEIGHT, WIDTH, STRIPE = 192, 256, 50
 GRID = Grid(size=16, stride=8, purity=1.0, block=64)
-# dB of each class in each band; pixels scatter around them.
-LEVELS = np.array(
-    [[-17, -16, -25], [-10, -15, -17], [-14, -24, -29], [-9, -7, -14], [-12, -13, -15]], float
-)
-
-
-def _scene(folder: Path, labels: np.ndarray | None = None, name: str = 'scene') -> Path:
-    """Five vertical stripes, one a class, in the layout of the real files."""
-    if labels is None:
-        labels = np.broadcast_to(np.minimum(np.arange(WIDTH) // STRIPE, 4) + 1, (HEIGHT, WIDTH))
-        labels = labels.astype(np.uint8)
-    noise = np.random.default_rng(0).normal(0.0, 1.0, (3, *labels.shape))
-    decibels = np.moveaxis(LEVELS[np.maximum(labels, 1) - 1], -1, 0) + noise
-    path = folder / f'{name}.tif'
-    profile = {'driver': 'GTiff', 'dtype': 'float32', 'count': 3}
-    with rasterio.open(path, 'w', height=labels.shape[0], width=labels.shape[1], **profile) as file:
-        file.write((10.0 ** (decibels / 10.0)).astype(np.float32))
-        file.descriptions = ('T11', 'T22', 'T33')
-    Image.fromarray(labels).save(folder / f'{name}_labels.png')
-    return path
 
 
 def _places(names: tuple[str, ...]) -> np.ndarray:
@@ -75,7 +55,7 @@ def test_purity_counts_the_pixels_of_the_class() -> None:
 
 
 def test_data_set_keeps_its_contract_and_units(tmp_path: Path) -> None:
-    data = load(_scene(tmp_path), GRID, progress=False)
+    data = load(write_scene(tmp_path), GRID, progress=False)
     assert data.images.shape[1:] == (16, 16, 3)
     assert data.images.dtype == np.uint16
     assert data.bands == ('t11', 't22', 't33')
@@ -96,7 +76,7 @@ def test_data_set_keeps_its_contract_and_units(tmp_path: Path) -> None:
 
 
 def test_no_pixel_is_in_two_parts_and_every_class_is_in_all(tmp_path: Path) -> None:
-    data = load(_scene(tmp_path), GRID, seed=1, progress=False)
+    data = load(write_scene(tmp_path), GRID, seed=1, progress=False)
     assert data.parts is not None
     taken = np.full((HEIGHT, WIDTH), -1)
     for (row, column), part in zip(_places(data.names), data.parts, strict=True):
@@ -115,7 +95,7 @@ def test_a_class_in_too_few_blocks_is_one_line_and_can_be_left_out(
     labels = np.full((HEIGHT, WIDTH), 3, np.uint8)
     labels[:, 130:] = 4
     labels[:30, :30] = 1
-    path = _scene(tmp_path, labels)
+    path = write_scene(tmp_path, labels)
     with pytest.raises(UserError, match="'bare soil' has patches in 1 block") as caught:
         load(path, GRID)
     assert '\n' not in str(caught.value)
@@ -129,7 +109,7 @@ def test_a_class_in_too_few_blocks_is_one_line_and_can_be_left_out(
 
 
 def test_pixels_without_power_are_not_labelled(tmp_path: Path) -> None:
-    path = _scene(tmp_path)
+    path = write_scene(tmp_path)
     with rasterio.open(path, 'r+') as file:
         power = file.read()
         power[1, 5, 5], power[0, 100, 5] = 0.0, np.nan
@@ -146,7 +126,7 @@ def _options(**values: Any) -> ConfigDict:
 
 
 def test_the_config_says_how_patches_are_cut(tmp_path: Path) -> None:
-    _scene(tmp_path)
+    write_scene(tmp_path)
     options = _options(
         root=str(tmp_path), size=16, purity=1.0, block=64, seed=3, classes='wet=water,urban'
     )
@@ -178,7 +158,7 @@ def test_files_that_are_absent_or_of_another_kind_give_one_line(tmp_path: Path) 
         load(tmp_path / 'absent.tif')
     with pytest.raises(UserError, match='expected one NAME'):
         load(tmp_path)
-    path = _scene(tmp_path)
+    path = write_scene(tmp_path)
     labels = tmp_path / 'scene_labels.png'
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(labels)
     with pytest.raises(UserError, match='expected one uint8 for each of 192 x 256'):
@@ -198,7 +178,7 @@ def test_files_that_are_absent_or_of_another_kind_give_one_line(tmp_path: Path) 
 
 
 def test_bands_of_another_kind_are_refused(tmp_path: Path) -> None:
-    path = _scene(tmp_path)
+    path = write_scene(tmp_path)
     profile = {'driver': 'GTiff', 'dtype': 'uint8', 'count': 1, 'height': HEIGHT, 'width': WIDTH}
     with rasterio.open(path, 'w', **profile) as file:
         file.write(np.zeros((1, HEIGHT, WIDTH), np.uint8))
