@@ -1,4 +1,4 @@
-"""Variational autoencoder on EuroSAT at 32 px: the generative baseline at the size of two CPU cores.
+"""Variational autoencoder on EuroSAT at 32 px: the generative baseline, for two CPU cores.
 
 Paper: "Energy-based Models in Earth Observation: from Generation to Semi-supervised Learning"
   (Castillo-Navarro et al., 2022), Table II, row VAE, with a smaller network.
