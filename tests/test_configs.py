@@ -14,6 +14,7 @@ from eojax.command_line import load_config
 from eojax.config import check_config, flatten, set_key, to_json
 from eojax.methods import METHODS
 from eojax.train import train
+from tests.data import so2sat_files
 from tests.data.airsar_scenes import write_scene
 from tests.data.geotiff_archives import eurosat_ms_members
 from tests.data.labelled_archives import eurosat_members, write_zip
@@ -53,10 +54,12 @@ AT_MOST_ONE = ('method.supervised_steps', 'method.fixmatch_steps', 'method.sourc
 def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Archives in the layouts of the data sets with ten images of each class."""
     folder = tmp_path_factory.mktemp('data')
+    so2sat_files.write_version(folder / 'So2Sat', 'v2', 34)
     return {
         'eurosat': write_zip(folder / 'EuroSAT.zip', eurosat_members(10)),
         'eurosat_ms': write_zip(folder / 'EuroSAT_MS.zip', eurosat_ms_members(10)),
         'airsar': write_scene(folder),
+        'so2sat': folder / 'So2Sat',
     }
 
 
