@@ -11,6 +11,7 @@ import optax
 import pytest
 from jax import Array, random
 
+from eojax.data.streams import Stream
 from eojax.errors import UserError
 from eojax.methods import supervised
 from tests.methods.linear_model import (
@@ -106,7 +107,7 @@ def test_one_phase_of_labelled_batches(monkeypatch: pytest.MonkeyPatch):
     method = build_linear(monkeypatch, config)
     (phase,) = method.phases
     assert phase.steps == config.steps
-    assert phase.streams == {'labelled': ('labelled', 6, 'dihedral')}
+    assert phase.streams == {'labelled': Stream('labelled', 6, 'dihedral')}
     assert set(method.abilities) == set(supervised.ABILITIES)
 
 
