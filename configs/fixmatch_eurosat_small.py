@@ -18,9 +18,9 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('fixmatch', 'wide_resnet', 'eurosat')
     config.batch_size = 16
-    config.steps = 4_000
+    config.steps = 1_500
     config.log_every = 100
-    config.evaluate_every = 500
+    config.evaluate_every = 250
     config.checkpoint_every = 500
 
     config.data.size = 32
