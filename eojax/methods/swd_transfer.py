@@ -21,7 +21,7 @@ Notes:
   statistics of batch normalisation, which phi does not see.
   The paper's SW^2 is a sum over the batch and ours a mean (`eojax.losses.sliced_wasserstein`): a
   lambda of the paper is `alignment_weight` over the batch size here. That matters: on drawn zones a
-  weight of 5 gains nothing over fine-tuning, and 64, the batch size, does.
+  weight of 5 gains little over fine-tuning, and 64, the batch size, four points.
   Options that the paper does not have, off by default: psi begins with phi's weights; confident
   pseudo-labels let unlabelled images into the class-conditional term.
 """
