@@ -83,8 +83,8 @@ def embedding_figure(rows: Sequence[Row], path: Path) -> None:
     figure = new_figure(2.2 + 3.0 * columns, 0.5 + 3.5 * len(lines))
     norm, weight = reference([row for row in rows if row['error'] is None])
     figure.suptitle(
-        f'test images in the embedding of {TITLES[ALIGNED]} ({norm} normalisation,'
-        f' {weight_title(weight)}), principal components',
+        f'embedding of {TITLES[ALIGNED]} in two principal components'
+        f' ({norm} norm, {weight_title(weight)})',
         x=0.01, ha='left', size=12,
     )  # fmt: skip
     parts = figure.subfigures(len(lines), 1, squeeze=False).ravel()
