@@ -7,6 +7,7 @@ Command: python -m eojax.main --config=configs/fixmatch_then_jem_eurosat_small.p
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: about the accuracy of the first stage's pseudo-labels, and log p(x) above noise, constants
   and UC Merced. 84.89 % is published with 10 labels per class, at 64 px.
+Measured: not yet.
 """
 
 from ml_collections import ConfigDict
