@@ -7,7 +7,8 @@ Command: python -m eojax.main --config=configs/fixmatch_jem_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: most of FixMatch's accuracy, and log p(x) above noise, constants and UC Merced.
 Measured: accuracy 65.1 %; AUROC of log p(x) 1.000 (noise), 0.932 (constant), 0.929 (UC Merced); 80
-  minutes beside other work, one seed (benchmarks/results/label_efficiency_eurosat_small_cpu_2026-11-25.json).
+  minutes beside other work, one seed
+  (benchmarks/results/label_efficiency_eurosat_small_cpu_2026-11-25.json).
 """
 
 from ml_collections import ConfigDict
