@@ -223,7 +223,8 @@ def _panel(row: Row, axes: Axes) -> None:
         axes.text(rate, place, f' {number_text(rate)} steps/s{peer}', va='center', fontsize=9)
     axes.set_xlim(0.0, 1.5 * max(rates.values()))
     axes.set_xticks([])
-    axes.set_title(f'{row.entry}: {row.sizes}; {row.hardware}', fontsize=9, loc='left')
+    # Over all of the figure's width: above the bars alone, long sizes would be cut off.
+    axes.set_title(f'{row.entry}: {row.sizes}; {row.hardware}', fontsize=9, loc='left', x=-0.19)
     axes.spines[['top', 'right', 'bottom']].set_visible(False)
 
 
