@@ -12,7 +12,6 @@ Notes:
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,10 +23,16 @@ from torch.nn import functional as F
 
 from benchmarks.peers import jem, rate_of
 from benchmarks.peers.batches import augment, shuffled
-from benchmarks.peers.devices import DTYPES, allow_tensor_cores, synchronize, torch_device
+from benchmarks.peers.devices import (
+    allow_tensor_cores,
+    arithmetic_notes,
+    dtype_for,
+    say_not_compiled,
+    synchronize,
+    torch_device,
+)
 from benchmarks.peers.wide_resnet import WideResNet, from_flax
 from eojax.data.dataset import Dataset
-from eojax.errors import unknown_name
 
 
 def build(
@@ -50,14 +55,11 @@ def build(
     """
     jem.check(config)
     place = torch_device(device)
-    if dtype == 'auto':
-        dtype = 'bfloat16' if place.type == 'cuda' else 'float32'
-    if dtype not in DTYPES:
-        raise unknown_name('dtype', dtype, ('auto', *DTYPES))
+    precision = dtype_for(dtype, place)
     allow_tensor_cores(place)
     network: Any = from_flax(config.model, parameters)  # torch's types lack the memory format
     network = network.to(place, memory_format=torch.channels_last)
-    peer = BestEffort(config, network, sets['data'], place, dtype)
+    peer = BestEffort(config, network, sets['data'], place, precision)
     if place.type == 'cuda' if compiled is None else compiled:
         peer.compile()
     return peer
@@ -83,10 +85,10 @@ class BestEffort:
         network: WideResNet,
         training: Dataset,
         device: torch.device,
-        dtype: str,
+        dtype: torch.dtype,
     ) -> None:
         self.config, self.network, self.device = config, network, device
-        self.dtype = DTYPES[dtype]
+        self.dtype = dtype
         self.frozen = _frozen(network, self.dtype)
         self.rates = jem.learning_rates(config)
         options = config.optimizer
@@ -119,9 +121,7 @@ class BestEffort:
     @property
     def notes(self) -> str:
         """Precision, whether compiled, threads."""
-        name = next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
-        how = 'compiled' if self.compiled else 'not compiled'
-        return f'{name}, channels last, {how}, {torch.get_num_threads()} threads'
+        return arithmetic_notes(self.dtype, self.compiled)
 
     def compile(self) -> None:
         """Compiles both passes on the shapes of training; says so in a line where that fails."""
@@ -135,8 +135,7 @@ class BestEffort:
             self._loss_source(labelled, labels, self.starts, self.starts).backward()
         except torch._dynamo.exc.TorchDynamoException as error:
             self._gradient_source, self._loss_source = plain
-            reason = ' '.join(str(error).split())[:120]
-            print(f'best effort peer: torch.compile does not work here: {reason}', file=sys.stderr)
+            say_not_compiled(error)
         else:
             self.compiled = True
         self.optimizer.zero_grad()

@@ -12,7 +12,6 @@ Notes:
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -24,11 +23,17 @@ from torch.nn import functional as F
 
 from benchmarks.peers import optimizers, rate_of, transfer
 from benchmarks.peers.batches import augment, shuffled
-from benchmarks.peers.devices import DTYPES, allow_tensor_cores, synchronize, torch_device
+from benchmarks.peers.devices import (
+    allow_tensor_cores,
+    arithmetic_notes,
+    dtype_for,
+    say_not_compiled,
+    synchronize,
+    torch_device,
+)
 from benchmarks.peers.sliced_wasserstein import class_conditional, sliced_wasserstein
 from benchmarks.peers.transfer.networks import Networks, from_flax
 from eojax.data.dataset import Dataset, scale_to_unit
-from eojax.errors import unknown_name
 
 
 def build(
@@ -49,15 +54,12 @@ def build(
     """
     transfer.check(config, optimizers.UNDERSTOOD)
     place = torch_device(device)
-    if dtype == 'auto':
-        dtype = 'bfloat16' if place.type == 'cuda' else 'float32'
-    if dtype not in DTYPES:
-        raise unknown_name('dtype', dtype, ('auto', *DTYPES))
+    precision = dtype_for(dtype, place)
     # Projections in full float32: the rounding of TF32 would be part of the distance.
     allow_tensor_cores(place, products=False)
     networks: Any = from_flax(config, parameters, sets['data'].num_classes)
     networks = networks.to(place, memory_format=torch.channels_last)
-    peer = BestEffort(config, networks, sets, place, dtype)
+    peer = BestEffort(config, networks, sets, place, precision)
     if place.type == 'cuda' if compiled is None else compiled:
         peer.compile()
     return peer
@@ -107,10 +109,10 @@ class BestEffort:
         networks: Networks,
         sets: Mapping[str, Dataset],
         device: torch.device,
-        dtype: str,
+        dtype: torch.dtype,
     ) -> None:
         self.config, self.networks, self.device = config, networks, device
-        self.dtype = DTYPES[dtype]
+        self.dtype = dtype
         method = config.method
         if not method.train_source_encoder:
             networks.get_submodule('source').requires_grad_(False)
@@ -137,9 +139,7 @@ class BestEffort:
     @property
     def notes(self) -> str:
         """Precision, whether compiled, threads."""
-        name = next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
-        how = 'compiled' if self.compiled else 'not compiled'
-        return f'{name}, channels last, {how}, {torch.get_num_threads()} threads'
+        return arithmetic_notes(self.dtype, self.compiled)
 
     def compile(self) -> None:
         """Compiles the loss on the shapes of training; says so in a line where that fails."""
@@ -151,8 +151,7 @@ class BestEffort:
             self._loss_source(self._draw(), self._directions()).backward()
         except torch._dynamo.exc.TorchDynamoException as error:
             self._loss_source = plain
-            reason = ' '.join(str(error).split())[:120]
-            print(f'best effort peer: torch.compile does not work here: {reason}', file=sys.stderr)
+            say_not_compiled(error)
         else:
             self.compiled = True
         self.networks.load_state_dict(before)
