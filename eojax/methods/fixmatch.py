@@ -13,7 +13,10 @@ statistics of batch normalisation. What is evaluated is the running average of t
 
 Notes:
   Options that FixMatch does not have, off by default: distribution alignment, and FreeMatch's
-  self-adaptive threshold in place of omega (`eojax.losses.consistency`).
+  self-adaptive threshold in place of omega (`eojax.losses.consistency`), and pseudo-labels by the
+  running average of the parameters in place of the parameters (Tarvainen and Valpola, "Mean
+  teachers", 2017): these err less, and the weak views need no gradient. The network's statistics
+  of batch normalisation then see the labelled images and the strong views alone.
   The strong view is an independent weak one, then RandAugment and cutout, as published. Which of
   its operations are drawn is an option (`eojax.augment.randaugment.SETS`).
 """
@@ -50,12 +53,14 @@ from eojax.models import MODELS
 from eojax.models.model import Model, running_average
 
 THRESHOLDS = ('fixed', 'adaptive')
+TEACHERS = ('network', 'average')
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {
         'augment': 'flips_shift',
         'unlabelled_ratio': 7,
         'threshold': 0.95,
         'threshold_kind': 'fixed',
+        'teacher': 'network',
         'consistency_weight': 1.0,
         'distribution_alignment': False,
         'beliefs_decay': 0.999,
@@ -101,6 +106,7 @@ def check(config: ConfigDict) -> None:
     for key, known in (
         ('augment', AUGMENTATIONS),
         ('threshold_kind', THRESHOLDS),
+        ('teacher', TEACHERS),
         ('interpolation', INTERPOLATIONS),
     ):
         if options[key] not in known:
@@ -201,21 +207,24 @@ def build(config: ConfigDict, task: Task) -> Method:
         )
 
     def loss_of(
-        parameters: Any, statistics: Any, beliefs: Beliefs, batch: Batch, key: Array
+        parameters: Any, state: FixMatchState, batch: Batch, key: Array
     ) -> Any:
         key_views, key_model = random.split(key)
         labelled, unlabelled = batch['labelled'], batch['unlabelled']
         both = views(unlabelled['images'], key_views, options)
-        groups = [labelled['images'], both.weak, both.strong]
+        groups = [labelled['images'], both.strong]
+        if options.teacher == 'network':
+            groups.append(both.weak)
         joined = sharding.join(groups, task.num_devices)
-        outputs, statistics = model.train(parameters, statistics, joined, key_model)
-        logits, weak, strongly = sharding.parted(
+        outputs, statistics = model.train(parameters, state.statistics, joined, key_model)
+        logits, strongly, *guessed = sharding.parted(
             outputs, [len(g) for g in groups], task.num_devices
         )
+        weak = guessed[0] if guessed else model.apply(state.average, state.statistics, both.weak)
         supervised = optax.softmax_cross_entropy_with_integer_labels(
             logits, labelled['labels']
         ).mean()  # Eq. 3.24
-        pseudo, beliefs = guess(weak, beliefs, target, options)
+        pseudo, beliefs = guess(weak, state.beliefs, target, options)
         consistency = consistency_loss(strongly, pseudo)  # Eq. 3.25
         loss = supervised + options.consistency_weight * consistency  # Eq. 3.26
         metrics = {
@@ -229,9 +238,7 @@ def build(config: ConfigDict, task: Task) -> Method:
 
     def step(state: FixMatchState, batch: Batch, key: Array) -> tuple[FixMatchState, Metrics]:
         gradient, (metrics, statistics, beliefs) = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(loss_of, has_aux=True)(
-                p, state.statistics, state.beliefs, batch, key
-            ),
+            lambda p: jax.grad(loss_of, has_aux=True)(p, state, batch, key),
             state.parameters,
             config.optimizer,
         )

@@ -11,7 +11,9 @@ weakly augmented ones of the unlabelled stream. One network gives p(y|x), its ps
 p(x), and one compiled step has all three terms.
 
 Notes:
-  Of a step's weak views, the first `likelihood_batch_size` stand in L_ML; chains are as many.
+  Of a step's weak views, the first `likelihood_batch_size` stand in L_ML; chains are as many. Where
+  the running average of the parameters gives the pseudo-labels (`teacher`), only those views pass
+  the network that is trained.
   Where the network has no batch normalisation, labelled images, both views and the ends of the
   chains pass it as one batch. Where it has, FixMatch's images share their statistics as there, and
   E(x) has those of `eojax.methods.jem_energy`.
@@ -196,11 +198,17 @@ class _Training(NamedTuple):
             model.noisy(images, random.fold_in(key_noise, number))
             for number, images in enumerate((labelled['images'], *views))
         ]
+        teacher = None
+        if options.teacher == 'average':
+            teacher = model.model.apply(state.average, state.statistics, groups[1])
+            needed = options.likelihood_batch_size if chain is not None else 0
+            groups[1] = self._first(groups[1], needed)
         logits, statistics = self._forward(parameters, state.statistics, groups, chain, key_model)
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels(
             logits.labelled, labelled['labels']
         ).mean()  # Eq. 3.24
-        pseudo, beliefs = fixmatch.guess(logits.weak, state.beliefs, self.target, options)
+        guesses = logits.weak if teacher is None else teacher
+        pseudo, beliefs = fixmatch.guess(guesses, state.beliefs, self.target, options)
         consistency = consistency_loss(logits.strong, pseudo)  # Eq. 3.25
         loss = options.classification_weight * cross_entropy
         loss += options.consistency_weight * consistency

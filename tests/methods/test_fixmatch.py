@@ -112,6 +112,25 @@ def test_batch_normalisation_sees_labelled_and_both_views(monkeypatch, fixed_vie
     np.testing.assert_allclose(new.statistics['mean'], everything.mean(0), atol=1e-6)
 
 
+def test_the_average_as_teacher_gives_the_pseudo_labels(monkeypatch, fixed_views):
+    """Its guesses, and statistics that do not see the weak views, against arithmetic by hand."""
+    config = plain(method__teacher='average')
+    method, batch = build_linear(monkeypatch, config, per_image=False), small_batch()
+    state = method.init(random.key(0), batch)
+    state = state._replace(average=jax.tree.map(lambda p: -p, state.parameters))
+    new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(1))
+    apply, images = linear_model().apply, batch['unlabelled']['images']
+    q = np.asarray(jax.nn.softmax(apply(state.average, {}, images)))
+    own = np.asarray(apply(state.parameters, {}, images))
+    assert (q.argmax(-1) != own.argmax(-1)).any()
+    strong = np.asarray(jax.nn.log_softmax(apply(state.parameters, {}, 0.5 * images - 0.1)))
+    losses = -strong[np.arange(len(q)), q.argmax(-1)]
+    expected = (losses * (q.max(-1) >= 0.5)).mean()
+    assert float(metrics['consistency']) == pytest.approx(float(expected), rel=1e-5)
+    seen = jnp.concatenate([batch['labelled']['images'], 0.5 * images - 0.1])
+    np.testing.assert_allclose(new.statistics['mean'], seen.mean(0), atol=1e-6)
+
+
 def test_the_average_is_what_is_evaluated(monkeypatch, fixed_views):
     method = build_linear(monkeypatch, plain(method__average_decay=0.9))
     batch = small_batch()
@@ -195,6 +214,7 @@ def test_fewer_labels_than_the_batch_train_and_resume_exactly(tmp_path, monkeypa
         ('unlabelled_ratio', 0, 'method.unlabelled_ratio must be at least 1'),
         ('threshold_kind', 'fixd', "unknown method.threshold_kind 'fixd'; did you mean 'fixed'"),
         ('augment', 'weak', 'unknown method.augment'),
+        ('teacher', 'mean', "unknown method.teacher 'mean'"),
         ('interpolation', 'cubic', 'unknown method.interpolation'),
         ('average_decay', 1.0, 'method.average_decay must lie in'),
         ('consistency_weight', -1.0, 'must not be negative'),

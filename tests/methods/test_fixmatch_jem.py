@@ -130,6 +130,29 @@ def test_the_first_phase_is_fixmatch(monkeypatch, fixed_views):
         np.testing.assert_allclose(new.parameters[name], value, atol=1e-6)
 
 
+@pytest.mark.parametrize('per_image', [True, False])
+@pytest.mark.parametrize('phase', [0, 1])
+def test_the_average_as_teacher_leaves_the_density_its_views(
+    monkeypatch, fixed_views, per_image, phase
+):
+    config = plain(method__teacher='average', method__fixmatch_steps=4)
+    state, batch, new, metrics = stepped(monkeypatch, config, per_image, phase)
+    # The first average is the parameters themselves, and the network does not read its statistics.
+    config = plain(method__fixmatch_steps=4)
+    _, _, other, expected = stepped(monkeypatch, config, per_image, phase)
+    assert set(metrics) == set(expected)
+    for name, value in expected.items():
+        assert float(metrics[name]) == pytest.approx(float(value), rel=1e-5), name
+    for name, value in other.parameters.items():
+        np.testing.assert_allclose(new.parameters[name], value, atol=1e-6)
+    if not per_image:
+        images = batch['unlabelled']['images']
+        shown = [batch['labelled']['images'], images[: 2 * phase], 0.5 * images - 0.1]
+        np.testing.assert_allclose(
+            new.statistics['mean'], jnp.concatenate(shown).mean(0), atol=1e-6
+        )
+
+
 def test_batch_statistics_see_fixmatchs_images_and_no_samples(monkeypatch, fixed_views):
     _, batch, new, _ = stepped(monkeypatch, plain(), per_image=False)
     images = batch['unlabelled']['images']
