@@ -206,9 +206,7 @@ def build(config: ConfigDict, task: Task) -> Method:
             initial_beliefs(task.num_classes),
         )
 
-    def loss_of(
-        parameters: Any, state: FixMatchState, batch: Batch, key: Array
-    ) -> Any:
+    def loss_of(parameters: Any, state: FixMatchState, batch: Batch, key: Array) -> Any:
         key_views, key_model = random.split(key)
         labelled, unlabelled = batch['labelled'], batch['unlabelled']
         both = views(unlabelled['images'], key_views, options)
