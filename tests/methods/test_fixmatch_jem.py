@@ -136,7 +136,7 @@ def test_the_average_as_teacher_leaves_the_density_its_views(
     monkeypatch, fixed_views, per_image, phase
 ):
     config = plain(method__teacher='average', method__fixmatch_steps=4)
-    state, batch, new, metrics = stepped(monkeypatch, config, per_image, phase)
+    _, batch, new, metrics = stepped(monkeypatch, config, per_image, phase)
     # The first average is the parameters themselves, and the network does not read its statistics.
     config = plain(method__fixmatch_steps=4)
     _, _, other, expected = stepped(monkeypatch, config, per_image, phase)
