@@ -35,9 +35,12 @@ def get_config() -> ConfigDict:
     config.method.reconstruction_weight = 0.5
     config.method.average_decay = 0.999
 
-    config.optimizer.learning_rate = 2e-3
-    config.optimizer.warmup_steps = 100
+    config.optimizer.name = 'sgd'
+    config.optimizer.learning_rate = 0.03
+    config.optimizer.weight_decay = 5e-4
     config.optimizer.schedule = 'cosine'
+    config.optimizer.cosine_cycles = 7 / 32
+    config.optimizer.warmup_steps = 100
     config.optimizer.clip_norm = 5.0
 
     # With few labels the network soon knows them by heart: validation says when to stop.

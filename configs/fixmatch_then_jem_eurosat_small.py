@@ -18,7 +18,7 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('fixmatch_then_jem', 'wide_resnet', 'eurosat')
     config.batch_size = 64
-    config.steps = 8_122  # 4,000 of FixMatch, 122 that label, 4,000 of JEM
+    config.steps = 5_122  # 2,000 of FixMatch, 122 that label, 3,000 of JEM
     config.log_every = 50
     config.evaluate_every = 500
     config.checkpoint_every = 500
@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
     config.data.labels_per_class = '10'
 
     first = config.fixmatch
-    first.steps = 4_000
+    first.steps = 2_000
     first.batch_size = 16
     first.model.depth = 10
     first.model.width = 1
@@ -35,14 +35,16 @@ def get_config() -> ConfigDict:
     first.model.activation = 'swish'
     first.method.augment = 'dihedral_shift'
     first.method.unlabelled_ratio = 4
-    first.method.strong_set = 'mild'
-    first.method.cutout_share = 0.25
+    first.method.teacher = 'average'
     first.method.distribution_alignment = True
     first.method.beliefs_decay = 0.99
-    first.method.average_decay = 0.999
-    first.optimizer.learning_rate = 2e-3
-    first.optimizer.warmup_steps = 100
+    first.method.average_decay = 0.998
+    first.optimizer.name = 'sgd'
+    first.optimizer.learning_rate = 0.03
+    first.optimizer.weight_decay = 5e-4
     first.optimizer.schedule = 'cosine'
+    first.optimizer.cosine_cycles = 7 / 32
+    first.optimizer.warmup_steps = 100
     first.optimizer.clip_norm = 5.0
 
     config.model.depth = 10
@@ -50,7 +52,7 @@ def get_config() -> ConfigDict:
     config.model.activation = 'swish'
     config.model.density_head = True
 
-    config.method.supervised_steps = 2_500
+    config.method.supervised_steps = 1_500
     config.method.likelihood_batch_size = 16
     config.method.likelihood_weight = 0.02
     config.method.score_matching_weight = 0.2
