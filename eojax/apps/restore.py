@@ -26,14 +26,11 @@ What is written to `--out`, for images that are no GeoTIFF:
 from __future__ import annotations
 
 import argparse
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from eojax import figures, sharding
 from eojax.apps import repair, restore_scene
@@ -44,7 +41,9 @@ from eojax.apps.command import (
     run_parser,
 )
 from eojax.apps.damage import DAMAGES, damage_masks, damaged
+from eojax.apps.mask_file import read_mask
 from eojax.apps.repair import Repaired, Settings
+from eojax.apps.restoration_numbers import numbers_of, save_json, say_numbers, settings_for_json
 from eojax.atomic_file import write_atomically
 from eojax.data import DATASETS
 from eojax.data.dataset import scale_to_unit
@@ -57,13 +56,11 @@ from eojax.methods.method import ability
 from eojax.metrics import restoration
 from eojax.outliers import read_images, spread
 from eojax.pictures import save_picture, visible_bands
-from eojax.progress import say
 from eojax.run import Run
 from eojax.samplers import langevin
 from eojax.samplers.inpainting import Inpainting
 
 _GRID_AT_MOST = 16
-_MASK_BYTES = 2**28
 
 
 class Case(NamedTuple):
@@ -82,36 +79,6 @@ class Case(NamedTuple):
     shown: np.ndarray
     masks: np.ndarray
     known: bool
-
-
-def read_mask(path: Path, height: int, width: int) -> np.ndarray:
-    """Which pixels are missing, bool `[height, width]`, from a PNG, TIFF or npy file.
-
-    Raises:
-      UserError: not such a file, another size, nothing or everything missing.
-    """
-    try:
-        if path.stat().st_size > _MASK_BYTES:
-            raise UserError(f'--mask={path}: larger than a mask can be')
-        if path.suffix.lower() == '.npy':
-            values = np.load(path, allow_pickle=False)
-        else:
-            with Image.open(path, formats=('PNG', 'TIFF')) as file:
-                values = np.asarray(file)
-    except FileNotFoundError:
-        raise UserError(f'--mask={path}: no such file') from None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = ' '.join(str(error).split())
-        raise UserError(f'--mask={path}: not a PNG, TIFF or npy file ({reason})') from None
-    values = values if values.ndim != 3 else values.any(-1)
-    if values.shape != (height, width):
-        found = ' x '.join(map(str, values.shape))
-        raise UserError(f'--mask={path}: is {found} pixels; the images are {height} x {width}')
-    mask = values != 0
-    if mask.all() or not mask.any():
-        said = 'everything' if mask.all() else 'nothing'
-        raise UserError(f'--mask={path}: {said} is missing; nonzero pixels are the missing ones')
-    return mask
 
 
 def read_case(run: Run, options: argparse.Namespace) -> Case:
@@ -156,28 +123,6 @@ def compare(case: Case, found: Repaired) -> dict[str, np.ndarray]:
         'median': restoration.median_of_known(case.images, case.masks),
     }
     return {name: to_uint8(images) for name, images in made.items()}
-
-
-def numbers_of(
-    made: Mapping[str, np.ndarray], true: np.ndarray, masks: np.ndarray
-) -> dict[str, Any]:
-    """PSNR and SSIM of each method by their keys in the JSON; see the module."""
-    numbers: dict[str, Any] = {}
-    for name, images in made.items():
-        psnr, ssim = (f(images, true, masks) for f in (restoration.psnr, restoration.ssim))
-        squares = np.square(images.astype(np.float64) - true)[masks]
-        pooled = 10.0 * math.log10(255.0**2 / max(float(squares.mean()), 1e-12))
-        numbers[name] = {
-            # An image without any error would make the mean infinite.
-            'psnr': float(np.minimum(psnr, 100.0).mean()),
-            'psnr_pooled': min(pooled, 100.0),
-            'ssim': float(ssim.mean()),
-            'per_image': {
-                'psnr': np.minimum(psnr, 100.0).round(3).tolist(),
-                'ssim': ssim.round(4).tolist(),
-            },
-        }
-    return numbers
 
 
 def write(
@@ -339,44 +284,6 @@ def _restore(options: argparse.Namespace) -> None:
     save_json(options.out / 'restoration.json', told)
     say_numbers(told)
     print(f'{len(case.images)} images, grid.png, restoration.json and .npz are in {options.out}')
-
-
-def settings_for_json(run: Run, settings: Settings) -> dict[str, Any]:
-    """The settings by their keys in the JSON."""
-    label = None if settings.label is None else run.task.class_names[settings.label]
-    plain = settings.langevin
-    return {
-        'chains': settings.chains,
-        'class': label or ('auto' if settings.by_class else 'any'),
-        'sampler': 'texture' if plain is None else 'langevin',
-        'chain': dict((settings.options if plain is None else plain)._asdict()),
-        'seed': settings.seed,
-    }
-
-
-def save_json(path: Path, told: Mapping[str, Any]) -> None:
-    """Writes the numbers, whole or not at all."""
-    text = json.dumps(told, indent=2, allow_nan=False) + '\n'
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def say_numbers(told: Mapping[str, Any]) -> None:
-    """Tells PSNR and SSIM of each method, best first, and what did the work."""
-    if 'methods' not in told:
-        say(told['note'])
-        return
-    methods = told['methods']
-    for name in sorted(methods, key=lambda n: -methods[n]['psnr']):
-        values = methods[name]
-        say(f'{name}: PSNR {values["psnr"]:.2f} dB, SSIM {values["ssim"]:.4f}')
-    best = max(('biharmonic', 'median'), key=lambda n: methods[n]['psnr'])
-    ahead = methods['model']['psnr'] - methods[best]['psnr']
-    gain = methods['model']['psnr'] - methods['start']['psnr']
-    place = 'above' if ahead >= 0 else 'below'
-    say(
-        f'the mean of the chains is {abs(ahead):.2f} dB {place} {best}; the texture alone, without'
-        f' the model, is {methods["start"]["psnr"]:.2f} dB, and the model adds {gain:+.2f} dB'
-    )
 
 
 if __name__ == '__main__':

@@ -33,9 +33,10 @@ from rasterio.windows import Window
 from tqdm import tqdm
 
 from eojax import figures, sharding
-from eojax.apps import restore as command
 from eojax.apps.damage import damage_masks
+from eojax.apps.mask_file import read_mask
 from eojax.apps.repair import Repaired, Settings, fit_texture, repair
+from eojax.apps.restoration_numbers import numbers_of, save_json, say_numbers, settings_for_json
 from eojax.data import DATASETS
 from eojax.data.dataset import Limits, scale_to_unit
 from eojax.data.patches import patch_pixels, patch_places, resample
@@ -157,14 +158,14 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
             'pixels_repaired': len(found.rows),
             'pixels_left': left,
             'texture_of': texture_of,
-            **command.settings_for_json(run, settings),
+            **settings_for_json(run, settings),
         }
         if missing.places:
             told['methods'] = _numbers(raster, run, missing, found, patch)
         else:
             told['note'] = 'what is missing is not known: nothing to compare the repair with'
-        command.save_json(options.out / 'restoration.json', told)
-        command.say_numbers(told)
+        save_json(options.out / 'restoration.json', told)
+        say_numbers(told)
         say(f'{len(found.rows):,} pixels repaired in {len(places)} windows, {left:,} left')
         print(f'{raster.name}_restored.tif, {raster.name}_spread.tif and grid.png are in'
               f' {options.out}')  # fmt: skip
@@ -184,7 +185,7 @@ def find_missing(raster: Raster, patch: int, options: argparse.Namespace) -> Mis
         ]
     )
     if options.mask is not None:
-        mask = command.read_mask(options.mask, *shape)
+        mask = read_mask(options.mask, *shape)
         return Missing(mask | empty, mask, [])
     if options.damage is None:
         if not empty.any():
@@ -372,7 +373,7 @@ def _numbers(
     for name, values in found.values.items():
         made[name] = true.copy()
         made[name][masks] = to_uint8(values)[numbers[masks]]
-    return command.numbers_of(made, true, masks)
+    return numbers_of(made, true, masks)
 
 
 def _write_restored(raster: Raster, found: Found, limits: Limits | None, path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from eojax.apps import repair, restore
 from eojax.apps.damage import damage_masks
+from eojax.apps.mask_file import read_mask
 from eojax.apps.repair import Settings
 from eojax.data.dataset import scale_to_unit
 from eojax.data.pipeline import to_uint8
@@ -180,7 +181,7 @@ def test_masks_are_read_from_png_tiff_and_npy(tmp_path):
     Image.fromarray(mask).save(tmp_path / 'a.tif')
     np.save(tmp_path / 'a.npy', mask)
     for name in ('a.png', 'a.tif', 'a.npy'):
-        np.testing.assert_array_equal(restore.read_mask(tmp_path / name, 6, 8), mask > 0)
+        np.testing.assert_array_equal(read_mask(tmp_path / name, 6, 8), mask > 0)
 
 
 def test_mistakes_are_one_line(jem, tmp_path, capsys):
