@@ -6,9 +6,9 @@ Paper: "Semi-supervised Learning for Large-scale Earth Observation Data Understa
 Command: python -m eojax.main --config=configs/fixmatch_jem_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: most of FixMatch's accuracy, and log p(x) above noise, constants and UC Merced.
-Measured: accuracy 65.1 %; AUROC of log p(x) 1.000 (noise), 0.932 (constant), 0.929 (UC Merced); 80
-  minutes beside other work, one seed
-  (benchmarks/results/label_efficiency_eurosat_small_cpu_2026-11-25.json).
+Measured: accuracy 66.2 % where FixMatch has 68.5 and supervised learning 64.9; AUROC of log p(x)
+  1.000 (noise), 0.933 (constant), 0.931 (UC Merced); 32 minutes on one core, seed 0
+  (benchmarks/results/label_efficiency_eurosat_small_average_teacher_cpu_2026-11-25.json).
 """
 
 from ml_collections import ConfigDict
