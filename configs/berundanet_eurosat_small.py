@@ -1,7 +1,7 @@
 """BerundaNet on 100 labelled EuroSAT images at 32 px: labels and, on all images, reconstruction.
 
 Paper: "Energy-based Models in Earth Observation: from Generation to Semi-supervised Learning"
-  (Castillo-Navarro et al., 2022), Table III, column BerundaNet, with the encoder and recipe of
+  (Castillo-Navarro et al., 2022), Table III, column BerundaNet, with the encoder and optimiser of
   configs/supervised_eurosat_small.py.
 Command: python -m eojax.main --config=configs/berundanet_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip

@@ -198,16 +198,17 @@ class _Training(NamedTuple):
             model.noisy(images, random.fold_in(key_noise, number))
             for number, images in enumerate((labelled['images'], *views))
         ]
-        teacher = None
-        if options.teacher == 'average':
-            teacher = model.model.apply(state.average, state.statistics, groups[1])
+        weak, averaged = groups[1], options.teacher == 'average'
+        if averaged:
             needed = options.likelihood_batch_size if chain is not None else 0
-            groups[1] = self._first(groups[1], needed)
+            groups[1] = self._first(weak, needed)
         logits, statistics = self._forward(parameters, state.statistics, groups, chain, key_model)
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels(
             logits.labelled, labelled['labels']
         ).mean()  # Eq. 3.24
-        guesses = logits.weak if teacher is None else teacher
+        guesses = logits.weak
+        if averaged:
+            guesses = model.model.apply(state.average, state.statistics, weak)
         pseudo, beliefs = fixmatch.guess(guesses, state.beliefs, self.target, options)
         consistency = consistency_loss(logits.strong, pseudo)  # Eq. 3.25
         loss = options.classification_weight * cross_entropy
