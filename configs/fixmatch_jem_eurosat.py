@@ -33,7 +33,14 @@ def get_config() -> ConfigDict:
     config.model.activation = 'swish'
     config.model.density_head = True
 
-    config.method.fixmatch_steps = 50_000
+    first = config.fixmatch
+    first.steps = 50_000
+    first.optimizer.name = 'sgd'
+    first.optimizer.learning_rate = 0.03
+    first.optimizer.weight_decay = 5e-4
+    first.optimizer.schedule = 'cosine'
+    first.optimizer.cosine_cycles = 7 / 32
+
     config.method.likelihood_batch_size = 64
     config.method.likelihood_weight = 0.02
     config.method.score_matching_weight = 0.2

@@ -19,7 +19,7 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('fixmatch_jem', 'wide_resnet', 'eurosat')
     config.batch_size = 16
-    config.steps = 3_000
+    config.steps = 8_000
     config.log_every = 100
     config.evaluate_every = 500
     config.checkpoint_every = 500
@@ -33,13 +33,23 @@ def get_config() -> ConfigDict:
     config.model.activation = 'swish'
     config.model.density_head = True
 
+    first = config.fixmatch
+    first.steps = 6_000
+    first.optimizer.name = 'sgd'
+    first.optimizer.learning_rate = 0.1
+    first.optimizer.weight_decay = 5e-4
+    first.optimizer.schedule = 'cosine'
+    first.optimizer.cosine_cycles = 7 / 32
+    first.optimizer.warmup_steps = 100
+    first.optimizer.clip_norm = 5.0
+
     config.method.augment = 'dihedral_shift'
     config.method.unlabelled_ratio = 4
     config.method.teacher = 'average'
     config.method.distribution_alignment = True
     config.method.beliefs_decay = 0.99
     config.method.average_decay = 0.998
-    config.method.fixmatch_steps = 1_000
+    config.method.input_noise = 0.0
     config.method.likelihood_batch_size = 16
     config.method.likelihood_weight = 0.02
     # With group normalisation the score's gradient is steep: a larger weight drowns the labels'.

@@ -148,9 +148,11 @@ def _warn_of_replicated_buffer(config: ConfigDict, mesh: Mesh) -> None:
 
 
 def rebuilt(run: Run, rate: float) -> Run:
-    """The run with its learning rate multiplied by `rate`."""
+    """The run with its learning rates, those of all its stages, multiplied by `rate`."""
     config = run.config.copy_and_resolve_references()
-    config.optimizer.learning_rate = config.optimizer.learning_rate * rate
+    for group in (config, *config.values()):
+        if isinstance(group, ConfigDict) and 'optimizer' in group:
+            group.optimizer.learning_rate = group.optimizer.learning_rate * rate
     return run._replace(method=METHODS[config.method.name].build(config, run.task), programs={})
 
 

@@ -47,7 +47,7 @@ TINY_OF = {
     'fixmatch_then_jem': {'steps': 3, 'method.supervised_steps': 0},
 }
 # One of the two steps is in the first phase, where there are two.
-AT_MOST_ONE = ('method.supervised_steps', 'method.fixmatch_steps', 'method.source_steps')
+AT_MOST_ONE = ('method.supervised_steps', 'method.source_steps')
 
 
 @pytest.fixture(scope='module')

@@ -254,6 +254,21 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return rates
 
 
+@pytest.mark.parametrize('method', ['fixmatch_jem', 'fixmatch_then_jem'])
+def test_the_rate_is_lowered_in_every_stage(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {'steps': 100, 'batch_size': 10, 'fixmatch__steps': 4}
+    config = small_config(method, optimizer__learning_rate=0.2, **changes)
+    config.fixmatch.optimizer.learning_rate = 0.6
+    run, built = runs.prepare(config, tmp_path), []
+    monkeypatch.setattr(runs.METHODS[method], 'build', lambda c, task: built.append(c))
+    runs.rebuilt(run, 0.5)
+    rates = [(c.optimizer.learning_rate, c.fixmatch.optimizer.learning_rate) for c in built]
+    assert rates == [(pytest.approx(0.1), pytest.approx(0.3))]
+    assert config.fixmatch.optimizer.learning_rate == 0.6
+
+
 def test_nan_is_rolled_back_with_another_key_and_a_lower_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poisoned: list[float], capsys
 ) -> None:

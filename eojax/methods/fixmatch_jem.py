@@ -20,8 +20,10 @@ Notes:
   p(y|x) does not see the density head of `eojax.models.wide_resnet`: with it, FixMatch's sharp
   predictions and the scale of log p(x) are free of each other.
   The input noise of the joint model is in all images but the ends of chains.
-  `fixmatch_steps`: how long FixMatch (and score matching) trains before the chains begin; they cost
-  the most, and a classifier that is still at its first guesses gives them little to follow.
+  FixMatch may go first, for `fixmatch.steps` of all `steps` and by an optimiser of its own: it
+  takes many steps to spread few labels, the density few, with chains that make each of them dear,
+  and a classifier that is still at its first guesses gives these little to follow. What suits the
+  one (a high rate, weight decay) is not what suits the other.
 """
 
 from __future__ import annotations
@@ -54,8 +56,9 @@ from eojax.samplers.starts import StationaryGaussian
 _UNUSED = ('likelihood_augment', 'supervised_steps')
 _JEM = {k: v for k, v in jem_options.DEFAULTS['method'].items() if k not in _UNUSED}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {**_JEM, **fixmatch.DEFAULTS['method'], 'fixmatch_steps': 0},
+    'method': {**_JEM, **fixmatch.DEFAULTS['method']},
     'sampler': jem_options.DEFAULTS['sampler'],
+    'fixmatch': {'steps': 0, 'optimizer': dict(optimizers.DEFAULTS)},
 }
 
 
@@ -66,7 +69,7 @@ class FixMatchJemState(NamedTuple):
       step: int32, steps done.
       parameters, statistics: of the network.
       average: running average of the parameters, what evaluation uses.
-      optimizer: optax's state.
+      optimizer: optax's state, of the phase's optimiser.
       replay_buffer: ends of the chains.
       gaussian: where chains begin; None for uniform noise. Not trained.
       beliefs: running means of the predictions, for FixMatch's options that need them.
@@ -108,37 +111,59 @@ def check(config: ConfigDict) -> None:
                 f'method.{key} {options[key]} is more than the {seen} unlabelled images of a step'
                 ' (method.unlabelled_ratio times batch_size)'
             )
-    if not 0 <= options.fixmatch_steps < config.steps:
+    if not 0 <= config.fixmatch.steps < config.steps:
         raise UserError(
-            f'method.fixmatch_steps {options.fixmatch_steps} must leave some of'
+            f'fixmatch.steps {config.fixmatch.steps} must leave some of'
             f' steps {config.steps} to the joint model'
         )
+    try:
+        optimizers.check(config.fixmatch.optimizer)
+    except UserError as error:
+        raise UserError(f'in the group fixmatch: {error}') from error
 
 
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
     model = MODELS[config.model.name].build(config.model, task.num_classes)
     joint = JointModel(model, config.method, config.sampler, task)
-    optimizer = optimizers.build(config.optimizer, config.steps)
-    training = _Training(joint, optimizer, config.optimizer, fixmatch.class_shares(task))
-    streams, first = fixmatch.streams(config), config.method.fixmatch_steps
-    step = training.step
-    phases = [Phase('joint', config.steps - first, streams, functools.partial(step, joint=True))]
+    training = _Training(joint, fixmatch.class_shares(task))
+    streams, first = fixmatch.streams(config), config.fixmatch.steps
+    descent = _descent(config.optimizer, config.steps - first)
+
+    def begin(state: FixMatchJemState) -> FixMatchJemState:
+        return state._replace(optimizer=descent.optimizer.init(state.parameters))
+
+    step = functools.partial(training.step, descent=descent, joint=True)
+    phases = [Phase('joint', config.steps - first, streams, step, begin if first else None)]
+    start = descent
     if first:
-        alone = functools.partial(step, joint=False)
+        start = _descent(config.fixmatch.optimizer, first)
+        alone = functools.partial(training.step, descent=start, joint=False)
         phases.insert(0, Phase('fixmatch', first, streams, alone))
-    return Method(training.init, tuple(phases), joint.abilities(), split=('replay_buffer',))
+    init = functools.partial(training.init, optimizer=start.optimizer)
+    return Method(init, tuple(phases), joint.abilities(), split=('replay_buffer',))
+
+
+class _Descent(NamedTuple):
+    """How a phase follows its gradient."""
+
+    options: ConfigDict
+    optimizer: optax.GradientTransformation
+
+
+def _descent(options: ConfigDict, steps: int) -> _Descent:
+    return _Descent(options, optimizers.build(options, steps))
 
 
 class _Training(NamedTuple):
     """What the steps share; nothing in here changes."""
 
     model: JointModel
-    optimizer: optax.GradientTransformation
-    optimizer_options: ConfigDict
     target: Array
 
-    def init(self, key: Array, batch: Batch) -> FixMatchJemState:
+    def init(
+        self, key: Array, batch: Batch, optimizer: optax.GradientTransformation
+    ) -> FixMatchJemState:
         key_model, key_buffer = random.split(key)
         parameters, statistics = self.model.model.init(key_model, batch['labelled']['images'][:1])
         return FixMatchJemState(
@@ -146,23 +171,23 @@ class _Training(NamedTuple):
             parameters,
             statistics,
             jax.tree.map(jnp.copy, parameters),
-            self.optimizer.init(parameters),
+            optimizer.init(parameters),
             *self.model.start_chains(key_buffer),
             initial_beliefs(self.model.task.num_classes),
         )
 
     def step(
-        self, state: FixMatchJemState, batch: Batch, key: Array, joint: bool
+        self, state: FixMatchJemState, batch: Batch, key: Array, descent: _Descent, joint: bool
     ) -> tuple[FixMatchJemState, Metrics]:
-        """One update of all three terms; without `joint`, of FixMatch (and score matching)."""
+        """One update of all terms; without `joint`, of FixMatch's two."""
         key_chain, key_loss = random.split(key)
         drawn, chain = self.model.run_chains(state, key_chain) if joint else (None, None)
         gradient, (metrics, statistics, beliefs) = optimizers.sharpness_aware_gradient(
             lambda p: jax.grad(self._loss, has_aux=True)(p, state, batch, chain, key_loss),
             state.parameters,
-            self.optimizer_options,
+            descent.options,
         )
-        updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
+        updates, optimizer = descent.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
         metrics = {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
         buffer = state.replay_buffer
@@ -222,7 +247,7 @@ class _Training(NamedTuple):
         if logits.real is not None and logits.sampled is not None:
             likelihood, found = model.likelihood(logits.real, logits.sampled)
             loss, metrics = loss + likelihood, metrics | found
-        if options.score_matching_weight:
+        if options.score_matching_weight and chain is not None:
             clean = self._first(views.weak, options.score_matching_batch_size)
             score, found = model.score_matching(parameters, statistics, clean, key_score)
             loss, metrics = loss + score, metrics | found

@@ -28,6 +28,7 @@ def plain(**options: Any) -> Any:
     config.method.update({'likelihood_batch_size': 2, 'input_noise': 0.0})
     config.sampler.update({'steps': 3, 'step_size': 0.1, 'noise': 0.0, 'reinitialise': 0.0,
                            'buffer_size': 4})  # fmt: skip
+    config.fixmatch.optimizer = config.optimizer.copy_and_resolve_references()
     config.update_from_flattened_dict({k.replace('__', '.'): v for k, v in options.items()})
     return config
 
@@ -119,7 +120,7 @@ def test_with_threshold_one_the_unlabelled_images_give_the_density_alone(monkeyp
 
 
 def test_the_first_phase_is_fixmatch(monkeypatch, fixed_views):
-    config = plain(method__fixmatch_steps=4)
+    config = plain(fixmatch__steps=4)
     state, _, new, metrics = stepped(monkeypatch, config, phase=0)
     assert 'log_density_sampled' not in metrics
     np.testing.assert_array_equal(new.replay_buffer.images, state.replay_buffer.images)
@@ -130,15 +131,41 @@ def test_the_first_phase_is_fixmatch(monkeypatch, fixed_views):
         np.testing.assert_allclose(new.parameters[name], value, atol=1e-6)
 
 
+def test_the_first_phase_leaves_score_matching_to_the_joint_one(monkeypatch, fixed_views):
+    config = plain(fixmatch__steps=4, method__score_matching_weight=1.0,
+                   method__score_matching_batch_size=2)  # fmt: skip
+    for phase, matched in ((0, False), (1, True)):
+        _, _, _, metrics = stepped(monkeypatch, config, phase=phase)
+        assert ('score_matching' in metrics) == matched
+
+
+def test_each_phase_has_an_optimiser_of_its_own(monkeypatch, fixed_views):
+    config = plain(fixmatch__steps=4)
+    _, _, whole, _ = stepped(monkeypatch, config, phase=0)
+    config.fixmatch.optimizer.update({'learning_rate': 0.25, 'momentum': 0.5})
+    before, _, quarter, _ = stepped(monkeypatch, config, phase=0)
+    for name, value in before.parameters.items():
+        change = 0.25 * (whole.parameters[name] - value)
+        np.testing.assert_allclose(quarter.parameters[name] - value, change, atol=1e-6)
+    # The joint phase begins without FixMatch's momentum, and at a rate of its own.
+    method = build_linear(monkeypatch, config)
+    assert optax.tree.norm(quarter.optimizer) > 0.0
+    begun = method.phases[1].begin(quarter)
+    assert not any(jnp.any(leaf != 0) for leaf in jax.tree.leaves(begun.optimizer))
+    after, metrics = method.phases[1].step(begun, small_batch(), random.key(1))
+    moved = jax.tree.map(lambda new, old: new - old, after.parameters, begun.parameters)
+    assert float(optax.tree.norm(moved)) == pytest.approx(float(metrics['gradient_norm']), rel=1e-4)
+
+
 @pytest.mark.parametrize('per_image', [True, False])
 @pytest.mark.parametrize('phase', [0, 1])
 def test_the_average_as_teacher_leaves_the_density_its_views(
     monkeypatch, fixed_views, per_image, phase
 ):
-    config = plain(method__teacher='average', method__fixmatch_steps=4)
+    config = plain(method__teacher='average', fixmatch__steps=4)
     _, batch, new, metrics = stepped(monkeypatch, config, per_image, phase)
     # The first average is the parameters themselves, and the network does not read its statistics.
-    config = plain(method__fixmatch_steps=4)
+    config = plain(fixmatch__steps=4)
     _, _, other, expected = stepped(monkeypatch, config, per_image, phase)
     assert set(metrics) == set(expected)
     for name, value in expected.items():
@@ -163,7 +190,7 @@ def test_batch_statistics_see_fixmatchs_images_and_no_samples(monkeypatch, fixed
 def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path):
     changes = {'data__labels_per_class': '1', 'batch_size': 4, 'model__norm': 'group'}
     changes |= {'model__density_head': True, 'method__unlabelled_ratio': 2, 'steps': 8}
-    changes |= {'method__fixmatch_steps': 3, 'method__likelihood_batch_size': 4}
+    changes |= {'fixmatch__steps': 3, 'method__likelihood_batch_size': 4}
     changes |= {'method__threshold': 0.2, 'method__score_matching_weight': 0.2}
     changes |= {'method__score_matching_batch_size': 4, 'sampler__steps': 2}
     changes |= {'sampler__buffer_size': 20, 'checkpoint_every': 5}
@@ -192,7 +219,8 @@ def test_has_all_that_a_joint_model_can_do(tmp_path):
     [
         ('method.likelihood_batch_size', 64, 'more than the 42 unlabelled images of a step'),
         ('method.score_matching_batch_size', 64, 'more than the 42 unlabelled images of a step'),
-        ('method.fixmatch_steps', 10, 'must leave some of steps 10'),
+        ('fixmatch.steps', 10, 'must leave some of steps 10'),
+        ('fixmatch.optimizer.learning_rate', 0.0, 'in the group fixmatch: optimizer.learning_rate'),
         ('method.threshold', 2.0, 'method.threshold must lie in'),
         ('method.likelihood_weight', -1.0, 'method.likelihood_weight must not be negative'),
         ('sampler.step_size', -1.0, 'sampler.step_size'),
