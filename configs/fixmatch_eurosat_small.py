@@ -20,10 +20,10 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('fixmatch', 'wide_resnet', 'eurosat')
     config.batch_size = 16
-    config.steps = 2_000
+    config.steps = 12_000
     config.log_every = 100
-    config.evaluate_every = 500
-    config.checkpoint_every = 500
+    config.evaluate_every = 1_000
+    config.checkpoint_every = 1_000
 
     config.data.size = 32
     config.data.labels_per_class = '10'
@@ -41,7 +41,7 @@ def get_config() -> ConfigDict:
     config.method.average_decay = 0.998
 
     config.optimizer.name = 'sgd'
-    config.optimizer.learning_rate = 0.03
+    config.optimizer.learning_rate = 0.1
     config.optimizer.weight_decay = 5e-4
     config.optimizer.schedule = 'cosine'
     config.optimizer.cosine_cycles = 7 / 32

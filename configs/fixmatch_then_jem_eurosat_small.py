@@ -18,16 +18,16 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('fixmatch_then_jem', 'wide_resnet', 'eurosat')
     config.batch_size = 64
-    config.steps = 5_122  # 2,000 of FixMatch, 122 that label, 3,000 of JEM
-    config.log_every = 50
-    config.evaluate_every = 500
-    config.checkpoint_every = 500
+    config.steps = 11_122  # 8,000 of FixMatch, 122 that label, 3,000 of JEM
+    config.log_every = 100
+    config.evaluate_every = 1_000
+    config.checkpoint_every = 1_000
 
     config.data.size = 32
     config.data.labels_per_class = '10'
 
     first = config.fixmatch
-    first.steps = 2_000
+    first.steps = 8_000
     first.batch_size = 16
     first.model.depth = 10
     first.model.width = 1
@@ -40,7 +40,7 @@ def get_config() -> ConfigDict:
     first.method.beliefs_decay = 0.99
     first.method.average_decay = 0.998
     first.optimizer.name = 'sgd'
-    first.optimizer.learning_rate = 0.03
+    first.optimizer.learning_rate = 0.1
     first.optimizer.weight_decay = 5e-4
     first.optimizer.schedule = 'cosine'
     first.optimizer.cosine_cycles = 7 / 32
