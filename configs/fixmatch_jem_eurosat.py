@@ -32,6 +32,7 @@ def get_config() -> ConfigDict:
     config.model.norm = 'group'
     config.model.activation = 'swish'
     config.model.density_head = True
+    config.model.density_alone = True
 
     first = config.fixmatch
     first.steps = 50_000
@@ -43,7 +44,9 @@ def get_config() -> ConfigDict:
 
     config.method.likelihood_batch_size = 64
     config.method.likelihood_weight = 0.02
-    config.method.score_matching_weight = 0.2
+    config.method.score_matching_steps = 5_000
+    config.method.score_matching_weight = 0.5
+    config.method.score_matching_noise = (0.1, 0.6)
     config.method.score_matching_batch_size = 64
 
     config.sampler.steps = 20

@@ -19,10 +19,10 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('fixmatch_jem', 'wide_resnet', 'eurosat')
     config.batch_size = 16
-    config.steps = 8_000
+    config.steps = 11_000
     config.log_every = 100
-    config.evaluate_every = 500
-    config.checkpoint_every = 500
+    config.evaluate_every = 1_000
+    config.checkpoint_every = 1_000
 
     config.data.size = 32
     config.data.labels_per_class = '10'
@@ -32,9 +32,10 @@ def get_config() -> ConfigDict:
     config.model.norm = 'group'
     config.model.activation = 'swish'
     config.model.density_head = True
+    config.model.density_alone = True
 
     first = config.fixmatch
-    first.steps = 6_000
+    first.steps = 9_000
     first.optimizer.name = 'sgd'
     first.optimizer.learning_rate = 0.1
     first.optimizer.weight_decay = 5e-4
@@ -52,8 +53,10 @@ def get_config() -> ConfigDict:
     config.method.input_noise = 0.0
     config.method.likelihood_batch_size = 16
     config.method.likelihood_weight = 0.02
-    # With group normalisation the score's gradient is steep: a larger weight drowns the labels'.
-    config.method.score_matching_weight = 0.02
+    config.method.score_matching_steps = 800
+    config.method.score_matching_weight = 0.5
+    # Group normalisation amplifies less noise than this in flat images, and its score with it.
+    config.method.score_matching_noise = (0.1, 0.6)
     config.method.score_matching_batch_size = 16
 
     config.sampler.steps = 10
@@ -66,7 +69,7 @@ def get_config() -> ConfigDict:
     config.sampler.start_by_class = False  # ten images say little of a class's texture
     config.sampler.start_uniform_share = 0.1
 
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 100
     config.optimizer.schedule = 'cosine'
     config.optimizer.clip_norm = 5.0

@@ -17,7 +17,7 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('supervised', 'wide_resnet', 'eurosat')
     config.batch_size = 64
-    config.steps = 1_000
+    config.steps = 600
     config.log_every = 50
     config.evaluate_every = 100
     config.checkpoint_every = 500
@@ -34,7 +34,7 @@ def get_config() -> ConfigDict:
     config.method.average_decay = 0.999
 
     config.optimizer.name = 'sgd'
-    config.optimizer.learning_rate = 0.1
+    config.optimizer.learning_rate = 0.03
     config.optimizer.weight_decay = 5e-4
     config.optimizer.schedule = 'cosine'
     config.optimizer.cosine_cycles = 7 / 32

@@ -23,7 +23,9 @@ Notes:
   FixMatch may go first, for `fixmatch.steps` of all `steps` and by an optimiser of its own: it
   takes many steps to spread few labels, the density few, with chains that make each of them dear,
   and a classifier that is still at its first guesses gives these little to follow. What suits the
-  one (a high rate, weight decay) is not what suits the other.
+  one (a high rate, weight decay) is not what suits the other. Then, for
+  `method.score_matching_steps`, score matching beside FixMatch gives the density a shape before
+  its chains begin, which diverge where it has none.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ from eojax.samplers.starts import StationaryGaussian
 _UNUSED = ('likelihood_augment', 'supervised_steps')
 _JEM = {k: v for k, v in jem_options.DEFAULTS['method'].items() if k not in _UNUSED}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {**_JEM, **fixmatch.DEFAULTS['method']},
+    'method': {**_JEM, **fixmatch.DEFAULTS['method'], 'score_matching_steps': 0},
     'sampler': jem_options.DEFAULTS['sampler'],
     'fixmatch': {'steps': 0, 'optimizer': dict(optimizers.DEFAULTS)},
 }
@@ -111,10 +113,18 @@ def check(config: ConfigDict) -> None:
                 f'method.{key} {options[key]} is more than the {seen} unlabelled images of a step'
                 ' (method.unlabelled_ratio times batch_size)'
             )
-    if not 0 <= config.fixmatch.steps < config.steps:
+    first, shaping = config.fixmatch.steps, options.score_matching_steps
+    for key, steps in (('fixmatch.steps', first), ('method.score_matching_steps', shaping)):
+        if steps < 0:
+            raise UserError(f'{key} must not be negative, not {steps}')
+    if first + shaping >= config.steps:
         raise UserError(
-            f'fixmatch.steps {config.fixmatch.steps} must leave some of'
+            f'fixmatch.steps {first} and method.score_matching_steps {shaping} must leave some of'
             f' steps {config.steps} to the joint model'
+        )
+    if shaping and not options.score_matching_weight:
+        raise UserError(
+            f'method.score_matching_steps {shaping} need a method.score_matching_weight above 0'
         )
     try:
         optimizers.check(config.fixmatch.optimizer)
@@ -133,12 +143,17 @@ def build(config: ConfigDict, task: Task) -> Method:
     def begin(state: FixMatchJemState) -> FixMatchJemState:
         return state._replace(optimizer=descent.optimizer.init(state.parameters))
 
-    step = functools.partial(training.step, descent=descent, joint=True)
-    phases = [Phase('joint', config.steps - first, streams, step, begin if first else None)]
+    step = functools.partial(training.step, descent=descent)
+    shaping = config.method.score_matching_steps
+    phases = [Phase('joint', config.steps - first - shaping, streams, step)]
+    if shaping:
+        unchained = functools.partial(step, chains=False)
+        phases.insert(0, Phase('score_matching', shaping, streams, unchained))
     start = descent
     if first:
+        phases[0] = phases[0]._replace(begin=begin)
         start = _descent(config.fixmatch.optimizer, first)
-        alone = functools.partial(training.step, descent=start, joint=False)
+        alone = functools.partial(training.step, descent=start, density=False, chains=False)
         phases.insert(0, Phase('fixmatch', first, streams, alone))
     init = functools.partial(training.init, optimizer=start.optimizer)
     return Method(init, tuple(phases), joint.abilities(), split=('replay_buffer',))
@@ -177,13 +192,20 @@ class _Training(NamedTuple):
         )
 
     def step(
-        self, state: FixMatchJemState, batch: Batch, key: Array, descent: _Descent, joint: bool
+        self,
+        state: FixMatchJemState,
+        batch: Batch,
+        key: Array,
+        descent: _Descent,
+        density: bool = True,
+        chains: bool = True,
     ) -> tuple[FixMatchJemState, Metrics]:
-        """One update of all terms; without `joint`, of FixMatch's two."""
+        """One update of all terms; without `chains` not of L_ML, without `density` of FixMatch's
+        two alone."""
         key_chain, key_loss = random.split(key)
-        drawn, chain = self.model.run_chains(state, key_chain) if joint else (None, None)
+        drawn, chain = self.model.run_chains(state, key_chain) if chains else (None, None)
         gradient, (metrics, statistics, beliefs) = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(self._loss, has_aux=True)(p, state, batch, chain, key_loss),
+            lambda p: jax.grad(self._loss, has_aux=True)(p, state, batch, chain, key_loss, density),
             state.parameters,
             descent.options,
         )
@@ -214,6 +236,7 @@ class _Training(NamedTuple):
         batch: Batch,
         chain: Chain | None,
         key: Array,
+        density: bool,
     ) -> tuple[Array, tuple[dict[str, Array], Any, Beliefs]]:
         model, options = self.model, self.model.options
         key_views, key_noise, key_model, key_score = random.split(key, 4)
@@ -247,7 +270,7 @@ class _Training(NamedTuple):
         if logits.real is not None and logits.sampled is not None:
             likelihood, found = model.likelihood(logits.real, logits.sampled)
             loss, metrics = loss + likelihood, metrics | found
-        if options.score_matching_weight and chain is not None:
+        if options.score_matching_weight and density:
             clean = self._first(views.weak, options.score_matching_batch_size)
             score, found = model.score_matching(parameters, statistics, clean, key_score)
             loss, metrics = loss + score, metrics | found

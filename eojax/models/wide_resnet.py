@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     'norm_momentum': 0.9,
     'dropout': 0.0,
     'density_head': False,
+    'density_alone': False,
     'dtype': 'float32',
 }
 
@@ -62,6 +63,8 @@ def check(config: ConfigDict) -> None:
             raise unknown_name(f'model.{key}', model[key], choices)
     if not 0.0 <= model.dropout < 1.0:
         raise UserError(f'model.dropout must lie in [0, 1), not {model.dropout}')
+    if model.density_alone and not model.density_head:
+        raise UserError('model.density_alone needs model.density_head')
     if config.data.size % 4:
         raise UserError(f'data.size must be divisible by 4 for wide_resnet, not {config.data.size}')
 
@@ -87,6 +90,7 @@ def module(options: ConfigDict, num_outputs: int) -> WideResNet:
         options.norm_momentum,
         options.dropout,
         options.density_head,
+        options.density_alone,
         DTYPES[options.dtype],
     )
 
@@ -175,6 +179,8 @@ class WideResNet(nn.Module):
       density_head: adds one scalar h(x) to all logits, read from the feature maps of every group
         and summed over their pixels. p(y|x) does not change, log p(x) gains h(x): the density
         sees texture at full resolution, and its scale is free of the classifier's.
+      density_alone: log p(x) is h(x) and nothing else: what h(x) is added to is log p(y|x). It is
+        flat at first, however sharp the classifier.
       dtype: of the arithmetic; parameters and logits are float32.
     """
 
@@ -186,6 +192,7 @@ class WideResNet(nn.Module):
     norm_momentum: float = 0.9
     dropout: float = 0.0
     density_head: bool = False
+    density_alone: bool = False
     dtype: Any = jnp.float32
 
     def __call__(self, inputs: Array, train: bool = False, after_stem: bool = False) -> Array:
@@ -226,7 +233,10 @@ class WideResNet(nn.Module):
                 density = density + self._density(act(x), group)
         x = act(Normalisation(self.norm, self.dtype, self.norm_momentum, name='norm')(x, train))
         pooled = x.astype(jnp.float32).mean((1, 2))
-        return nn.Dense(self.num_outputs, name='head')(pooled) + density, x
+        logits = nn.Dense(self.num_outputs, name='head')(pooled)
+        if self.density_alone:
+            logits = jax.nn.log_softmax(logits)
+        return logits + density, x
 
     def _density(self, features: Array, group: int) -> Array:
         summed = features.astype(jnp.float32).sum((1, 2))

@@ -131,12 +131,20 @@ def test_the_first_phase_is_fixmatch(monkeypatch, fixed_views):
         np.testing.assert_allclose(new.parameters[name], value, atol=1e-6)
 
 
-def test_the_first_phase_leaves_score_matching_to_the_joint_one(monkeypatch, fixed_views):
-    config = plain(fixmatch__steps=4, method__score_matching_weight=1.0,
+def test_score_matching_comes_after_fixmatch_and_before_the_chains(monkeypatch, fixed_views):
+    config = plain(fixmatch__steps=4, method__score_matching_steps=3,
+                   method__score_matching_weight=1.0,
                    method__score_matching_batch_size=2)  # fmt: skip
-    for phase, matched in ((0, False), (1, True)):
-        _, _, _, metrics = stepped(monkeypatch, config, phase=phase)
-        assert ('score_matching' in metrics) == matched
+    method = build_linear(monkeypatch, config)
+    assert [(p.name, p.steps) for p in method.phases] == [
+        ('fixmatch', 4), ('score_matching', 3), ('joint', 3)
+    ]  # fmt: skip
+    # The optimiser begins anew once, after FixMatch.
+    assert [p.begin is not None for p in method.phases] == [False, True, False]
+    for phase, has in ((0, (False, False)), (1, (True, False)), (2, (True, True))):
+        state, _, new, metrics = stepped(monkeypatch, config, phase=phase)
+        assert ('score_matching' in metrics, 'log_density_sampled' in metrics) == has
+        assert bool(len(stored(state, new))) == has[1]
 
 
 def test_each_phase_has_an_optimiser_of_its_own(monkeypatch, fixed_views):
@@ -192,6 +200,7 @@ def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path):
     changes |= {'model__density_head': True, 'method__unlabelled_ratio': 2, 'steps': 8}
     changes |= {'fixmatch__steps': 3, 'method__likelihood_batch_size': 4}
     changes |= {'method__threshold': 0.2, 'method__score_matching_weight': 0.2}
+    changes |= {'method__score_matching_steps': 1, 'model__density_alone': True}
     changes |= {'method__score_matching_batch_size': 4, 'sampler__steps': 2}
     changes |= {'sampler__buffer_size': 20, 'checkpoint_every': 5}
     config = small_config('fixmatch_jem', **changes)
@@ -220,6 +229,10 @@ def test_has_all_that_a_joint_model_can_do(tmp_path):
         ('method.likelihood_batch_size', 64, 'more than the 42 unlabelled images of a step'),
         ('method.score_matching_batch_size', 64, 'more than the 42 unlabelled images of a step'),
         ('fixmatch.steps', 10, 'must leave some of steps 10'),
+        ('method.score_matching_steps', 10, 'must leave some of steps 10'),
+        ('method.score_matching_steps', 2, 'need a method.score_matching_weight above 0'),
+        ('method.score_matching_steps', -1, 'method.score_matching_steps must not be negative'),
+        ('fixmatch.steps', -1, 'fixmatch.steps must not be negative'),
         ('fixmatch.optimizer.learning_rate', 0.0, 'in the group fixmatch: optimizer.learning_rate'),
         ('method.threshold', 2.0, 'method.threshold must lie in'),
         ('method.likelihood_weight', -1.0, 'method.likelihood_weight must not be negative'),

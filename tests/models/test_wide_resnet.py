@@ -192,6 +192,21 @@ def test_density_head_moves_all_logits_alike_and_begins_at_zero():
     np.testing.assert_allclose(jax.nn.softmax(without + shift), jax.nn.softmax(without), atol=1e-4)
 
 
+def test_density_alone_is_the_head_and_leaves_the_classes_as_they_are():
+    model, plain = network(density_head=True, density_alone=True), network(density_head=True)
+    parameters, statistics, images = initialised(model)
+    flat = jax.nn.logsumexp(model.apply(parameters, statistics, images), axis=-1)
+    np.testing.assert_allclose(flat, 0.0, atol=1e-5)  # log p(x), whatever the classifier says
+    heads = {name: value for name, value in parameters.items() if name.startswith('density')}
+    moved = {**parameters, **spread(heads)}
+    found, beside = (m.apply(moved, statistics, images) for m in (model, plain))
+    classes = jax.nn.log_softmax(beside)
+    np.testing.assert_allclose(jax.nn.log_softmax(found), classes, atol=1e-4)
+    density = beside - plain.apply(parameters, statistics, images)
+    np.testing.assert_allclose(jax.nn.logsumexp(found, axis=-1), density[:, 0], atol=1e-3)
+    assert density.std() > 0.1
+
+
 @pytest.mark.parametrize(
     'options',
     [{}, {'norm': 'batch'}, {'norm': 'group', 'density_head': True}, {'dtype': 'bfloat16'}],
