@@ -17,8 +17,9 @@ Notes:
   Where the network has no batch normalisation, labelled images, both views and the ends of the
   chains pass it as one batch. Where it has, FixMatch's images share their statistics as there, and
   E(x) has those of `eojax.methods.jem_energy`.
-  p(y|x) does not see the density head of `eojax.models.wide_resnet`: with it, FixMatch's sharp
-  predictions and the scale of log p(x) are free of each other.
+  p(y|x) does not see the density head of `eojax.models.wide_resnet`. Where log p(x) is that head
+  alone (`model.density_alone`), it does not see how sure FixMatch is either: the two share the
+  features and nothing else.
   The input noise of the joint model is in all images but the ends of chains.
   FixMatch may go first, for `fixmatch.steps` of all `steps` and by an optimiser of its own: it
   takes many steps to spread few labels, the density few, with chains that make each of them dear,

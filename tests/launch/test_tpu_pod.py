@@ -66,10 +66,11 @@ def _verbs(folder: Path) -> list[str]:
     return [' '.join(line.split()[2:4]) for line in (folder / 'calls').read_text().splitlines()]
 
 
-def _until_started(folder: Path) -> None:
+def _until_all_have(folder: Path, name: str) -> None:
+    """Training is detached on each worker, and the script waits for the first one alone."""
     end = time.monotonic() + 60
-    while len(list(folder.glob('worker_*/eojax/started'))) < 2:
-        assert time.monotonic() < end, 'the workers did not start'
+    while len(list(folder.glob(f'worker_*/eojax/{name}'))) < 2:
+        assert time.monotonic() < end, f'not all workers have {name}'
         threading.Event().wait(0.02)
 
 
@@ -77,6 +78,7 @@ def test_train_makes_a_slice_and_trains_on_all_its_workers(cloud: Path) -> None:
     _training(cloud, 'exit 0')
     done = _tpu(cloud, 'train', 't', '--', '--config=x.py', '--config.a=b c', TPU_BUCKET='mine')
     assert done.returncode == 0, done.stderr
+    _until_all_have(cloud, 'exit_code')
     for i in range(2):
         home = cloud / f'worker_{i}'
         told = (home / 'eojax' / 'told').read_text()
@@ -139,7 +141,7 @@ def test_stop_saves_and_run_resumes(cloud: Path) -> None:
     for words in (['create', 't'], ['copy', 't'], ['run', 't', '--', '--config=x.py']):
         done = _tpu(cloud, *words)
         assert done.returncode == 0, done.stderr
-    _until_started(cloud)
+    _until_all_have(cloud, 'started')
     assert _tpu(cloud, 'run', 't', '--', '--config=x.py').returncode == 0  # it runs already
     assert _tpu(cloud, 'stop', 't').returncode == 0
     assert _tpu(cloud, 'wait', 't').returncode == 143
