@@ -7,7 +7,9 @@ Command: python -m eojax.main --config=configs/fixmatch_then_jem_eurosat_small.p
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: about the accuracy of the first stage's pseudo-labels, and log p(x) above noise, constants
   and UC Merced. 84.89 % is published with 10 labels per class, at 64 px.
-Measured: not yet.
+Measured: accuracy 71.1 %, ECE 0.066; AUROC of log p(x) 1.000 (noise), 0.927 (constant), 0.932 (UC
+  Merced); 28 minutes on one core, seed 0
+  (benchmarks/results/label_efficiency_eurosat_small_longer_cpu_2026-11-28.json).
 """
 
 from ml_collections import ConfigDict
