@@ -44,6 +44,7 @@ def get_config() -> ConfigDict:
 
     config.method.likelihood_batch_size = 64
     config.method.likelihood_weight = 0.02
+    config.method.energy_l2 = 1e-3
     config.method.score_matching_steps = 5_000
     config.method.score_matching_weight = 0.5
     config.method.score_matching_noise = (0.1, 0.6)
@@ -61,7 +62,7 @@ def get_config() -> ConfigDict:
     config.sampler.start_uniform_share = 0.1
 
     config.optimizer.name = 'adam'
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 5e-4
     config.optimizer.warmup_steps = 1_000
     config.optimizer.schedule = 'cosine'
     config.optimizer.clip_norm = 5.0
