@@ -6,7 +6,8 @@ Paper: "Energy-based Models in Earth Observation: from Generation to Semi-superv
 Command: python -m eojax.main --config=configs/berundanet_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip
 Expected: 46.84 % is published with 10 labels per class, at 64 px; Wide-ResNet alone: 52.33 %.
-Measured: not yet.
+Measured: accuracy 63.6 %, seed 0, against 64.9 % supervised; 11 minutes on one core
+  (benchmarks/results/label_efficiency_eurosat_small_berundanet_cpu_2026-11-28.json).
 """
 
 from ml_collections import ConfigDict
