@@ -2,7 +2,8 @@
 
 Paper: "Semi-supervised Learning for Large-scale Earth Observation Data Understanding"
   (Castillo-Navarro, 2022), section 4.3.5: L = L_sup + L_consistency + L_ML. FixMatch as in
-  configs/fixmatch_eurosat_small.py, density and chains as in configs/jem_eurosat_small.py.
+  configs/fixmatch_eurosat_small.py, shorter; chains as in configs/jem_eurosat_small.py; log p(x) is
+  the density head alone.
 Command: python -m eojax.main --config=configs/fixmatch_jem_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: most of FixMatch's accuracy, and log p(x) above noise, constants and UC Merced.
@@ -58,7 +59,7 @@ def get_config() -> ConfigDict:
     config.method.energy_l2 = 1e-3
     config.method.score_matching_steps = 800
     config.method.score_matching_weight = 0.5
-    # Group normalisation amplifies less noise than this in flat images, and its score with it.
+    # From 0.02 on, the loss stayed above a flat density's 1 (1.1 to 1.3); so it is at 0.9.
     config.method.score_matching_noise = (0.1, 0.6)
     config.method.score_matching_batch_size = 16
 

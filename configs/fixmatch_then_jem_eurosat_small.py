@@ -2,7 +2,7 @@
 
 Paper: "Semi-supervised Learning for Large-scale Earth Observation Data Understanding"
   (Castillo-Navarro, 2022), section 4.3.5, Table 4.5. The first stage is
-  configs/fixmatch_eurosat_small.py, the second configs/jem_eurosat_small.py, shorter.
+  configs/fixmatch_eurosat_small.py, the second configs/jem_eurosat_small.py, both shorter.
 Command: python -m eojax.main --config=configs/fixmatch_then_jem_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: about the accuracy of the first stage's pseudo-labels, and log p(x) above noise, constants

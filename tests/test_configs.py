@@ -45,8 +45,8 @@ TINY_OF = {
     'swd_transfer': {'data.labels_per_class': 'all'},
     # One step each of FixMatch, labelling and the joint model.
     'fixmatch_then_jem': {'steps': 3, 'method.supervised_steps': 0},
-    # One each of score matching and the joint model.
-    'fixmatch_jem': {'fixmatch.steps': 0, 'method.score_matching_steps': 1},
+    # One each of FixMatch and the joint model, whose step has score matching too.
+    'fixmatch_jem': {'method.score_matching_steps': 0},
 }
 # One of the two steps is in the first phase, where there are two.
 AT_MOST_ONE = ('method.supervised_steps', 'method.source_steps')

@@ -64,7 +64,7 @@ def check(config: ConfigDict) -> None:
     if not 0.0 <= model.dropout < 1.0:
         raise UserError(f'model.dropout must lie in [0, 1), not {model.dropout}')
     if model.density_alone and not model.density_head:
-        raise UserError('model.density_alone needs model.density_head')
+        raise UserError('model.density_alone is True, but model.density_head is not')
     if config.data.size % 4:
         raise UserError(f'data.size must be divisible by 4 for wide_resnet, not {config.data.size}')
 

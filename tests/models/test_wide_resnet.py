@@ -269,7 +269,7 @@ def test_running_average_forgets_the_initial_values():
     ('key', 'value'),
     [('model.depth', 12), ('model.depth', 4), ('model.width', 0), ('model.norm', 'layer'),
      ('model.activation', 'gelu'), ('model.dtype', 'float16'), ('model.dropout', 1.0),
-     ('data.size', 30)],
+     ('model.density_alone', True), ('data.size', 30)],
 )  # fmt: skip
 def test_networks_that_do_not_exist_are_refused(key: str, value: Any):
     config = base_config('supervised', 'wide_resnet')
