@@ -33,7 +33,7 @@ from benchmarks.training_step import STEP_ALONE, TrainingStep
 from benchmarks.worker_processes import Workers
 from eojax.augment import AUGMENTATIONS
 from eojax.augment.randaugment import operations_of, strong
-from eojax.compiler_options import compiler_options
+from eojax.devices.compiler_options import compiler_options
 from eojax.errors import one_line_errors
 
 ENTRY = 'fixmatch'

@@ -22,10 +22,10 @@ from jax import random
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.streams import Stream
 from eojax.errors import UserError
+from eojax.feed.streams import Stream
 from eojax.methods import METHODS
-from eojax.methods.jem_energy import energy_of
+from eojax.methods.joint.energy import energy_of
 from eojax.methods.method import Phase, Task
 from eojax.models import MODELS, convolution
 

@@ -25,11 +25,11 @@ from ml_collections import ConfigDict
 
 from benchmarks.collectives import collectives
 from benchmarks.timing import repeated
-from eojax import run as runs
-from eojax import sharding
-from eojax.config import base_config
+from eojax.config.base import base_config
+from eojax.devices import sharding
 from eojax.errors import UserError
-from eojax.step_program import compile_phase, order_key
+from eojax.runs import run as runs
+from eojax.training.step_program import compile_phase, order_key
 
 # What every number of devices up to this divides.
 BUFFER_PARTS = 4

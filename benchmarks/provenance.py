@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eojax.atomic_file import write_atomically
-from eojax.provenance import commit, hardware, versions
+from eojax.runs.provenance import commit, hardware, versions
 
 __all__ = (
     'RESULTS',

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from benchmarks.provenance import RESULTS, commit, record_of, repeatable, write_record
 from eojax.errors import UserError, one_line_errors
-from eojax.progress import read_metrics
-from eojax.run import default_folder
+from eojax.runs.run import default_folder
+from eojax.training.progress import read_metrics
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,7 +30,7 @@ from benchmarks.rivals import PEERS
 from benchmarks.table import number_text, spread_text
 from benchmarks.timing import times_faster
 from eojax.atomic_file import write_atomically
-from eojax.drawing import COLOURS
+from eojax.drawing.style import COLOURS
 from eojax.errors import UserError, one_line_errors
 
 BEGIN, END = '<!-- speed table -->', '<!-- end of speed table -->'

@@ -28,7 +28,7 @@ from benchmarks.forced_devices import BUFFER_PARTS, ForcedDevices, Size
 from benchmarks.suites import CONFIGS
 from benchmarks.table import aligned, number_text, spread_text
 from benchmarks.timing import Spread, Workload, interleave, rates, ratios
-from eojax.command_line import load_config
+from eojax.config.command_line import load_config
 from eojax.errors import one_line_errors
 
 CONFIG = 'jem_eurosat.py'

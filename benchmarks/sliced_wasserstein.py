@@ -26,7 +26,7 @@ from benchmarks.other_load import OtherLoad
 from benchmarks.rivals import torch_device
 from benchmarks.table import aligned
 from benchmarks.timing import Workload, interleave, ratios, repeated, spread
-from eojax.compiler_options import compiler_options
+from eojax.devices.compiler_options import compiler_options
 from eojax.errors import one_line_errors
 from eojax.losses.sliced_wasserstein import (
     class_conditional_sliced_wasserstein,

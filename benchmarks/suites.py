@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from eojax.command_line import load_config
-from eojax.config import base_config, flatten, set_key
+from eojax.config.base import base_config, flatten, set_key
+from eojax.config.command_line import load_config
 from eojax.errors import UserError, unknown_name
 
 CONFIGS = Path(__file__).parent.parent / 'configs'

@@ -17,13 +17,13 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from benchmarks.timing import Workload, repeated
-from eojax import run as runs
-from eojax import sharding
-from eojax.compiler_options import compiler_options
-from eojax.data.pipeline import draw_batch
+from eojax.devices import sharding
+from eojax.devices.compiler_options import compiler_options
+from eojax.feed.pipeline import draw_batch
 from eojax.methods.method import Phase
-from eojax.run import Carry, Run
-from eojax.step_program import Programs, compile_phase, order_key
+from eojax.runs import run as runs
+from eojax.runs.run import Carry, Run
+from eojax.training.step_program import Programs, compile_phase, order_key
 
 END_TO_END, STEP_ALONE, INPUT_ALONE = 'end to end', 'step alone', 'input alone'
 

@@ -1,10 +1,10 @@
 """EO-to-SAR transfer on drawn Local Climate Zones: four low-rise types, 32 labelled SAR patches.
 
 Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et
-  al., 2022), Figure 1, on the landscapes of `eojax.data.landscape_zones`: RGB of some places as EO,
-  the complex VV channel of other places as SAR, classes as frequent as in So2Sat. The paper's Eq. 1
-  sums over the batch where ours is a mean: its lambda and eta of 1 are 64 (the batch) and 8 (the
-  labelled patches of a class) here.
+  al., 2022), Figure 1, on the landscapes of `eojax.data.sets.landscape_zones`: RGB of some places
+  as EO, the complex VV channel of other places as SAR, classes as frequent as in So2Sat. The
+  paper's Eq. 1 sums over the batch where ours is a mean: its lambda and eta of 1 are 64 (the batch)
+  and 8 (the labelled patches of a class) here.
 Command: python -m eojax.main --config=configs/swd_transfer_landscapes.py
   python -m eojax.apps.transfer_study --config=configs/swd_transfer_landscapes.py --labelled=32
 Expected: above fine-tuning and SAR-only, as in the paper's Figure 1, which has no numbers.

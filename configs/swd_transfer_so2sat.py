@@ -8,7 +8,7 @@ Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learn
 Command: python -m eojax.main --config=configs/swd_transfer_so2sat.py
   --config.data.root=So2Sat --config.source.root=So2Sat
   --config.data.labelled_in_all=128 (0 for all); --config.data.classes and --config.source.classes
-  for other zones, or eojax.apps.transfer_study for all of the paper's experiments.
+  for other zones, or eojax.studies.transfer_study.command for all of the paper's experiments.
 Expected: the paper's figures have no numbers; above fine-tuning and SAR-only with few labels.
 Measured: not yet; the data were not at hand.
 """

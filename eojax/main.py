@@ -10,9 +10,10 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from eojax import command_line, compilation_cache, processes
+from eojax.config import command_line
+from eojax.devices import compilation_cache, processes
 from eojax.errors import UserError, one_line_errors
-from eojax.run import default_folder
+from eojax.runs.run import default_folder
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'What to run.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Run folder; runs/ and the config name if absent.')
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
         compilation_cache.enable()
         processes.start()
         _check_devices()
-        from eojax.train import Stopped, train
+        from eojax.training.loop import Stopped, train
 
         folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(_PATH[-1])
         with processes.together():

@@ -13,7 +13,8 @@ import warnings
 
 from absl import app
 
-from eojax import main, train
+from eojax import main
+from eojax.training import loop as train
 
 assert train  # imported here, so that no child has to
 

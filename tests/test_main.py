@@ -19,7 +19,7 @@ from tests.data.labelled_archives import eurosat_members, write_zip
 ROOT = Path(__file__).parents[1]
 
 LANDSCAPES = """
-from eojax.config import base_config
+from eojax.config.base import base_config
 
 def get_config():
     config = base_config('jem', 'wide_resnet', 'landscapes')
@@ -29,7 +29,7 @@ def get_config():
 """
 FILES = {
     'good.py': LANDSCAPES,
-    'eurosat.py': 'from eojax.config import base_config as get_config\n',
+    'eurosat.py': 'from eojax.config.base import base_config as get_config\n',
     'syntax.py': 'def get_config(:\n    pass\n',
     'nothing.py': 'x = 3\n',
     'typo.py': LANDSCAPES.replace('config.data.size', 'config.data.sise'),

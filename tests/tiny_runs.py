@@ -13,10 +13,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax import run as runs
-from eojax.checkpoint import Checkpoints
-from eojax.config import base_config
-from eojax.run import Run
+from eojax.config.base import base_config
+from eojax.runs import run as runs
+from eojax.runs.checkpoint import Checkpoints
+from eojax.runs.run import Run
 
 
 class TinyRun(NamedTuple):

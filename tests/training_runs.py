@@ -11,9 +11,9 @@ import orbax.checkpoint as ocp
 import pytest
 from ml_collections import ConfigDict
 
-from eojax import train
-from eojax.config import base_config, set_key
-from eojax.progress import read_metrics
+from eojax.config.base import base_config, set_key
+from eojax.training import loop as train
+from eojax.training.progress import read_metrics
 
 # How fast it went, and what the evaluation of the test at hand adds.
 _NOT_COMPARED = ('steps_per_second', 'images_per_second')

@@ -16,11 +16,11 @@ import pytest
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax.config import base_config, set_key
-from eojax.data import DATASETS, landscapes
+from eojax.config.base import base_config, set_key
 from eojax.data.dataset import Dataset
-from eojax.data.streams import Batch, Stream
+from eojax.data.sets import DATASETS, landscapes
 from eojax.errors import UserError
+from eojax.feed.streams import Batch, Stream
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Metrics, Phase, Task
 

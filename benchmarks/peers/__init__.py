@@ -26,9 +26,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.config import base_config, flatten
+from eojax.config.base import base_config, flatten
 from eojax.errors import UserError
-from eojax.optimizers import learning_rate
+from eojax.methods.optimizers import learning_rate
 
 # Of these groups a peer understands some keys; any other must have its default.
 _GROUPS = ('method', 'sampler', 'model', 'optimizer')

@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eojax import figures, sharding
 from eojax.apps.command import (
     open_folder_for_writing,
     open_trained,
@@ -34,15 +33,17 @@ from eojax.apps.command import (
     run_parser,
 )
 from eojax.atomic_file import write_atomically
+from eojax.devices import sharding
+from eojax.drawing import figures
 from eojax.errors import UserError
-from eojax.evaluate import read_labelled
+from eojax.evaluation.evaluate import read_labelled
+from eojax.evaluation.scoring import score
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics import classification
 from eojax.metrics.calibration import expected_calibration_error, reliability_curve
 from eojax.metrics.summaries import log_probabilities
-from eojax.run import Run
-from eojax.scoring import score
+from eojax.runs.run import Run
 
 
 class Measured(NamedTuple):
@@ -68,7 +69,8 @@ def measure(run: Run, state: Any, data: Path | None = None) -> Measured:
       data: folder or zip archive of the run's classes; the run's test split where None.
 
     Raises:
-      UserError: the method has no logits, or `eojax.evaluate.read_labelled` refuses the images.
+      UserError: the method has no logits, or `eojax.evaluation.evaluate.read_labelled` refuses the
+        images.
     """
     tested = run.dataset.subset(run.splits.test) if data is None else read_labelled(data, run)
     logits = score(run, 'logits', state, tested.images, title='classifying')

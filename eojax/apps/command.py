@@ -15,10 +15,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eojax import compilation_cache, processes
-from eojax.config import from_json, set_key
+from eojax.config.base import from_json, set_key
+from eojax.devices import compilation_cache, processes
 from eojax.errors import UserError, one_line_errors
-from eojax.run import Run, load_state, prepare
+from eojax.runs.run import Run, load_state, prepare
 
 
 def run_parser(
@@ -110,7 +110,7 @@ def open_trained(
       need: refuses a run that cannot do what is asked, before its checkpoint is read.
 
     Raises:
-      UserError: see `eojax.run.open_run`.
+      UserError: see `eojax.runs.run.open_run`.
     """
     config = read_config(workdir, data_root)
     run = prepare(config, workdir, training=False)

@@ -20,12 +20,12 @@ from jax import random
 from eojax.apps.command import read_config
 from eojax.atomic_file import write_atomically
 from eojax.data.dataset import Dataset
-from eojax.domains import SOURCE, TARGET
 from eojax.errors import UserError
+from eojax.evaluation.outliers import spread
+from eojax.evaluation.scoring import score
 from eojax.losses.sliced_wasserstein import sliced_wasserstein
-from eojax.outliers import spread
-from eojax.run import Run, load_state, phase_at, prepare, saved_steps
-from eojax.scoring import score
+from eojax.runs.domains import SOURCE, TARGET
+from eojax.runs.run import Run, load_state, phase_at, prepare, saved_steps
 
 # Of each domain, evenly spread over its test split.
 IMAGES = 1000

@@ -27,24 +27,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from eojax import figures, sharding
-from eojax.apps.command import (
-    open_folder_for_writing,
-    open_trained,
-    run_command,
-    run_parser,
-)
+from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.atomic_file import write_atomically
-from eojax.data.pipeline import to_uint8
+from eojax.devices import sharding
+from eojax.drawing import figures
+from eojax.drawing.pictures import arrange, save_picture, visible_bands
 from eojax.errors import UserError, unknown_name
-from eojax.methods import METHODS
-from eojax.methods.method import ability
-from eojax.metrics.summaries import log_probabilities
-from eojax.pictures import arrange, save_picture, visible_bands
-from eojax.progress import say
-from eojax.run import Run
-from eojax.samplers.langevin import Langevin
-from eojax.sampling import (
+from eojax.evaluation.sampling import (
     Starts,
     buffer_capacity,
     buffer_images,
@@ -53,7 +42,14 @@ from eojax.sampling import (
     draw_samples,
     film_samples,
 )
-from eojax.scoring import score, score_all
+from eojax.evaluation.scoring import score, score_all
+from eojax.feed.pipeline import to_uint8
+from eojax.messages import say
+from eojax.methods import METHODS
+from eojax.methods.method import ability
+from eojax.metrics.summaries import log_probabilities
+from eojax.runs.run import Run
+from eojax.samplers.langevin import Langevin
 
 _GRID_AT_MOST = 400
 _FILM_CHAINS, _FILM_FRAMES = 8, 8

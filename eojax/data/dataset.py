@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.lazy_images import Images
+from eojax.data.reading.lazy_images import Images
 
 # Per band the values that become -1 and +1.
 Limits = tuple[tuple[float, float], ...]

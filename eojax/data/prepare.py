@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eojax.data.aid import AID
-from eojax.data.eurosat import EUROSAT
-from eojax.data.published_facts import PublishedImages
-from eojax.data.published_images import download_published
-from eojax.data.ucmerced import UCMERCED
+from eojax.data.facts import PublishedImages
+from eojax.data.reading.published_images import download_published
+from eojax.data.sets.aid import AID
+from eojax.data.sets.eurosat import EUROSAT
+from eojax.data.sets.ucmerced import UCMERCED
 from eojax.errors import UserError, one_line_errors
 
 DATASETS: dict[str, PublishedImages] = {images.name: images for images in (AID, EUROSAT, UCMERCED)}
@@ -36,7 +36,7 @@ def prepare(dataset: str, root: str | Path | None, data_dir: str | Path) -> Path
     UserError: what is missing, damaged or unexpected, by name.
     """
     try:
-        from eojax.data import tfds_builder
+        from eojax.data.reading import tfds_builder
     except ImportError:
         raise UserError('preparing needs pip install tensorflow-datasets array_record') from None
     images = DATASETS[dataset]

@@ -35,10 +35,11 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax import optimizers, sharding
 from eojax.augment import AUGMENTATIONS
-from eojax.data.streams import Batch, Stream
+from eojax.devices import sharding
 from eojax.errors import UserError, unknown_name
+from eojax.feed.streams import Batch, Stream
+from eojax.methods import optimizers
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import berundanet
 from eojax.models.model import running_average

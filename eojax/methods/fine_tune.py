@@ -7,8 +7,9 @@ the SAR domain":
     phi, h = argmin L(h(phi(x_S)), y_S) + w SupCon
     psi, h = argmin L(h(psi(x'_T)), y'_T), from psi = phi
 
-with L the cross-entropy. The contrastive loss of the first phase (`eojax.methods.transfer_phases`)
-is an option; the paper adds it to the alignment's first phase.
+with L the cross-entropy. The contrastive loss of the first phase
+(`eojax.methods.transfer.transfer_phases`) is an option; the paper adds it to the alignment's first
+phase.
 
 Notes:
   Where the domains differ in their number of bands, the kernel of the first convolution cannot
@@ -24,9 +25,9 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from eojax.methods import embedding_classifier, transfer_phases
 from eojax.methods.method import Method, Task
-from eojax.methods.transfer_phases import TransferState
+from eojax.methods.transfer import embedding_classifier, transfer_phases
+from eojax.methods.transfer.transfer_phases import TransferState
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {**embedding_classifier.DEFAULTS, **transfer_phases.DEFAULTS},

@@ -32,12 +32,12 @@ import optax
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import optimizers, sharding
 from eojax.augment import AUGMENTATIONS
 from eojax.augment.randaugment import operations_of, strong
 from eojax.augment.warp import INTERPOLATIONS
-from eojax.data.streams import Batch, Stream
+from eojax.devices import sharding
 from eojax.errors import UserError, unknown_name
+from eojax.feed.streams import Batch, Stream
 from eojax.losses.consistency import (
     Beliefs,
     PseudoLabels,
@@ -48,6 +48,7 @@ from eojax.losses.consistency import (
     pseudo_labels,
     update_beliefs,
 )
+from eojax.methods import optimizers
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import Model, running_average

@@ -16,7 +16,7 @@ Notes:
   the network that is trained.
   Where the network has no batch normalisation, labelled images, both views and the ends of the
   chains pass it as one batch. Where it has, FixMatch's images share their statistics as there, and
-  E(x) has those of `eojax.methods.jem_energy`.
+  E(x) has those of `eojax.methods.joint.energy`.
   p(y|x) does not see the density head of `eojax.models.wide_resnet`. Where log p(x) is that head
   alone (`model.density_alone`), it does not see how sure FixMatch is either: the two share the
   features and nothing else.
@@ -40,13 +40,14 @@ import optax
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import optimizers, sharding
-from eojax.data.streams import Batch
+from eojax.devices import sharding
 from eojax.errors import UserError
+from eojax.feed.streams import Batch
 from eojax.losses.consistency import Beliefs, consistency_loss, initial_beliefs
-from eojax.methods import fixmatch, jem_options
-from eojax.methods.joint_model import ABILITIES as ABILITIES
-from eojax.methods.joint_model import JointModel
+from eojax.methods import fixmatch, optimizers
+from eojax.methods.joint import options as jem_options
+from eojax.methods.joint.joint_model import ABILITIES as ABILITIES
+from eojax.methods.joint.joint_model import JointModel
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import running_average

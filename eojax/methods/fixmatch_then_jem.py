@@ -30,10 +30,9 @@ import jax.numpy as jnp
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import optimizers
-from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError, unknown_name
-from eojax.methods import fixmatch, jem
+from eojax.feed.streams import Batch, Stream
+from eojax.methods import fixmatch, jem, optimizers
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS, wide_resnet
 

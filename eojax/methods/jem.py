@@ -17,9 +17,9 @@ Notes:
   denoising score matching, which shapes the gradient field that short chains follow and keeps
   training from running away (`eojax.losses.denoising_score_matching`). The options that later work
   on the same model needs are here too: JEM++'s inner steps (`eojax.samplers.shortcut`) and the
-  sharpness-aware gradient of SADA-JEM (`eojax.optimizers.sharpness_aware_gradient`), whose two
-  passes see the same batch, the same samples and the same noise.
-  Which statistics of batch normalisation E(x) has: `eojax.methods.jem_energy`.
+  sharpness-aware gradient of SADA-JEM (`eojax.methods.optimizers.sharpness_aware_gradient`), whose
+  two passes see the same batch, the same samples and the same noise. Which statistics of batch
+  normalisation E(x) has: `eojax.methods.joint.energy`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ import optax
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import optimizers
-from eojax.data.streams import Batch, Stream
-from eojax.methods.jem_energy import energy_of as energy_of
-from eojax.methods.jem_energy import log_density as log_density
-from eojax.methods.jem_options import DEFAULTS as DEFAULTS
-from eojax.methods.jem_options import check as check
-from eojax.methods.joint_model import ABILITIES as ABILITIES
-from eojax.methods.joint_model import JointModel
+from eojax.feed.streams import Batch, Stream
+from eojax.methods import optimizers
+from eojax.methods.joint.energy import energy_of as energy_of
+from eojax.methods.joint.energy import log_density as log_density
+from eojax.methods.joint.joint_model import ABILITIES as ABILITIES
+from eojax.methods.joint.joint_model import JointModel
+from eojax.methods.joint.options import DEFAULTS as DEFAULTS
+from eojax.methods.joint.options import check as check
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import running_average

@@ -13,8 +13,8 @@ import numpy as np
 from jax import Array
 
 from eojax.data.dataset import Dataset
-from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError
+from eojax.feed.streams import Batch, Stream
 
 State = Any
 Metrics = Mapping[str, Array]

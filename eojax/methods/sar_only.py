@@ -6,7 +6,7 @@ It minimises L(h(psi(x'_T)), y'_T), with L the cross-entropy.
 
 Notes:
   `supervised` with the same model has no embedding between encoder and classifier; here the network
-  is that of the transfers (`eojax.methods.embedding_classifier`), weight for weight.
+  is that of the transfers (`eojax.methods.transfer.embedding_classifier`), weight for weight.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.data.streams import Batch
-from eojax.methods import embedding_classifier
+from eojax.feed.streams import Batch
 from eojax.methods.method import Method, Task
-from eojax.methods.transfer_phases import (
+from eojax.methods.transfer import embedding_classifier
+from eojax.methods.transfer.transfer_phases import (
     TransferState,
     embeddings,
     stage,

@@ -14,10 +14,10 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax import optimizers
 from eojax.augment import AUGMENTATIONS
-from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError, unknown_name
+from eojax.feed.streams import Batch, Stream
+from eojax.methods import optimizers
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.model import running_average

@@ -10,7 +10,7 @@ target (SAR), h their classifier, X_T all target images and X'_T the few labelle
            + eta sum_j SW^2(phi(X_S)|C_j, psi(X'_T)|C_j)                             (Eq. 2)
 
 with L the cross-entropy and SW^2 of Eq. 1 (`eojax.losses.sliced_wasserstein`). The first phase, and
-the contrastive loss that shapes its embedding, are in `eojax.methods.transfer_phases`.
+the contrastive loss that shapes its embedding, are in `eojax.methods.transfer.transfer_phases`.
 
 Notes:
   The second phase moves phi too, as Eq. 2 has it: its classification loss on the source would be
@@ -36,19 +36,16 @@ import jax.numpy as jnp
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import sharding
-from eojax.data.streams import Batch, Stream
+from eojax.devices import sharding
 from eojax.errors import UserError
+from eojax.feed.streams import Batch, Stream
 from eojax.losses.consistency import pseudo_labels
-from eojax.losses.sliced_wasserstein import (
-    class_conditional_sliced_wasserstein,
-    sliced_wasserstein,
-)
-from eojax.methods import embedding_classifier, transfer_phases
-from eojax.methods.embedding_classifier import EmbeddingClassifier
+from eojax.losses.sliced_wasserstein import class_conditional_sliced_wasserstein, sliced_wasserstein
 from eojax.methods.fixmatch import guess_metrics
 from eojax.methods.method import Method, Metrics, Phase, Task
-from eojax.methods.transfer_phases import Stage, TransferState
+from eojax.methods.transfer import embedding_classifier, transfer_phases
+from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
+from eojax.methods.transfer.transfer_phases import Stage, TransferState
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {

@@ -41,11 +41,11 @@ import optax
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
-from eojax import optimizers
 from eojax.augment import AUGMENTATIONS
-from eojax.data.streams import Batch, Stream
 from eojax.errors import UserError, unknown_name
+from eojax.feed.streams import Batch, Stream
 from eojax.losses.pixel_likelihood import LIKELIHOODS
+from eojax.methods import optimizers
 from eojax.methods.method import Method, Metrics, Phase, Task
 from eojax.models import MODELS
 from eojax.models.convolutional_autoencoder import Autoencoder

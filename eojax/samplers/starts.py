@@ -18,7 +18,7 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Limits, scale_to_unit
-from eojax.data.lazy_images import Images
+from eojax.data.reading.lazy_images import Images
 from eojax.errors import UserError, unknown_name
 
 START_KINDS = ('uniform', 'gaussian')

@@ -8,8 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eojax.apps.grid_process import reliability_file
-from eojax.config import set_key, to_json
+from eojax.config.base import set_key, to_json
+from eojax.studies.grid.process import reliability_file
 
 
 def write_finished(

@@ -11,9 +11,9 @@ from scipy.special import softmax
 
 from eojax.apps import calibration
 from eojax.apps.calibration import Measured, calibration_numbers, run_names
+from eojax.drawing.pictures import save_picture
 from eojax.errors import UserError
-from eojax.pictures import save_picture
-from eojax.scoring import score
+from eojax.evaluation.scoring import score
 from tests.tiny_runs import TinyRun, tiny_run
 
 

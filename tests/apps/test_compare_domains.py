@@ -12,14 +12,21 @@ import pytest
 from PIL import Image
 from scipy.special import logsumexp, softmax
 
-from eojax.apps import compare_domains
-from eojax.apps.domain_comparison import BINS, SMOOTHING, Comparison, Judged, remarks, table
-from eojax.apps.domains import Domain, find_domain, own_domains
-from eojax.data.raster import DEFAULT_READING, Reading
+from eojax.apps.compare_domains import command as compare_domains
+from eojax.apps.compare_domains.domain_comparison import (
+    BINS,
+    SMOOTHING,
+    Comparison,
+    Judged,
+    remarks,
+    table,
+)
+from eojax.apps.compare_domains.domains import Domain, find_domain, own_domains
+from eojax.data.reading.raster import DEFAULT_READING, Reading
 from eojax.errors import UserError
-from eojax.outliers import spread
-from eojax.reference_scores import IMAGES
-from eojax.scoring import score
+from eojax.evaluation.outliers import spread
+from eojax.evaluation.reference_scores import IMAGES
+from eojax.evaluation.scoring import score
 from tests.data.rasters import write_raster
 from tests.tiny_runs import TinyRun, tiny_run
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eojax.apps.damage import DAMAGES, damage_masks, damaged
+from eojax.apps.restore.damage import DAMAGES, damage_masks, damaged
 from eojax.errors import UserError
 
 

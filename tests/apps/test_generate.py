@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from scipy.special import logsumexp, softmax
 
-from eojax import sampling
 from eojax.apps import generate
 from eojax.apps.generate import Request
-from eojax.data.landscapes import CLASS_NAMES
+from eojax.data.sets.landscapes import CLASS_NAMES
 from eojax.errors import UserError
+from eojax.evaluation import sampling
+from eojax.evaluation.scoring import score
 from eojax.samplers import langevin
-from eojax.scoring import score
 from tests.tiny_runs import TinyRun, tiny_run
 
 

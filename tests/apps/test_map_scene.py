@@ -19,19 +19,20 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from scipy.special import softmax
 
-from eojax.apps import map_scene, scene_figures, scene_job
-from eojax.apps.scene_files import Layer, LayerFiles, written
-from eojax.apps.scene_job import Job, Model, Options
-from eojax.apps.scene_map import ScoredRow, Tiling, average_rows, read_strips
-from eojax.data import sentinel2
-from eojax.data.eurosat import CLASS_COLOURS
-from eojax.data.landscapes import CLASS_NAMES
-from eojax.data.patches import resample
-from eojax.data.raster import DEFAULT_READING, Raster, Reading
-from eojax.data.sentinel2 import RGB, Level
+from eojax.apps.map_scene import command as map_scene
+from eojax.apps.map_scene import scene_figures, scene_job
+from eojax.apps.map_scene.scene_files import Layer, LayerFiles, written
+from eojax.apps.map_scene.scene_job import Job, Model, Options
+from eojax.apps.map_scene.scene_map import ScoredRow, Tiling, average_rows, read_strips
+from eojax.data.reading import sentinel2
+from eojax.data.reading.patches import resample
+from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading
+from eojax.data.reading.sentinel2 import RGB, Level
+from eojax.data.sets.eurosat import CLASS_COLOURS
+from eojax.data.sets.landscapes import CLASS_NAMES
 from eojax.errors import UserError
-from eojax.reference_scores import reference_scores
-from eojax.scoring import score_all
+from eojax.evaluation.reference_scores import reference_scores
+from eojax.evaluation.scoring import score_all
 from tests.data.rasters import TRANSFORM, UTM, surface, write_raster
 from tests.process_groups import start_processes, wait_for
 from tests.tiny_runs import TinyRun, tiny_run

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eojax import figures
-from eojax.apps import report
-from eojax.apps.report_curves import Marks, curves, metric_names
-from eojax.apps.report_page import number, tag
-from eojax.published_results import published_results
+from eojax.apps.report import command as report
+from eojax.apps.report.curves import Marks, curves, metric_names
+from eojax.apps.report.page import number, tag
+from eojax.drawing import figures
+from eojax.evaluation.published_results import published_results
 from tests.apps.browser import opened
 from tests.tiny_runs import tiny_config
 

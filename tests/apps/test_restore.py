@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eojax.apps import repair, restore
-from eojax.apps.damage import damage_masks
-from eojax.apps.mask_file import read_mask
-from eojax.apps.repair import Settings
+from eojax.apps.restore import command as restore
+from eojax.apps.restore import repair
+from eojax.apps.restore.damage import damage_masks
+from eojax.apps.restore.mask_file import read_mask
+from eojax.apps.restore.repair import Settings
 from eojax.data.dataset import scale_to_unit
-from eojax.data.pipeline import to_uint8
+from eojax.feed.pipeline import to_uint8
 from eojax.metrics import restoration
 from eojax.samplers.inpainting import Inpainting
 from tests.tiny_runs import TinyRun, tiny_run

@@ -12,7 +12,8 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
-from eojax.apps import restore, restore_scene
+from eojax.apps.restore import command as restore
+from eojax.apps.restore import restore_scene
 from tests.data.rasters import TRANSFORM, UTM, write_raster
 from tests.tiny_runs import TinyRun, tiny_run
 

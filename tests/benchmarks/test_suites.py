@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import suites
-from eojax.config import base_config, check_config, flatten
+from eojax.config.base import base_config, check_config, flatten
 from eojax.errors import UserError
 
 ALL = [(name, entry) for name, suite in suites.suites().items() for entry in suite.entries]
@@ -64,7 +64,7 @@ def test_the_sizes_of_fixmatch_and_of_the_transfer_are_told_too():
 def test_another_transfers_data_are_drawn_too(tmp_path, monkeypatch):
     """A source that would be downloaded is drawn instead, and keeps its number of labels."""
     text = (
-        'from eojax.config import base_config\n\n\n'
+        'from eojax.config.base import base_config\n\n\n'
         'def get_config():\n'
         "    config = base_config('swd_transfer', 'convnet', 'landscape_zones', 'eurosat')\n"
         "    config.data.sensor = 'sar'\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eojax.data import eurosat
+from eojax.data.sets import eurosat
 
 
 def pixels(seed: int, height: int = 64, width: int = 64, bands: int = 3) -> np.ndarray:

@@ -7,8 +7,8 @@ import pytest
 
 from eojax.data.class_groups import parse, regroup
 from eojax.data.dataset import Dataset
-from eojax.data.image_folder import read_image_folder
-from eojax.data.lazy_images import LazyImages
+from eojax.data.reading.image_folder import read_image_folder
+from eojax.data.reading.lazy_images import LazyImages
 from eojax.errors import UserError
 from tests.data.labelled_archives import encode, pixels, write_tree
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eojax.data import eurosat, prepare, ucmerced
-from eojax.data.tfds_source import prepared_folder
+from eojax.data import prepare
+from eojax.data.reading.tfds_source import prepared_folder
+from eojax.data.sets import eurosat, ucmerced
 from eojax.errors import UserError
 from tests.data.labelled_archives import encode, eurosat_members, pixels, write_zip
 
@@ -25,7 +26,8 @@ import sys
 def refuse(event, arguments):
     assert event != 'import' or arguments[0].partition('.')[0] != 'tensorflow', 'TensorFlow'
 sys.addaudithook(refuse)
-from eojax.data import eurosat, prepare
+from eojax.data.sets import eurosat
+from eojax.data import prepare
 prepare.main(['--dataset=eurosat', '--root=' + sys.argv[1], '--data_dir=' + sys.argv[2]])
 dataset = eurosat.load(sys.argv[2], 'tfds', progress=False)
 assert dataset.images.shape == (20, 64, 64, 3)

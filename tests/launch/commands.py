@@ -15,7 +15,7 @@ _THEIRS = ('EOJAX_', 'SLURM_', 'TPU_', 'CUDA_', 'JAX_', 'XLA_FLAGS', 'PYTHON', '
 SUM_OVER_DEVICES = """
 import json
 import jax, jax.numpy as jnp
-from eojax import processes, sharding
+from eojax.devices import processes, sharding
 processes.start()
 mesh = sharding.data_mesh()
 place = sharding.split(mesh)

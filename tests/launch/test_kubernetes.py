@@ -1,4 +1,5 @@
-"""The manifest: its parts fit together, and its command starts eojax as `eojax.processes` wants."""
+"""The manifest: its parts fit together, and its command starts eojax as `devices.processes`
+wants."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from jax import Array
 from scipy import stats
 
-from eojax.data.pipeline import to_unit_range
+from eojax.feed.pipeline import to_unit_range
 from eojax.losses.pixel_likelihood import LEVEL, LIKELIHOODS, discretised_logistic, gaussian
 
 LEVELS = np.asarray(to_unit_range(jnp.arange(256, dtype=jnp.uint8)))

@@ -11,7 +11,7 @@ import pytest
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax.config import base_config
+from eojax.config.base import base_config
 from eojax.data.dataset import Dataset
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task

@@ -12,12 +12,12 @@ import pytest
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import run as runs
 from eojax.errors import UserError
 from eojax.methods import METHODS, berundanet
 from eojax.methods.method import Method, Task
 from eojax.models import berundanet as networks
-from eojax.train import train
+from eojax.runs import run as runs
+from eojax.training.loop import train
 from tests.methods.linear_model import plain_config, small_task
 from tests.training_runs import assert_same_bits, saved_state, small_config
 

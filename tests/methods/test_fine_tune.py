@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jax import random
 
-from eojax.config import base_config
+from eojax.config.base import base_config
 from eojax.errors import UserError
 from eojax.methods import fine_tune
-from eojax.methods.transfer_phases import carried_over
+from eojax.methods.transfer.transfer_phases import carried_over
 from eojax.models import convnet
 from tests.methods.linear_encoder import (
     assert_descended,

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from jax import Array, random
 
-from eojax import run as runs
-from eojax.data.pipeline import draw_batch
 from eojax.errors import UserError
+from eojax.feed.pipeline import draw_batch
 from eojax.methods import fixmatch
 from eojax.methods.fixmatch import Views
-from eojax.train import train
+from eojax.runs import run as runs
+from eojax.training.loop import train
 from tests.methods import linear_model as small
 from tests.methods.linear_model import build_linear, linear_model, plain_config, small_batch
 from tests.training_runs import assert_same_bits, saved_state, small_config

@@ -13,11 +13,11 @@ import pytest
 from jax import random
 from jax.scipy.special import logsumexp
 
-from eojax import run as runs
 from eojax.errors import UserError
 from eojax.methods import METHODS, fixmatch, fixmatch_jem
 from eojax.methods.fixmatch import Views
-from eojax.train import train
+from eojax.runs import run as runs
+from eojax.training.loop import train
 from tests.methods.linear_model import build_linear, linear_model, plain_config, small_batch
 from tests.training_runs import assert_same_bits, saved_state, small_config
 

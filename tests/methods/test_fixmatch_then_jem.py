@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from jax import random
 
-from eojax import run as runs
-from eojax import sharding
-from eojax.data.pipeline import draw_batch
+from eojax.devices import sharding
 from eojax.errors import UserError
+from eojax.feed.pipeline import draw_batch
 from eojax.methods import METHODS, fixmatch_then_jem, jem
-from eojax.run import open_run
-from eojax.train import train
+from eojax.runs import run as runs
+from eojax.runs.run import open_run
+from eojax.training.loop import train
 from tests.training_runs import assert_same_bits, saved_state, small_config
 
 FIRST, LABELLING = 3, 5

@@ -12,9 +12,9 @@ import pytest
 from jax import Array, random
 from scipy.special import logsumexp
 
-from eojax.config import base_config
-from eojax.data.pipeline import Resident, draw_batch
+from eojax.config.base import base_config
 from eojax.errors import UserError
+from eojax.feed.pipeline import Resident, draw_batch
 from eojax.methods import jem
 from eojax.methods.method import Method
 from eojax.models import MODELS, wide_resnet

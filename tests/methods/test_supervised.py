@@ -11,8 +11,8 @@ import optax
 import pytest
 from jax import Array, random
 
-from eojax.data.streams import Stream
 from eojax.errors import UserError
+from eojax.feed.streams import Stream
 from eojax.methods import supervised
 from tests.methods.linear_model import (
     CLASSES,

@@ -13,14 +13,14 @@ import pytest
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax import evaluate
-from eojax import run as runs
-from eojax.config import base_config, check_config, set_key
+from eojax.config.base import base_config, check_config, set_key
 from eojax.errors import UserError
+from eojax.evaluation import evaluate
 from eojax.losses.sliced_wasserstein import random_projections
 from eojax.methods import swd_transfer
-from eojax.methods.embedding_classifier import EmbeddingClassifier
-from eojax.train import train
+from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
+from eojax.runs import run as runs
+from eojax.training.loop import train
 from tests.methods.linear_encoder import (
     SIZE,
     assert_descended,

@@ -17,19 +17,19 @@ from jax import Array, random
 from ml_collections import ConfigDict
 from scipy import stats
 
-from eojax import evaluate
-from eojax import run as runs
 from eojax.apps import generate
-from eojax.config import base_config
-from eojax.data.streams import Stream
+from eojax.config.base import base_config
 from eojax.errors import UserError
+from eojax.evaluation import evaluate
+from eojax.evaluation.reconstructions import reconstruct_batches
+from eojax.feed.streams import Stream
 from eojax.losses.pixel_likelihood import LEVEL
 from eojax.methods import vae
 from eojax.methods.method import Method
 from eojax.models import MODELS, convolutional_autoencoder
 from eojax.models.convolutional_autoencoder import Autoencoder
-from eojax.reconstructions import reconstruct_batches
-from eojax.train import train
+from eojax.runs import run as runs
+from eojax.training.loop import train
 from tests.methods.linear_model import SHAPE, small_batch, small_task
 from tests.training_runs import assert_same_bits, rows, saved_state
 

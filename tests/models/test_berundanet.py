@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import random
 
-from eojax.config import base_config
+from eojax.config.base import base_config
 from eojax.models import berundanet, wide_resnet
 from eojax.models.berundanet import TwoHeadedModel
 from eojax.models.model import Model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import Array, lax, random
 
-from eojax.config import base_config
+from eojax.config.base import base_config
 from eojax.errors import UserError
 from eojax.models import convnet
 from eojax.models.model import Model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import random
 
-from eojax.config import base_config, check_config
+from eojax.config.base import base_config, check_config
 from eojax.errors import UserError
 from eojax.models import convolutional_autoencoder
 from eojax.models.convolutional_autoencoder import Autoencoder, doubled

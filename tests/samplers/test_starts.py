@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import random
 
-from eojax.config import base_config
+from eojax.config.base import base_config
 from eojax.errors import UserError
 from eojax.samplers import starts
 from eojax.samplers.starts import StationaryGaussian

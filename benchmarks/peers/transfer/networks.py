@@ -1,4 +1,4 @@
-"""The encoders and the classifier of `eojax.methods.embedding_classifier`, in PyTorch."""
+"""The encoders and the classifier of `eojax.methods.transfer.embedding_classifier`, in PyTorch."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import random
 from ml_collections import ConfigDict
 
-from eojax.config import base_config
+from eojax.config.base import base_config
 from eojax.data.dataset import Dataset
 from eojax.methods import fixmatch
 from eojax.methods.fixmatch import Views

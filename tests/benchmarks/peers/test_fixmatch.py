@@ -11,7 +11,7 @@ torch = pytest.importorskip('torch', reason='the peers need benchmarks/requireme
 
 from benchmarks.peers.fixmatch import best_effort, reference_style  # noqa: E402
 from benchmarks.peers.flax_weights import torch_names  # noqa: E402
-from eojax.config import base_config  # noqa: E402
+from eojax.config.base import base_config  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from tests.benchmarks.peers.fixmatch_case import (  # noqa: E402
     BATCH,

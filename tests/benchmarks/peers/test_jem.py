@@ -17,11 +17,10 @@ from benchmarks.peers import jem as jem_peers  # noqa: E402
 from benchmarks.peers.flax_weights import torch_names  # noqa: E402
 from benchmarks.peers.jem import best_effort, reference_style  # noqa: E402
 from benchmarks.peers.wide_resnet import from_flax  # noqa: E402
-from eojax import optimizers  # noqa: E402
-from eojax.config import base_config  # noqa: E402
+from eojax.config.base import base_config  # noqa: E402
 from eojax.data.dataset import Dataset  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
-from eojax.methods import jem  # noqa: E402
+from eojax.methods import jem, optimizers  # noqa: E402
 from eojax.methods.method import Task  # noqa: E402
 from eojax.models import MODELS  # noqa: E402
 from eojax.samplers import langevin  # noqa: E402

@@ -16,12 +16,11 @@ torch = pytest.importorskip('torch', reason='the peers need benchmarks/requireme
 from benchmarks.peers import sliced_wasserstein as theirs  # noqa: E402
 from benchmarks.peers.flax_weights import torch_names  # noqa: E402
 from benchmarks.peers.transfer import best_effort, learning_rates  # noqa: E402
-from eojax import optimizers  # noqa: E402
-from eojax.config import base_config  # noqa: E402
+from eojax.config.base import base_config  # noqa: E402
 from eojax.data.dataset import Dataset  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from eojax.losses import sliced_wasserstein as ours  # noqa: E402
-from eojax.methods import swd_transfer  # noqa: E402
+from eojax.methods import optimizers, swd_transfer  # noqa: E402
 from eojax.methods.method import Task  # noqa: E402
 
 CLASSES, SIZE, FEW, MANY = 3, 12, 5, 9

@@ -1,0 +1,195 @@
+"""What trained runs say of sets of images: scores, how well they tell these apart, and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eojax.apps.compare_domains.domain_figures import SCORES
+from eojax.apps.compare_domains.domains import Domain
+from eojax.drawing.pictures import displayed
+from eojax.evaluation.reference_scores import density_name, reference_scores
+from eojax.evaluation.scoring import score_all
+from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
+from eojax.runs.run import Run
+
+BINS, SMOOTHING = 50, 1e-12
+_EXAMPLES = 18  # at either end of log p(x)
+
+
+class Judged(NamedTuple):
+    """What a run says of a domain.
+
+    Attributes:
+      text: what the domain is and how it was read.
+      scores: float32 `[num]` each, by the names of `SCORES`.
+      lowest, highest: of its images by log p(x), from the end inwards, uint8 `[num, H, W, 1 or 3]`.
+    """
+
+    text: str
+    scores: dict[str, np.ndarray]
+    lowest: np.ndarray
+    highest: np.ndarray
+
+
+class Comparison(NamedTuple):
+    """What a run says of all domains.
+
+    Attributes:
+      run: folder, method and step, for people and `comparison.json`.
+      density: log p(x) or what stands for it, for people.
+      training: scores as in `Judged`, of training images.
+      domains: by name, `test` among them.
+    """
+
+    run: dict[str, Any]
+    density: str
+    training: dict[str, np.ndarray]
+    domains: dict[str, Judged]
+
+
+def compare(run: Run, state: Any, domains: Sequence[Domain]) -> Comparison:
+    """Reads and scores one domain after the other; all processes of a run call it together.
+
+    Args:
+      domains: `test` among them.
+
+    Raises:
+      UserError: images that cannot be read, or a run whose outputs are not finite.
+    """
+    density = density_name(run)
+    names = (density, *SCORES[1:])
+
+    def renamed(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {'log_density' if name == density else name: scores[name] for name in names}
+
+    training = renamed(reference_scores(run, state, names))
+    judged = {}
+    for domain in domains:
+        images = domain.read()
+        scores = renamed(score_all(run, names, state, images, title=f'scoring {domain.name}'))
+        order = np.argsort(scores['log_density'], kind='stable')
+        ends = (images[order[:_EXAMPLES]], images[order[::-1][:_EXAMPLES]])
+        seen = [displayed(end, run.dataset.bands, run.dataset.limits) for end in ends]
+        judged[domain.name] = Judged(domain.text, scores, *seen)
+    # A classifier's log-sum-exp is not called a density: none was trained, nothing samples from it.
+    trained = density == 'log_density' and 'sample' in run.method.abilities
+    about = {
+        'workdir': str(run.folder),
+        'method': run.config.method.name,
+        'step': int(state.step),
+        'density': 'log_density' if trained else 'log_sum_exp',
+        'image_size': run.task.image_shape[0],
+        'training_images': len(training['log_density']),
+        'test_images': len(judged['test'].scores['log_density']),
+    }
+    title = 'log p(x)' if trained else 'log-sum-exp'
+    return Comparison(about, title, training, judged)
+
+
+def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
+    """The content of `domains.json`."""
+    numbers = {}
+    for name, judged in found.domains.items():
+        inside = found.training if name == 'test' else found.domains['test'].scores
+        outside = judged.scores
+        density = outside['log_density']
+        numbers[name] = {
+            'images': len(density),
+            'kl': histogram_kl(density, found.training['log_density'], BINS, SMOOTHING),
+        } | {
+            score: {
+                'auroc': auroc(inside[score], outside[score]),
+                'fpr95': fpr_at_95_tpr(inside[score], outside[score]),
+                'mean': float(outside[score].mean(dtype=np.float64)),
+            }
+            for score in SCORES
+        }
+    return numbers
+
+
+def score_titles(found: Comparison) -> dict[str, str]:
+    """The scores of a run, for people."""
+    gradient = f'-||grad {found.density}||'
+    return dict(zip(SCORES, (found.density, 'max p(y|x)', gradient), strict=True))
+
+
+def remarks(found: Comparison) -> list[str]:
+    """Where log p(x) ranks a domain above the test images, or another score does clearly better."""
+    lines, titles = [], score_titles(found)
+    for name, numbers in domain_numbers(found).items():
+        values = {score: numbers[score]['auroc'] for score in SCORES}
+        density = values['log_density']
+        best = max(SCORES, key=lambda score: values[score])
+        told = f'{titles[best]} tells them apart best, AUROC {values[best]:.3f}'
+        if name != 'test' and density < 0.5:
+            if values[best] < 0.55:  # hardly better than chance
+                told = f'no score tells them apart; the best is {titles[best]}, {values[best]:.3f}'
+            lines.append(
+                f'{name}: {found.density} ranks these images above the test split (AUROC'
+                f' {density:.3f}); {told}'
+            )
+        elif name != 'test' and values[best] >= density + 0.01:
+            lines.append(f'{name}: {found.density} has AUROC {density:.3f}; {told}')
+    return lines
+
+
+def table(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
+    """A Markdown table of all domains, with the columns of each run, named where there are two.
+
+    Args:
+      escape: the stroke in `max p(y|x)`; in a terminal it need not be.
+    """
+    head = ['domain', 'images']
+    rows: dict[str, list[str]] = {}
+    for title, found in comparisons.items():
+        prefix = f'{title}: ' if len(comparisons) > 1 else ''
+        head += [f'{prefix}{text}' for text in ('KL', found.density, 'max p(y|x)', 'gradient')]
+        for name, numbers in domain_numbers(found).items():
+            row = rows.setdefault(name, [name, f'{numbers["images"]:,}'])
+            row.append(f'{numbers["kl"]:.2f}')
+            row += [f'{numbers[s]["auroc"]:.3f} / {numbers[s]["fpr95"]:.1%}' for s in SCORES]
+    if escape:
+        head = [cell.replace('|', '\\|') for cell in head]
+    lines = [head, *rows.values()]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [
+        [cell.ljust(width) if i == 0 else cell.rjust(width)
+         for i, (cell, width) in enumerate(zip(line, widths, strict=True))]
+        for line in lines
+    ]  # fmt: skip
+    rule = ['-' * width if i == 0 else '-' * (width - 1) + ':' for i, width in enumerate(widths)]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in (aligned[0], rule, *aligned[1:]))
+
+
+def summary(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
+    """The table, what it means, and where log p(x) fails: printed, and in `domains.md`."""
+    lines = [table(comparisons, escape), '']
+    lines.append(
+        f'KL in nats: log p(x) beside that of the training images, {BINS} bins over their range and'
+        f' an open one at either end, {SMOOTHING:g} added to each share. Scores: AUROC / FPR at 95%'
+        ' TPR, the test split against the domain; for test, training images against it. Gradient:'
+        ' minus the norm of the gradient of log p(x).'
+    )
+    lines.append('')
+    for title, found in comparisons.items():
+        about = found.run
+        lines.append(
+            f'- {title}: {about["method"]}, step {about["step"]:,}; {about["training_images"]:,}'
+            f' training images, {about["test_images"]:,} of the test split.'
+        )
+    for title, found in comparisons.items():
+        lines += [f'- {title}: {line}.' for line in remarks(found)]
+    return '\n'.join(lines)
+
+
+def settings(comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
+    """The content of `comparison.json`."""
+    runs = [
+        found.run | {'domains': {name: judged.text for name, judged in found.domains.items()}}
+        for found in comparisons.values()
+    ]
+    keys = ('run', 'supervised')[: len(runs)]
+    return {'kl_bins': BINS, 'kl_smoothing': SMOOTHING, **dict(zip(keys, runs, strict=True))}

@@ -1,0 +1,180 @@
+"""Maps whole scenes with a trained run: land cover, confidence and how likely each place is.
+
+    python -m eojax.apps.map_scene --workdir=runs/jem_eurosat --scene=S2.tif --out=map
+
+A scene is a GeoTIFF, read by windows, so that its size does not matter. Square patches of as much
+ground as a training image shows (`--patch`) are classified, side by side or overlapping
+(`--stride`); where they overlap their p(y|x) and log p(x) are averaged. Patches with a pixel
+without data, and borders that no whole patch covers, are not classified.
+
+The network has to see the values that it was trained on (`--scale`,
+`eojax.data.reading.sentinel2`). EuroSAT's 8-bit images show reflectance at the top of the
+atmosphere (level 1C) from 0 to 0.275 as 0 to 255; scenes of level 1C are scaled so, those of level
+2A are first brought to level 1C by a clear atmosphere, 8-bit scenes are taken as they are.
+
+What is written to `--out`, or for several scenes to a folder in it named as the scene:
+
+`class_map.tif`: uint8, the most probable class, with colours and names; 255 is no data.
+`confidence.tif`: float32, max p(y|x); NaN is no data.
+`log_density.tif`: float32, log p(x), unnormalised, of methods that learn it.
+`unseen.tif`: uint8, 1 where log p(x) is below the 1st percentile of the training set; 255: no data.
+`overview.png`: scene, map, confidence and log p(x) side by side.
+`summary.json`: `hectares` by class, `hectares_unclassified`, `share_unseen`, `patches`, ...; last.
+
+All GeoTIFFs are cloud-optimised, with the scene's shape, coordinate system and transform. A scene
+whose map is there, of the same file, run and options, is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from orbax.checkpoint import multihost
+
+from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
+from eojax.apps.map_scene.scene_files import SUMMARY, check_classes, write_summary
+from eojax.apps.map_scene.scene_job import Job, Options, map_scene, open_scene, prepare_model
+from eojax.apps.map_scene.scene_map import learned_density
+from eojax.data.reading.raster import SUFFIXES, Reading
+from eojax.devices import sharding
+from eojax.errors import UserError
+from eojax.messages import say
+from eojax.methods import METHODS
+from eojax.methods.method import ability
+from eojax.runs.run import Run
+
+# Until the slowest of the processes has mapped its scenes.
+_PATIENCE_SECONDS = 30 * 24 * 3600
+
+
+def find_jobs(scenes: Sequence[Path], out: Path) -> list[Job]:
+    """All scenes of `--scene` and the folders of their maps.
+
+    Raises:
+      UserError: no such scene, a folder without any, or two of the same name.
+    """
+    files: list[Path] = []
+    for path in scenes:
+        if not path.exists():
+            raise UserError(f'--scene={path}: no such file or folder')
+        if path.is_file():
+            files.append(path)
+            continue
+        found = [
+            file for file in sorted(path.iterdir())
+            if file.suffix.lower() in SUFFIXES and file.is_file() and file.name[0] != '.'
+        ]  # fmt: skip
+        if not found:
+            raise UserError(f'--scene={path}: no GeoTIFF ({", ".join(SUFFIXES)}) in this folder')
+        files += found
+    if len(scenes) == 1 and scenes[0].is_file():
+        return [Job(files[0], out)]
+    by_name: dict[str, Path] = {}
+    for file in files:
+        same = by_name.setdefault(file.stem, file)
+        if same is not file:
+            raise UserError(
+                f'{same} and {file} have the same name, and so would their maps: rename one'
+            )
+    return [Job(file, out / file.stem) for file in files]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = run_parser(
+        'map_scene',
+        'Maps whole scenes with a trained run: classes, confidence, log p(x) and unseen places as'
+        ' GeoTIFFs that open on top of the scene, overview.png and summary.json.',
+        '--workdir=runs/jem_eurosat --scene=S2.tif --out=map',
+    )
+    parser.add_argument(
+        '--scene', type=Path, action='append', required=True,
+        help='a GeoTIFF, or a folder of them; repeat',
+    )  # fmt: skip
+    parser.add_argument(
+        '--patch', type=int,
+        help='side of a patch in pixels (default: as much ground as a training image)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--stride', type=int,
+        help='pixels from patch to patch, a divisor of the patch (default: the patch, side by'
+        ' side); smaller ones average overlapping patches',
+    )  # fmt: skip
+    parser.add_argument('--bands', default='', help="numbers or names, in the order of the run's")
+    parser.add_argument(
+        '--scale', default='auto', help='auto, l1c, l2a or LOW:HIGH (default: auto)'
+    )
+    parser.add_argument(
+        '--offset', type=float, help='that was added to all values (default: found)'
+    )
+    parser.add_argument('--nodata', type=float, help="of empty pixels (default: the file's)")
+    run_command(parser, arguments, _check, _map)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuses options that make no sense, and a folder that cannot be written to."""
+    for name in ('patch', 'stride'):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f'--{name} must be at least 1, not {value}')
+    if options.patch and options.stride and options.patch % options.stride:
+        raise UserError(
+            f'--stride={options.stride} does not divide the patch of {options.patch} pixels'
+        )
+    find_jobs(options.scene, options.out)
+    open_folder_for_writing(options.out)
+
+
+def _can_map(run: Run) -> None:
+    ability(run.method, 'logits', run.config.method.name, METHODS)
+    check_classes(run.task.class_names)
+
+
+def _map(options: argparse.Namespace) -> None:
+    run, state = open_trained(options.workdir, options.checkpoint, options.data_root, _can_map)
+    jobs = find_jobs(options.scene, options.out)
+    if not learned_density(run) and sharding.is_main_process():
+        say(
+            f'method {run.config.method.name!r} has learned no p(x): no log_density.tif, no'
+            ' unseen.tif and no share_unseen'
+        )
+    model = prepare_model(run, state)
+    reading = Reading(options.bands, options.scale, options.offset, options.nodata)
+    how = Options(options.patch, options.stride, reading)
+    own = jobs[jax.process_index() :: jax.process_count()]
+    # All are opened before the first is mapped, so that what is wrong with one shows at once.
+    for job in own:
+        open_scene(job, model, how)[0].close()
+    for job in own:
+        _tell(job, map_scene(job, model, how))
+    if jax.process_count() > 1:
+        # Not a sum over all devices, which would not wait for days.
+        everyone = set(range(jax.process_count()))
+        multihost.sync_global_processes(
+            'scenes mapped', timeout=_PATIENCE_SECONDS, processes=everyone
+        )
+    if sharding.is_main_process() and jobs[0].out != options.out:
+        write_summary(options.out / SUMMARY, {'scenes': [_summary(job) for job in jobs]})
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    try:
+        return json.loads((job.out / SUMMARY).read_text(encoding='utf-8'))
+    except OSError as error:
+        raise UserError(
+            f'{job.out / SUMMARY} cannot be read ({error.strerror}): --out must lie on storage'
+            ' that all processes share'
+        ) from None
+
+
+def _tell(job: Job, summary: dict[str, Any]) -> None:
+    areas = summary['hectares'] or {}
+    largest = sorted((name for name in areas if areas[name]), key=lambda name: -areas[name])[:3]
+    text = ', '.join(f'{name} {areas[name]:,.0f} ha' for name in largest)
+    unseen = f'; {summary["share_unseen"]:.1%} unseen' if 'share_unseen' in summary else ''
+    print(f'{job.scene.name}: {text}{unseen}; the map is in {job.out}', flush=True)

@@ -1,0 +1,216 @@
+"""A scene beside what a network makes of it, and the colours of its classes.
+
+As in `eojax.drawing.figures`, every function writes one PNG, complete or not at all.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from eojax.data.sets import eurosat
+from eojax.drawing.style import TEXT, bare_axes, new_figure, save_figure
+
+# In inches: a panel's longest side, the space between panels, titles, what explains them below.
+_PANEL, _GAP, _TITLE, _BELOW = 3.7, 0.22, 0.62, 1.3
+_NO_DATA = '#e4e4e4'
+_SHOWN_CLASSES = 11
+_GOLDEN = 0.618033988749895
+
+Colour = tuple[int, int, int]
+
+
+class Overview(NamedTuple):
+    """A scene and its map, small enough for a figure.
+
+    Attributes:
+      title: of the scene.
+      picture: uint8 `[height, width, 3]`, or 1 band for grey.
+      valid: bool `[height, width]`, where the picture holds data.
+      classes: int `[height, width]`, -1 where nothing was classified.
+      confidence: float32 `[height, width]`, max p(y|x), NaN where nothing was classified.
+      log_density: the same of log p(x); None for a method without it.
+      threshold: log p(x) below which a place is unlike the training set.
+      share_unseen: of the patches.
+      shares: by class name, of the scene's area.
+      pixel_metres: of the figure's pixels on the ground; None where that is not known.
+    """
+
+    title: str
+    picture: np.ndarray
+    valid: np.ndarray
+    classes: np.ndarray
+    confidence: np.ndarray
+    log_density: np.ndarray | None
+    threshold: float | None
+    share_unseen: float | None
+    shares: Mapping[str, float]
+    pixel_metres: float | None
+
+
+def class_colours(names: Sequence[str]) -> tuple[Colour, ...]:
+    """A colour for each class, all different: EuroSAT's own, or hues that stay apart.
+
+    Returns:
+      Red, green and blue from 0 to 255.
+    """
+    known = eurosat.CLASS_COLOURS
+    if set(names) <= set(known):
+        return tuple(_rgb(known[name]) for name in names)
+    colours = []
+    for number in range(len(names)):
+        # Hues by the golden section never come near each other soon; lightness takes turns.
+        value, saturation = ((0.85, 0.75), (0.60, 0.90), (0.95, 0.45))[number % 3]
+        red, green, blue = colorsys.hsv_to_rgb((0.58 + number * _GOLDEN) % 1.0, saturation, value)
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return tuple(colours)
+
+
+def _rgb(text: str) -> Colour:
+    red, green, blue = bytes.fromhex(text.lstrip('#'))
+    return red, green, blue
+
+
+def scene_map(
+    overview: Overview, names: Sequence[str], colours: Sequence[Colour], path: str | Path
+) -> None:
+    """Writes the scene, the map with its legend, the confidence and log p(x) side by side.
+
+    Args:
+      names, colours: of the classes.
+      path: of the PNG.
+    """
+    height, width = overview.classes.shape
+    scale = _PANEL / max(height, width)
+    # Wide enough for a legend of two columns below a narrow scene.
+    high, wide = max(height * scale, 0.6), max(width * scale, 3.6)
+    num = 3 if overview.log_density is None else 4
+    full = (num * wide + (num + 1) * _GAP, _TITLE + high + _BELOW)
+    figure = new_figure(*full, layout=None)
+    figure.text(_GAP / full[0], 1 - 0.1 / full[1], overview.title, size=12, va='top')
+
+    def axes(number: int, bottom: float, tall: float, margin: float = 0.0) -> Axes:
+        left = _GAP + number * (wide + _GAP) + margin
+        return figure.add_axes(
+            (left / full[0], bottom / full[1], (wide - 2 * margin) / full[0], tall / full[1])
+        )
+
+    upper = [axes(number, _BELOW, high) for number in range(num)]
+    below = [axes(number, 0.1, _BELOW - 0.18) for number in range(2)]
+    for panel in upper:
+        panel.set(facecolor=_NO_DATA, anchor='NW')
+        bare_axes(panel)
+    for panel in below:
+        panel.axis('off')
+    upper[0].imshow(_stretched(overview.picture, overview.valid), cmap='gray')
+    upper[0].set_title('scene', loc='left', size=10)
+    _scale_bar(below[0], overview.pixel_metres, width * wide / (width * scale))
+    upper[1].imshow(_coloured(overview.classes, colours), interpolation='nearest')
+    upper[1].set_title('class map', loc='left', size=10)
+    _legend(below[1], overview.shares, dict(zip(names, colours, strict=True)))
+    confidence = upper[2].imshow(overview.confidence, cmap='viridis', vmin=0, vmax=1)
+    upper[2].set_title('confidence, max p(y|x)', loc='left', size=10)
+    bar = axes(2, _BELOW - 0.3, 0.14, margin=0.1)
+    figure.colorbar(confidence, bar, orientation='horizontal', format=PercentFormatter(1.0))
+    _tidy(bar)
+    if overview.log_density is not None and overview.threshold is not None:
+        bar = axes(3, _BELOW - 0.3, 0.14, margin=0.1)
+        _density_panel(figure, upper[3], bar, overview)
+    save_figure(figure, path)
+
+
+def _density_panel(figure: Figure, axes: Axes, bar: Axes, overview: Overview) -> None:
+    """log p(x) in blue, and in orange where it is below the training set's threshold."""
+    assert overview.log_density is not None
+    assert overview.threshold is not None
+    present = overview.log_density[np.isfinite(overview.log_density)]
+    low, high = np.percentile(present, [1, 99]) if len(present) else (0.0, 1.0)
+    high = max(high, overview.threshold)
+    width = max(float(high - low), 1e-6 * max(abs(low), 1.0))
+    low, high = float(high) - width, float(high)
+    cut = float(np.clip((overview.threshold - low) / width, 0.0, 1.0))
+    image = axes.imshow(overview.log_density, cmap=_split_map(cut), vmin=low, vmax=high)
+    axes.set_title('log p(x), unnormalised', loc='left', size=10)
+    figure.colorbar(image, bar, orientation='horizontal', extend='both')
+    bar.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    _tidy(bar)
+    share = '' if overview.share_unseen is None else f' ({overview.share_unseen:.1%} of patches)'
+    note = f'orange: below {overview.threshold:.2f}, the 1st percentile\nof the training set{share}'
+    bar.text(0, -2.4, note, transform=bar.transAxes, va='top', size=9, color=TEXT)
+
+
+def _split_map(cut: float) -> Colormap:
+    """Oranges below the share `cut` of the range, blues above it."""
+    oranges, blues = ('#7f2704', '#fdae6b'), ('#d6e6f4', '#08306b')
+    if cut <= 0.0:
+        stops = [(0.0, blues[0]), (1.0, blues[1])]
+    elif cut >= 1.0:
+        stops = [(0.0, oranges[0]), (1.0, oranges[1])]
+    else:
+        stops = [(0.0, oranges[0]), (cut, oranges[1]), (cut, blues[0]), (1.0, blues[1])]
+    colours = LinearSegmentedColormap.from_list('split', stops, N=1024)
+    return colours.with_extremes(bad=_NO_DATA)
+
+
+def _tidy(bar: Axes) -> None:
+    bar.spines[:].set_visible(False)
+    bar.tick_params(labelsize=9, length=3)
+
+
+def _stretched(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The picture with its darkest and brightest 2% at the ends, all bands alike."""
+    seen = picture[valid]
+    low, high = np.percentile(seen, [2, 98]) if len(seen) else (0.0, 255.0)
+    stretched = np.clip((picture - low) / max(high - low, 1.0), 0.0, 1.0)
+    stretched = stretched.repeat(3, -1) if stretched.shape[-1] == 1 else stretched
+    stretched[~valid] = np.array(_rgb(_NO_DATA)) / 255.0
+    return stretched
+
+
+def _coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+    table = np.array([*colours, _rgb(_NO_DATA)], np.uint8)  # -1 is the last one
+    return table[classes]
+
+
+def _legend(axes: Axes, shares: Mapping[str, float], colours: Mapping[str, Colour]) -> None:
+    """The classes that are there, with their share of the scene, in two columns."""
+    present = sorted((name for name in shares if shares[name] > 0), key=lambda n: -shares[n])
+    entries = [(name, colours[name], shares[name]) for name in present]
+    if len(entries) > _SHOWN_CLASSES + 1:
+        rest = sum(share for *_, share in entries[_SHOWN_CLASSES:])
+        more = f'{len(entries) - _SHOWN_CLASSES} more classes'
+        entries = [*entries[:_SHOWN_CLASSES], (more, (255, 255, 255), rest)]
+    empty = 1.0 - sum(shares.values())
+    if empty > 5e-4:
+        entries.append(('not classified', _rgb(_NO_DATA), empty))
+    handles = [Patch(facecolor='#{:02x}{:02x}{:02x}'.format(*colour)) for _, colour, _ in entries]
+    labels = [f'{name} {share:.1%}' for name, _, share in entries]
+    axes.legend(
+        handles, labels, ncols=2, loc='upper left', bbox_to_anchor=(0, 1), frameon=False,
+        fontsize=8.5, borderaxespad=0, borderpad=0, handlelength=1.1, handleheight=0.9,
+        columnspacing=1.0, labelspacing=0.35,
+    )  # fmt: skip
+
+
+def _scale_bar(axes: Axes, metres: float | None, width: float) -> None:
+    """A bar of a round number of kilometres, in a panel that is `width` of the picture's pixels."""
+    axes.set(xlim=(0, width), ylim=(0, 1))
+    if metres is None:
+        return
+    longest = 0.5 * width * metres
+    power = 10.0 ** math.floor(math.log10(longest))
+    length = max(step * power for step in (1, 2, 5) if step * power <= longest)
+    text = f'{length / 1000:g} km' if length >= 1000 else f'{length:g} m'
+    pixels = length / metres
+    axes.plot([1, pixels], [0.93, 0.93], color=TEXT, linewidth=3, solid_capstyle='butt')
+    axes.text(pixels / 2, 0.86, text, ha='center', va='top', size=9, color=TEXT)

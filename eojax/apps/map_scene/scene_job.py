@@ -1,0 +1,279 @@
+"""The map of one scene: made, with its files and their summary, or found complete."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+
+from eojax.apps.map_scene import scene_figures
+from eojax.apps.map_scene.scene_files import (
+    Layer,
+    LayerFiles,
+    check_classes,
+    complete,
+    publish,
+    unfinished,
+    written,
+)
+from eojax.apps.map_scene.scene_map import Tiling, find_tiling, learned_density, map_rows, warm_up
+from eojax.apps.map_scene.scene_totals import Course, Totals
+from eojax.data.reading.raster import Raster, Reading
+from eojax.drawing.pictures import displayed
+from eojax.errors import UserError
+from eojax.evaluation.reference_scores import reference_scores
+from eojax.evaluation.scoring import alone
+from eojax.messages import say
+from eojax.runs.run import Run
+
+PICTURE = 'overview.png'
+_LAYERS = ('class_map', 'confidence', 'log_density', 'unseen')
+# Layers of another method, and what other programs (QGIS) note beside them.
+_STALE = tuple(f'{name}{suffix}' for name in _LAYERS for suffix in ('.tif', '.tif.aux.xml'))
+PERCENTILE = 1.0  # of the training set's log p(x): below it a place counts as unseen
+_OVERVIEW_PIXELS = 900
+
+
+class Job(NamedTuple):
+    """A scene to be mapped.
+
+    Attributes:
+      scene: path of the GeoTIFF.
+      out: folder of its map.
+    """
+
+    scene: Path
+    out: Path
+
+
+class Model(NamedTuple):
+    """What maps the scenes.
+
+    Attributes:
+      run, state: on the devices of this process.
+      threshold: log p(x) of the training set's 1st percentile; None for a method without it.
+      checksum: of the state: another training has another one.
+    """
+
+    run: Run
+    state: Any
+    threshold: float | None
+    checksum: str
+
+
+class Options(NamedTuple):
+    """How scenes are mapped.
+
+    Attributes:
+      patch, stride: in pixels; None as in `scene_map.find_tiling`.
+      reading: how scenes are read.
+    """
+
+    patch: int | None
+    stride: int | None
+    reading: Reading
+
+
+def prepare_model(run: Run, state: Any) -> Model:
+    """The run and its state with what the training set says; all processes call it together."""
+    threshold = None
+    if learned_density(run):
+        training = reference_scores(run, state, ('log_density',))['log_density']
+        threshold = float(np.percentile(training, PERCENTILE))
+    run, state = alone(run, state)
+    return Model(run, state, threshold, _checksum(run, state))
+
+
+def _checksum(run: Run, state: Any) -> str:
+    """Of all numbers that were trained, and so of the checkpoint."""
+    kept = {name: value for name, value in state._asdict().items() if name not in run.method.split}
+    total = 0
+    for leaf in jax.tree.leaves(kept):
+        if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            total = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), total)
+    return f'{total:08x}'
+
+
+def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling]:
+    """The scene, to be closed by the caller, and its patches.
+
+    Raises:
+      UserError: a scene that cannot be mapped, or one whose map would overwrite it.
+    """
+    if any(job.scene.resolve() == (job.out / name).resolve() for name in _files(model)):
+        raise UserError(f'{job.scene}: its map would overwrite it; choose another --out')
+    dataset = model.run.dataset
+    raster = Raster(job.scene, dataset.bands, dataset.limits, options.reading)
+    try:
+        return raster, find_tiling(raster, model.run, options.patch, options.stride)
+    except BaseException:
+        raster.close()
+        raise
+
+
+def layers_of(model: Model) -> list[Layer]:
+    """The layers of a map by a run."""
+    names = model.run.task.class_names
+    check_classes(names)
+    layers = [
+        Layer('class_map', 'most probable class', names, scene_figures.class_colours(names)),
+        Layer('confidence', 'max p(y|x)'),
+    ]
+    if model.threshold is not None:
+        # Grey and orange.
+        text = f'log p(x) below {model.threshold:.4f}, the 1st percentile of the training set'
+        colours = ((217, 217, 217), (213, 94, 0))
+        layers += [
+            Layer('log_density', 'log p(x), unnormalised'),
+            Layer('unseen', text, ('like training', 'unseen'), colours),
+        ]
+    return layers
+
+
+def settings_of(
+    job: Job, model: Model, raster: Raster, tiling: Tiling, reading: Reading
+) -> dict[str, Any]:
+    """What a map depends on: a map of the same settings need not be made again."""
+    status, run = job.scene.stat(), model.run
+    return {
+        'scene': str(job.scene.resolve()),
+        'scene_bytes': status.st_size,
+        'scene_modified_ns': status.st_mtime_ns,
+        'run': str(run.folder.resolve()),
+        'step': int(model.state.step),
+        'checksum': model.checksum,
+        'patch': tiling.patch,
+        'stride': tiling.stride,
+        'bands': raster.indexes,
+        'scale': raster.scale_text,
+        'nodata': None if reading.nodata is None else str(reading.nodata),
+        'batch_size': run.config.evaluate.batch_size,
+        'unseen_threshold': model.threshold,
+    }
+
+
+def map_scene(job: Job, model: Model, options: Options) -> dict[str, Any]:
+    """Maps one scene, or finds its map complete; returns what is in its `summary.json`.
+
+    Raises:
+      UserError: see `open_scene`; no patch without missing pixels; files that cannot be written.
+    """
+    raster, tiling = open_scene(job, model, options)
+    with raster:
+        settings = settings_of(job, model, raster, tiling, options.reading)
+        done = complete(job.out, settings, _files(model))
+        if done is not None:
+            say(f'{job.scene}: its map in {job.out} is complete')
+            return done
+        with written(job.out), unfinished(job.out) as folder:
+            summary = _make(job, model, raster, tiling, settings, folder)
+            publish(folder, job.out, _files(model), summary, _STALE)
+    return summary
+
+
+def _files(model: Model) -> list[str]:
+    return [name for layer in layers_of(model) for name in layer.files] + [PICTURE]
+
+
+def _make(
+    job: Job,
+    model: Model,
+    raster: Raster,
+    tiling: Tiling,
+    settings: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """Writes all files but the summary into a folder; returns the summary."""
+    warm_up(model.run, model.state, raster)
+    totals = Totals(raster, tiling, model.run.task.num_classes)
+    course = Course(tiling, model.threshold, raster.name)
+    run = model.run.folder.resolve().name
+    tags = {'scene': job.scene.name, 'run': run, 'step': settings['step']}
+    try:
+        with LayerFiles(folder, raster, layers_of(model), tags) as files:
+            for row in map_rows(model.run, model.state, raster, tiling, course.watch):
+                labels, confidence = row.probabilities.argmax(-1), row.probabilities.max(-1)
+                totals.add(labels[row.classified], confidence[row.classified])
+                values = {'class_map': labels, 'confidence': confidence}
+                if row.log_density is not None and model.threshold is not None:
+                    values['log_density'] = row.log_density
+                    values['unseen'] = row.log_density < model.threshold
+                files.write(values, row.classified, tiling.stride)
+            course.stop()
+            if not course.classified:
+                raise UserError(
+                    f'{job.scene}: no patch of {tiling.patch}x{tiling.patch} pixels has data in'
+                    ' all of them; --patch=PIXELS takes smaller ones'
+                )
+            files.finish()
+    finally:
+        course.stop()
+    _draw(model, raster, totals, course, folder)
+    return _summary(model, raster, tiling, settings, totals, course)
+
+
+def _summary(
+    model: Model,
+    raster: Raster,
+    tiling: Tiling,
+    settings: Mapping[str, Any],
+    totals: Totals,
+    course: Course,
+) -> dict[str, Any]:
+    names, areas = model.run.task.class_names, totals.areas.round(4).tolist()
+    empty = round(totals.whole - float(totals.areas.sum()), 4)
+    density = {'share_unseen': course.share_unseen, 'unseen_threshold': model.threshold}
+    return {
+        'scene': settings['scene'],
+        'run': settings['run'],
+        'step': settings['step'],
+        'hectares': dict(zip(names, areas, strict=True)) if totals.known else None,
+        'hectares_unclassified': empty if totals.known else None,
+        'patches': course.classified,
+        'patches_per_second': round(course.classified / course.seconds, 1),
+        'seconds': round(course.seconds, 2),
+        **(density if model.threshold is not None else {}),
+        'mean_confidence': totals.mean_confidence,
+        'patch': tiling.patch,
+        'stride': tiling.stride,
+        'bands': raster.indexes,
+        'scale': raster.scale_text,
+        'settings': dict(settings),
+    }
+
+
+def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: Path) -> None:
+    """Writes the figure from the finished layers, which have smaller versions of themselves."""
+    part = raster.overview(_OVERVIEW_PIXELS)
+    run, shape = model.run, part.valid.shape
+    names, dataset = run.task.class_names, run.dataset
+    classes = _reduced(folder / 'class_map.tif', shape, Resampling.nearest).astype(np.int16)
+    density = None
+    if model.threshold is not None:
+        density = _reduced(folder / 'log_density.tif', shape, Resampling.average)
+    metres = raster.pixel_metres()
+    overview = scene_figures.Overview(
+        f'{raster.name}  ({run.folder.resolve().name}, step {int(model.state.step):,})',
+        displayed(part.pixels, dataset.bands, dataset.limits),
+        part.valid,
+        np.where(classes == 255, -1, classes),
+        _reduced(folder / 'confidence.tif', shape, Resampling.average),
+        density,
+        model.threshold,
+        course.share_unseen,
+        dict(zip(names, totals.areas / totals.whole, strict=True)),
+        None if metres is None else metres * raster.width / shape[1],
+    )
+    colours = scene_figures.class_colours(names)
+    scene_figures.scene_map(overview, names, colours, folder / PICTURE)
+
+
+def _reduced(path: Path, shape: tuple[int, int], way: Resampling) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read(1, out_shape=shape, resampling=way)

@@ -1,0 +1,81 @@
+"""What is added up while a scene is mapped: areas, confidence, patches and the time they take."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from eojax.apps.map_scene.scene_map import ScoredRow, Tiling
+from eojax.data.reading.raster import Raster
+from eojax.devices import sharding
+
+
+class Totals:
+    """Areas and means of a map, added up row by row of its cells.
+
+    Attributes:
+      areas: `[classes]`, in hectares.
+      whole: of the scene, in hectares.
+      known: whether they are hectares: where the unit of the coordinates is not known, pixels are
+        counted instead.
+    """
+
+    def __init__(self, raster: Raster, tiling: Tiling, num_classes: int) -> None:
+        rows = raster.pixel_hectares(np.arange(raster.height))
+        self.known = rows is not None
+        self._rows = np.ones(raster.height) if rows is None else rows
+        self._stride = tiling.stride
+        self.areas = np.zeros(num_classes)
+        self.whole = float(self._rows.sum() * raster.width)
+        self._confidence = self._cells = 0.0
+
+    def add(self, labels: np.ndarray, confidence: np.ndarray) -> None:
+        """The classified cells of the next row: their classes, and max p(y|x)."""
+        rows, self._rows = np.split(self._rows, [self._stride])
+        counts = np.bincount(labels, minlength=len(self.areas))
+        self.areas += counts * (float(rows.sum()) * self._stride)
+        self._confidence += float(confidence.sum())
+        self._cells += len(labels)
+
+    @property
+    def mean_confidence(self) -> float:
+        return self._confidence / self._cells
+
+
+class Course:
+    """Counts the patches of a map, with a progress bar and the time that they take.
+
+    Attributes:
+      classified, unseen: so many patches.
+      seconds: from the first strip to the last, once it is stopped.
+    """
+
+    def __init__(self, tiling: Tiling, threshold: float | None, title: str) -> None:
+        self._bar = tqdm(
+            total=tiling.rows * tiling.columns, desc=title, unit='patch',
+            disable=not sharding.is_main_process(),
+        )  # fmt: skip
+        self._threshold = threshold
+        self._start: float | None = time.perf_counter()
+        self.classified = self.unseen = 0
+        self.seconds = 0.0
+
+    def watch(self, row: ScoredRow) -> None:
+        """A row of patches is done."""
+        self.classified += len(row.probabilities)
+        if row.log_density is not None and self._threshold is not None:
+            self.unseen += int(np.count_nonzero(row.log_density < self._threshold))
+        self._bar.update(len(row.whole))
+
+    def stop(self) -> None:
+        """Closes the bar and takes the time; stopping again changes nothing."""
+        if self._start is not None:
+            self.seconds, self._start = time.perf_counter() - self._start, None
+            self._bar.close()
+
+    @property
+    def share_unseen(self) -> float | None:
+        """Of the classified patches; None for a method without log p(x)."""
+        return None if self._threshold is None else self.unseen / self.classified

@@ -1,0 +1,165 @@
+"""Images that stay on disk: they stand where an array of all images does, for sets too large."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from eojax.data.reading.decode import IMAGES_PER_TASK, MAX_THREADS
+from eojax.data.reading.image_files import FileReader
+from eojax.errors import UserError
+
+# What base_config's `data.resident_gigabytes` is where a config has no such key.
+RESIDENT_GIGABYTES = 4.0
+
+# From the content of a file and its name, for messages, to `[height, width, bands]`.
+Decode = Callable[[Any, str], np.ndarray]
+
+
+class Reader(Protocol):
+    """Reads by name from the folder or file at `path`; it pickles, and threads may share it."""
+
+    path: Path
+
+    def __call__(self, name: str) -> Any:
+        """What `Decode` takes; a `UserError` where it cannot be read."""
+
+
+def memory_limit(options: ConfigDict) -> int:
+    """The largest decoded set to be held in memory, of the config group `data`."""
+    return int(options.get('resident_gigabytes', RESIDENT_GIGABYTES) * 2**30)
+
+
+class LazyImages:
+    """The decoded images of files, `[num, height, width, bands]`, read when they are indexed.
+
+    Like an array it has `shape`, `dtype`, `nbytes` and a length, and takes a whole number, a slice
+    or an array of indices; unlike one it is never read as a whole by accident: `images[:]` asks for
+    that. It pickles as names, so that worker processes can have it, and is safe to share between
+    threads. The first image says what all others must be.
+    """
+
+    def __init__(
+        self, path: Path, files: Sequence[str], decode: Decode, reader: Reader | None = None
+    ) -> None:
+        """Reads and decodes the first image.
+
+        Parameters
+        ----------
+        path: the folder or zip archive.
+        files: names in it, at least one, with forward slashes.
+        decode: of the content of one file; a function that pickles.
+        reader: of what is named by `files` where it is no file with encoded pixels.
+
+        Raises
+        ------
+        UserError: the first file cannot be read or decoded.
+        """
+        self._reader = FileReader(path) if reader is None else reader
+        self._files = tuple(files)
+        self._decode = decode
+        first = decode(self._reader(self._files[0]), self._title(0))
+        self._image_shape: tuple[int, ...] = first.shape
+        self.dtype = first.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self._files), *self._image_shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the decoded images."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __repr__(self) -> str:
+        return f'LazyImages({self._reader.path}, shape={self.shape}, dtype={self.dtype})'
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        raise TypeError('images on disk do not become an array by themselves; images[:] reads all')
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """One image, or those of a slice, of integers or of a mask, as numpy would index them.
+
+        Raises
+        ------
+        UserError: a file that cannot be read or decoded, or differs from the first in size.
+        """
+        if hasattr(key, '__index__') and np.ndim(key) == 0:
+            return self._one(range(len(self))[operator.index(key)])
+        chosen = np.arange(len(self))[key]
+        images = np.empty((chosen.size, *self._image_shape), self.dtype)
+        self._fill(images, chosen.ravel())
+        return images.reshape(*chosen.shape, *self._image_shape)
+
+    def subset(self, indices: np.ndarray) -> LazyImages:
+        """The images at `indices`, in that order; nothing is read."""
+        chosen = np.arange(len(self))[indices]
+        part = object.__new__(LazyImages)
+        part.__dict__.update(self.__dict__)
+        part._files = tuple(self._files[i] for i in chosen)
+        return part
+
+    def read_all(
+        self, *, threads: int = MAX_THREADS, progress: bool = False, title: str = 'images'
+    ) -> np.ndarray:
+        """All images in memory.
+
+        Parameters
+        ----------
+        threads: at most so many, and at most the processor's cores.
+        progress: show a bar on stderr.
+        title: of the bar.
+
+        Raises
+        ------
+        UserError: the first file, in order, that is not as it should be.
+        """
+        images = np.empty(self.shape, self.dtype)
+
+        def read(start: int) -> int:
+            part = images[start : start + IMAGES_PER_TASK]
+            self._fill(part, range(start, start + len(part)))
+            return len(part)
+
+        executor = ThreadPoolExecutor(min(threads, os.cpu_count() or 1))
+        starts = range(0, len(self), IMAGES_PER_TASK)
+        bar = tqdm(total=len(self), desc=f'decoding {title}', unit='img', disable=not progress)
+        try:
+            for num in executor.map(read, starts):
+                bar.update(num)
+        finally:
+            bar.close()
+            executor.shutdown(wait=True, cancel_futures=True)
+        return images
+
+    def _fill(self, images: np.ndarray, chosen: Iterable[int]) -> None:
+        for place, i in enumerate(chosen):
+            images[place] = self._one(i)
+
+    def _one(self, i: int) -> np.ndarray:
+        pixels = self._decode(self._reader(self._files[i]), self._title(i))
+        if pixels.shape != self._image_shape:
+            (height, width), (rows, columns) = pixels.shape[:2], self._image_shape[:2]
+            raise UserError(
+                f'{self._title(i)}: {width}x{height} pixels; expected {columns}x{rows}'
+                ' (remove the image, or have all of them resized)'
+            )
+        return pixels
+
+    def _title(self, i: int) -> str:
+        return f'{self._reader.path}: {self._files[i]}'
+
+
+Images = np.ndarray | LazyImages

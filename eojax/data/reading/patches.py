@@ -1,0 +1,74 @@
+"""Square patches of a scene: where they lie, and how they become a network's input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from eojax.data.facts import PublishedImages
+
+
+def patch_places(height: int, width: int, patch: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Rows and columns of the upper left corners of all patches that lie in a scene, row by row."""
+    for row in range(0, height - patch + 1, stride):
+        for column in range(0, width - patch + 1, stride):
+            yield row, column
+
+
+def resample(patches: np.ndarray, size: int) -> np.ndarray:
+    """Patches `[num, height, width, bands]` to `[num, size, size, bands]`, as training images are.
+
+    uint8: bicubic with a low-pass filter, as `eojax.data.reading.decode`; uint16: the mean over the
+    ground that a pixel covers where that shrinks them, else bilinear, as
+    `eojax.data.reading.geotiff`.
+    """
+    if patches.shape[1:3] == (size, size):
+        return patches
+    out = np.empty((len(patches), size, size, patches.shape[-1]), patches.dtype)
+    if patches.dtype == np.uint8 and patches.shape[-1] == 3:
+        for image, patch in zip(out, patches, strict=True):
+            small = Image.fromarray(patch).resize((size, size), Image.Resampling.BICUBIC)
+            image[:] = np.asarray(small)
+        return out
+    if patches.dtype == np.uint16 and size < max(patches.shape[1:3]):
+        rows, columns = (_shares(length, size) for length in patches.shape[1:3])
+        averaged = np.einsum('rh,nhwb,cw->nrcb', rows, patches, columns, optimize=True)
+        return np.rint(averaged).astype(np.uint16)
+    for image, patch in zip(out, patches, strict=True):
+        for band in range(patches.shape[-1]):
+            if patches.dtype == np.uint8:
+                grey, kind = Image.fromarray(patch[..., band]), Image.Resampling.BICUBIC
+            else:
+                floats = patch[..., band].astype(np.float32)
+                grey, kind = Image.fromarray(floats), Image.Resampling.BILINEAR
+            image[..., band] = np.rint(np.asarray(grey.resize((size, size), kind)))
+    return out
+
+
+def _shares(length: int, size: int) -> np.ndarray:
+    """Which share each of `length` pixels has in each of `size` larger ones, `[size, length]`."""
+    ends = np.arange(size + 1) * length / size
+    pixels = np.arange(length)
+    overlap = np.minimum(ends[1:, None], pixels + 1) - np.maximum(ends[:-1, None], pixels)
+    return np.maximum(overlap, 0.0) * size / length
+
+
+def patch_pixels(published: PublishedImages | None, size: int, pixel_metres: float | None) -> int:
+    """The side in a scene's pixels of a patch that shows as much ground as a training image.
+
+    Args:
+      published: what is known of the data set.
+      size: of the network's input, in pixels.
+      pixel_metres: the side of a scene's pixel on the ground; None where it is not known.
+
+    Returns:
+      Where the extent of the training images or of the pixels is not known, the training images'
+      own number of pixels.
+    """
+    if published is None:
+        return size
+    if published.extent_metres is not None and pixel_metres is not None:
+        return max(1, round(published.extent_metres / pixel_metres))
+    return published.size or size

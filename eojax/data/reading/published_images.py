@@ -1,0 +1,113 @@
+"""Published sets of labelled images: how any of them is downloaded and loaded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from eojax.data.dataset import Dataset
+from eojax.data.facts import PublishedImages
+from eojax.data.reading.download import fetch
+from eojax.data.reading.image_folder import EIGHT_BIT, FileFormat, read_image_folder
+from eojax.data.reading.pixel_cache import cache_folder
+from eojax.data.reading.tfds_source import prepared_folder, read_tfds
+from eojax.data.splits import parse_labels_per_class
+from eojax.errors import UserError, unknown_name
+
+# Where the pixels come from: a folder or archive of images, or a prepared tfds data set.
+SOURCES = ('files', 'tfds')
+
+
+def check_published(options: ConfigDict) -> None:
+    """Refuses a `source` that there is not, and a tfds source without its folder.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.source not in SOURCES:
+        raise unknown_name('data.source', options.source, SOURCES)
+    if options.source == 'tfds' and not options.root:
+        raise UserError("data.source is 'tfds' but data.root, its data_dir, is empty")
+    parse_labels_per_class(options.labels_per_class)
+
+
+def load_published(
+    images: PublishedImages,
+    root: str | Path | None,
+    source: str,
+    *,
+    size: int | None,
+    progress: bool = True,
+    cache: bool = True,
+    file_format: FileFormat = EIGHT_BIT,
+    resident_bytes: int | None = None,
+) -> Dataset:
+    """Loads a published data set; any number of images, but all of its classes.
+
+    Parameters
+    ----------
+    images: which one.
+    root: for 'files' a folder or zip archive, empty to download the published archive; for 'tfds'
+      the `data_dir` of tfds.
+    source: one of `SOURCES`.
+    size: height and width of the result in pixels; None leaves the images as they are.
+    progress: show bars and the number of images of each class on stderr.
+    cache: keep the decoded pixels in the cache folder.
+    file_format, resident_bytes: of files, as in `read_image_folder`; tfds is read into memory.
+
+    Raises
+    ------
+    UserError: see `image_folder.read_image_folder`, `download.fetch` and `tfds_source.read_tfds`.
+    """
+    if size is not None and size < 1:
+        raise UserError(f'{images.title} cannot be resized to {size} pixels; give a positive size')
+    resize = None if size == images.size else size
+    kept = cache_folder() if cache else None
+    if source == 'files':
+        path = Path(root).expanduser() if root else download_published(images, progress=progress)
+        dataset = read_image_folder(
+            path,
+            images.class_names,
+            images.size,
+            progress,
+            kept,
+            resize=resize,
+            bands=images.bands,
+            file_format=file_format,
+            resident_bytes=resident_bytes,
+        )
+    elif source == 'tfds':
+        path = prepared_folder(images.name, root)
+        dataset = read_tfds(path, images, resize=resize, progress=progress, cache=kept)
+    else:
+        raise unknown_name('data source', source, SOURCES)
+    if progress:
+        print(f'eojax: {images.title}, {path}: {describe_counts(dataset)}', file=sys.stderr)
+    return dataset
+
+
+def download_published(
+    images: PublishedImages, *, progress: bool = True, option: str = '--config.data.root'
+) -> Path:
+    """The published archive in the cache folder, downloaded if need be; see `download.fetch`.
+
+    Raises
+    ------
+    UserError: there is none to download; the message tells where to get it.
+    """
+    if images.archive is None:
+        raise UserError(
+            f'{images.title} cannot be downloaded from here: get it from {images.homepage} and name'
+            f' it by {option}=PATH'
+        )
+    return fetch(images.archive, cache_folder() / 'downloads', progress=progress, option=option)
+
+
+def describe_counts(dataset: Dataset) -> str:
+    """The number of images, in all and of each class, in one line."""
+    counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
+    parts = [f'{name} {count}' for name, count in zip(dataset.class_names, counts, strict=True)]
+    return f'{len(dataset.labels)} images ({", ".join(parts)})'

@@ -1,6 +1,0 @@
-"""Procedural landscapes: scenes of physical layers, and views rendered from them."""
-
-from eojax.data.scenes.render_rgb import render_rgb
-from eojax.data.scenes.scene import PIXEL_SIZE, Conditions, Material, Scene
-
-__all__ = ['PIXEL_SIZE', 'Conditions', 'Material', 'Scene', 'render_rgb']

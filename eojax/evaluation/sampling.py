@@ -1,0 +1,182 @@
+"""Samples of a trained method that can `sample`: chains in equal batches, from buffer or afresh.
+
+`sample(state, key, labels)`, images `[N, H, W, C]` in [-1, 1] for labels int32 `[N]`, is all that
+is asked of a method. Its config says what the labels mean to it: with `method.class_conditional`
+they are the classes to make images of, else a method without chains has only their number. One
+whose config has a `sampler` group samples by Langevin chains, and takes their parameters, their
+starts and more besides (`eojax.methods.jem`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array, random
+from tqdm import tqdm
+
+from eojax.devices import sharding
+from eojax.devices.compiler_options import compiler_options
+from eojax.evaluation.scoring import place_batch
+from eojax.feed.pipeline import to_uint8
+from eojax.methods import METHODS
+from eojax.methods.method import ability
+from eojax.runs.run import Run
+from eojax.samplers import langevin
+from eojax.samplers.langevin import Langevin
+from eojax.samplers.replay_buffer import ReplayBuffer
+
+# Keeps the keys of samples apart from those of training and of scores.
+_SALT = 0x5A3B1E
+
+
+class Starts(NamedTuple):
+    """Where chains begin, and for which classes.
+
+    Attributes:
+      labels: int32 `[N]`: the class whose texture a chain begins at, and, where `conditional`,
+        whose energy E(x, y) it follows.
+      images: float32 `[N, H, W, C]`; None for the method's own fresh starts.
+      conditional: whether the chains are of p(x|y) instead of p(x).
+    """
+
+    labels: np.ndarray
+    images: np.ndarray | None = None
+    conditional: bool = False
+
+
+def chain_of(run: Run) -> Langevin | None:
+    """The chains that the run was trained with; None for a method without chains."""
+    return langevin.from_config(run.config.sampler) if 'sampler' in run.config else None
+
+
+def batch_size(run: Run) -> int:
+    """Chains in one call: what training is known to fit in memory."""
+    return min(run.config.batch_size, run.config.evaluate.batch_size)
+
+
+def draw_samples(
+    run: Run,
+    state: Any,
+    starts: Starts,
+    seed: int,
+    chain: Langevin | None = None,
+    title: str = '',
+) -> np.ndarray:
+    """The ends of chains, uint8 `[N, H, W, C]`; see `sample_batch` for its arguments.
+
+    The last batch is filled up, so that any number compiles once. All processes call it together.
+
+    Args:
+      chain: the parameters of the chains; those of training where None.
+      title: of a progress bar; none where empty.
+    """
+    total, size = len(starts.labels), batch_size(run)
+    ends = []
+    bar = tqdm(
+        total=total, desc=title, unit='img', leave=False,
+        disable=not (title and sharding.is_main_process()),
+    )  # fmt: skip
+    with bar:
+        for number in range(-(-total // size)):
+            ends.append(to_uint8(sample_batch(run, state, starts, seed, chain, number)))
+            bar.update(min(size, total - number * size))
+    return np.concatenate(ends)[:total]
+
+
+def film_samples(
+    run: Run, state: Any, starts: Starts, seed: int, chain: Langevin, every: int
+) -> np.ndarray:
+    """The course of the first batch of `draw_samples`: uint8 `[1 + steps // every, N, H, W, C]`."""
+    frames = sample_batch(run, state, starts, seed, chain, 0, every)
+    return to_uint8(frames)[:, : len(starts.labels)]
+
+
+def sample_batch(
+    run: Run,
+    state: Any,
+    starts: Starts,
+    seed: int,
+    chain: Langevin | None,
+    number: int,
+    every: int = 0,
+) -> Array:
+    """Batch `number` of the chains of `starts`, filled up to `batch_size`.
+
+    Raises:
+      UserError: the method cannot sample; the message says which can.
+    """
+    function = ability(run.method, 'sample', run.config.method.name, METHODS)
+    rows = np.arange(number * batch_size(run), (number + 1) * batch_size(run))
+    rows = rows % len(starts.labels)
+    key = random.fold_in(random.fold_in(random.key(seed), _SALT), number)
+    key = sharding.place_key(key, run.mesh)
+    labels = place_batch(run, starts.labels[rows].astype(np.int32))
+    everywhere = sharding.replicated(run.mesh)
+    chain = chain or chain_of(run)
+    if chain is None:
+        compiled = jax.jit(function, out_shardings=everywhere, compiler_options=compiler_options())
+        return compiled(state, key, labels)
+    images = None if starts.images is None else place_batch(run, starts.images[rows])
+    compiled = jax.jit(
+        function,
+        static_argnames=('chain', 'conditional', 'every'),
+        out_shardings=everywhere,
+        compiler_options=compiler_options(),
+    )
+    return compiled(
+        state, key, labels, chain=chain, images=images, conditional=starts.conditional, every=every
+    )
+
+
+def buffer_images(run: Run, state: Any, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images float32 `[N, H, W, C]` and their labels int32 `[N]` from the replay buffer.
+
+    Args:
+      slots: indices below `buffer_capacity`.
+
+    Raises:
+      UserError: the method keeps no buffer; the message says which do.
+    """
+    replay = ability(run.method, 'replay', run.config.method.name, METHODS)
+    buffer: ReplayBuffer = replay(state)
+    each = buffer.labels.shape[1]
+    everywhere = sharding.replicated(run.mesh)
+    places = ((slots // each).astype(np.int32), (slots % each).astype(np.int32))
+    # The buffer may be split over processes: each takes part in the gathering, and gets all of it.
+    gather = jax.jit(_gather, out_shardings=everywhere)
+    images, labels = gather(buffer, *sharding.place(places, everywhere))
+    return np.asarray(images, np.float32), np.asarray(labels)
+
+
+def by_class(run: Run) -> bool:
+    """Whether the run's own samples are of given classes: chains of E(x, y) instead of E(x)."""
+    return bool(run.config.method.get('class_conditional', False))
+
+
+def _gather(buffer: ReplayBuffer, parts: Array, slots: Array) -> tuple[Array, Array]:
+    return buffer.images[parts, slots], buffer.labels[parts, slots]
+
+
+def buffer_capacity(run: Run, state: Any) -> int:
+    """Images in the replay buffer; 0 for a method that keeps none, or keeps none yet."""
+    replay = run.method.abilities.get('replay')
+    buffer = None if replay is None else replay(state)
+    return 0 if buffer is None else int(np.prod(buffer.labels.shape))
+
+
+def run_on_starts(run: Run, state: Any, num: int, seed: int) -> Starts:
+    """Starts for samples that stand for the model: at most `num` different ends of its own chains.
+
+    They are drawn at random from the replay buffer. A slot that training has not come by yet holds
+    no sample but a bare start, so every image is to be run on by one more chain. A method without
+    a buffer starts afresh, its classes in turn.
+    """
+    capacity = buffer_capacity(run, state)
+    if not capacity:
+        labels = np.arange(num, dtype=np.int32) % run.task.num_classes
+        return Starts(labels, None, by_class(run))
+    slots = np.random.default_rng(seed).permutation(capacity)[:num]
+    images, labels = buffer_images(run, state, slots)
+    return Starts(labels, images, by_class(run))

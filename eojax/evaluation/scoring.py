@@ -1,0 +1,201 @@
+"""What a trained network says about any number of images: logits, log p(x), in equal batches.
+
+A method may look at its input through noise (`eojax.methods.jem`), so a score has a key: that of
+the run's seed and the batch's number. The same images in the same order give the same scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, random
+from tqdm import tqdm
+
+from eojax.data.reading.lazy_images import Images
+from eojax.devices import sharding
+from eojax.devices.compiler_options import compiler_options
+from eojax.errors import UserError
+from eojax.feed.pipeline import to_unit_range
+from eojax.methods import METHODS
+from eojax.methods.method import Method, ability
+from eojax.runs.run import Run
+
+_to_unit_range = jax.jit(to_unit_range, static_argnames='limits')
+
+
+def score(
+    run: Run,
+    name: str,
+    state: Any,
+    images: Images,
+    chosen: np.ndarray | None = None,
+    title: str = '',
+) -> np.ndarray:
+    """The ability `name` (`logits`, `log_density`, `embedding`) of the run's method for each image.
+
+    Args and errors as for `score_all`.
+
+    Returns:
+      float32 `[num or len(chosen), ...]` on the host.
+    """
+    return score_all(run, (name,), state, images, chosen, title)[name]
+
+
+def score_all(
+    run: Run,
+    names: Iterable[str],
+    state: Any,
+    images: Images,
+    chosen: np.ndarray | None = None,
+    title: str = '',
+) -> dict[str, np.ndarray]:
+    """Several scores of each image, of one pass through the network: see `scores_of`.
+
+    All calls have `evaluate.batch_size` images, the last one filled up, and share one compiled
+    program, also between calls of this function. All processes of a run call it together.
+
+    Args:
+      names: as in `scores_of`.
+      state: of the method.
+      images: `[num, H, W, C]`: uint8, or of another type in the units of the run's data set, whose
+        limits scale them. Those on disk are read batch by batch.
+      chosen: indices of the images to score, in order; all where None.
+      title: of a progress bar; no bar where empty.
+
+    Returns:
+      For each name float32 `[num or len(chosen), ...]` on the host.
+
+    Raises:
+      UserError: the method has no such ability, or its outputs are not finite.
+    """
+    chosen = np.arange(len(images)) if chosen is None else chosen
+    if not len(chosen):
+        raise ValueError('no images to score')
+    size = run.config.evaluate.batch_size
+    rows = (chosen[start : start + size] for start in range(0, len(chosen), size))
+    bar = tqdm(
+        total=len(chosen), desc=title, unit='img', leave=False,
+        disable=not (title and sharding.is_main_process()),
+    )  # fmt: skip
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    with bar:
+        for scores in score_batches(run, tuple(parts), state, (images[r] for r in rows)):
+            for name, values in scores.items():
+                parts[name].append(values)
+            bar.update(len(values))
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def score_batches(
+    run: Run, names: tuple[str, ...], state: Any, batches: Iterable[np.ndarray]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Scores a stream of batches as it comes; the host prepares the next while devices compute.
+
+    Args:
+      names, state: as in `score_all`.
+      batches: `[n, H, W, C]`, n from 1 to `evaluate.batch_size`; all but the last are better full.
+
+    Yields:
+      For each batch and name float32 `[n, ...]` on the host.
+
+    Raises:
+      UserError: as `score_all`.
+    """
+    compiled = _compiled(run, names)
+    size = run.config.evaluate.batch_size
+    waiting: tuple[int, Any] | None = None
+    for number, batch in enumerate(batches):
+        filled = np.zeros((size, *batch.shape[1:]), batch.dtype)
+        filled[: len(batch)] = batch
+        key = random.fold_in(random.key(run.config.seed), number)
+        placed = _to_unit_range(place_batch(run, filled), limits=run.dataset.limits)
+        outputs = compiled(state, placed, sharding.place_key(key, run.mesh))
+        if waiting is not None:
+            yield _on_host(run, *waiting)
+        waiting = (len(batch), outputs)
+    if waiting is not None:
+        yield _on_host(run, *waiting)
+
+
+def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
+    """All that can be asked of a method about an image, by name, as functions of a state, images
+    in [-1, 1] and a key. Each is higher for images that are more like the training data.
+
+    `logits`, `log_density`, `embedding` and `source_embedding` of methods that have them, the last
+    two of which are vectors and rank nothing; further, as scores of being in
+    distribution (Grathwohl et al., "Your Classifier is Secretly an Energy Based Model", Sec. 5.3):
+    `log_sum_exp`: of the logits, which is log p(x) for any classifier read as an energy-based model
+      (Eq. 6 there);
+    `max_probability`: max_y p(y|x);
+    `gradient`: -||grad_x log p(x)||_2, of `log_density`, else of `log_sum_exp`; x in [-1, 1].
+    """
+    found: dict[str, Callable[..., Array]] = {
+        name: method.abilities[name]
+        for name in ('logits', 'log_density', 'embedding', 'source_embedding')
+        if name in method.abilities
+    }
+    logits = found.get('logits')
+    if logits is not None:
+        found['log_sum_exp'] = lambda *a: jax.nn.logsumexp(logits(*a), axis=-1)
+        found['max_probability'] = lambda *a: jax.nn.softmax(logits(*a), axis=-1).max(-1)
+    density = found.get('log_density', found.get('log_sum_exp'))
+    if density is not None:
+
+        def gradient(state: Any, images: Array, key: Array) -> Array:
+            slope = jax.grad(lambda x: density(state, x, key).sum())(images)
+            return -jnp.sqrt(jnp.square(slope).sum((1, 2, 3)))
+
+        found['gradient'] = gradient
+    return found
+
+
+def _compiled(run: Run, names: tuple[str, ...]) -> Callable[..., dict[str, Array]]:
+    """The scores as one program; what they have in common is computed once."""
+    found = scores_of(run.method)
+    for name in names:
+        if name not in found:  # raises, and says which methods can
+            ability(run.method, name, run.config.method.name, METHODS)
+    program = (names, run.mesh)
+    if program not in run.programs:
+
+        def scores(state: Any, images: Array, key: Array) -> dict[str, Array]:
+            return {name: found[name](state, images, key).astype(jnp.float32) for name in names}
+
+        run.programs[program] = jax.jit(
+            scores, out_shardings=sharding.replicated(run.mesh), compiler_options=compiler_options()
+        )
+    return run.programs[program]
+
+
+def _on_host(run: Run, num: int, outputs: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    scores = {name: np.asarray(values)[:num] for name, values in outputs.items()}
+    for name, values in scores.items():
+        if not np.isfinite(values).all():
+            raise UserError(
+                f'{run.folder}: the {name.replace("_", " ")} of some images is not finite:'
+                ' this checkpoint is of a training that diverged'
+            )
+    return scores
+
+
+def alone(run: Run, state: Any) -> tuple[Run, Any]:
+    """The run and its state on the devices of this process alone, to score what others do not.
+
+    Of fields that are split over the devices, such as a replay buffer, a part of them remains.
+    """
+    if jax.process_count() == 1:
+        return run, state
+    mesh = sharding.data_mesh(jax.local_devices())
+    placed = sharding.place(sharding.local(state), sharding.replicated(mesh))
+    return run._replace(mesh=mesh), placed
+
+
+def place_batch(run: Run, batch: np.ndarray) -> jax.Array:
+    """A host array on the devices, its first axis split over them where they divide it."""
+    divides = len(batch) % run.mesh.size == 0
+    place = sharding.split(run.mesh) if divides else sharding.replicated(run.mesh)
+    return sharding.place(batch, place)

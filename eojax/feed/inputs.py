@@ -1,0 +1,237 @@
+"""What the compiled step is fed: data that lie on the devices, or batches that are read for it.
+
+The choice follows from size (`data.resident_gigabytes`), for each data set by itself; the batches
+are the same either way.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, random
+from jax.sharding import Mesh
+
+from eojax.data.dataset import Dataset
+from eojax.devices import sharding
+from eojax.feed.pipeline import Feed, Resident, StoredBatch, streams_of
+from eojax.feed.streamed import StepBatches, read_batches, rows_of
+from eojax.feed.streams import Stream
+
+# Batches on their way to the devices while a step computes.
+_PLACED_AHEAD = 2
+
+
+class Input(Protocol):
+    """One of the two ways in, for one data set and the streams that draw from it.
+
+    Attributes:
+      streamed: whether each step has a feed of its own.
+    """
+
+    streamed: bool
+
+    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident | StoredBatch:
+        """What `draw_batch` takes at a step; `key` is the one that it gets."""
+
+    def example(self, streams: Mapping[str, Stream], key: Array) -> Resident | StoredBatch:
+        """The feed of step 0, whole, on this process's first device."""
+
+    def shapes(self, streams: Mapping[str, Stream]) -> Any:
+        """Shapes, types and shardings of a feed."""
+
+    def close(self) -> None:
+        """Ends reading; a later `feed` begins anew."""
+
+
+class Inputs:
+    """The ways in of all data sets as one.
+
+    Attributes:
+      streamed: whether each step has a feed of its own.
+    """
+
+    def __init__(self, inputs: Mapping[str, Input]) -> None:
+        """Takes the input of each data set by its config group."""
+        self._inputs = dict(inputs)
+        self.streamed = any(one.streamed for one in inputs.values())
+
+    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Feed:
+        """What `draw_batch` takes at a step; `key` is the one that it gets."""
+        return {data: one.feed(own, key, step) for data, one, own in self._used(streams)}
+
+    def example(self, streams: Mapping[str, Stream], key: Array) -> Feed:
+        """The feed of step 0, whole, on this process's first device."""
+        return {data: one.example(own, key) for data, one, own in self._used(streams)}
+
+    def shapes(self, streams: Mapping[str, Stream]) -> Any:
+        """Shapes, types and shardings of a feed."""
+        return {data: one.shapes(own) for data, one, own in self._used(streams)}
+
+    def close(self) -> None:
+        """Ends reading; a later `feed` begins anew."""
+        for one in self._inputs.values():
+            one.close()
+
+    def _used(
+        self, streams: Mapping[str, Stream]
+    ) -> Iterator[tuple[str, Input, dict[str, Stream]]]:
+        """The data sets that streams draw from, their inputs, and these streams."""
+        for data, one in self._inputs.items():
+            own = streams_of(data, streams)
+            if own:
+                yield data, one, own
+
+
+def choose_input(
+    training: Dataset,
+    parts: Mapping[str, np.ndarray],
+    mesh: Mesh,
+    steps: int,
+    resident_gigabytes: float,
+    workers: int,
+) -> Input:
+    """Resident where the training images are in memory and small enough, else streamed.
+
+    Args:
+      training: the training set; its images may be read on access.
+      parts: indices into it.
+      steps: of the run.
+      resident_gigabytes: the limit, in units of 2**30 bytes.
+      workers: processes that read streamed input, in each process of the run.
+    """
+    in_memory = isinstance(training.images, np.ndarray)
+    if in_memory and training.images.nbytes <= resident_gigabytes * 2**30:
+        return ResidentInput(training, parts, mesh)
+    # An array would be copied to every worker: threads read it just as well.
+    return StreamedInput(training, parts, mesh, steps, 0 if in_memory else workers)
+
+
+class ResidentInput:
+    """The training images on every device."""
+
+    streamed = False
+
+    def __init__(self, training: Dataset, parts: Mapping[str, np.ndarray], mesh: Mesh) -> None:
+        arrays = (training.images, training.labels, dict(parts))
+        self._resident = Resident(*sharding.place(arrays, sharding.replicated(mesh)))
+
+    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident:
+        return self._resident
+
+    def example(self, streams: Mapping[str, Stream], key: Array) -> Resident:
+        return sharding.local(self._resident)
+
+    def shapes(self, streams: Mapping[str, Stream]) -> Any:
+        return jax.tree.map(_shape_of, self._resident)
+
+    def close(self) -> None:
+        """Nothing is being read."""
+
+
+class StreamedInput:
+    """Batches that are read ahead of the step and split over the devices."""
+
+    streamed = True
+
+    def __init__(
+        self,
+        training: Dataset,
+        parts: Mapping[str, np.ndarray],
+        mesh: Mesh,
+        steps: int,
+        workers: int,
+    ) -> None:
+        self._placement = sharding.split(mesh)
+        self._training, self._parts, self._steps = training, dict(parts), steps
+        self._workers = workers
+        self._reading: Iterator[Any] | None = None
+        self._ready: collections.deque[StoredBatch] = collections.deque()
+        self._streams: Mapping[str, Stream] = {}
+        self._words = b''
+        self._mine: dict[str, np.ndarray] = {}
+        self._next = -1
+
+    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> StoredBatch:
+        words = np.asarray(random.key_data(sharding.local(key))).tobytes()
+        if self._reading is None or (self._streams, self._words, self._next) != (
+            streams, words, step,
+        ):  # fmt: skip
+            self.close()
+            self._mine = {name: self._rows(stream) for name, stream in streams.items()}
+            batches = self._batches(streams, sharding.local(key), self._mine)
+            self._reading = read_batches(batches, step, self._workers)
+            self._streams, self._words, self._next = dict(streams), words, step
+        while len(self._ready) < _PLACED_AHEAD:
+            batch = next(self._reading, None)
+            if batch is None:
+                break
+            self._ready.append(self._place(batch))
+        self._next += 1
+        return self._ready.popleft()
+
+    def example(self, streams: Mapping[str, Stream], key: Array) -> StoredBatch:
+        first = self._batches(streams, sharding.local(key), None)[0]
+        return jax.tree.map(jnp.asarray, first)
+
+    def shapes(self, streams: Mapping[str, Stream]) -> Any:
+        images, place = self._training.images, self._placement
+
+        def shape(size: int, rest: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((size, *rest), dtype, sharding=place)
+
+        return {
+            name: {
+                'images': shape(stream.batch_size, images.shape[1:], images.dtype),
+                'labels': shape(stream.batch_size, (), np.int32),
+                'index': shape(stream.batch_size, (), np.int32),
+            }
+            for name, stream in streams.items()
+        }
+
+    def close(self) -> None:
+        if self._reading is not None:
+            self._reading.close()  # type: ignore[attr-defined]
+        self._reading = None
+        self._ready.clear()
+
+    def _batches(
+        self,
+        streams: Mapping[str, Stream],
+        key: Array,
+        rows: Mapping[str, np.ndarray] | None,
+    ) -> StepBatches:
+        training = self._training
+        return StepBatches(
+            training.images, training.labels, self._parts, streams, key, self._steps, rows
+        )
+
+    def _rows(self, stream: Stream) -> np.ndarray:
+        shape = (stream.batch_size,)
+        held = self._placement.addressable_devices_indices_map(shape)
+        return rows_of([index[0] for index in held.values() if index], stream.batch_size)
+
+    def _place(self, batch: Mapping[str, Mapping[str, np.ndarray]]) -> StoredBatch:
+        """The batch on the devices, of which this process has read its own rows."""
+
+        def put(values: np.ndarray, rows: np.ndarray, size: int) -> Array:
+            def part(index: Any) -> np.ndarray:
+                return values[np.searchsorted(rows, np.arange(size)[index[0]])]
+
+            return jax.make_array_from_callback((size, *values.shape[1:]), self._placement, part)
+
+        return {
+            name: {
+                key: put(values, self._mine[name], self._streams[name].batch_size)
+                for key, values in arrays.items()
+            }
+            for name, arrays in batch.items()
+        }
+
+
+def _shape_of(array: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)

@@ -1,0 +1,266 @@
+"""What methods with a joint energy-based model share: its chains, its losses, its abilities.
+
+"Energy-based Models in Earth Observation: from Generation to Semi-supervised Learning"
+(Castillo-Navarro et al., 2022), after Grathwohl et al. (2020); the equations are those of
+`eojax.methods.jem`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax, random
+from ml_collections import ConfigDict
+
+from eojax.devices import sharding
+from eojax.losses.denoising_score_matching import denoising_score_matching
+from eojax.methods.joint.energy import cut_of, energy_of, log_density
+from eojax.methods.method import Task
+from eojax.models.model import Model
+from eojax.samplers import inpainting, langevin, replay_buffer, starts
+from eojax.samplers.inpainting import Inpainting
+from eojax.samplers.langevin import Chain, Langevin
+from eojax.samplers.replay_buffer import Draw, ReplayBuffer
+from eojax.samplers.shortcut import Cut
+from eojax.samplers.starts import StationaryGaussian
+
+ABILITIES = ('logits', 'log_density', 'sample', 'restore', 'replay')
+
+
+class Trained(Protocol):
+    """What a method's state holds of the joint model; see `eojax.methods.jem.JemState`."""
+
+    @property
+    def parameters(self) -> Any: ...
+    @property
+    def statistics(self) -> Any: ...
+    @property
+    def average(self) -> Any: ...
+    @property
+    def replay_buffer(self) -> ReplayBuffer: ...
+    @property
+    def gaussian(self) -> StationaryGaussian | None: ...
+
+
+class JointModel(NamedTuple):
+    """A network as p(x, y); nothing in here changes.
+
+    Attributes:
+      model: the network f.
+      options: the config group `method`.
+      sampler: the config group `sampler`.
+      task: what is known of the data.
+    """
+
+    model: Model
+    options: ConfigDict
+    sampler: ConfigDict
+    task: Task
+
+    def start_chains(self, key: Array) -> tuple[ReplayBuffer, StationaryGaussian | None]:
+        """A replay buffer of fresh starts, and what they are drawn from."""
+        gaussian = self._fit_gaussian()
+        buffer = replay_buffer.fill(
+            key,
+            functools.partial(self._starts, gaussian),
+            self.sampler.buffer_size,
+            self.task.num_classes,
+            self.sampler.buffer_parts,
+            jnp.dtype(self.sampler.buffer_dtype),
+        )
+        return buffer, gaussian
+
+    def _fit_gaussian(self) -> StationaryGaussian | None:
+        if self.sampler.start == 'uniform':
+            return None
+        return starts.fit_stationary_gaussian(
+            self.task.training.images,
+            self.task.training.labels,
+            self.task.num_classes,
+            self.sampler.start_by_class,
+            self.task.training.limits,
+        )
+
+    def _starts(self, gaussian: StationaryGaussian | None, key: Array, labels: Array) -> Array:
+        return starts.sample_starts(
+            gaussian, key, labels, self.task.image_shape, self.sampler.start_uniform_share
+        )
+
+    def run_chains(self, state: Trained, key: Array) -> tuple[Draw, Chain]:
+        key_draw, key_noise = random.split(key)
+        drawn = replay_buffer.draw(
+            state.replay_buffer,
+            key_draw,
+            self.options.likelihood_batch_size,
+            self.sampler.reinitialise,
+            functools.partial(self._starts, state.gaussian),
+        )
+        labels = drawn.labels if self.options.class_conditional else None
+        energy, cut = self._energy(state.parameters, state.statistics, labels, key)
+        chain = langevin.run_chain(
+            energy, drawn.images, key_noise, langevin.from_config(self.sampler), cut=cut
+        )
+        return drawn, chain
+
+    def _energy(
+        self, parameters: Any, statistics: Any, labels: Array | None, key: Array
+    ) -> tuple[Callable[[Array], Array], Cut | None]:
+        """What the chains descend on; `key` is that of all their randomness."""
+        key_network = random.fold_in(key, 2) if self._batch_statistics() else None
+        network = (self.model, parameters, statistics, labels, key_network)
+        return energy_of(*network), cut_of(*network)
+
+    def _batch_statistics(self) -> bool:
+        return not self.model.per_image and self.options.likelihood_statistics == 'batch'
+
+    def likelihood(self, real: Array, sampled: Array) -> tuple[Array, dict[str, Array]]:
+        """The loss whose descent is Eq. 3, weighted, with the L2 on the energy.
+
+        Args:
+          real, sampled: logits of images of the data and of the ends of chains.
+        """
+        real, sampled = log_density(real), log_density(sampled)
+        difference = sampled.mean() - real.mean()  # the negative of Eq. 3's ascent direction
+        magnitude = jnp.square(real).mean() + jnp.square(sampled).mean()
+        loss = self.options.likelihood_weight * difference + self.options.energy_l2 * magnitude
+        return loss, {'log_density_real': real.mean(), 'log_density_sampled': sampled.mean()}
+
+    def score_matching(
+        self, parameters: Any, statistics: Any, images: Array, key: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The weighted loss of denoising score matching on images of the data."""
+        options = self.options
+        score = denoising_score_matching(
+            lambda x: log_density(self.model.apply(parameters, statistics, x)),
+            images,
+            key,
+            tuple(options.score_matching_noise),
+            options.score_matching_scale,
+        )
+        return options.score_matching_weight * score, {'score_matching': score}
+
+    def forward(
+        self, parameters: Any, statistics: Any, groups: list[Array], key: Array
+    ) -> tuple[list[Array], Any]:
+        """Logits of each group of images, the labelled ones first, in as few passes as may be.
+
+        Under batch normalisation each group has its own statistics, or the running ones; those of
+        the labelled pass are kept.
+        """
+        train, apply = self.model.train, self.model.apply
+        if self.model.per_image:
+            outputs, kept = train(parameters, statistics, self._joined(groups), key)
+            return self._parted(outputs, groups), kept
+        first, kept = train(parameters, statistics, groups[0], key)
+        others = groups[1:]
+        if self._batch_statistics():
+            return [first, *(train(parameters, statistics, g, key)[0] for g in others)], kept
+        if not others:
+            return [first], kept
+        outputs = apply(parameters, statistics, self._joined(others))
+        return [first, *self._parted(outputs, others)], kept
+
+    def _joined(self, groups: list[Array]) -> Array:
+        return sharding.join(groups, self.task.num_devices)
+
+    def _parted(self, outputs: Array, groups: list[Array]) -> list[Array]:
+        return sharding.parted(outputs, [len(g) for g in groups], self.task.num_devices)
+
+    def noisy(self, images: Array, key: Array) -> Array:
+        if not self.options.input_noise:
+            return images
+        return images + self.options.input_noise * random.normal(key, images.shape)
+
+    def abilities(self) -> dict[str, Callable[..., Any]]:
+        """All that the joint model can do, by name (`ABILITIES`)."""
+        return {
+            'logits': self.logits,
+            'log_density': lambda state, x, key: log_density(self.logits(state, x, key)),
+            'sample': self.sample,
+            'restore': self.restore,
+            'replay': lambda state: state.replay_buffer,
+        }
+
+    def logits(self, state: Trained, images: Array, key: Array) -> Array:
+        """f(x) `[N, K]` of images in [-1, 1] by the averaged parameters, under the input noise."""
+        noisy = self.noisy(images, key)
+        return self.model.apply(state.average, state.statistics, noisy)
+
+    def sample(
+        self,
+        state: Trained,
+        key: Array,
+        labels: Array,
+        chain: Langevin,
+        images: Array | None = None,
+        conditional: bool = False,
+        every: int = 0,
+    ) -> Array:
+        """Images `[N, H, W, C]` by chains of the trained model.
+
+        Args:
+          labels: int32 `[N]`: the class whose texture a chain begins at, and, where `conditional`,
+            whose energy E(x, y) it follows.
+          chain: the parameters of the chains.
+          images: where the chains begin; fresh starts where None.
+          every: if positive, the chains' course instead: `[frames, N, H, W, C]`.
+        """
+        key_start, key_chain = random.split(key)
+        if images is None:
+            images = self._starts(state.gaussian, key_start, labels)
+        energy, cut = self._energy(
+            state.average, state.statistics, labels if conditional else None, key
+        )
+        if every:
+            return langevin.film_chain(energy, images, key_chain, chain, every, cut)
+        ends = langevin.run_chain(energy, images, key_chain, chain, cut=cut).images
+        return lax.stop_gradient(ends)
+
+    def restore(
+        self,
+        state: Trained,
+        keys: Array,
+        signs: Array,
+        images: Array,
+        masks: Array,
+        texture_labels: Array,
+        labels: Array | None,
+        texture: StationaryGaussian,
+        options: Inpainting,
+        chain: Langevin | None = None,
+    ) -> Array:
+        """Images `[N, H, W, C]` with their missing pixels drawn by the trained model's energy.
+
+        They may be larger or smaller than those of training: the energy is then that of the images
+        resampled to the size of training (bicubic, with a low-pass filter where it shrinks them).
+
+        Args:
+          keys, signs: `[N]`, of each chain's noise; see `eojax.samplers.inpainting.inpaint`.
+          images: float32 `[N, H, W, C]` in [-1, 1]; what stands at missing pixels is not read.
+          masks: `[N, H, W, 1]`, 1 where missing.
+          texture_labels: int32 `[N]`, the texture's class.
+          labels: int32 `[N]`: chains follow E(x, y) of these; E(x) where None.
+          texture: of windows of the images' size.
+          options: of the chains.
+          chain: if given, plain Langevin dynamics on the missing pixels instead, from a sample of
+            the texture.
+        """
+        size, network_key = self.task.image_shape[:2], random.key(0)
+        own, _ = self._energy(state.average, state.statistics, labels, network_key)
+
+        def energy(x: Array) -> Array:
+            if x.shape[1:3] != size:
+                x = jax.image.resize(x, (len(x), *size, x.shape[-1]), 'cubic')
+            return own(x)
+
+        given = inpainting.condition(texture, texture_labels, images, masks, options)
+        if chain is None:
+            return inpainting.inpaint(energy, given, keys, signs, options)
+        begin = inpainting.inpaint(energy, given, keys, signs, options._replace(steps=0))
+        chain = chain._replace(inner_steps=1)
+        ends = langevin.run_chain(energy, begin, keys[0], chain, masks)
+        return lax.stop_gradient(ends.images)

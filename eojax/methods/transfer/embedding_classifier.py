@@ -1,0 +1,171 @@
+"""Encoders of two domains into one embedding, and one classifier on it.
+
+"Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et al.,
+2022), section 2, after Rostami et al. (2019): a Y-shaped network of two encoders of the same
+architecture, phi for the source (EO) and psi for the target (SAR), and a classifier h. The methods
+that the paper compares differ in what trains these, and in nothing else:
+
+  `swd_transfer`: phi and h on the source, then all three with both domains aligned;
+  `fine_tune`: phi and h on the source, then psi, which begins as phi, and h on the target;
+  `sar_only`: psi and h on the target.
+
+Notes:
+  The paper leaves open the size of the embedding, the classifier and the contrastive head; the head
+  is that of Khosla et al. (2020), one hidden layer and 128 outputs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax, random
+from ml_collections import ConfigDict
+
+from eojax.augment import AUGMENTATIONS
+from eojax.devices import sharding
+from eojax.errors import UserError, unknown_name
+from eojax.methods.method import Task
+from eojax.models import MODELS
+from eojax.models.model import Model
+
+DOMAINS = ('source', 'target')
+# Of the config group `method`.
+DEFAULTS: dict[str, Any] = {
+    'augment': 'dihedral_shift',
+    'embedding_size': 128,
+    'classifier_hidden': 0,
+    'normalise_embedding': False,
+    'average_decay': 0.0,
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses embeddings and classifiers that cannot be.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    options = config.method
+    if options.augment not in AUGMENTATIONS:
+        raise unknown_name('method.augment', options.augment, AUGMENTATIONS)
+    if options.embedding_size < 1:
+        raise UserError(f'method.embedding_size must be at least 1, not {options.embedding_size}')
+    if options.classifier_hidden < 0:
+        raise UserError(
+            f'method.classifier_hidden must not be negative, not {options.classifier_hidden}'
+        )
+    if not 0.0 <= options.average_decay < 1.0:
+        raise UserError(f'method.average_decay must lie in [0, 1), not {options.average_decay}')
+
+
+class EmbeddingClassifier(NamedTuple):
+    """The network's pure functions.
+
+    Attributes:
+      encoder: phi and psi, images to `[N, embedding_size]`.
+      num_classes: outputs of h.
+      options: the config group `method`.
+      num_devices: over which each batch is split.
+    """
+
+    encoder: Model
+    num_classes: int
+    options: ConfigDict
+    num_devices: int
+
+    def init(self, key: Array, shapes: Mapping[str, Sequence[int]]) -> tuple[Any, Any]:
+        """Parameters and statistics of the encoders of some domains and of the classifier.
+
+        Args:
+          shapes: height, width and bands of each domain's images.
+        """
+        key_classifier, key_encoders = random.split(key)
+        size, hidden = self.options.embedding_size, self.options.classifier_hidden
+        sizes = (size, hidden, self.num_classes) if hidden else (size, self.num_classes)
+        parameters: dict[str, Any] = {'classifier': _init_dense(key_classifier, sizes)}
+        statistics: dict[str, Any] = {}
+        for name, key in zip(DOMAINS, random.split(key_encoders), strict=True):
+            if name in shapes:
+                example = jnp.zeros((1, *shapes[name]), jnp.float32)
+                parameters[name], statistics[name] = self.encoder.init(key, example)
+        return parameters, statistics
+
+    def init_projection(self, key: Array, size: int) -> Any:
+        """Parameters of a contrastive head with `size` outputs."""
+        embedded = self.options.embedding_size
+        return _init_dense(key, (embedded, embedded, size))
+
+    def embed(self, parameters: Any, statistics: Any, domain: str, images: Array) -> Array:
+        """The embedding `[N, embedding_size]` of a domain's images, as in evaluation."""
+        return self._scaled(self.encoder.apply(parameters[domain], statistics[domain], images))
+
+    def embed_in_training(
+        self, parameters: Any, statistics: Any, domain: str, images: Array, key: Array
+    ) -> tuple[Array, Any]:
+        """The same as in training, and the statistics after it; those of other domains stay."""
+        outputs, updated = self.encoder.train(parameters[domain], statistics[domain], images, key)
+        return self._scaled(outputs), {**statistics, domain: updated}
+
+    def _scaled(self, embedding: Array) -> Array:
+        if not self.options.normalise_embedding:
+            return embedding
+        # Length sqrt(D): each coordinate has the size that the classifier starts out for.
+        squared = jnp.square(embedding).mean(-1, keepdims=True)
+        return embedding * lax.rsqrt(squared + 1e-12)  # the gradient is finite at zero
+
+    def classify(self, parameters: Any, embedding: Array) -> Array:
+        """h: logits `[N, num_classes]` of an embedding."""
+        return _dense(parameters['classifier'], embedding)
+
+    def project(self, parameters: Any, embedding: Array) -> Array:
+        """The contrastive head: vectors `[N, size]` of any length."""
+        return _dense(parameters['projection'], embedding)
+
+    def classification(
+        self, parameters: Any, embedding: Array, labels: Array
+    ) -> tuple[Array, Array]:
+        """The mean cross-entropy of h with labels `[N]`, and the accuracy."""
+        logits = self.classify(parameters, embedding)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean(), (logits.argmax(-1) == labels).mean()
+
+    def views(self, images: Array, labels: Array, key: Array) -> tuple[Array, Array]:
+        """Two augmented views of each image, `[2 N, H, W, C]`, and their labels `[2 N]`."""
+        augment = AUGMENTATIONS[self.options.augment]
+        pair = [augment(images, key) for key in random.split(key)]
+        return (
+            sharding.join(pair, self.num_devices),
+            sharding.join([labels, labels], self.num_devices),
+        )
+
+
+def from_config(config: ConfigDict, task: Task) -> EmbeddingClassifier:
+    """The network of a config: its model gives embeddings in place of logits."""
+    encoder = MODELS[config.model.name].build(config.model, config.method.embedding_size)
+    return EmbeddingClassifier(encoder, task.num_classes, config.method, task.num_devices)
+
+
+def _init_dense(key: Array, sizes: Sequence[int]) -> dict[str, dict[str, Array]]:
+    kernel_init = jax.nn.initializers.lecun_normal()
+    pairs = list(itertools.pairwise(sizes))
+    return {
+        f'dense{number}': {'kernel': kernel_init(key, pair), 'bias': jnp.zeros(pair[1])}
+        for number, (key, pair) in enumerate(
+            zip(random.split(key, len(pairs)), pairs, strict=True), 1
+        )
+    }
+
+
+def _dense(layers: Mapping[str, Mapping[str, Array]], inputs: Array) -> Array:
+    """Dense layers with a ReLU between each two."""
+    outputs = inputs
+    for number in range(1, len(layers) + 1):
+        layer = layers[f'dense{number}']
+        outputs = jax.nn.relu(outputs) if number > 1 else outputs
+        outputs = outputs @ layer['kernel'] + layer['bias']
+    return outputs

@@ -1,0 +1,300 @@
+"""The phases of training that the transfers between two domains share, and their state.
+
+Of "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et al.,
+2022), section 2; the network is that of `eojax.methods.transfer.embedding_classifier`. Training on
+the labelled source minimises
+
+    L(h(phi(x_S)), y_S) + w SupCon                                                   (Eq. 2 and 3)
+
+with L the cross-entropy and, where w is above 0, the supervised contrastive loss of two views of
+each image, of projections that nothing else uses. Training on the labelled target minimises
+L(h(psi(x'_T)), y'_T).
+
+Notes:
+  With w above 0 the cross-entropy is taken of both views.
+  Each phase has its own optimiser and learning-rate schedule, warm-up included.
+  Before the target's encoder is trained, every class of a target image is as likely as any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, random
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError
+from eojax.feed.streams import Batch, Stream
+from eojax.losses.supervised_contrastive import supervised_contrastive
+from eojax.methods import optimizers
+from eojax.methods.method import Metrics, Phase, Task
+from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
+from eojax.models.model import running_average
+
+# Of the config group `method`, for methods that train on the source first.
+DEFAULTS: dict[str, Any] = {
+    'source_steps': 500,
+    'source_batch_size': 128,
+    'target_rate_factor': 1.0,
+    'contrastive_weight': 0.0,
+    'contrastive_temperature': 0.1,
+    'contrastive_size': 128,
+}
+
+# What a phase minimises: `parameters -> (loss, (metrics, statistics))`.
+Loss = Callable[[Any], tuple[Array, tuple[Metrics, Any]]]
+
+
+class TransferState(NamedTuple):
+    """All that the next step needs; `average` is what evaluation uses.
+
+    Attributes:
+      parameters: of `source` and `target`, the encoders, of the `classifier`, and of the
+        contrastive `projection`, where there is one; a phase drops what it has no use for.
+      statistics: of the encoders, by domain.
+      average: as `parameters`.
+      optimizer: of the phase.
+    """
+
+    step: Array
+    parameters: Any
+    statistics: Any
+    average: Any
+    optimizer: optax.OptState
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses first phases on the source that cannot train.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    options = config.method
+    for key in ('source_steps', 'source_batch_size', 'contrastive_size'):
+        if options[key] < 1:
+            raise UserError(f'method.{key} must be at least 1, not {options[key]}')
+    for key in ('target_rate_factor', 'contrastive_temperature'):
+        if not 0.0 < options[key] < math.inf:
+            raise UserError(f'method.{key} must be positive, not {options[key]}')
+    if not 0.0 <= options.contrastive_weight < math.inf:
+        raise UserError(
+            f'method.contrastive_weight must not be negative, not {options.contrastive_weight}'
+        )
+    if options.source_steps >= config.steps:
+        raise UserError(
+            f'method.source_steps {options.source_steps} leaves nothing of steps {config.steps}'
+            ' for the target'
+        )
+
+
+class Stage(NamedTuple):
+    """How a phase updates the state.
+
+    Attributes:
+      trained: the names of the parameters that it moves; all others stay as they are.
+      optimizer: of these.
+      options: the config group `optimizer`.
+      first_step: steps done before the phase.
+      steps: of the phase.
+      decay: of the running average, which begins anew with each phase.
+    """
+
+    trained: tuple[str, ...]
+    optimizer: optax.GradientTransformation
+    options: ConfigDict
+    first_step: int
+    steps: int
+    decay: float
+
+    def begin(self, step: Array, parameters: Any, statistics: Any) -> TransferState:
+        """The state before the phase's first step."""
+        moments = self.optimizer.init({name: parameters[name] for name in self.trained})
+        average = jax.tree.map(jnp.copy, parameters)
+        return TransferState(step, parameters, statistics, average, moments)
+
+    def update(self, state: TransferState, loss_of: Loss) -> tuple[TransferState, Metrics]:
+        """The state after one step, and the metrics of the loss with `gradient_norm`."""
+        old = {name: state.parameters[name] for name in self.trained}
+        gradient, (metrics, statistics) = optimizers.sharpness_aware_gradient(
+            jax.grad(lambda part: loss_of({**state.parameters, **part}), has_aux=True),
+            old,
+            self.options,
+        )
+        updates, moments = self.optimizer.update(gradient, state.optimizer, old)
+        new: dict[str, Any] = optax.apply_updates(old, updates)
+        average = running_average(
+            {name: state.average[name] for name in self.trained},
+            new,
+            state.step - self.first_step,
+            self.decay,
+        )
+        moved = TransferState(
+            state.step + 1,
+            {**state.parameters, **new},
+            statistics,
+            {**state.average, **average},
+            moments,
+        )
+        return moved, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+
+
+def stage(config: ConfigDict, trained: Sequence[str], first_step: int, steps: int) -> Stage:
+    """The stage of `steps` steps after `first_step`.
+
+    After the source, `method.target_rate_factor` multiplies the learning rate.
+    """
+    options = config.optimizer.copy_and_resolve_references()
+    if first_step:
+        options.learning_rate = options.learning_rate * config.method.target_rate_factor
+    optimizer = optimizers.build(options, steps)
+    decay = config.method.average_decay
+    return Stage(tuple(trained), optimizer, options, first_step, steps, decay)
+
+
+def source_stage(config: ConfigDict) -> Stage:
+    """The stage of training on the source."""
+    projection = ('projection',) if config.method.contrastive_weight else ()
+    names = ('source', 'classifier', *projection)
+    return stage(config, names, 0, config.method.source_steps)
+
+
+def source_init(
+    network: EmbeddingClassifier, first: Stage, task: Task
+) -> Callable[[Array, Batch], TransferState]:
+    """`Method.init` with the encoders of both domains, at the beginning of the source's stage."""
+    shapes = {'source': _source_shape(task), 'target': task.image_shape}
+
+    def init(key: Array, batch: Batch) -> TransferState:
+        key_network, key_projection = random.split(key)
+        parameters, statistics = network.init(key_network, shapes)
+        if 'projection' in first.trained:
+            size = network.options.contrastive_size
+            parameters['projection'] = network.init_projection(key_projection, size)
+        return first.begin(jnp.zeros((), jnp.int32), parameters, statistics)
+
+    return init
+
+
+def bands_of(task: Task) -> tuple[int, int]:
+    """How many bands the images of source and target have."""
+    return _source_shape(task)[-1], task.image_shape[-1]
+
+
+def _source_shape(task: Task) -> tuple[int, ...]:
+    if task.source is None:
+        raise UserError('this method learns from two data sets: the config names no source')
+    return tuple(task.source.images.shape[1:])
+
+
+def source_phase(network: EmbeddingClassifier, first: Stage) -> Phase:
+    """phi and h on the labelled source, as the module says."""
+    options = network.options
+    weight = options.contrastive_weight
+
+    def loss_of(parameters: Any, statistics: Any, batch: Batch, key: Array) -> Any:
+        key_views, key_model = random.split(key)
+        images, labels = batch['source']['images'], batch['source']['labels']
+        if weight:
+            images, labels = network.views(images, labels, key_views)
+        embedding, statistics = network.embed_in_training(
+            parameters, statistics, 'source', images, key_model
+        )
+        loss, accuracy = network.classification(parameters, embedding, labels)
+        metrics = {'source_cross_entropy': loss, 'source_accuracy': accuracy}
+        if weight:
+            projected = network.project(parameters, embedding)
+            contrastive = supervised_contrastive(
+                projected, labels, options.contrastive_temperature
+            )  # Eq. 3
+            loss += weight * contrastive
+            metrics['contrastive'] = contrastive
+        return loss, ({'loss': loss, **metrics}, statistics)
+
+    def step(state: TransferState, batch: Batch, key: Array) -> tuple[TransferState, Metrics]:
+        return first.update(state, lambda p: loss_of(p, state.statistics, batch, key))
+
+    augment = 'none' if weight else options.augment
+    stream = Stream('labelled', options.source_batch_size, augment, 'source')
+    return Phase('source', first.steps, {'source': stream}, step)
+
+
+def target_phase(
+    name: str,
+    network: EmbeddingClassifier,
+    second: Stage,
+    batch_size: int,
+    begin: Callable[[TransferState], TransferState] | None = None,
+) -> Phase:
+    """psi and h on the labelled target."""
+
+    def loss_of(parameters: Any, statistics: Any, batch: Batch, key: Array) -> Any:
+        images, labels = batch['labelled']['images'], batch['labelled']['labels']
+        embedding, statistics = network.embed_in_training(
+            parameters, statistics, 'target', images, key
+        )
+        loss, accuracy = network.classification(parameters, embedding, labels)
+        return loss, ({'loss': loss, 'accuracy': accuracy}, statistics)
+
+    def step(state: TransferState, batch: Batch, key: Array) -> tuple[TransferState, Metrics]:
+        return second.update(state, lambda p: loss_of(p, state.statistics, batch, key))
+
+    streams = {'labelled': Stream('labelled', batch_size, network.options.augment)}
+    return Phase(name, second.steps, streams, step, begin)
+
+
+def carried_over(source: Any, target: Any, bands: tuple[int, int]) -> Any:
+    """The target encoder's parameters, with the source's values wherever their shapes agree.
+
+    The first layer's kernel stays the target's own where the domains differ in their bands.
+
+    Args:
+      source, target: parameters of the same architecture.
+      bands: how many the images of source and target have.
+
+    Raises:
+      UserError: the network depends on the size of its images, and they differ.
+    """
+
+    def one(path: Any, ours: Array, theirs: Array) -> Array:
+        if ours.shape == theirs.shape:
+            return jnp.copy(theirs)
+        kernels = [(*leaf.shape[:-2], *leaf.shape[-1:]) for leaf in (ours, theirs)]
+        if kernels[0] == kernels[1] and (theirs.shape[-2], ours.shape[-2]) == bands:
+            return ours
+        name = jax.tree_util.keystr(path)
+        raise UserError(
+            f'the encoder of the source cannot become that of the target: {name} has the shape'
+            f' {theirs.shape} in one and {ours.shape} in the other; this network needs source and'
+            ' target images of one size'
+        )
+
+    return jax.tree_util.tree_map_with_path(one, target, source)
+
+
+def target_logits(
+    network: EmbeddingClassifier, untrained_steps: int = 0
+) -> Callable[[TransferState, Array, Array], Array]:
+    """The ability `logits`: h(psi(x)) of target images, all 0 for the first `untrained_steps`."""
+
+    def logits(state: TransferState, images: Array, key: Array) -> Array:
+        embedding = network.embed(state.average, state.statistics, 'target', images)
+        found = network.classify(state.average, embedding)
+        return jnp.where(state.step > untrained_steps, found, 0.0) if untrained_steps else found
+
+    return logits
+
+
+def embeddings(
+    network: EmbeddingClassifier, domain: str
+) -> Callable[[TransferState, Array, Array], Array]:
+    """The ability `embedding` or `source_embedding`: phi(x) or psi(x), `[N, embedding_size]`."""
+
+    def embedding(state: TransferState, images: Array, key: Array) -> Array:
+        return network.embed(state.average, state.statistics, domain, images)
+
+    return embedding

@@ -1,0 +1,200 @@
+"""The cells of a grid of runs: what they are, whether they can be run, and what came out of them.
+
+Each cell is an ordinary run folder; `eojax.studies.grid.run_grid` runs them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from eojax.config.base import check_config, flatten
+from eojax.config.data_options import errors_name_group
+from eojax.data import class_groups, splits
+from eojax.data.dataset import Dataset
+from eojax.data.sets import DATASETS
+from eojax.errors import UserError
+from eojax.evaluation import evaluate
+from eojax.runs import domains
+from eojax.runs import run as runs
+from eojax.studies.grid import run_record
+from eojax.training.progress import read_metrics
+
+Row = dict[str, Any]
+# Of each class, and as many as there are classes: they stay in `evaluation.json`.
+_OF_CLASS = ('precision_', 'recall_', 'f1_')
+# Of the config's groups of data: what each run may have its own of.
+_LABELS = ('labels_per_class', 'labelled_in_all')
+
+
+class Cell(NamedTuple):
+    """A run of a grid.
+
+    Attributes:
+      folder: of the run; an ordinary one, on which everything works that works on a run.
+      config: complete; its seed and all else that tells this cell from the others is set.
+      labels: what its row says of it besides what is measured; JSON values. Runs with the same
+        `config` among them are expected to take equally long.
+      title: for people; the folder where empty.
+    """
+
+    folder: Path
+    config: ConfigDict
+    labels: Mapping[str, Any]
+    title: str = ''
+
+    def __str__(self) -> str:
+        return self.title or str(self.folder)
+
+
+def check(cells: Sequence[Cell]) -> None:
+    """Refuses, before the first run, what would end a later one: configs, folders, data, labels.
+
+    Raises:
+      UserError: one line with all that is wrong, and of which runs.
+    """
+    twice = {cell.folder for cell in cells if [c.folder for c in cells].count(cell.folder) > 1}
+    if twice:
+        raise UserError(f'two runs of the grid have the same folder: {min(twice)}')
+    _refuse(_config_problems(cells))
+    _refuse(_data_problems([cell for cell in cells if not is_finished(cell)]))
+
+
+def _refuse(problems: Iterable[tuple[Cell, str]]) -> None:
+    by_message: dict[str, list[Cell]] = {}
+    for cell, message in problems:
+        by_message.setdefault(message, []).append(cell)
+    lines = []
+    for message, affected in by_message.items():
+        others = f' and {len(affected) - 1} more' if len(affected) > 1 else ''
+        lines.append(f'{affected[0]}{others}: {message}')
+    if lines:
+        raise UserError('; '.join(lines))
+
+
+def _config_problems(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
+    for cell in cells:
+        try:
+            check_config(cell.config)
+            evaluate.check(cell.config)
+            if cell.folder.exists():
+                runs.check_folder(cell.folder, cell.config)
+        except UserError as error:
+            yield cell, str(error)
+
+
+def _data_problems(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
+    """Loads each data set once, and not as a run does, which would start the devices."""
+    groups: dict[str, list[tuple[Cell, str]]] = {}
+    for cell in cells:
+        for group in (domains.TARGET, domains.SOURCE):
+            if group in cell.config:
+                values = {k: v for k, v in flatten(cell.config[group]) if k not in _LABELS}
+                key = json.dumps(values, default=str)
+                groups.setdefault(key, []).append((cell, group))
+    for users in groups.values():
+        first, group = users[0]
+        options = first.config[group]
+        try:
+            with errors_name_group(group, options):
+                own = DATASETS[options.name].from_config(options, True)
+                dataset = class_groups.regroup(own, class_groups.parse(options.classes))
+        except UserError as error:
+            yield from ((cell, str(error)) for cell, _ in users)
+            continue
+        for cell, group in users:
+            try:
+                _split(dataset, cell.config, group)
+            except UserError as error:
+                yield cell, str(error)
+
+
+def _split(dataset: Dataset, config: ConfigDict, group: str) -> None:
+    options = config[group]
+    with errors_name_group(group, options):
+        splits.make_splits(
+            dataset.names,
+            dataset.labels,
+            dataset.num_classes,
+            config.seed,
+            options.labels_per_class,
+            test_fraction=options.test_fraction,
+            validation_fraction=options.validation_fraction,
+            labelled_in_all=options.labelled_in_all,
+            parts=dataset.parts,
+            class_names=dataset.class_names,
+        )
+
+
+def is_finished(cell: Cell) -> bool:
+    """Whether the run was trained to its last step and evaluated."""
+    numbers = evaluation(cell.folder)
+    return numbers is not None and steps_done(cell.folder, numbers) >= cell.config.steps
+
+
+def evaluation(folder: Path) -> Mapping[str, Any] | None:
+    """The numbers of `evaluation/evaluation.json`; None where there is none.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    file = folder / 'evaluation' / 'evaluation.json'
+    try:
+        numbers = json.loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise UserError(f'{file} is damaged: {error}; delete it') from error
+    if not isinstance(numbers, dict):
+        raise UserError(f'{file} is damaged: it holds no JSON object; delete it')
+    return numbers
+
+
+def steps_done(folder: Path, numbers: Mapping[str, Any] | None = None) -> int:
+    """The newest step that the run's files tell of; `numbers` are those of its evaluation."""
+    file = folder / 'metrics.jsonl'
+    logged = [row['step'] for row in read_metrics(file)] if file.exists() else []
+    return max([*logged, int((numbers or {}).get('step', 0))], default=0)
+
+
+def rows_of(cells: Sequence[Cell]) -> list[Row]:
+    """A row for each cell that is finished or failed, in order; see `row_of`."""
+    rows = []
+    for cell in cells:
+        failed = run_record.read(cell.folder).error is not None
+        if failed or is_finished(cell):
+            rows.append(row_of(cell.folder, cell.labels, evaluated=is_finished(cell)))
+    return rows
+
+
+def row_of(folder: Path, labels: Mapping[str, Any], evaluated: bool = True) -> Row:
+    """What is known of a run: its labels, its numbers, and where they come from.
+
+    Args:
+      evaluated: whether its numbers count; else its row has an `error` instead.
+
+    Returns:
+      The labels; `steps` done and the `step` that was evaluated; the numbers of `evaluation.json`
+      but those of single classes, with `accuracy`, `ece` and `nll` None where they are missing;
+      `commit`, `hardware`, `date`, `versions` and `seconds` (`RunRecord.facts`); `error`, None
+      where there is none; `folder`.
+    """
+    record, numbers = run_record.read(folder), evaluation(folder) if evaluated else None
+    kept = {
+        key: value
+        for key, value in (numbers or {}).items()
+        if key == 'f1_macro' or not key.startswith(_OF_CLASS)
+    }
+    return {
+        **labels,
+        'steps': steps_done(folder, numbers),
+        **dict.fromkeys(('step', 'accuracy', 'ece', 'nll')),
+        **kept,
+        **record.facts(),
+        'error': None if evaluated else record.error,
+        'folder': str(folder),
+    }

@@ -1,0 +1,114 @@
+"""What a grid of runs is told on its command line: configs, changes to all of them, lists.
+
+Changes are typed as for `eojax.main`, `--config.key=value`, and are checked and read as there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from eojax.config import command_line
+from eojax.errors import UserError
+
+
+def parse_arguments(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    taken: Collection[str],
+) -> tuple[argparse.Namespace, list[str]]:
+    """The options of a grid's command, and the changes to its configs.
+
+    Args:
+      taken: keys of the config that the grid itself sets, each with the option that says them.
+
+    Raises:
+      UserError: an argument that is neither; or a change of a key that is taken.
+    """
+    options, changes = parser.parse_known_args(arguments)
+    for change in changes:
+        name = change.lstrip('-').partition('=')[0]
+        prefix, _, key = name.partition('.')
+        if not change.startswith('--') or prefix not in ('config', 'noconfig') or not key:
+            raise UserError(f'unknown argument {change!r}')
+        if prefix == 'config' and '=' not in change:
+            raise UserError(f'{change}: write {change}=VALUE')
+        if key in taken:
+            raise UserError(f'--{name}: the grid sets {key} itself, for each of its runs')
+    return options, changes
+
+
+def load_configs(paths: str, changes: Sequence[str]) -> dict[str, ConfigDict]:
+    """Configs by their names, each with the same changes.
+
+    Args:
+      paths: of the files, with commas between.
+      changes: see `parse_arguments`.
+
+    Raises:
+      UserError: a file that is none, two of one name, or a change that one of them does not take.
+    """
+    found: dict[str, ConfigDict] = {}
+    for path in parse_list('config', paths):
+        name = re.sub(r'\W+', '_', Path(path).stem)  # as the run's folder, `run.default_folder`
+        if name in found:
+            raise UserError(f'--config: two configs have the name {name}, which names their runs')
+        try:
+            found[name] = changed_config(path, changes)
+        except UserError as error:
+            raise UserError(f'{path}: {error}' if path not in str(error) else str(error)) from error
+    return found
+
+
+def changed_config(path: str, changes: Sequence[str]) -> ConfigDict:
+    """The config in a file as `eojax.main` would take it with these changes.
+
+    Raises:
+      UserError: see `command_line.check_arguments`.
+    """
+    arguments = [f'--config={path}', *changes]
+    command_line.check_arguments(arguments)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        'config', lock_config=True, flag_values=values, sys_argv=arguments
+    )
+    try:
+        values(['grid', *arguments])
+        return values.config
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(str(error)) from error
+
+
+def parse_list(option: str, text: str) -> list[str]:
+    """The entries of `--option=a,b,c`, in their order.
+
+    Raises:
+      UserError: one is empty or given twice.
+    """
+    entries = [entry.strip() for entry in text.split(',')]
+    for entry in entries:
+        if not entry:
+            raise UserError(f'--{option}={text}: an entry is empty')
+        if entries.count(entry) > 1:
+            raise UserError(f'--{option}={text}: {entry} is given twice')
+    return entries
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The numbers of `--seeds=0,1,2`.
+
+    Raises:
+      UserError: one is no seed, or given twice.
+    """
+    for entry in parse_list('seeds', text):
+        if not (entry.isascii() and entry.isdigit() and int(entry) < 2**32):
+            raise UserError(f'--seeds={text}: {entry!r} is no whole number from 0 to 2**32 - 1')
+    seeds = [int(entry) for entry in text.split(',')]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f'--seeds={text}: one is given twice')
+    return seeds

@@ -1,0 +1,136 @@
+"""One run of a grid, in a process of its own; `eojax.studies.grid.run_grid` starts it.
+
+    python -m eojax.studies.grid.process --config=CONFIG.json --workdir=RUN [--measure | --embed]
+
+It trains, or goes on, and evaluates as `eojax.main` does, and adds to the run's folder
+`provenance.json` (`eojax.studies.grid.run_record`) and `evaluation/reliability.json`: the object
+that `eojax.apps.calibration` describes, without its `workdir`. With `--measure`, only the latter;
+with `--embed`, only `evaluation/embeddings.npz` (`eojax.apps.embeddings`). Where the process that
+started it is gone, which is where its standard input ends, it saves and stops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+from absl import logging
+from ml_collections import ConfigDict
+
+from eojax.apps.calibration import calibration_numbers, measure
+from eojax.apps.command import open_trained
+from eojax.apps.embeddings import measure_embeddings
+from eojax.atomic_file import write_atomically
+from eojax.config.base import from_json
+from eojax.devices import compilation_cache, sharding
+from eojax.errors import UserError, one_line_errors
+from eojax.methods import METHODS
+from eojax.runs import run as runs
+from eojax.studies.grid import run_record
+from eojax.training.loop import Stopped, train
+
+
+def reliability_file(folder: Path) -> Path:
+    """Where the calibration of a run's evaluated state on its test split is kept."""
+    return folder / 'evaluation' / 'reliability.json'
+
+
+def train_and_measure(config: ConfigDict, folder: Path) -> None:
+    """Trains or resumes a run, and notes in its folder what it took and why it failed if it did.
+
+    Raises:
+      UserError, Stopped: see `eojax.training.loop.train`.
+    """
+    runs.check_folder(folder, config)
+    begun, error = time.perf_counter(), None
+    folder.mkdir(parents=True, exist_ok=True)
+    run_record.begin(folder)
+    try:
+        train(config, folder)
+        measure_reliability(folder)
+    except Stopped:
+        raise
+    except Exception as mistake:
+        error = _one_line(mistake)
+        raise
+    finally:
+        run_record.end(folder, time.perf_counter() - begun, error)
+
+
+def measure_reliability(folder: Path) -> None:
+    """Writes `reliability.json` of a trained run; nothing for a method that does not classify."""
+    if 'logits' not in METHODS[from_json(folder / 'config.json').method.name].ABILITIES:
+        return
+    run, state = open_trained(folder)
+    text = json.dumps(calibration_numbers(measure(run, state)), allow_nan=False) + '\n'
+    if sharding.is_main_process():
+        file = reliability_file(folder)
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, lambda out: out.write(text.encode()))
+
+
+def _one_line(error: BaseException) -> str:
+    message = ' '.join(str(error).split())[:500]
+    if isinstance(error, (UserError, OSError)):
+        return message
+    return f'{type(error).__name__}: {message}'
+
+
+def main() -> None:
+    """The process: it also listens for the end of the one that started it."""
+    # Until training listens, and while the run is evaluated, an interrupt ends without a word: what
+    # is saved stays, and who started this process tells of it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=stop_when_alone, args=(0,), daemon=True).start()
+    work()
+
+
+def work(arguments: Sequence[str] | None = None) -> None:
+    """The command line; what ends the run ends in one line and an exit code."""
+    parser = argparse.ArgumentParser(prog='python -m eojax.studies.grid.process')
+    parser.add_argument('--config', type=Path, required=True, help='as config.json in a run folder')
+    parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
+    parser.add_argument('--measure', action='store_true', help='calibration only, of a trained run')
+    parser.add_argument('--embed', action='store_true', help='embeddings only, likewise')
+    options = parser.parse_args(arguments)
+    with one_line_errors():
+        logging.set_verbosity(logging.ERROR)
+        compilation_cache.enable()
+        try:
+            _check_devices()
+            if options.measure:
+                measure_reliability(options.workdir)
+            elif options.embed:
+                measure_embeddings(options.workdir)
+            else:
+                train_and_measure(from_json(options.config), options.workdir)
+        except Stopped as stopped:
+            sys.exit(stopped.exit_code)
+        except jax.errors.JaxRuntimeError as error:
+            raise UserError(_one_line(error)) from error
+
+
+def _check_devices() -> None:
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise UserError(f'jax finds no devices: {str(error).splitlines()[0]}') from error
+
+
+def stop_when_alone(pipe: int) -> None:
+    """Ends this process in an orderly way once nobody holds the other end of the pipe."""
+    while os.read(pipe, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == '__main__':
+    main()

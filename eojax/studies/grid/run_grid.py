@@ -1,0 +1,246 @@
+"""Many runs, one after the other, each in a process and a folder of its own.
+
+A run that is finished is left alone, one that was stopped goes on, one that fails is told of in its
+row while the grid goes on with the others. A process for each run gives all memory back, and a
+crash ends one run and not the grid. This process itself computes nothing on the devices, which are
+the run's alone.
+
+Usage::
+
+    cells = [Cell(folder, config, {'config': 'jem_eurosat', 'seed': 0}), ...]
+    check(cells)
+    ended = run_grid(cells, after_each=write_table)
+    finish(ended)
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+from eojax.config.base import to_json
+from eojax.messages import say
+from eojax.studies.grid import run_record
+from eojax.studies.grid.cells import Cell, Row, is_finished, rows_of
+from eojax.studies.grid.process import reliability_file
+
+
+class Ended(NamedTuple):
+    """How a grid ended.
+
+    Attributes:
+      rows: see `rows_of`.
+      stopped: the number of the signal that stopped it; 0 where all cells had their turn.
+    """
+
+    rows: list[Row]
+    stopped: int
+
+
+class Listener:
+    """Hears SIGINT and SIGTERM, and tells the process of the current run.
+
+    Attributes:
+      got: the first signal's number; 0 before it.
+      process: of the current run.
+    """
+
+    def __init__(self) -> None:
+        self.got = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.got = self.got or number
+        self.tell()
+
+    def tell(self) -> None:
+        """The first time the run saves and stops, the second time it ends at once.
+
+        Always by SIGINT: a scheduler sends SIGTERM to the run's process as well, and training takes
+        a second signal of the same kind for impatience.
+        """
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+
+
+# Runs `eojax.studies.grid.process` with these arguments and returns its exit code.
+Start = Callable[[Sequence[str], Listener], int]
+
+
+def start_process(arguments: Sequence[str], listener: Listener) -> int:
+    """The `Start` of everyday: a process in a session of its own, so that only we interrupt it."""
+    command = [sys.executable, '-m', 'eojax.studies.grid.process', *arguments]
+    # Its standard input ends where this process does, however that ends.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:
+        listener.process = process
+        try:
+            if listener.got:  # before there was a process to tell
+                listener.tell()
+            return process.wait()
+        finally:
+            listener.process = None
+
+
+def run_grid(
+    cells: Sequence[Cell],
+    after_each: Callable[[list[Row]], object] = lambda rows: None,
+    start: Start = start_process,
+) -> Ended:
+    """Runs or resumes every cell that is not finished, in order; they are checked (`check`).
+
+    Args:
+      after_each: called with the rows so far whenever a run has ended.
+      start: how a run is started.
+    """
+    finished = sum(map(is_finished, cells))
+    if finished:
+        say(f'{finished} of {len(cells)} runs are finished already')
+    with _listening() as listener:
+        for number, cell in enumerate(cells):
+            if is_finished(cell):
+                continue
+            rest = [c for c in cells[number:] if not is_finished(c)]
+            say(f'run {number + 1} of {len(cells)}: {cell}{_estimate(rest, cells)}')
+            stopped = _run(cell, listener, start)
+            after_each(rows_of(cells))
+            if stopped:
+                say('the grid is stopped; run the command again to go on')
+                return Ended(rows_of(cells), stopped)
+    return Ended(rows_of(cells), 0)
+
+
+def _run(cell: Cell, listener: Listener, start: Start) -> int:
+    """One run; returns the number of the signal that stopped it, or 0."""
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix='eojax-') as place:
+        config = Path(place) / 'config.json'
+        config.write_text(to_json(cell.config), encoding='utf-8')
+        code = start([f'--config={config}', f'--workdir={cell.folder}'], listener)
+    stopped = listener.got
+    if not stopped and code - 128 in (signal.SIGINT, signal.SIGTERM):  # it alone was stopped
+        stopped = code - 128
+    record = run_record.read(cell.folder)
+    silent = not record.parts or not record.parts[-1]['seconds']
+    error = record.error
+    if not (stopped or error or is_finished(cell)):
+        error = _cause(code)
+    if silent or error != record.error:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        run_record.end(cell.folder, time.perf_counter() - begun, error)
+    if error:
+        say(f'this run failed: {cell}: {error}')
+    return stopped
+
+
+def _cause(code: int) -> str:
+    if code < 0:
+        return f'the process of the run ended by {signal.Signals(-code).name}'
+    return f'the process of the run ended with exit code {code} and no result'
+
+
+def measure_calibration(folders: Iterable[Path], start: Start = start_process) -> int:
+    """Measures the calibration of trained runs that `reliability.json` is missing from.
+
+    Returns:
+      See `measure`.
+    """
+    return measure(folders, 'calibration', '--measure', reliability_file, start)
+
+
+def measure(
+    folders: Iterable[Path],
+    what: str,
+    option: str,
+    file_of: Callable[[Path], Path],
+    start: Start = start_process,
+) -> int:
+    """Measures something of those trained runs whose file of it is missing.
+
+    Args:
+      what: it is, for people.
+      option: of the run's process, which measures it.
+      file_of: the file in a run's folder.
+
+    Returns:
+      The number of the signal that stopped it; 0 where it came to the end.
+    """
+    with _listening() as listener:
+        for folder in folders:
+            if file_of(folder).exists():
+                continue
+            say(f'measuring the {what} of {folder}')
+            config = folder / 'config.json'
+            code = start([f'--config={config}', f'--workdir={folder}', option], listener)
+            if listener.got:
+                return listener.got
+            if code:
+                say(f'the {what} of {folder} is left out: {_cause(code)}')
+    return 0
+
+
+@contextmanager
+def _listening() -> Iterator[Listener]:
+    listener = Listener()
+    kept: dict[int, Any] = {}
+    try:
+        for watched in (signal.SIGTERM, signal.SIGINT):
+            kept[watched] = signal.signal(watched, listener)
+    except ValueError:  # not in the main thread: nothing to hear
+        kept.clear()
+    try:
+        yield listener
+    finally:
+        for number, former in kept.items():
+            signal.signal(number, former)
+
+
+def finish(ended: Ended) -> None:
+    """Ends the command as its grid ended.
+
+    Raises:
+      SystemExit: 128 and the signal's number where it was stopped; 1 where runs failed, after a
+        line for each.
+    """
+    failed = [row for row in ended.rows if row['error'] is not None]
+    for row in failed:
+        print(f'eojax: {row["folder"]}: {row["error"]}', file=sys.stderr)
+    if ended.stopped or failed:
+        raise SystemExit(128 + ended.stopped if ended.stopped else 1)
+
+
+def _estimate(rest: Sequence[Cell], cells: Sequence[Cell]) -> str:
+    """How long the unfinished runs will take, by those that are finished; empty without any."""
+    known: dict[Any, list[float]] = {}
+    for cell in cells:
+        seconds = run_record.read(cell.folder).facts()['seconds']
+        if seconds and is_finished(cell):
+            known.setdefault(cell.labels.get('config'), []).append(seconds)
+    if not known:
+        return ''
+    every = [seconds for found in known.values() for seconds in found]
+    total = 0.0
+    for cell in rest:
+        like = known.get(cell.labels.get('config'), every)
+        total += sum(like) / len(like)
+    return f'; about {duration(total)} left'
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `5 min`, `2 h 10 min` or `3 d 4 h`."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f'{seconds:.0f} s'
+    if minutes < 60:
+        return f'{minutes} min'
+    hours = round(minutes / 60)
+    if minutes < 48 * 60:
+        return f'{minutes // 60} h {minutes % 60} min'
+    return f'{hours // 24} d {hours % 24} h'

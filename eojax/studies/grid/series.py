@@ -1,0 +1,58 @@
+"""Runs of a grid that belong together: they differ in their seed and number of labels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eojax.config.base import differing_keys, from_json
+from eojax.errors import UserError
+from eojax.studies.grid.cells import Cell
+
+
+def found_cells(
+    files: Iterable[Path], labels_of: Callable[[Path, ConfigDict], Mapping[str, Any]]
+) -> list[Cell]:
+    """The runs that a grid has begun.
+
+    Args:
+      files: their `config.json`.
+      labels_of: what the row of a run says of it besides what is measured.
+
+    Raises:
+      UserError: one is no config.
+    """
+    configs = {file: from_json(file) for file in sorted(files)}
+    return [Cell(file.parent, own, labels_of(file, own)) for file, own in configs.items()]
+
+
+def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[str]) -> None:
+    """Refuses to train under a name (`config` of a cell's labels) what differs from runs of it.
+
+    Args:
+      found: the runs that are there.
+      free: keys of the config in which the runs of a series may differ.
+
+    Raises:
+      UserError: they differ in others, with these.
+    """
+    first = {str(cell.labels['config']): cell for cell in reversed(cells)}
+    for run in found:
+        cell = first.get(str(run.labels['config']))
+        differing = [] if cell is None else differing_in(cell.config, run.config, free)
+        if differing:
+            raise UserError(
+                f'{run.folder} holds a run of another {run.labels["config"]}'
+                f' ({"; ".join(differing)}); choose another --workdir, or delete it'
+            )
+
+
+def differing_in(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], free: Collection[str]
+) -> list[str]:
+    """`key: theirs -> ours` of what must agree, but for the keys that are `free`."""
+    lines = differing_keys(ours, theirs)
+    return [line for line in lines if line.partition(':')[0] not in free]

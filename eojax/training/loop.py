@@ -1,0 +1,356 @@
+"""The training loop: batches, one compiled step, metrics, checkpoints, recovery.
+
+The loop knows phases, streams and a state; it never asks which method it runs. Drawing, augmenting
+and the method's step are one program with donated state. The host reads metrics back only at logs,
+evaluations and checkpoints; otherwise it stays a few calls ahead of the devices.
+"""
+
+from __future__ import annotations
+
+import collections
+import signal
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax import Array, random
+from ml_collections import ConfigDict
+
+from eojax.config.base import check_config
+from eojax.devices import sharding
+from eojax.errors import UserError
+from eojax.evaluation import evaluate
+from eojax.messages import say
+from eojax.methods.method import Phase
+from eojax.runs import domains
+from eojax.runs import run as runs
+from eojax.runs.checkpoint import Checkpoints
+from eojax.runs.run import Carry, Run
+from eojax.training import recovery
+from eojax.training.profiling import Trace
+from eojax.training.progress import Progress
+from eojax.training.recovery import Recovery
+from eojax.training.step_program import Interval, Programs, all_finite, compile_phase, order_key
+from eojax.training.stopping import Agreement, Stopped, stop_signals
+
+# How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
+# to stop is answered soon.
+_CALLS_AHEAD = 4
+
+
+def train(config: ConfigDict, folder: Path) -> Path:
+    """Trains as the config says, from where the folder's last checkpoint is, and evaluates.
+
+    Returns:
+      The folder with the evaluation.
+
+    Raises:
+      UserError: what a user can mend, a divergence that did not heal, or a full disk.
+      Stopped: after SIGTERM or Ctrl-C, with everything saved.
+    """
+    check_config(config)
+    evaluate.check(config)
+    runs.check_folder(folder, config)
+    run = runs.prepare(config, folder)
+    runs.open_folder(folder, config)
+    domains.keep(run.domains, folder)
+    say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
+    state = _Loop(run).run_to_end()
+    return evaluate.evaluate_run(run, _evaluated(run, state), folder / 'evaluation')
+
+
+def _evaluated(run: Run, state: Any) -> Any:
+    if run.config.evaluate.checkpoint == 'best':
+        return runs.load_state(run, 'best')
+    return state
+
+
+class _Report(NamedTuple):
+    """A logging interval that is still to be told."""
+
+    step: int
+    interval: Interval
+    seconds: float
+    steps: int
+    phase: Phase
+
+    def metrics(self) -> dict[str, Any]:
+        """The row for the log; waits for the devices to reach the interval's end."""
+        sums, summed = jax.device_get((self.interval.sums, self.interval.summed))
+        metrics: dict[str, Any] = {k: float(v) / max(int(summed), 1) for k, v in sums.items()}
+        speed = self.steps / self.seconds if self.seconds > 0 else 0.0
+        images = sum(stream.batch_size for stream in self.phase.streams.values())
+        return {
+            **metrics,
+            'steps_per_second': speed,
+            'images_per_second': images * speed,
+            'phase': self.phase.name,
+        }
+
+
+class _Loop:
+    """One run of the loop: where it is, and what it writes to."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.config = run.config
+        self.attempt = 0
+        self.diverged_at = -1
+        keep, writes = self.config.keep_checkpoints, sharding.is_main_process()
+        self.last = Checkpoints(runs.checkpoint_folder(run.folder), keep, clean_up=writes)
+        self.best = Checkpoints(runs.checkpoint_folder(run.folder, 'best'), 1, clean_up=writes)
+        self.best_accuracy = -1.0
+        self.carry: Carry
+        self.step = 0
+        self.phase = 0
+        self.programs: Programs | None = None
+        self.timed_from = (0.0, 0)
+        self.report: _Report | None = None
+        self.agreement = Agreement()
+        self.trace = Trace(run.folder / 'profile', wanted=self.config.profile)
+
+    @property
+    def total(self) -> int:
+        return sum(phase.steps for phase in self.run.method.phases)
+
+    @property
+    def key(self) -> Array:
+        """Of the run: another one after each rollback."""
+        key = random.key(self.config.seed, impl=self.config.random)
+        key = random.fold_in(key, self.attempt)
+        return sharding.place_key(key, self.run.mesh)
+
+    def run_to_end(self) -> Any:
+        """Trains until the last step; returns the state."""
+        try:
+            with stop_signals() as stop:
+                self._begin()
+                with self._progress() as progress:
+                    while self.step < self.total and not stop:
+                        self._stretch(progress, stop)
+                    self._tell(progress)
+                    self._save()
+                    self.last.close()
+                    self.best.close()
+                if stop:
+                    say(f'stopped at step {self.step}, saved; run the command again to go on')
+                    raise Stopped(stop[0])
+        finally:
+            # Also after an error: an orderly end of what is being written, the first error wins.
+            self.trace.end()
+            self.run.input.close()
+            self._close_quietly()
+        return self.carry.state
+
+    def _close_quietly(self) -> None:
+        for checkpoints in (self.last, self.best):
+            try:
+                checkpoints.close()
+            except UserError as error:
+                say(str(error))
+
+    def _progress(self) -> Progress:
+        return Progress(
+            self.run.folder,
+            self.total,
+            self.step,
+            tensorboard=self.config.tensorboard,
+            silent=not sharding.is_main_process(),
+        )
+
+    def _begin(self) -> None:
+        steps = self.last.steps()
+        if steps:
+            self._restore(steps[-1])
+            rollback = recovery.read(self.run.folder)
+            if rollback.attempt > self.attempt:  # it was stopped before its next checkpoint
+                self._roll_back(rollback)
+            if self.step < self.total:
+                say(f'resuming at step {self.step} of {self.total}')
+            return
+        self.carry = runs.initial_carry(self.run, self.key)
+        self._save()
+
+    def _restore(self, step: int) -> None:
+        carry, meta = self.last.restore(step, runs.abstract_carry(self.run, step))
+        self.carry, self.step = carry, step
+        self.phase = runs.phase_at(self.run, step)[0]
+        self.best_accuracy = meta['best_accuracy']
+        self.diverged_at = meta.get('diverged_at', -1)
+        if meta['attempt'] != self.attempt:
+            self._set_attempt(meta['attempt'])
+
+    def _set_attempt(self, attempt: int) -> None:
+        """Another key, and a learning rate lower by the configured factor for each attempt."""
+        self.attempt = attempt
+        self.run = runs.rebuilt(
+            self.run._replace(config=self.config), self.config.recovery.rate_factor**attempt
+        )
+        self.programs = None
+
+    def _save(self) -> None:
+        meta = {
+            'attempt': self.attempt,
+            'diverged_at': self.diverged_at,
+            'best_accuracy': self.best_accuracy,
+        }
+        self.last.save(self.step, self.carry, meta)
+
+    def _stretch(self, progress: Progress, stop: list[int]) -> None:
+        """Steps up to the next thing that the host has to do, and that thing."""
+        phase_end = runs.phase_at(self.run, self.step)[1]
+        end = min(
+            phase_end,
+            *(
+                (self.step // every + 1) * every
+                for every in (
+                    self.config.log_every,
+                    self.config.checkpoint_every,
+                    self.config.evaluate_every or self.total,
+                )
+            ),
+        )
+        if self.programs is None:
+            self._compile()
+        self._steps(end, progress, stop)
+        # Told one interval late: by now the devices have long finished it, and nobody waits.
+        if not self._tell(progress):
+            return
+        logs = self.step % self.config.log_every == 0 or self.step == phase_end
+        saves = self.step % self.config.checkpoint_every == 0 or self.step == phase_end
+        if self.step == end and not (saves or self._evaluates()):
+            self.report = self._end_interval()
+            return
+        if not (bool(self.carry.healthy) and bool(all_finite(self.carry.state))):
+            self._recover(progress, self.step)
+            return
+        if self.step < end:  # asked to stop on the way: nothing is due here
+            return
+        metrics = self._end_interval().metrics() if logs else {}
+        if self._evaluates():
+            metrics |= self._validate(progress)
+        if metrics:
+            progress.write(self.step, metrics)
+        if self.step == phase_end and self.step < self.total:
+            self._next_phase()
+        if saves:
+            self._save()
+
+    def _steps(self, end: int, progress: Progress, stop: list[int]) -> None:
+        programs = self.programs
+        assert programs is not None
+        tickets: collections.deque[Array] = collections.deque()
+        key, each = self.key, programs.steps_per_call
+        streams, order = self.run.method.phases[self.phase].streams, order_key(key)
+        while self.step < end and not stop:
+            if self.agreement.reached():
+                stop.append(signal.SIGTERM)
+                break
+            many = end - self.step >= each
+            with jax.profiler.StepTraceAnnotation('train', step_num=self.step):
+                program = programs.many if many else programs.one
+                feed = self.run.input.feed(streams, order, self.step)
+                self.carry, ticket = program(self.carry, feed, key)
+            self.step += each if many else 1
+            tickets.append(ticket)
+            self.trace.at_call(ticket)
+            if len(tickets) > _CALLS_AHEAD:
+                tickets.popleft().block_until_ready()
+            progress.at(self.step)
+
+    def _compile(self) -> None:
+        phase = self.run.method.phases[self.phase]
+        self.programs = compile_phase(self.run, phase, self.carry, self.key)
+        say(f'compiled the {phase.name} step in {self.programs.seconds:.1f} s')
+        self.timed_from = (time.perf_counter(), self.step)
+        self.trace.begin_phase(phase.name)
+
+    def _next_phase(self) -> None:
+        self.phase += 1
+        self.carry = runs.begin_phase(self.run, self.phase, self.carry)
+        self.programs = None
+
+    def _end_interval(self) -> _Report:
+        """What there is to tell of the interval up to here; the sums begin anew."""
+        assert self.programs is not None
+        self.carry, interval = self.programs.interval(self.carry)
+        now = time.perf_counter()
+        seconds, steps = now - self.timed_from[0], self.step - self.timed_from[1]
+        self.timed_from = (now, self.step)
+        return _Report(self.step, interval, seconds, steps, self.run.method.phases[self.phase])
+
+    def _tell(self, progress: Progress) -> bool:
+        """Writes the row of the interval before; false where it diverged and the run went back."""
+        report, self.report = self.report, None
+        if report is None:
+            return True
+        if not bool(report.interval.healthy):
+            self._recover(progress, report.step)
+            return False
+        progress.write(report.step, report.metrics())
+        return True
+
+    def _evaluates(self) -> bool:
+        every = self.config.evaluate_every
+        return self.step == self.total or bool(every and self.step % every == 0)
+
+    def _validate(self, progress: Progress) -> dict[str, Any]:
+        """Validation metrics, the best checkpoint, and a picture of the samples."""
+        metrics = evaluate.validate(self.run, self.carry.state)
+        accuracy = metrics.get('validation_accuracy')
+        if accuracy is not None and accuracy > self.best_accuracy:
+            self.best_accuracy = accuracy
+            for step in self.best.steps():
+                if step >= self.step:  # of a stretch that was rolled back
+                    self.best.delete(step)
+            self.best.save(self.step, self.carry, {'accuracy': accuracy})
+        picture = evaluate.sample_picture(self.run, self.carry.state, self.step)
+        if picture is not None:
+            progress.picture(self.step, 'samples', picture)
+        self.timed_from = (time.perf_counter(), self.step)
+        return metrics
+
+    def _recover(self, progress: Progress, failed: int) -> None:
+        """Back to a good checkpoint with another key and a lower rate, or the end of the run."""
+        options, self.report = self.config.recovery, None
+        attempt = self.attempt + 1
+        if attempt > options.tries:
+            raise UserError(
+                f'training diverged at step {failed} and {options.tries} restart(s) did not help;'
+                ' lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2, in'
+                ' a new --workdir.'
+                f' The last good checkpoint is in {runs.checkpoint_folder(self.run.folder)}'
+            )
+        steps = self._regular_checkpoints()
+        # The newest checkpoint may be ill already: a second divergence goes further back.
+        again = self.diverged_at >= 0 and failed <= self.diverged_at + self.config.checkpoint_every
+        step = steps[-2] if again and len(steps) > 1 else steps[-1]
+        rollback = Recovery(attempt, failed, step)
+        if sharding.is_main_process():
+            recovery.write(self.run.folder, rollback)
+        rate = options.rate_factor**attempt
+        progress.rewind(step)
+        progress.write(step, {'event': 'diverged', 'at': failed, 'rate': rate})
+        self._roll_back(rollback)
+        say(
+            f'training diverged before step {failed}: back to step {self.step},'
+            f' learning rate times {rate:g} (try {attempt} of {options.tries})'
+        )
+
+    def _regular_checkpoints(self) -> list[int]:
+        """The steps that a run without interruptions would have saved, if there are any left.
+
+        To go back to where a signal stopped the run would make the result depend on the signal.
+        """
+        steps, every = self.last.steps(), self.config.checkpoint_every
+        ends = {runs.phase_at(self.run, max(step - 1, 0))[1] for step in steps}
+        return [step for step in steps if step % every == 0 or step in ends] or steps
+
+    def _roll_back(self, rollback: Recovery) -> None:
+        for step in self.last.steps():
+            if step > rollback.step:
+                self.last.delete(step)
+        self._restore(rollback.step)
+        self.diverged_at = rollback.diverged_at
+        self._set_attempt(rollback.attempt)

@@ -1,0 +1,125 @@
+"""Every file in `configs/`: complete, strict, and trained for two steps and evaluated in small."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_collections import ConfigDict
+
+from eojax.config.base import check_config, flatten, set_key, to_json
+from eojax.config.command_line import load_config
+from eojax.methods import METHODS
+from eojax.training.loop import train
+from tests.data.labelled_archives import eurosat_members, write_zip
+from tests.data.sets import so2sat_files
+from tests.data.sets.airsar_scenes import write_scene
+from tests.data.sets.geotiff_archives import eurosat_ms_members
+from tests.training_runs import rows
+
+# The module that reads GeoTIFF silences it for users, but pytest sets filters of its own.
+pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
+
+CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
+# What makes a run small; a config without the key is left as it is.
+TINY: dict[str, Any] = {
+    'steps': 2, 'batch_size': 4, 'log_every': 1, 'evaluate_every': 2, 'checkpoint_every': 2,
+    'steps_per_call': 1, 'data.size': 16, 'data.ground_size': 16, 'data.num_images': 100,
+    'data.labels_per_class': 'all', 'model.depth': 10, 'model.width': 1,
+    'method.unlabelled_ratio': 2,
+    'method.likelihood_batch_size': 4, 'method.score_matching_batch_size': 4,
+    'optimizer.warmup_steps': 0, 'sampler.steps': 2, 'sampler.buffer_size': 20,
+    'sampler.buffer_parts': 1, 'evaluate.batch_size': 20, 'evaluate.outlier_images': 10,
+    'evaluate.inception': '', 'evaluate.outliers': '', 'data.block': 64,
+    'data.labelled_in_all': 12, 'source.size': 16, 'source.num_images': 340,
+    'model.widths': (4, 4), 'model.strides': (1, 2), 'method.source_batch_size': 4,
+    'fixmatch.steps': 1, 'fixmatch.batch_size': 4, 'fixmatch.method.unlabelled_ratio': 2,
+    'fixmatch.model.depth': 10, 'fixmatch.model.width': 1, 'fixmatch.optimizer.warmup_steps': 0,
+}  # fmt: skip
+# What some data sets and methods need besides.
+TINY_OF = {
+    'landscape_zones': {'data.num_images': 340},
+    'swd_transfer': {'data.labels_per_class': 'all'},
+    # One step each of FixMatch, labelling and the joint model.
+    'fixmatch_then_jem': {'steps': 3, 'method.supervised_steps': 0},
+    # One each of FixMatch and the joint model, whose step has score matching too.
+    'fixmatch_jem': {'method.score_matching_steps': 0},
+}
+# One of the two steps is in the first phase, where there are two.
+AT_MOST_ONE = ('method.supervised_steps', 'method.source_steps')
+
+
+@pytest.fixture(scope='module')
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Archives in the layouts of the data sets with ten images of each class."""
+    folder = tmp_path_factory.mktemp('data')
+    so2sat_files.write_version(folder / 'So2Sat', 'v2', 34)
+    return {
+        'eurosat': write_zip(folder / 'EuroSAT.zip', eurosat_members(10)),
+        'eurosat_ms': write_zip(folder / 'EuroSAT_MS.zip', eurosat_ms_members(10)),
+        'airsar': write_scene(folder),
+        'so2sat': folder / 'So2Sat',
+    }
+
+
+def tiny(config: ConfigDict, archives: dict[str, Path]) -> ConfigDict:
+    known = dict(flatten(config))
+    for key in AT_MOST_ONE:
+        if key in known:
+            set_key(config, key, min(known[key], 1))
+    more = TINY_OF.get(config.data.name, {}) | TINY_OF.get(config.method.name, {})
+    if not known.get('data.labelled_in_all'):
+        more = {**more, 'data.labelled_in_all': 0}
+    for key, value in {**TINY, **more}.items():
+        if key in known:
+            set_key(config, key, value)
+    return at_hand(config, archives)
+
+
+def at_hand(config: ConfigDict, archives: dict[str, Path]) -> ConfigDict:
+    """The config with the archives as the roots of its data sets."""
+    for group in ('data', 'source'):
+        if group in config and config[group].name in archives:
+            root = str(archives[config[group].name])
+            config[group].update({'source': 'files', 'root': root})
+    return config
+
+
+def test_there_are_configs() -> None:
+    assert CONFIGS
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_config_says_what_it_is(path: Path, archives: dict[str, Path]) -> None:
+    config = at_hand(load_config(str(path)), archives)
+    check_config(config)
+    assert json.loads(to_json(config))['data']['name'] == config.data.name
+    text = path.read_text()
+    assert len(text.splitlines()) <= 120
+    # The command that runs it, for whoever opens the file.
+    assert f'--config=configs/{path.name}' in text
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_config_trains_two_steps_and_evaluates(
+    path: Path, tmp_path: Path, archives: dict[str, Path]
+) -> None:
+    config = tiny(load_config(str(path)), archives)
+    out = train(config, tmp_path / 'run')
+    found = rows(tmp_path / 'run')
+    assert [row['step'] for row in found] == list(range(1, config.steps + 1))
+    assert all(math.isfinite(row['loss']) for row in found)
+    numbers = json.loads((out / 'evaluation.json').read_text())
+    assert all(math.isfinite(value) for value in numbers.values())
+    if 'logits' in METHODS[config.method.name].ABILITIES:
+        assert 'validation_accuracy' in found[-1]
+        assert 0.0 <= numbers['accuracy'] <= 1.0
+        assert (out / 'confusion_matrix.png').stat().st_size > 0
+    else:
+        assert 'validation_log_density' in found[-1]
+        assert (out / 'log_density.png').stat().st_size > 0
+    for name in ('config.json', 'splits.json', f'checkpoints/{config.steps}', 'tensorboard'):
+        assert (tmp_path / 'run' / name).exists() or (name == 'tensorboard' != config.tensorboard)

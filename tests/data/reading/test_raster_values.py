@@ -1,0 +1,35 @@
+"""Values of a scene go to those of a data set and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eojax.data.reading.raster_values import Stored, find_conversion
+
+RGB = ('red', 'green', 'blue')
+LIMITS = ((0.0, 2800.0), (100.0, 3000.0), (0.0, 4000.0))
+
+
+def _values(dtype: str) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    if dtype == 'uint8':
+        return rng.integers(0, 256, (50, 3)).astype(np.uint8)
+    values = rng.uniform(300.0, 1800.0, (50, 3))
+    return (values / 1e4).astype(dtype) if dtype == 'float32' else values.astype(dtype)
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'float32'])
+@pytest.mark.parametrize('scale', ['auto', 'l1c', 'l2a', '0:2500', '0:2000,100:1900,50:2500'])
+@pytest.mark.parametrize('limits', [None, LIMITS])
+def test_inverted_values_are_the_stored_ones_up_to_rounding(dtype, scale, limits):
+    if (dtype == 'uint8' and scale != 'auto') or (dtype == 'float32' and ':' in scale):
+        pytest.skip('not how such values are read')
+    values = _values(dtype)
+    stored = Stored('scene.tif', dtype, {}, lambda: values)
+    found = find_conversion(stored, RGB, limits, scale, None)
+    shown = found.apply(values)
+    back = found.invert(shown.astype(np.float64))
+    # Half a grey level, or half a unit, in the file's units; nothing above was clipped.
+    step = np.abs(found.invert(shown + 1.0) - back)
+    assert (np.abs(back - values) <= 0.51 * step + 1e-9).all()

@@ -1,0 +1,189 @@
+"""EuroSAT's 13 bands in their true layouts: order, units, limits, and three real files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eojax.config.base import base_config, check_config
+from eojax.data.dataset import Dataset, scale_to_unit
+from eojax.data.reading.image_folder import read_image_folder
+from eojax.data.reading.lazy_images import LazyImages
+from eojax.data.sets import DATASETS, eurosat_ms
+from eojax.drawing.pictures import displayed
+from eojax.errors import UserError
+from tests.data.labelled_archives import write_tree, write_zip
+from tests.data.sets.geotiff_archives import encode_geotiff, eurosat_ms_members, reflectances
+from tests.real_data import real_data
+
+pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
+
+PUBLISHED_FOLDER = 'ds/images/remote_sensing/otherDatasets/sentinel_2/tif'
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('EOJAX_CACHE', str(tmp_path / 'cache'))
+
+
+@pytest.fixture(scope='module')
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_zip(tmp_path_factory.mktemp('ms') / 'EuroSAT_MS.zip', eurosat_ms_members())
+
+
+@pytest.mark.parametrize('top', ['EuroSATallBands', PUBLISHED_FOLDER, 'EuroSAT_MS'])
+@pytest.mark.parametrize('write', [write_zip, write_tree])
+def test_layouts_give_the_same_data_set(tmp_path: Path, top: str, write) -> None:
+    root = write(tmp_path / 'root.zip', eurosat_ms_members(top=top))
+    dataset = eurosat_ms.load(root, progress=False, cache=False)
+    assert dataset.images.shape == (20, 64, 64, 13)
+    assert dataset.images.dtype == np.uint16
+    assert dataset.bands == eurosat_ms.BANDS
+    assert dataset.class_names == eurosat_ms.CLASS_NAMES
+    assert dataset.names[:2] == ('AnnualCrop/AnnualCrop_1.tif', 'AnnualCrop/AnnualCrop_2.tif')
+    np.testing.assert_array_equal(dataset.labels, np.repeat(np.arange(10), 2))
+    np.testing.assert_array_equal(dataset.images[5], reflectances(201))
+
+
+def test_bands_are_the_files_in_the_order_asked_for(archive: Path) -> None:
+    dataset = eurosat_ms.load(archive, 'B8A, B04,B01', progress=False)
+    assert dataset.bands == ('B8A', 'B04', 'B01')
+    np.testing.assert_array_equal(dataset.images[5], reflectances(201)[..., [12, 3, 0]])
+    assert dataset.limits is not None
+    assert dataset.limits[0] == pytest.approx((0.0, 2594.14080798 + 3 * 1231.58581042))
+    assert dataset.limits[2] == pytest.approx((1354.40546513 - 3 * 245.71762908, 2091.55835237))
+    # The cache keeps them apart, and the limits come with what it gives.
+    again = eurosat_ms.load(archive, 'B8A,B04,B01', progress=False)
+    np.testing.assert_array_equal(again.images, dataset.images)
+    assert again.limits == dataset.limits
+    other = eurosat_ms.load(archive, 'B01,B04,B8A', progress=False)
+    np.testing.assert_array_equal(other.images, dataset.images[..., ::-1])
+
+
+def test_the_facts_fit_together() -> None:
+    facts = (eurosat_ms.WAVELENGTHS, eurosat_ms.RESOLUTIONS, eurosat_ms.MEAN, eurosat_ms.STD)
+    assert {len(fact) for fact in (eurosat_ms.BANDS, eurosat_ms.LIMITS, *facts)} == {13}
+    by_band = dict(zip(eurosat_ms.BANDS, eurosat_ms.WAVELENGTHS, strict=True))
+    assert by_band['B8A'] == 865
+    assert all(0.0 <= low < high < 2**16 for low, high in eurosat_ms.LIMITS)
+    tfds = pytest.importorskip('tensorflow_datasets')
+    rows = (Path(tfds.__file__).parent / 'url_checksums/eurosat.txt').read_text().splitlines()
+    published = eurosat_ms.EUROSAT_MS.archive
+    expected = [published.url, str(published.num_bytes), published.sha256]
+    assert expected in [row.split('\t')[:3] for row in rows]
+
+
+def test_other_sizes_are_means_over_the_ground(archive: Path) -> None:
+    full, half = (
+        eurosat_ms.load(archive, 'B05,B10', size=size, progress=False).images[:]
+        for size in (64, 32)
+    )
+    assert half.dtype == np.uint16
+    blocks = full.reshape(20, 32, 2, 32, 2, 2).mean((2, 4))
+    assert np.abs(half - blocks).max() < 0.501
+
+
+def test_larger_than_the_limit_stays_on_disk(archive: Path) -> None:
+    options = base_config('supervised', 'wide_resnet', 'eurosat_ms').data
+    options.update({'root': str(archive), 'bands': 'B04,B03,B02', 'size': 32})
+    dense = DATASETS['eurosat_ms'].from_config(options, False)
+    assert isinstance(dense.images, np.ndarray)
+    options.resident_gigabytes = 0.0
+    lazy = DATASETS['eurosat_ms'].from_config(options, False)
+    assert isinstance(lazy.images, LazyImages)
+    assert lazy.images.dtype == np.uint16
+    assert lazy.limits == dense.limits
+    np.testing.assert_array_equal(lazy.images[:], dense.images)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (encode_geotiff(reflectances(0)[..., :12]), r'River_1\.tif: 12 band\(s\); expected 13'),
+        (
+            encode_geotiff(reflectances(0).astype(np.int16)),
+            r'River_1\.tif: pixels of type int16; expected uint16',
+        ),
+        (encode_geotiff(reflectances(0))[:-9], r'River_1\.tif: broken or truncated GeoTIFF'),
+        (encode_geotiff(reflectances(0, 60)), r'River_1\.tif: 60x60 pixels; expected 64x64'),
+        (b'', r'River_1\.tif: not a GeoTIFF'),
+    ],
+)
+def test_files_that_are_not_as_published_are_named(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    members = eurosat_ms_members(1) | {'EuroSAT_MS/River/River_1.tif': content}
+    path = write_zip(tmp_path / 'EuroSAT_MS.zip', members)
+    for resident_bytes in (None, 0):
+        with pytest.raises(UserError, match=message) as caught:
+            eurosat_ms.load(path, progress=False, resident_bytes=resident_bytes).images[:]
+        assert str(path) in str(caught.value)
+        assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('bands', 'B04,B3', r"unknown band in data\.bands 'B3'; did you mean 'B\w\w'\?"),
+        ('bands', 'B04,B04', r'data\.bands: B04 is in it twice'),
+        ('bands', '', r"unknown band in data\.bands ''"),
+        ('source', 'tfds', r"data\.source of the data set 'eurosat_ms' is 'files'"),
+        ('labels_per_class', 'some', r'labels_per_class'),
+    ],
+)
+def test_options_that_name_nothing(key: str, value: str, message: str) -> None:
+    config = base_config('supervised', 'wide_resnet', 'eurosat_ms')
+    check_config(config)
+    config.data[key] = value
+    with pytest.raises(UserError, match=message):
+        check_config(config)
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Dataset:
+    """Farmland, pasture around a farm, and open water, as they were published."""
+    with zipfile.ZipFile(real_data('sentinel_patches.zip')) as archive:
+        names = [name for name in archive.namelist() if name.startswith('EuroSAT_MS/')]
+        archive.extractall(tmp_path / 'real', names)
+    dataset = read_image_folder(
+        tmp_path / 'real', eurosat_ms.CLASS_NAMES, 64, False,
+        bands=eurosat_ms.BANDS, allow_missing_classes=True,
+        file_format=eurosat_ms.FORMAT, resident_bytes=0,
+    )  # fmt: skip
+    return dataset._replace(limits=eurosat_ms.LIMITS)
+
+
+def test_real_files_are_in_the_stated_band_order(real: Dataset) -> None:
+    assert real.names == (
+        'AnnualCrop/AnnualCrop_1.tif', 'Pasture/Pasture_300.tif', 'SeaLake/SeaLake_3000.tif'
+    )  # fmt: skip
+    means = real.images[:].mean((1, 2))
+    band = {name: means[:, i] for i, name in enumerate(real.bands)}
+    crop, pasture, water = range(3)
+    # Grass is bright in the near infrared, which B8A sees as B08 does, and dark in red.
+    assert band['B8A'][pasture] == pytest.approx(band['B08'][pasture], rel=0.15)
+    assert band['B8A'][pasture] > 4.0 * max(band['B04'][pasture], band['B12'][pasture])
+    # Cirrus and water vapour bands see nearly nothing on the ground.
+    assert band['B10'].max() < 20
+    assert (band['B09'] < 0.5 * band['B8A']).all()
+    # Water falls off from blue to the infrared; dry soil rises.
+    order = ['B01', 'B02', 'B03', 'B04', 'B08', 'B11', 'B12']
+    assert (np.diff([band[name][water] for name in order]) < 0).all()
+    assert band['B11'][crop] > band['B08'][crop] > band['B04'][crop]
+
+
+def test_real_files_look_as_they_should(real: Dataset) -> None:
+    seen = displayed(real.images[:], real.bands, real.limits)
+    assert seen.shape == (3, 64, 64, 3)
+    assert seen.dtype == np.uint8
+    red, green, blue = seen.mean((1, 2)).T
+    assert green[1] > blue[1] > red[1]  # grass
+    assert blue[2] > green[2] > red[2]  # water
+    assert abs(red[0] - green[0]) < 25  # soil is grey
+    assert seen[0].mean() > 2 * seen[2, ..., 0].mean()
+    # Between the limits nearly everything: what is clipped is below 1 %.
+    scaled = scale_to_unit(real.images[:], real.limits)
+    assert (np.abs(scaled) == 1.0).mean() < 0.01

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eojax.drawing import figures
+from eojax.drawing import style as drawing
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.format == 'PNG'
+        return np.asarray(image.convert('RGB'))
+
+
+def _probabilities(num: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    return generator.dirichlet(np.full(4, 0.3), num), generator.integers(0, 4, num)
+
+
+def _holds_block(picture: np.ndarray, block: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(picture, block.shape)
+    first = np.argwhere((picture[..., :] == block[0, 0]).all(axis=-1))
+    height, width = windows.shape[:2]
+    return any(
+        np.array_equal(windows[y, x, 0], block) for y, x in first if y < height and x < width
+    )
+
+
+@pytest.mark.parametrize('labels', [None, ['AnnualCrop', 'SeaLake']])
+def test_grid_enlarges_every_pixel_by_the_same_whole_factor(tmp_path, labels):
+    images = np.random.default_rng(0).integers(0, 255, (2, 3, 13, 13, 3), dtype=np.uint8)
+    path = tmp_path / 'grid.png'
+    columns = None if labels is None else ['a', 'a name far wider than one image', 'c']
+    figures.image_grid(images, path, row_labels=labels, column_labels=columns, title='Samples')
+    picture = _pixels(path)
+    for image in images.reshape(6, 13, 13, 3):
+        assert _holds_block(picture, image.repeat(8, axis=0).repeat(8, axis=1))
+
+
+def test_labels_take_room_of_their_own(tmp_path):
+    images = np.zeros((2, 2, 64, 64, 3), np.uint8)
+    figures.image_grid(images, tmp_path / 'plain.png')
+    figures.image_grid(images, tmp_path / 'named.png', row_labels=['River', 'HerbaceousVegetation'])
+    plain, named = _pixels(tmp_path / 'plain.png'), _pixels(tmp_path / 'named.png')
+    assert named.shape[1] > plain.shape[1] + 100
+    # Dark pixels of the text, none of them cut off by the left edge.
+    assert (named[:, : named.shape[1] - plain.shape[1]] < 100).any()
+    assert (named[:, :4] == 255).all()
+
+
+def test_grey_images_are_drawn_grey(tmp_path):
+    images = np.full((1, 1, 8, 8, 1), 90, np.uint8)
+    figures.image_grid(images, tmp_path / 'grey.png')
+    picture = _pixels(tmp_path / 'grey.png')
+    assert (picture[picture.shape[0] // 2, picture.shape[1] // 2] == 90).all()
+
+
+def test_filmstrip_has_a_chain_in_each_row(tmp_path):
+    frames = np.zeros((5, 2, 32, 32, 3), np.uint8)
+    figures.filmstrip(frames, [0, 1, 5, 20, 1000], tmp_path / 'film.png')
+    height, width, _ = _pixels(tmp_path / 'film.png').shape
+    assert width > 5 * 96
+    assert 2 * 96 < height < 3 * 96
+
+
+def test_confusion_matrix_shades_the_share_of_the_true_class(tmp_path):
+    path = tmp_path / 'confusion.png'
+    figures.confusion_matrix(np.array([[5, 0], [0, 500]]), ['few', 'many'], path)
+    dark = (_pixels(path).astype(int) @ [1, 1, 1] < 200).sum()
+    figures.confusion_matrix(np.array([[0, 0], [500, 0]]), ['none', 'wrong'], path)
+    assert dark > 1.5 * (_pixels(path).astype(int) @ [1, 1, 1] < 200).sum()
+
+
+@pytest.mark.parametrize('num_classes', [2, 21])
+def test_confusion_matrix_of_any_number_of_classes(tmp_path, num_classes):
+    path = tmp_path / 'confusion.png'
+    matrix = np.random.default_rng(0).integers(0, 9, (num_classes, num_classes))
+    figures.confusion_matrix(matrix, [f'class {i}' for i in range(num_classes)], path)
+    assert _pixels(path).std() > 10
+
+
+def _has_colour(picture: np.ndarray, colour: str) -> bool:
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return bool((np.abs(picture.astype(int) - wanted).max(axis=-1) <= 2).any())
+
+
+def test_each_curve_has_its_colour(tmp_path):
+    predictions = _probabilities()
+    figures.reliability_diagram({'one': predictions}, tmp_path / 'one.png')
+    figures.reliability_diagram({'one': predictions, 'two': predictions}, tmp_path / 'two.png')
+    assert not _has_colour(_pixels(tmp_path / 'one.png'), figures.COLOURS[1])
+    assert _has_colour(_pixels(tmp_path / 'two.png'), figures.COLOURS[1])
+
+
+def test_histogram_stays_legible_beside_a_set_that_is_far_away(tmp_path):
+    generator = np.random.default_rng(0)
+    train = generator.normal(10, 1, 1000)
+    path = tmp_path / 'density.png'
+    figures.log_density_histogram({'train': train, 'test': train + 0.5}, path)
+    near = _pixels(path)
+    figures.log_density_histogram({'train': train, 'noise': np.full(50, -1e9)}, path)
+    for picture in (near, _pixels(path)):
+        assert _has_colour(picture, figures.COLOURS[0])
+        columns = np.flatnonzero((picture != picture[0, 0]).any(axis=(0, 2)))
+        assert len(columns) > 200
+    figures.log_density_histogram({'constant': np.zeros(5)}, path)
+
+
+def test_training_curves_skip_what_is_missing(tmp_path):
+    rows = [{'step': i, 'loss': 1 / (1 + i)} for i in range(400)]
+    rows[7]['loss'] = float('nan')
+    rows[-1]['accuracy'] = 0.5
+    figures.training_curves(rows, ['loss', 'accuracy'], tmp_path / 'curves.png')
+    assert _has_colour(_pixels(tmp_path / 'curves.png'), figures.COLOURS[0])
+    with pytest.raises(ValueError, match="'fid'"):
+        figures.training_curves(rows, ['loss', 'fid'], tmp_path / 'curves.png')
+
+
+def test_a_picture_appears_complete_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / 'new' / 'grid.png'
+    images = np.zeros((1, 1, 8, 8, 3), np.uint8)
+    figures.image_grid(images, path)
+    before = path.read_bytes()
+
+    def fails(self, filename, **_):
+        Path(filename).write_bytes(b'half')
+        raise OSError('disk full')
+
+    monkeypatch.setattr(drawing.Figure, 'savefig', fails)
+    with pytest.raises(OSError, match='disk full'):
+        figures.image_grid(images + 9, path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ['grid.png']
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    path = tmp_path / 'figure.png'
+    with pytest.raises(ValueError, match='images must be'):
+        figures.image_grid(np.zeros((2, 8, 8, 3), np.uint8), path)
+    with pytest.raises(ValueError, match='images must be'):
+        figures.image_grid(np.zeros((1, 2, 8, 8, 3), np.float32), path)
+    with pytest.raises(ValueError, match='3 labels'):
+        figures.image_grid(np.zeros((1, 2, 8, 8, 3), np.uint8), path, column_labels=list('abc'))
+    with pytest.raises(ValueError, match='3 classes'):
+        figures.confusion_matrix(np.eye(2), list('abc'), path)
+    assert not path.exists()
+
+
+def test_no_global_state_of_matplotlib_is_used():
+    code = "import sys, eojax.drawing.figures; print('matplotlib.pyplot' in sys.modules)"
+    output = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.strip() == 'False'

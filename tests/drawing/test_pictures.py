@@ -1,0 +1,42 @@
+"""Which bands are seen, and how values in a data set's units become colours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eojax.data.sets import eurosat_ms
+from eojax.drawing.pictures import displayed, visible_bands, visible_indices
+
+
+@pytest.mark.parametrize(
+    ('bands', 'expected'),
+    [
+        (('red', 'green', 'blue'), [0, 1, 2]),
+        (('blue', 'infrared', 'red', 'green'), [2, 3, 0]),
+        (eurosat_ms.BANDS, [3, 2, 1]),
+        (('B8A', 'B02', 'B03', 'B04'), [3, 2, 1]),
+        (('B04', 'B03', 'B08'), []),
+        (('VV', 'VH'), []),
+    ],
+)
+def test_red_green_and_blue_are_found(bands: tuple[str, ...], expected: list[int]) -> None:
+    images = np.arange(2 * len(bands), dtype=np.uint8).reshape(1, 1, 2, len(bands))
+    assert visible_indices(bands) == expected
+    np.testing.assert_array_equal(visible_bands(images, bands), images[..., expected or [0]])
+
+
+def test_values_are_shown_between_their_limits() -> None:
+    limits = ((0.0, 100.0), (1000.0, 2000.0), (0.0, 10.0), (50.0, 60.0))
+    images = np.array([[[[7, 1000, 5, 60], [7, 2000, 10, 50], [7, 1500, 99, 0]]]], np.uint16)
+    seen = displayed(images, ('VV', 'B02', 'B03', 'B04'), limits)
+    assert seen.dtype == np.uint8
+    np.testing.assert_array_equal(seen, [[[[255, 128, 0], [0, 255, 255], [0, 255, 128]]]])
+    grey = displayed(images, ('a', 'b', 'c', 'd'), ((0.0, 14.0), *limits[1:]))
+    np.testing.assert_array_equal(grey, np.full((1, 1, 3, 1), 128))
+
+
+def test_uint8_is_shown_as_it_is() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 13), np.uint8)
+    seen = displayed(images, eurosat_ms.BANDS, eurosat_ms.LIMITS)
+    np.testing.assert_array_equal(seen, images[..., [3, 2, 1]])

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import logsumexp
+from sklearn import metrics as sklearn_metrics
+
+from eojax.data.sets.landscapes import CLASS_NAMES, generate
+from eojax.drawing.pictures import grid_by_class
+from eojax.errors import UserError
+from eojax.evaluation import evaluate
+from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
+from eojax.evaluation.scoring import score
+from eojax.runs.run import Run
+from tests.tiny_runs import TinyRun, tiny_run
+
+
+@pytest.fixture(scope='module')
+def jem() -> TinyRun:
+    return tiny_run('jem')
+
+
+@pytest.fixture(scope='module')
+def evaluated(jem, tmp_path_factory) -> Path:
+    return evaluate.evaluate_run(jem.run, jem.state, tmp_path_factory.mktemp('evaluated'))
+
+
+def _with(run: Run, **options: object) -> Run:
+    config = run.config.copy_and_resolve_references()
+    config.evaluate.update(options)
+    return run._replace(config=config)
+
+
+def _numbers(folder: Path) -> dict[str, float]:
+    return json.loads((folder / 'evaluation.json').read_text())
+
+
+def _logits_by_hand(case: TinyRun, images: np.ndarray) -> np.ndarray:
+    """The network on batches of 32, each under the noise of its own key, without the scoring."""
+    run, state = case.run, case.state
+    logits = []
+    for number in range(-(-len(images) // 32)):
+        part = images[32 * number : 32 * (number + 1)]
+        batch = np.zeros((32, *images.shape[1:]), np.float32)
+        batch[: len(part)] = part / np.float32(127.5) - 1.0
+        key = jax.random.fold_in(jax.random.key(run.config.seed), number)
+        logits.append(np.asarray(run.method.abilities['logits'](state, batch, key))[: len(part)])
+    return np.concatenate(logits)
+
+
+def _write_images(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        place = folder / CLASS_NAMES[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f'{number}.png')
+    return folder
+
+
+def test_numbers_are_those_of_an_independent_computation(jem, evaluated):
+    run, numbers = jem.run, _numbers(evaluated)
+    test = run.splits.test
+    labels = run.dataset.labels[test]
+    logits = _logits_by_hand(jem, run.dataset.images[test]).astype(np.float64)
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    guess = p.argmax(1)
+    f1 = sklearn_metrics.f1_score(labels, guess, average=None)
+    assert len(set(guess)) > 1
+    assert numbers['accuracy'] == pytest.approx(np.mean(guess == labels))
+    assert numbers['nll'] == pytest.approx(sklearn_metrics.log_loss(labels, p), rel=1e-4)
+    brier = np.mean(np.sum((p - np.eye(10)[labels]) ** 2, axis=1))
+    assert numbers['brier'] == pytest.approx(brier, rel=1e-4)
+    assert numbers['f1_macro'] == pytest.approx(f1.mean())
+    assert [numbers[f'f1_{name}'] for name in CLASS_NAMES] == pytest.approx(list(f1))
+    assert (numbers['test_images'], numbers['step']) == (80, 0)
+    confidence, right = p.max(1), guess == labels
+    bins = np.ceil(confidence * 15)
+    ece = sum(
+        abs(right[bins == b].mean() - confidence[bins == b].mean()) * np.mean(bins == b)
+        for b in set(bins)
+    )
+    assert numbers['ece'] == pytest.approx(ece, abs=1e-5)
+
+
+def test_density_numbers_compare_test_images_with_outliers(jem, evaluated):
+    run, numbers = jem.run, _numbers(evaluated)
+    inside = score(run, 'log_density', jem.state, run.dataset.images, run.splits.test)
+    logits = _logits_by_hand(jem, run.dataset.images[run.splits.test])
+    np.testing.assert_allclose(inside, logsumexp(logits, axis=1), rtol=1e-4)
+    rng = np.random.default_rng(0)
+    flat = np.broadcast_to(rng.integers(0, 256, (40, 1, 1, 3), np.uint8), (40, 16, 16, 3))
+    outside = score(run, 'log_density', jem.state, flat)
+    expected = np.mean(inside[:, None] > outside) + 0.5 * np.mean(inside[:, None] == outside)
+    assert numbers['auroc_constant'] == pytest.approx(expected)
+    assert {'auroc_uniform_noise', 'fpr95_constant', 'kl_test'} <= numbers.keys()
+
+
+def test_all_figures_are_there_and_all_numbers_finite(evaluated):
+    names = {path.name for path in evaluated.iterdir()}
+    assert names == {
+        'evaluation.json', 'confusion_matrix.png', 'reliability.png', 'log_density.png',
+        'samples.png',
+    }  # fmt: skip
+    numbers = _numbers(evaluated)
+    assert all(np.isfinite(value) for value in numbers.values())
+    assert not {'fid', 'kid', 'inception_images'} & numbers.keys()
+
+
+def test_scores_do_not_depend_on_padding_or_on_other_images(jem):
+    images = jem.run.dataset.images
+    whole = score(jem.run, 'logits', jem.state, images, np.arange(64))
+    # A part of the second batch, in its place: only the padding is another.
+    part = score(jem.run, 'logits', jem.state, images, np.arange(40))
+    np.testing.assert_allclose(part, whole[:40], rtol=1e-5, atol=1e-6)
+    again = score(jem.run, 'logits', jem.state, images, np.arange(64))
+    np.testing.assert_array_equal(again, whole)
+
+
+def test_scores_of_a_network_without_noise_do_not_depend_on_the_batch_size():
+    case = tiny_run('supervised')
+    rows = np.arange(50)
+    by_32 = score(case.run, 'logits', case.state, case.run.dataset.images, rows)
+    by_7 = score(_with(case.run, batch_size=7), 'logits', case.state, case.run.dataset.images, rows)
+    np.testing.assert_allclose(by_7, by_32, rtol=1e-4, atol=1e-5)
+
+
+def test_validation_is_right_and_compiles_once(jem, caplog):
+    numbers = evaluate.validate(jem.run, jem.state)
+    chosen = jem.run.splits.validation
+    guess = _logits_by_hand(jem, jem.run.dataset.images[chosen]).argmax(1)
+    assert numbers['validation_accuracy'] == np.mean(guess == jem.run.dataset.labels[chosen])
+    with jax.log_compiles(), caplog.at_level('WARNING'):
+        assert evaluate.validate(jem.run, jem.state) == numbers
+        assert not [r for r in caplog.records if 'Compiling' in r.getMessage()]
+        jax.jit(lambda x: x + 1)(np.zeros(3))  # the log does say it when something is compiled
+        assert [r for r in caplog.records if 'Compiling' in r.getMessage()]
+
+
+def test_a_diverged_state_is_one_clear_error(jem):
+    broken = jem.state._replace(
+        average=jax.tree.map(lambda leaf: leaf * np.float32('nan'), jem.state.average)
+    )
+    with pytest.raises(UserError, match='diverged'):
+        score(jem.run, 'logits', broken, jem.run.dataset.images, np.arange(4))
+
+
+def test_sample_picture_shows_slots_of_the_buffer(jem, tmp_path):
+    run = jem.run._replace(folder=tmp_path)
+    picture = evaluate.sample_picture(run, jem.state, 12)
+    assert picture is not None
+    with Image.open(tmp_path / 'samples' / 'step_0000012.png') as file:
+        np.testing.assert_array_equal(np.asarray(file), picture)
+    first = np.asarray(jem.state.replay_buffer.images[0, 0], np.float32)
+    expected = np.round((np.clip(first, -1, 1) + 1) * 127.5).astype(np.uint8)
+    np.testing.assert_array_equal(picture[:64, :64], expected.repeat(4, 0).repeat(4, 1))
+    assert picture.shape == (8 * 64 + 7 * 4, 8 * 64 + 7 * 4, 3)
+
+
+def test_a_method_without_chains_has_no_samples(tmp_path):
+    case = tiny_run('supervised')
+    assert evaluate.sample_picture(case.run, case.state, 1) is None
+    out = evaluate.evaluate_run(case.run, case.state, tmp_path / 'out')
+    assert not (out / 'samples.png').exists()
+    assert 'auroc_constant' in _numbers(out)
+
+
+def test_fid_and_kid_compare_as_many_samples_as_images(jem, tmp_path, monkeypatch):
+    weights = tmp_path / 'weights.npz'
+    weights.write_bytes(b'')
+    seen = []
+
+    def means(params: object, images: np.ndarray, **options: object) -> np.ndarray:
+        seen.append(images)
+        return images.reshape(len(images), -1)[:, :5].astype(np.float32)
+
+    monkeypatch.setattr(evaluate.inception, 'load_inception', lambda path: {})
+    monkeypatch.setattr(evaluate.inception, 'features', means)
+    run = _with(jem.run, inception=str(weights), inception_images=50)
+    numbers = _numbers(evaluate.evaluate_run(run, jem.state, tmp_path / 'out'))
+    assert numbers['inception_images'] == 50
+    assert np.isfinite([numbers['fid'], numbers['kid']]).all()
+    assert [len(images) for images in seen] == [50, 50]
+    test = {image.tobytes() for image in run.dataset.images[run.splits.test]}
+    assert {image.tobytes() for image in seen[0]} <= test
+    assert not {image.tobytes() for image in seen[1]} & test
+
+
+def test_grid_has_a_row_for_each_class():
+    real = np.full((3, 4, 4, 3), 10, np.uint8)
+    samples = np.arange(8, dtype=np.uint8).repeat(48).reshape(8, 4, 4, 3)
+    classes = np.array([1, 0, 1, 1, 1, 1, 1, 1])
+    grid = grid_by_class(real, np.array([0, 0, 1]), samples, classes, 3)
+    values = grid[:, :, 0, 0, 0]
+    assert values.tolist() == [
+        [10, 10, 1, 255, 255, 255, 255, 255],
+        [10, 255, 0, 2, 3, 4, 5, 6],
+        [255, 255, 255, 255, 255, 255, 255, 255],
+    ]
+
+
+def test_outlier_sets_are_read_at_any_depth_and_resized(jem, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('a.png', 'deep/er/b.png', 'deep/c.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 9, (24, 20, 3), np.uint8)).save(tmp_path / name)
+    options = _with(jem.run, outliers=f'dark={tmp_path}', outlier_images=2).config.evaluate
+    sets = outlier_sets(options, 16, ('red', 'green', 'blue'), progress=False)
+    assert {name: images.shape for name, images in sets.items()} == {
+        name: (2, 16, 16, 3) for name in ('uniform_noise', 'constant', 'dark')
+    }
+    assert sets['dark'].max() < 12
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('/somewhere', 'expected name=path'),
+        ('constant=/', 'is taken'),
+        ('a=/,a=/', 'is taken'),
+        ('a=/no/such/place', 'no such file or folder: /no/such/place'),
+    ],
+)
+def test_wrong_outliers_are_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        parse_outliers(text)
+
+
+def test_spread_takes_distinct_indices_over_the_whole():
+    assert spread(10, 3).tolist() == [0, 3, 6]
+    assert spread(2, 5).tolist() == [0, 1]
+    assert len(set(spread(17, 11).tolist())) == 11
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'inception': '/no/weights.npz'}, 'evaluate.inception: no such file'),
+        ({'outlier_images': 0}, 'evaluate.outlier_images must be at least 2'),
+        ({'outliers': 'x'}, 'evaluate.outliers'),
+    ],
+)
+def test_options_are_checked_before_the_work(jem, options, message):
+    with pytest.raises(UserError, match=message):
+        evaluate.check(_with(jem.run, **options).config)
+
+
+def test_data_on_the_command_line_gives_its_accuracy(jem, tmp_path, capsys):
+    labels = np.array([1, 1, 4, 4, 4, 8, 8, 9])
+    images = generate(len(labels), 16, seed=5, labels=labels).images[:]
+    data = _write_images(tmp_path / 'more', images, labels)
+    out = tmp_path / 'out'
+    evaluate.main([f'--workdir={jem.folder}', f'--data={data}', f'--out={out}'])
+    guess = _logits_by_hand(jem, images).argmax(1)
+    numbers = _numbers(out)
+    assert numbers['accuracy'] == np.mean(guess == labels)
+    assert numbers['test_images'] == 8
+    assert str(out) in capsys.readouterr().out
+
+
+def test_an_unknown_class_is_one_line_and_a_failure(jem, tmp_path):
+    data = _write_images(tmp_path / 'more', generate(2, 16).images[:], np.array([0, 1]))
+    shutil.move(data / CLASS_NAMES[1], data / 'Forrest')
+    command = [sys.executable, '-m', 'eojax.evaluate', f'--workdir={jem.folder}', f'--data={data}']
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith('eojax:')]
+    assert len(lines) == 1
+    assert "'Forrest'" in lines[0]
+    assert "'Forest'" in lines[0]
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('which', ['size', 'workdir', 'checkpoint'])
+def test_what_cannot_be_evaluated_is_said_in_one_line(jem, tmp_path, which, capsys):
+    arguments = {'--workdir': jem.folder, '--out': tmp_path / 'out'}
+    if which == 'size':
+        data = _write_images(tmp_path / 'more', generate(1, 24).images[:], np.array([0]))
+        arguments['--data'], message = data, '24'
+    elif which == 'workdir':
+        arguments['--workdir'], message = tmp_path / 'nothing', 'no run folder'
+    else:
+        folder = tmp_path / 'untrained'
+        folder.mkdir()
+        shutil.copy(jem.folder / 'config.json', folder)
+        arguments['--workdir'], message = folder, 'train the run first'
+    with pytest.raises(SystemExit) as stopped:
+        evaluate.main([f'{key}={value}' for key, value in arguments.items()])
+    assert stopped.value.code == 1
+    assert message in capsys.readouterr().err
