@@ -26,7 +26,7 @@ from jax import random
 from ml_collections import ConfigDict
 
 from benchmarks.flops import StepFlops
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import image_dataset
 from eojax.methods import METHODS
 from eojax.methods.method import Task
 
@@ -141,7 +141,7 @@ def reduced_bytes(
         short.sampler.start = 'uniform'  # which needs no images
     names = tuple(str(number) for number in range(num_classes))
     nothing = np.zeros((0, *image_shape), np.uint8)
-    task = Task(names, image_shape, Dataset(nothing, np.zeros(0, np.int32), (), names))
+    task = Task(names, image_shape, image_dataset(nothing, np.zeros(0, np.int32), (), names))
     method = METHODS[config.method.name].build(short, task)
     phase, key = method.phases[-1], random.key(0)
     batch = {

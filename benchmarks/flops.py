@@ -21,7 +21,7 @@ import numpy as np
 from jax import random
 from ml_collections import ConfigDict
 
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import image_dataset
 from eojax.errors import UserError
 from eojax.feed.streams import Stream
 from eojax.methods import METHODS
@@ -72,7 +72,7 @@ def step_flops(
     shapes = {'data': image_shape, 'source': source_shape or image_shape}
     # One labelled image, so that classes have shares.
     sets = {
-        group: Dataset(np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32), ('',), names)
+        group: image_dataset(np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32), ('',), names)
         for group, shape in shapes.items()
     }
     task = Task(names, image_shape, sets['data'], source=sets['source'] if source_shape else None)

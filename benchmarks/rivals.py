@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.timing import Workload
 from benchmarks.training_step import TrainingStep
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import ArraySource, Dataset
+from eojax.data.facts import IMAGES
 from eojax.errors import UserError
 from eojax.methods.method import Task
 
@@ -92,7 +93,7 @@ def _sets(task: Task) -> Mapping[str, Dataset]:
     """The training images in memory, by the config's groups."""
     there = {'data': task.training, 'source': task.source}
     return {
-        name: dataset._replace(images=np.asarray(dataset.images))
+        name: dataset._replace(source=ArraySource({IMAGES: np.asarray(dataset.images)}))
         for name, dataset in there.items()
         if dataset is not None
     }

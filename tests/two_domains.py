@@ -17,7 +17,7 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, set_key
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.sets import DATASETS, landscapes
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
@@ -38,7 +38,9 @@ def two_bands() -> SimpleNamespace:
             raise UserError(f'no such file: {options.root}')
         drawn = landscapes.generate(options.num_images, options.size, seed=5)
         images = np.asarray(drawn.images)[..., 1::-1].astype(np.uint16) * 257
-        return drawn._replace(images=images, bands=('green', 'red'), limits=SOURCE_LIMITS)
+        bands = ('green', 'red')
+        names = (drawn.names, drawn.class_names)
+        return image_dataset(images, drawn.labels, *names, bands, SOURCE_LIMITS)
 
     return SimpleNamespace(
         DEFAULTS={'num_images': 150}, PUBLISHED=None, check=lambda o: None, from_config=from_config

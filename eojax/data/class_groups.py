@@ -64,4 +64,4 @@ def regroup(dataset: Dataset, groups: Mapping[str, tuple[str, ...]]) -> Dataset:
             new_labels[dataset.class_names.index(member)] = number
     labels = new_labels[dataset.labels]
     kept = np.flatnonzero(labels >= 0)
-    return dataset.subset(kept)._replace(labels=labels[kept], class_names=tuple(groups))
+    return dataset.subset(kept).with_labels(labels[kept]).with_facts(class_names=tuple(groups))

@@ -1,33 +1,146 @@
-"""What is known about a published set of labelled images."""
+"""What is known of a data set without its pixels: one value, which a run's folder keeps.
+
+Whoever opens a trained run needs these facts (classes, bands, limits, metres per pixel) and not the
+images; `data.json` in the run's folder holds them (`eojax.runs`).
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from eojax.data.reading.download import Archive
+# Per band the values that become -1 and +1.
+Limits = tuple[tuple[float, float], ...]
+
+# The kinds of label: a class for each image, a class for each pixel, or none at all.
+LABELS = ('image', 'pixel', 'none')
+# The raster that every data set has, and the one that holds a class for each pixel.
+IMAGES, PIXEL_LABELS = 'images', 'labels'
+# What a stored map of classes holds where a pixel's class is unknown; in a batch it is -1.
+UNKNOWN = 255
 
 
-class PublishedImages(NamedTuple):
-    """The facts of a published data set of labelled images.
+class Raster(NamedTuple):
+    """One kind of measurement of every place.
 
     Attributes:
-      name: in options and file names.
-      title: for people.
-      class_names: the published classes, in their standard order.
-      bands: a name for each band.
-      size: height and width of every image in pixels; None where they vary.
-      archive: what is downloaded where no path is given; None where no one file is published.
-      licence, citation, homepage: for people.
-      extent_metres: the side of an image on the ground; None where it is not known.
+      bands: a name for each band, `('red', 'green', 'blue')`.
+      dtype: of the stored values, as NumPy names it.
+      limits: for each band the values that become -1 and +1; None for uint8, 0 and 255.
+      scale: how many pixels of the place one of this raster covers along each axis: 1, or 2 where
+        the raster has half the resolution.
     """
 
-    name: str
-    title: str
-    class_names: tuple[str, ...]
-    bands: tuple[str, ...]
-    size: int | None
-    archive: Archive | None
-    licence: str
-    citation: str
-    homepage: str
-    extent_metres: float | None = None
+    bands: tuple[str, ...] = ('red', 'green', 'blue')
+    dtype: str = 'uint8'
+    limits: Limits | None = None
+    scale: int = 1
+
+
+class Files(NamedTuple):
+    """Image files of the kind that the data set was read from, so that others can be read.
+
+    Attributes:
+      format: a key of `eojax.data.reading.file_formats.FORMATS`.
+      bands: in the order in which the files hold them; empty where that is the raster's order.
+      size: height and width that every file has, in pixels; None where they vary.
+    """
+
+    format: str = '8-bit'
+    bands: tuple[str, ...] = ()
+    size: int | None = None
+
+
+class Facts(NamedTuple):
+    """All that is known of a data set without reading it.
+
+    Attributes:
+      name: of the data set in configs.
+      title: for people.
+      class_names: one for each class, in the order of their numbers.
+      rasters: what is measured, by name; `images` is among them.
+      label: one of `LABELS`.
+      class_colours: of maps, `#rrggbb` by class name; those that are missing are chosen.
+      metres: the side of a pixel on the ground, as the network sees it; None where it is unknown.
+      size: height and width of every place in pixels; None where places differ.
+      files: of the images; None for a data set that is not read from image files.
+      licence, citation, homepage: for people.
+    """
+
+    name: str = ''
+    title: str = ''
+    class_names: tuple[str, ...] = ()
+    rasters: Mapping[str, Raster] = {IMAGES: Raster()}
+    label: str = 'image'
+    class_colours: Mapping[str, str] = {}
+    metres: float | None = None
+    size: tuple[int, int] | None = None
+    files: Files | None = None
+    licence: str = ''
+    citation: str = ''
+    homepage: str = ''
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def images(self) -> Raster:
+        """The raster that every data set has."""
+        return self.rasters[IMAGES]
+
+    @property
+    def extent_metres(self) -> float | None:
+        """The side of an image on the ground; None where pixels or sizes are not known."""
+        if self.metres is None or self.size is None:
+            return None
+        return self.metres * self.size[0]
+
+
+def to_json(facts: Facts) -> dict[str, Any]:
+    """The facts as plain values that `from_json` takes."""
+    plain = facts._asdict()
+    plain['rasters'] = {name: raster._asdict() for name, raster in facts.rasters.items()}
+    plain['class_colours'] = dict(facts.class_colours)
+    plain['files'] = None if facts.files is None else facts.files._asdict()
+    return plain
+
+
+def from_json(plain: Mapping[str, Any]) -> Facts:
+    """The facts that `to_json` wrote, out of JSON again.
+
+    Raises:
+      ValueError, TypeError, KeyError: it is not what `to_json` wrote.
+    """
+    rasters = {name: _raster(raster) for name, raster in plain['rasters'].items()}
+    files = plain['files']
+    facts = Facts(
+        **{
+            **plain,
+            'class_names': tuple(plain['class_names']),
+            'rasters': rasters,
+            'size': None if plain['size'] is None else _pair(plain['size']),
+            'files': None if files is None else Files(**{**files, 'bands': tuple(files['bands'])}),
+        }
+    )
+    if facts.label not in LABELS or IMAGES not in rasters:
+        raise ValueError(f'label {facts.label!r}, rasters {", ".join(rasters)}')
+    return facts
+
+
+def _raster(plain: Mapping[str, Any]) -> Raster:
+    limits = plain['limits']
+    raster = Raster(
+        tuple(plain['bands']),
+        plain['dtype'],
+        None if limits is None else tuple((float(low), float(high)) for low, high in limits),
+        int(plain['scale']),
+    )
+    if not raster.bands or (raster.limits and len(raster.limits) != len(raster.bands)):
+        raise ValueError(f'bands {raster.bands}, limits {raster.limits}')
+    return raster
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    height, width = values
+    return int(height), int(width)

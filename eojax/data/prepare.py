@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eojax.data.facts import PublishedImages
+from eojax.data.published import PublishedImages
 from eojax.data.reading.published_images import download_published
 from eojax.data.sets.aid import AID
 from eojax.data.sets.eurosat import EUROSAT

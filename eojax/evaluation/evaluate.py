@@ -32,10 +32,9 @@ from eojax.atomic_file import write_atomically
 from eojax.config.base import from_json, set_key
 from eojax.data import class_groups
 from eojax.data.dataset import Dataset
-from eojax.data.facts import PublishedImages
-from eojax.data.reading.image_folder import EIGHT_BIT, FileFormat, read_image_folder
+from eojax.data.reading.file_formats import format_of
+from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
-from eojax.data.sets import DATASETS
 from eojax.devices import compilation_cache, processes, sharding
 from eojax.drawing import figures
 from eojax.drawing.pictures import (
@@ -158,7 +157,9 @@ def _density_scores(
     size, bands = run.task.image_shape[0], run.dataset.bands
     train = run.splits.train[spread(len(run.splits.train), max(len(tested), 1000))]
     progress = sharding.is_main_process()
-    sets = outlier_sets(run.config.evaluate, size, bands, progress, _file_format(run))
+    sets = outlier_sets(
+        run.config.evaluate, size, bands, progress, format_of(run.dataset.facts.files)
+    )
     scores = {
         'train': score(run, 'log_density', state, run.dataset.images, train, 'log p(x)'),
         'test': tested,
@@ -309,10 +310,9 @@ def read_labelled(path: Path, run: Run) -> Dataset:
         name; or images of none of the groups.
     """
     size = run.config.data.size
-    published: PublishedImages | None = DATASETS[run.config.data.name].PUBLISHED
-    # Without a published size: files of any size, or images that are generated and have one.
-    own = None if run.config.data.root else size
-    wanted = own if published is None else published.size
+    # Of a data set that is read from no files: any size, resampled.
+    known = run.dataset.facts.files
+    wanted = None if known is None else known.size
     dataset = read_image_folder(
         path,
         run.domains[TARGET].own_classes,
@@ -321,18 +321,13 @@ def read_labelled(path: Path, run: Run) -> Dataset:
         resize=None if wanted == size else size,
         bands=run.dataset.bands,
         allow_missing_classes=True,
-        file_format=_file_format(run),
+        file_format=format_of(run.dataset.facts.files),
         resident_bytes=memory_limit(run.config.data),
     )
     dataset = class_groups.regroup(dataset, class_groups.parse(run.config.data.classes))
     if not len(dataset.labels):
         raise UserError(f'{path}: no images of {", ".join(run.dataset.class_names)}')
-    return dataset._replace(limits=run.dataset.limits)
-
-
-def _file_format(run: Run) -> FileFormat:
-    """Of the files of the run's data set."""
-    return getattr(DATASETS[run.config.data.name], 'FORMAT', EIGHT_BIT)
+    return dataset.with_limits(run.dataset.limits)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

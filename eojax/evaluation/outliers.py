@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
 from eojax.data.reading.image_files import open_image_files
-from eojax.data.reading.image_folder import EIGHT_BIT, FileFormat
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.errors import UserError
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise

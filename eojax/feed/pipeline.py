@@ -16,7 +16,8 @@ import numpy as np
 from jax import Array, random
 
 from eojax.augment import AUGMENTATIONS
-from eojax.data.dataset import Dataset, Limits
+from eojax.data.dataset import Dataset
+from eojax.data.facts import Limits
 from eojax.data.splits import Splits
 from eojax.errors import UserError
 from eojax.feed.permutation import draw_indices
@@ -53,7 +54,7 @@ def training_set(dataset: Dataset, splits: Splits) -> tuple[Dataset, dict[str, n
     labels[labelled] = train.labels[labelled]
     everything = np.arange(len(labels), dtype=np.int32)
     parts = {'labelled': labelled, 'unlabelled': unlabelled, 'train': everything}
-    return train._replace(labels=labels), parts
+    return train.with_labels(labels), parts
 
 
 def check_streams(

@@ -17,7 +17,8 @@ import numpy as np
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax.data.dataset import Limits, scale_to_unit
+from eojax.data.dataset import scale_to_unit
+from eojax.data.facts import Limits
 from eojax.data.reading.lazy_images import Images
 from eojax.errors import UserError, unknown_name
 

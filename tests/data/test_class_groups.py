@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eojax.data.class_groups import parse, regroup
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.errors import UserError
@@ -21,7 +21,7 @@ def numbered() -> Dataset:
     labels = (np.arange(10) % 5).astype(np.int32)
     names = tuple(f'{CLASSES[label]}/{i}.png' for i, label in enumerate(labels))
     parts = np.array([0, 1, 2, 0, 0, 0, 0, 0, 1, 2], np.int8)
-    return Dataset(images, labels, names, CLASSES, parts=parts)
+    return image_dataset(images, labels, names, CLASSES, parts=parts)
 
 
 def test_groups_in_their_order() -> None:

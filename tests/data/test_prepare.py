@@ -15,6 +15,7 @@ from eojax.data import prepare
 from eojax.data.reading.tfds_source import prepared_folder
 from eojax.data.sets import eurosat, ucmerced
 from eojax.errors import UserError
+from tests.data.comparisons import assert_same
 from tests.data.labelled_archives import encode, eurosat_members, pixels, write_zip
 
 pytest.importorskip('tensorflow_datasets')
@@ -56,9 +57,7 @@ def test_round_trip_equals_the_archive(
     expected = eurosat.load(archive, progress=False)
     for _ in range(2):  # decoded, then from the cache
         found = eurosat.load(data_dir, 'tfds', progress=False)
-        np.testing.assert_array_equal(found.images, expected.images)
-        np.testing.assert_array_equal(found.labels, expected.labels)
-        assert found[2:] == expected[2:]
+        assert_same(found, expected)
     half = eurosat.load(data_dir, 'tfds', size=32, progress=False)
     np.testing.assert_array_equal(
         half.images, eurosat.load(archive, size=32, progress=False).images

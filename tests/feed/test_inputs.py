@@ -15,7 +15,7 @@ from jax import random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, set_key
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import ArraySource, image_dataset
 from eojax.devices import sharding
 from eojax.feed.inputs import ResidentInput, StreamedInput, choose_input
 from eojax.runs import run as runs
@@ -59,10 +59,12 @@ def streamed_config(archive: Path, **changes: Any) -> ConfigDict:
 def test_size_decides():
     mesh, parts = sharding.data_mesh(), {'train': np.arange(100, dtype=np.int32)}
     images = np.zeros((100, 8, 8, 3), np.uint8)
-    training = Dataset(images, np.zeros(100, np.int32), ('a',) * 100, ('x',))
+    training = image_dataset(images, np.zeros(100, np.int32), ('a',) * 100, ('x',))
 
     def choice(images: Any, gigabytes: float) -> type:
-        chosen = choose_input(training._replace(images=images), parts, mesh, 10, gigabytes, 2)
+        chosen = choose_input(
+            training._replace(source=ArraySource({'images': images})), parts, mesh, 10, gigabytes, 2
+        )
         assert chosen.streamed == isinstance(chosen, StreamedInput)
         return type(chosen)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jax import Array, random
 
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.splits import Splits
 from eojax.errors import UserError
 from eojax.feed.pipeline import (
@@ -34,7 +34,7 @@ def numbered(num: int, size: int = 4) -> Dataset:
     images = np.broadcast_to(np.arange(num, dtype=np.uint8)[:, None, None, None],
                              (num, size, size, 3))  # fmt: skip
     names = tuple(f'{i:03}.png' for i in range(num))
-    return Dataset(images, (np.arange(num) % 3).astype(np.int32), names, ('a', 'b', 'c'))
+    return image_dataset(images, (np.arange(num) % 3).astype(np.int32), names, ('a', 'b', 'c'))
 
 
 def resident_of(num: int, labelled: int) -> Resident:

@@ -13,7 +13,7 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, image_dataset
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
 from eojax.models import MODELS, convnet
@@ -47,7 +47,7 @@ def small_task() -> Task:
     def dataset(shape: tuple[int, int, int]) -> Dataset:
         images = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
         names, labels = tuple(f'{i:02}' for i in range(12)), (np.arange(12) % 3).astype(np.int32)
-        return Dataset(images, labels, names, classes, tuple('rgb')[: shape[-1]])
+        return image_dataset(images, labels, names, classes, tuple('rgb')[: shape[-1]])
 
     return Task(classes, TARGET, dataset(TARGET), source=dataset(SOURCE))
 

@@ -12,7 +12,7 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import image_dataset
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
 from eojax.models import MODELS, wide_resnet
@@ -44,7 +44,7 @@ def small_task(num: int = 12) -> Task:
     names = tuple(f'{i:02}' for i in range(num))
     classes = tuple('abc')
     labels = (np.arange(num) % CLASSES).astype(np.int32)
-    return Task(classes, SHAPE, Dataset(images, labels, names, classes, ('first', 'second')))
+    return Task(classes, SHAPE, image_dataset(images, labels, names, classes, ('first', 'second')))
 
 
 def plain_config(method: str, **options: Any) -> ConfigDict:

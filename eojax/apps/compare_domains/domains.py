@@ -23,12 +23,10 @@ import rasterio
 from rasterio.errors import RasterioError
 from tqdm import tqdm
 
-from eojax.data.facts import PublishedImages
+from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_files import open_image_files
-from eojax.data.reading.image_folder import EIGHT_BIT, FileFormat
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.data.reading.raster import DEFAULT_READING, SUFFIXES, Part, Raster, Reading
-from eojax.data.sets import DATASETS
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation.outliers import TAKEN, read_images, spread
@@ -132,21 +130,13 @@ def find_domain(
         total = len(listing.files)
     if not total:
         raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
-    size, file_format = run.task.image_shape[0], _file_format(run)
+    size, file_format = run.task.image_shape[0], format_of(run.dataset.facts.files)
 
     def read() -> np.ndarray:
         progress = sharding.is_main_process()
         return read_images(path, num, size, run.dataset.bands, progress, file_format)
 
     return Domain(name, f'{min(num, total):,} of {total:,} images, resampled to {size} px', read)
-
-
-def _file_format(run: Run) -> FileFormat:
-    return getattr(DATASETS[run.config.data.name], 'FORMAT', EIGHT_BIT)
-
-
-def _published(run: Run) -> PublishedImages | None:
-    return DATASETS[run.config.data.name].PUBLISHED
 
 
 def _scene_files(path: Path, run: Run) -> list[Path]:
@@ -157,9 +147,9 @@ def _scene_files(path: Path, run: Run) -> list[Path]:
         files = [path / name for name in listing.files]
     if not all(file.suffix.lower() in SUFFIXES for file in files):
         return []
-    published = _published(run)
-    own = run.task.image_shape[0] if published is None else published.size
-    return files if all(_is_scene(file, own or run.task.image_shape[0]) for file in files) else []
+    known = run.dataset.facts.files
+    own = (known and known.size) or run.task.image_shape[0]
+    return files if all(_is_scene(file, own) for file in files) else []
 
 
 def _is_scene(file: Path, size: int) -> bool:
@@ -178,7 +168,7 @@ def _scenes_domain(
     scenes, texts = [], []
     for file in files:
         with Raster(file, run.dataset.bands, run.dataset.limits, reading) as raster:
-            side = patch or patch_pixels(_published(run), size, raster.pixel_metres())
+            side = patch or patch_pixels(run.dataset.facts, size, raster.pixel_metres())
             if min(raster.height, raster.width) < side:
                 raise UserError(
                     f'{file}: {raster.width}x{raster.height} pixels, smaller than a patch of'

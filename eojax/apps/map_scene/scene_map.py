@@ -20,7 +20,6 @@ from scipy.special import softmax
 
 from eojax.data.reading.patches import patch_pixels, resample
 from eojax.data.reading.raster import Raster
-from eojax.data.sets import DATASETS
 from eojax.errors import UserError
 from eojax.evaluation.scoring import score_batches
 from eojax.runs.run import Run
@@ -129,8 +128,7 @@ def find_tiling(
             f'{raster.path}: has no coordinate system, so a map of it would lie nowhere on Earth;'
             ' give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)'
         )
-    published = DATASETS[run.config.data.name].PUBLISHED
-    patch = patch or patch_pixels(published, run.config.data.size, raster.pixel_metres())
+    patch = patch or patch_pixels(run.dataset.facts, run.config.data.size, raster.pixel_metres())
     if min(raster.height, raster.width) < patch:
         raise UserError(
             f'{raster.path}: {raster.width}x{raster.height} pixels, smaller than a patch of'

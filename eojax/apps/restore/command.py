@@ -46,9 +46,8 @@ from eojax.apps.restore.restoration_numbers import (
 )
 from eojax.atomic_file import write_atomically
 from eojax.data.dataset import scale_to_unit
-from eojax.data.reading.image_folder import EIGHT_BIT
+from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.raster import SUFFIXES
-from eojax.data.sets import DATASETS
 from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.drawing.pictures import save_picture, visible_bands
@@ -96,7 +95,7 @@ def read_case(run: Run, options: argparse.Namespace) -> Case:
         names = [dataset.names[i] for i in chosen]
     else:
         path = Path(options.images).expanduser()
-        file_format = getattr(DATASETS[run.config.data.name], 'FORMAT', EIGHT_BIT)
+        file_format = format_of(dataset.facts.files)
         if path.is_file() and path.suffix.lower() != '.zip':
             decoded = file_format.decode(
                 path.read_bytes(), str(path), bands=tuple(dataset.bands), size=None, resize=size

@@ -42,10 +42,10 @@ from eojax.apps.restore.restoration_numbers import (
     say_numbers,
     settings_for_json,
 )
-from eojax.data.dataset import Limits, scale_to_unit
+from eojax.data.dataset import scale_to_unit
+from eojax.data.facts import Limits
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.data.reading.raster import Raster, Reading
-from eojax.data.sets import DATASETS
 from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.drawing.pictures import visible_bands
@@ -133,8 +133,7 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
     path = Path(options.images).expanduser()
     with Raster(path, run.dataset.bands, run.dataset.limits, reading) as raster:
-        published = DATASETS[run.config.data.name].PUBLISHED
-        patch = patch_pixels(published, run.task.image_shape[0], raster.pixel_metres())
+        patch = patch_pixels(run.dataset.facts, run.task.image_shape[0], raster.pixel_metres())
         if min(raster.height, raster.width) < patch:
             raise UserError(
                 f'{path}: is {raster.height} x {raster.width} pixels, less than one patch of'

@@ -5,43 +5,18 @@ from __future__ import annotations
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.dataset import Dataset
-from eojax.data.reading.decode import MAX_THREADS, decode_image
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
 from eojax.data.reading.image_files import ImageFiles, fingerprint, open_image_files
-from eojax.data.reading.lazy_images import LazyImages
+from eojax.data.reading.lazy_images import Images, LazyImages
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.errors import UserError, unknown_name
-
-
-class FileFormat(NamedTuple):
-    """How the image files of a data set are decoded.
-
-    Attributes:
-      name: of the format, in the keys of the pixel cache.
-      decode: `(data, name, *, bands, size, resize) -> [height, width, len(bands)]`, a function that
-        pickles: the content of a file, its name for messages, and as in `read_image_folder`.
-      threads: how many at a time are faster than one.
-    """
-
-    name: str
-    decode: Callable[..., np.ndarray]
-    threads: int
-
-
-def _decode_8_bit(
-    data: bytes, name: str, *, bands: Sequence[str], size: int | None, resize: int | None
-) -> np.ndarray:
-    return decode_image(data, name, num_bands=len(bands), size=size, resize=resize)
-
-
-# JPEG, PNG and TIFF.
-EIGHT_BIT = FileFormat('8 bit', _decode_8_bit, MAX_THREADS)
 
 
 class LabelledFiles(NamedTuple):
@@ -106,12 +81,12 @@ def read_image_folder(
         with open_image_files(source) as listing:
             found = find_classes(listing, class_names, allow_missing_classes)
         lazy = LazyImages(source, found.files, decode)
+        images: Images = lazy
+        if resident_bytes is None or lazy.nbytes <= resident_bytes:
+            threads = file_format.threads
+            images = lazy.read_all(threads=threads, progress=progress, title=source.name)
         labels = np.asarray(found.labels, np.int32)
-        dataset = Dataset(lazy, labels, found.names, found.class_names, tuple(bands))
-        if resident_bytes is not None and lazy.nbytes > resident_bytes:
-            return dataset
-        images = lazy.read_all(threads=file_format.threads, progress=progress, title=source.name)
-        return dataset._replace(images=images)
+        return image_dataset(images, labels, found.names, found.class_names, bands)
 
     if cache is None:
         return build()

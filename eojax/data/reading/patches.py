@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from eojax.data.facts import PublishedImages
+from eojax.data.facts import Facts
 
 
 def patch_places(height: int, width: int, patch: int, stride: int) -> Iterator[tuple[int, int]]:
@@ -55,11 +55,11 @@ def _shares(length: int, size: int) -> np.ndarray:
     return np.maximum(overlap, 0.0) * size / length
 
 
-def patch_pixels(published: PublishedImages | None, size: int, pixel_metres: float | None) -> int:
+def patch_pixels(facts: Facts, size: int, pixel_metres: float | None) -> int:
     """The side in a scene's pixels of a patch that shows as much ground as a training image.
 
     Args:
-      published: what is known of the data set.
+      facts: of the data set.
       size: of the network's input, in pixels.
       pixel_metres: the side of a scene's pixel on the ground; None where it is not known.
 
@@ -67,8 +67,7 @@ def patch_pixels(published: PublishedImages | None, size: int, pixel_metres: flo
       Where the extent of the training images or of the pixels is not known, the training images'
       own number of pixels.
     """
-    if published is None:
-        return size
-    if published.extent_metres is not None and pixel_metres is not None:
-        return max(1, round(published.extent_metres / pixel_metres))
-    return published.size or size
+    extent = facts.extent_metres
+    if extent is not None and pixel_metres is not None:
+        return max(1, round(extent / pixel_metres))
+    return (facts.files and facts.files.size) or size

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from eojax.atomic_file import write_atomically
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.reading.lazy_images import LazyImages
 
 # Part of every key: raise it when the decoding or the files' layout changes.
@@ -86,7 +86,7 @@ def _load(stem: Path, fingerprint: str, resident_bytes: int | None) -> Dataset |
         raise ValueError('not an array of images')
     if resident_bytes is not None and mapped.nbytes > resident_bytes:
         return None
-    dataset = Dataset(
+    dataset = image_dataset(
         images=np.array(mapped),
         labels=np.asarray(kept['labels'], np.int32),
         names=tuple(kept['names']),

@@ -9,9 +9,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import PublishedImages
+from eojax.data.published import PublishedImages
 from eojax.data.reading.download import fetch
-from eojax.data.reading.image_folder import EIGHT_BIT, FileFormat, read_image_folder
+from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
+from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.pixel_cache import cache_folder
 from eojax.data.reading.tfds_source import prepared_folder, read_tfds
 from eojax.data.splits import parse_labels_per_class
@@ -84,6 +85,7 @@ def load_published(
         dataset = read_tfds(path, images, resize=resize, progress=progress, cache=kept)
     else:
         raise unknown_name('data source', source, SOURCES)
+    dataset = images.describe(dataset)
     if progress:
         print(f'eojax: {images.title}, {path}: {describe_counts(dataset)}', file=sys.stderr)
     return dataset

@@ -24,7 +24,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from eojax.data.dataset import Limits
+from eojax.data.facts import Limits
 from eojax.data.reading.raster_values import ALIASES, Stored, find_conversion
 from eojax.errors import UserError
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.dataset import Limits
+from eojax.data.facts import Limits
 from eojax.data.reading import sentinel2
 from eojax.data.reading.sentinel2 import Level
 from eojax.errors import UserError

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from PIL import Image
 
-from eojax.data.facts import PublishedImages
+from eojax.data.published import PublishedImages
 from eojax.data.reading.decode import decode_image
 from eojax.data.reading.image_files import open_image_files
 from eojax.data.reading.image_folder import find_classes

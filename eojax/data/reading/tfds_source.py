@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eojax.data.dataset import Dataset
-from eojax.data.facts import PublishedImages
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.published import PublishedImages
 from eojax.data.reading.decode import decode_images
 from eojax.data.reading.image_files import fingerprint
 from eojax.data.reading.pixel_cache import cached_dataset
@@ -92,7 +92,7 @@ def read_tfds(
             title=images.title,
         )
         names = tuple(record.name for record in records)
-        return Dataset(pixels, labels, names, images.class_names, images.bands)
+        return image_dataset(pixels, labels, names, images.class_names, images.bands)
 
     if cache is None:
         return build()

@@ -16,7 +16,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import PublishedImages
+from eojax.data.facts import Files
+from eojax.data.published import PublishedImages
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.published_images import check_published, load_published
 
@@ -63,6 +64,7 @@ AID = PublishedImages(
     class_names=CLASS_NAMES,
     bands=BANDS,
     size=600,
+    files=Files(size=600),
     archive=None,
     licence='none stated; imagery of Google Earth, under its terms',
     citation=(

@@ -34,7 +34,8 @@ from PIL import Image, UnidentifiedImageError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from eojax.data import class_groups
-from eojax.data.dataset import Dataset, Limits
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import Limits
 from eojax.data.spatial_blocks import assign_blocks
 from eojax.errors import UserError
 
@@ -42,6 +43,7 @@ NAME = 'airsar'
 PUBLISHED = None
 DEFAULTS: dict[str, Any] = {'size': 32, 'stride': 8, 'purity': 0.8, 'block': 128, 'seed': 0}
 BANDS = ('t11', 't22', 't33')
+METRES = 10.0  # of slant range and azimuth, about
 CLASS_NAMES = ('bare soil', 'mountain', 'water', 'urban', 'vegetation')
 # In dB, what becomes -1 and +1: about the first and the last thousandth of the pixels of each band.
 DB_LIMITS = ((-26.0, 3.0), (-32.0, 4.0), (-39.0, -5.0))
@@ -129,7 +131,7 @@ def load(
     order = np.argsort(names)
     patches = _take(patches, order)
     windows = np.lib.stride_tricks.sliding_window_view(decibels, (grid.size, grid.size), (0, 1))
-    dataset = Dataset(
+    dataset = image_dataset(
         images=np.moveaxis(windows[patches.row, patches.column], 1, -1).copy(),
         labels=np.searchsorted(present, patches.label).astype(np.int32),
         names=tuple(names[i] for i in order),
@@ -146,6 +148,7 @@ def load(
             title=f'{raster}, blocks of {grid.block} pixels',
         ),
     )
+    dataset = dataset.with_facts(name=NAME, title='AIRSAR, San Francisco', metres=METRES)
     if progress:
         _report(raster, dataset, [CLASS_NAMES[i] for i in wanted if i not in present])
     return dataset

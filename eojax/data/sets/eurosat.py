@@ -13,7 +13,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import PublishedImages
+from eojax.data.facts import Files
+from eojax.data.published import PublishedImages
 from eojax.data.reading.download import Archive
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.published_images import check_published, load_published
@@ -65,6 +66,8 @@ EUROSAT = PublishedImages(
     ),
     homepage='https://github.com/phelber/eurosat',
     extent_metres=640.0,
+    class_colours=CLASS_COLOURS,
+    files=Files(size=SIZE),
 )
 PUBLISHED = EUROSAT
 # Of each band over all pixels of 21,531 of the images, values scaled to [0, 1].

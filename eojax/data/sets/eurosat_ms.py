@@ -12,17 +12,16 @@ their numbers with B8A at the end, not between B08 and B09.
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from eojax.data.dataset import Dataset, Limits
-from eojax.data.facts import PublishedImages
+from eojax.data.dataset import Dataset
+from eojax.data.facts import Files, Limits
+from eojax.data.published import PublishedImages
 from eojax.data.reading.download import Archive
-from eojax.data.reading.geotiff import THREADS, decode_geotiff
-from eojax.data.reading.image_folder import FileFormat
+from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.published_images import check_published, load_published
 from eojax.data.sets import eurosat
@@ -54,7 +53,7 @@ STD = (
 LIMITS: Limits = tuple(
     (max(0.0, mean - 3.0 * std), mean + 3.0 * std) for mean, std in zip(MEAN, STD, strict=True)
 )
-FORMAT = FileFormat('geotiff uint16', functools.partial(decode_geotiff, file_bands=BANDS), THREADS)
+FILES = Files('geotiff', BANDS, SIZE)
 EUROSAT_MS = PublishedImages(
     name=NAME,
     title='EuroSAT, 13 bands',
@@ -70,6 +69,8 @@ EUROSAT_MS = PublishedImages(
     citation=eurosat.EUROSAT.citation,
     homepage=eurosat.EUROSAT.homepage,
     extent_metres=640.0,
+    class_colours=eurosat.CLASS_COLOURS,
+    files=FILES,
 )
 PUBLISHED = EUROSAT_MS
 
@@ -104,10 +105,10 @@ def load(
         size=size,
         progress=progress,
         cache=cache,
-        file_format=FORMAT,
+        file_format=format_of(FILES),
         resident_bytes=resident_bytes,
     )
-    return dataset._replace(limits=tuple(LIMITS[BANDS.index(band)] for band in chosen))
+    return dataset.with_limits(tuple(LIMITS[BANDS.index(band)] for band in chosen))
 
 
 def parse_bands(text: str) -> tuple[str, ...]:

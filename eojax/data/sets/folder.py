@@ -12,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
+from eojax.data.facts import Files
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.pixel_cache import cache_folder
@@ -41,7 +42,7 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
     Raises:
       UserError: see `image_folder.read_image_folder`.
     """
-    return read_image_folder(
+    dataset = read_image_folder(
         Path(options.root).expanduser(),
         None,
         None,
@@ -50,3 +51,5 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
         resize=options.size,
         resident_bytes=memory_limit(options),
     )
+    path = Path(options.root).expanduser()
+    return dataset.with_facts(name='folder', title=path.stem, files=Files())

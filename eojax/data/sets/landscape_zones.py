@@ -35,14 +35,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data import class_groups
-from eojax.data.dataset import Dataset, Limits
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import Files, Limits
 from eojax.data.sets.local_climate_zones import CLASS_NAMES, SO2SAT_COUNTS
 from eojax.errors import UserError, unknown_name
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.render_rgb import render_rgb
 from eojax.synthetic.render_sar import multilook_db, render_sar
-from eojax.synthetic.scene import Scene
+from eojax.synthetic.scene import PIXEL_SIZE, Scene
 from eojax.synthetic.zones import LAYOUTS
 
 __all__ = ['CLASS_NAMES', 'SENSORS', 'generate', 'make_scenes']
@@ -169,14 +170,14 @@ def generate(
         for i, k in zip(numbers, labels, strict=True)
     ]
     order = np.argsort(names)
-    return Dataset(
+    return image_dataset(
         images=images[order],
         labels=labels[order].astype(np.int32),
         names=tuple(names[i] for i in order),
         class_names=CLASS_NAMES,
         bands=view.bands,
         limits=view.limits,
-    )
+    ).with_facts(name=NAME, title='drawn zones', metres=PIXEL_SIZE, files=Files(size=size))
 
 
 def _classes(num: int, frequencies: str) -> np.ndarray:

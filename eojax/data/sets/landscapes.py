@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import Files
+from eojax.data.sets.eurosat import CLASS_COLOURS
 from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.layouts import LAYOUTS
 from eojax.synthetic.render_rgb import render_rgb
-from eojax.synthetic.scene import Conditions, Scene
+from eojax.synthetic.scene import PIXEL_SIZE, Conditions, Scene
 
 __all__ = ['CLASS_NAMES', 'generate', 'make_scenes', 'render_rgb']
 
@@ -72,7 +74,7 @@ def generate(num: int, size: int = 64, seed: int = 0, labels: np.ndarray | None 
             images[rows] = render_rgb(scenes)
     digits = max(6, len(str(num - 1)))
     classes = [CLASS_NAMES[c] for c in chosen[order]]
-    return Dataset(
+    return image_dataset(
         images=images,
         labels=chosen[order].astype(np.int32),
         names=tuple(f'{c}/{c}_{i:0{digits}d}' for c, i in zip(classes, order, strict=True)),
@@ -171,9 +173,18 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
     """
     ground = options.ground_size or options.size
     dataset = generate(options.num_images, ground, options.seed)
+    known = {
+        'name': 'landscapes',
+        'title': 'drawn landscapes',
+        'class_colours': CLASS_COLOURS,
+        'metres': PIXEL_SIZE * ground / options.size,
+        'files': Files(size=options.size),
+    }
     if ground == options.size:
-        return dataset
+        return dataset.with_facts(**known)
     factor = ground // options.size
     shape = (options.num_images, options.size, factor, options.size, factor, 3)
     means = np.asarray(dataset.images).reshape(shape).mean((2, 4), dtype=np.float32)
-    return dataset._replace(images=np.round(means).astype(np.uint8))
+    small = np.round(means).astype(np.uint8)
+    small_set = image_dataset(small, dataset.labels, dataset.names, dataset.class_names)
+    return small_set.with_facts(**known)

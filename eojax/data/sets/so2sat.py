@@ -23,7 +23,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import PublishedImages
+from eojax.data.published import PublishedImages
 from eojax.data.reading.image_files import fingerprint
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.pixel_cache import cache_folder, cached_dataset
@@ -66,6 +66,7 @@ SO2SAT = PublishedImages(
     ),
     homepage='https://github.com/zhu-xlab/So2Sat-LCZ42',
     extent_metres=320.0,
+    files=None,
 )
 PUBLISHED = SO2SAT
 
@@ -126,7 +127,8 @@ def load(
     else:
         dataset = build()
     parts = np.asarray([PARTS[name.partition('/')[0]] for name in dataset.names], np.int8)
-    dataset = dataset._replace(limits=SENSORS[sensor].limits, parts=parts)
+    dataset = SO2SAT.describe(dataset).with_limits(SENSORS[sensor].limits)
+    dataset = dataset._replace(places=dataset.places._replace(parts=parts))
     if progress:
         print(f'eojax: {SO2SAT.title}, {path}: {describe_counts(dataset)}', file=sys.stderr)
     return dataset

@@ -24,7 +24,8 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from eojax.data.dataset import Dataset, Limits
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import Limits
 from eojax.data.reading.hdf5 import NUMBERS, Hdf5Rows, find_array, open_hdf5, windows
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.reading.patches import resample
@@ -150,9 +151,9 @@ def read_patches(
     folder = next(iter(files.values())).parent
     decode = functools.partial(_decode, coding=coding)
     lazy = LazyImages(folder, names, decode, Hdf5Rows(folder, sensor.key))
-    dataset = Dataset(lazy, np.concatenate(labels), names, CLASS_NAMES, sensor.bands)
+    all_labels = np.concatenate(labels)
     if resident_bytes is not None and lazy.nbytes > resident_bytes:
-        return dataset
+        return image_dataset(lazy, all_labels, names, CLASS_NAMES, sensor.bands)
     images = np.empty(lazy.shape, lazy.dtype)
     place = 0
     with tqdm(total=len(names), desc='reading So2Sat', unit='img', disable=not progress) as bar:
@@ -163,7 +164,7 @@ def read_patches(
                     images[place : place + len(patches)] = encode(patches, coding, title)
                     place += len(patches)
                     bar.update(len(patches))
-    return dataset._replace(images=images)
+    return image_dataset(images, all_labels, names, CLASS_NAMES, sensor.bands)
 
 
 def _decode(patch: np.ndarray, title: str, *, coding: Coding) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import PublishedImages
+from eojax.data.published import PublishedImages
 from eojax.data.reading.download import Archive
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.published_images import check_published, load_published

@@ -12,7 +12,7 @@ from jax import random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, image_dataset
 from eojax.methods import fixmatch
 from eojax.methods.fixmatch import Views
 from eojax.methods.method import Task
@@ -47,7 +47,7 @@ def training_set(num: int = 30) -> Dataset:
     generator = np.random.default_rng(7)
     images = generator.integers(0, 256, (num, SIZE, SIZE, 3)).astype(np.uint8)
     labels = np.where(np.arange(num) % 2, np.arange(num) % CLASSES, -1).astype(np.int32)
-    return Dataset(images, labels, tuple(str(i) for i in range(num)), tuple('abcde'))
+    return image_dataset(images, labels, tuple(str(i) for i in range(num)), tuple('abcde'))
 
 
 @functools.cache

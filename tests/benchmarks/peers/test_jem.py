@@ -18,7 +18,7 @@ from benchmarks.peers.flax_weights import torch_names  # noqa: E402
 from benchmarks.peers.jem import best_effort, reference_style  # noqa: E402
 from benchmarks.peers.wide_resnet import from_flax  # noqa: E402
 from eojax.config.base import base_config  # noqa: E402
-from eojax.data.dataset import Dataset  # noqa: E402
+from eojax.data.dataset import Dataset, image_dataset  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from eojax.methods import jem, optimizers  # noqa: E402
 from eojax.methods.method import Task  # noqa: E402
@@ -64,7 +64,7 @@ def training_set(num: int = 20, size: int = 16) -> Dataset:
     generator = np.random.default_rng(7)
     images = generator.integers(0, 256, (num, size, size, 3)).astype(np.uint8)
     names = tuple(str(i) for i in range(num))
-    return Dataset(images, (np.arange(num) % 5).astype(np.int32), names, tuple('abcde'))
+    return image_dataset(images, (np.arange(num) % 5).astype(np.int32), names, tuple('abcde'))
 
 
 def make_peer(name: str, config: Any, **options: Any) -> Any:

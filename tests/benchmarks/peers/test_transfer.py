@@ -17,7 +17,7 @@ from benchmarks.peers import sliced_wasserstein as theirs  # noqa: E402
 from benchmarks.peers.flax_weights import torch_names  # noqa: E402
 from benchmarks.peers.transfer import best_effort, learning_rates  # noqa: E402
 from eojax.config.base import base_config  # noqa: E402
-from eojax.data.dataset import Dataset  # noqa: E402
+from eojax.data.dataset import Dataset, image_dataset  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from eojax.losses import sliced_wasserstein as ours  # noqa: E402
 from eojax.methods import optimizers, swd_transfer  # noqa: E402
@@ -46,7 +46,7 @@ def dataset(bands: int, dtype: Any) -> Dataset:
     labels = np.where(np.arange(30) % 4 == 3, -1, np.arange(30) % CLASSES).astype(np.int32)
     limits = ((0.0, 255.0),) * bands if dtype == np.uint16 else None
     names = tuple(f'{i:02}' for i in range(30))
-    return Dataset(images, labels, names, tuple('abc'), tuple('rgb')[:bands], limits)
+    return image_dataset(images, labels, names, tuple('abc'), tuple('rgb')[:bands], limits)
 
 
 SETS = {'source': dataset(3, np.uint8), 'data': dataset(2, np.uint16)}

@@ -19,6 +19,7 @@ from eojax.data.reading import pixel_cache
 from eojax.data.reading.decode import decode_image
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.errors import UserError
+from tests.data.comparisons import assert_same
 from tests.data.labelled_archives import encode, pixels, write_tree, write_zip
 
 CLASSES = ('Field', 'River', 'Town')
@@ -268,9 +269,7 @@ def test_cache_is_used_and_equal(
     with monkeypatch.context() as patch:
         patch.setattr('eojax.data.reading.image_folder.LazyImages', None)  # a call would fail
         second = read(archive, cache=cache)
-    for one, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert type(one) is type(other)
+    assert_same(first, second)
     assert second.labels.dtype == np.int32
 
 

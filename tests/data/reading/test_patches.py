@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eojax.data.facts import Facts
 from eojax.data.reading.decode import decode_image
 from eojax.data.reading.geotiff import decode_geotiff
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
@@ -56,7 +57,8 @@ def test_16_bit_patches_are_resampled_as_training_images(tmp_path):
 
 
 def test_a_patch_shows_as_much_ground_as_a_training_image():
-    assert patch_pixels(eurosat.PUBLISHED, 32, 10.0) == 64
-    assert patch_pixels(eurosat.PUBLISHED, 64, 20.0) == 32
-    assert patch_pixels(eurosat.PUBLISHED, 32, None) == 64
-    assert patch_pixels(None, 48, 10.0) == 48
+    known = Facts(metres=20.0, size=(32, 32), files=eurosat.EUROSAT.files)
+    assert patch_pixels(known, 32, 10.0) == 64
+    assert patch_pixels(known, 32, 20.0) == 32
+    assert patch_pixels(known, 32, None) == 64
+    assert patch_pixels(Facts(), 48, 10.0) == 48

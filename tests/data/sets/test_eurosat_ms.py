@@ -10,6 +10,7 @@ import pytest
 
 from eojax.config.base import base_config, check_config
 from eojax.data.dataset import Dataset, scale_to_unit
+from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.sets import DATASETS, eurosat_ms
@@ -151,9 +152,9 @@ def real(tmp_path: Path) -> Dataset:
     dataset = read_image_folder(
         tmp_path / 'real', eurosat_ms.CLASS_NAMES, 64, False,
         bands=eurosat_ms.BANDS, allow_missing_classes=True,
-        file_format=eurosat_ms.FORMAT, resident_bytes=0,
+        file_format=format_of(eurosat_ms.FILES), resident_bytes=0,
     )  # fmt: skip
-    return dataset._replace(limits=eurosat_ms.LIMITS)
+    return dataset.with_limits(eurosat_ms.LIMITS)
 
 
 def test_real_files_are_in_the_stated_band_order(real: Dataset) -> None:
