@@ -89,6 +89,7 @@ class Inputs:
 
 def choose_input(
     training: Dataset,
+    truth: np.ndarray,
     parts: Mapping[str, np.ndarray],
     mesh: Mesh,
     steps: int,
@@ -99,6 +100,7 @@ def choose_input(
 
     Args:
       training: the training set; its images may be read on access.
+      truth: int32 `[N]`, its classes with those that methods may not see, -1 where not known.
       parts: indices into it.
       steps: of the run.
       resident_gigabytes: the limit, in units of 2**30 bytes.
@@ -106,9 +108,9 @@ def choose_input(
     """
     in_memory = isinstance(training.images, np.ndarray)
     if in_memory and training.images.nbytes <= resident_gigabytes * 2**30:
-        return ResidentInput(training, parts, mesh)
+        return ResidentInput(training, truth, parts, mesh)
     # An array would be copied to every worker: threads read it just as well.
-    return StreamedInput(training, parts, mesh, steps, 0 if in_memory else workers)
+    return StreamedInput(training, truth, parts, mesh, steps, 0 if in_memory else workers)
 
 
 class ResidentInput:
@@ -116,8 +118,14 @@ class ResidentInput:
 
     streamed = False
 
-    def __init__(self, training: Dataset, parts: Mapping[str, np.ndarray], mesh: Mesh) -> None:
-        arrays = (training.images, training.labels, dict(parts))
+    def __init__(
+        self,
+        training: Dataset,
+        truth: np.ndarray,
+        parts: Mapping[str, np.ndarray],
+        mesh: Mesh,
+    ) -> None:
+        arrays = (training.images, training.labels, truth, dict(parts))
         self._resident = Resident(*sharding.place(arrays, sharding.replicated(mesh)))
 
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident:
@@ -141,13 +149,15 @@ class StreamedInput:
     def __init__(
         self,
         training: Dataset,
+        truth: np.ndarray,
         parts: Mapping[str, np.ndarray],
         mesh: Mesh,
         steps: int,
         workers: int,
     ) -> None:
         self._placement = sharding.split(mesh)
-        self._training, self._parts, self._steps = training, dict(parts), steps
+        self._training, self._truth = training, truth
+        self._parts, self._steps = dict(parts), steps
         self._workers = workers
         self._reading: Iterator[Any] | None = None
         self._ready: collections.deque[StoredBatch] = collections.deque()
@@ -188,6 +198,7 @@ class StreamedInput:
             name: {
                 'images': shape(stream.batch_size, images.shape[1:], images.dtype),
                 'labels': shape(stream.batch_size, (), np.int32),
+                'truth': shape(stream.batch_size, (), np.int32),
                 'index': shape(stream.batch_size, (), np.int32),
             }
             for name, stream in streams.items()
@@ -207,7 +218,14 @@ class StreamedInput:
     ) -> StepBatches:
         training = self._training
         return StepBatches(
-            training.images, training.labels, self._parts, streams, key, self._steps, rows
+            training.images,
+            training.labels,
+            self._truth,
+            self._parts,
+            streams,
+            key,
+            self._steps,
+            rows,
         )
 
     def _rows(self, stream: Stream) -> np.ndarray:

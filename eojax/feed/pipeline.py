@@ -23,7 +23,7 @@ from eojax.errors import UserError
 from eojax.feed.permutation import draw_indices
 from eojax.feed.streams import Batch, Stream
 
-# Stream to {'images': as stored, [N, H, W, C], 'labels': int32 [N], 'index': int32 [N]}
+# Stream to {'images': as stored, [N, H, W, C], 'labels', 'truth', 'index': int32 [N]}
 StoredBatch = Mapping[str, Mapping[str, Array]]
 
 
@@ -33,11 +33,13 @@ class Resident(NamedTuple):
     Attributes:
       images: `[N, H, W, C]` as stored, uint8 or uint16, all training images.
       labels: int32 `[N]`, -1 where not labelled.
-      parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into the two above.
+      truth: int32 `[N]`, the classes that methods may not see among them; -1 where not known.
+      parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into the three above.
     """
 
     images: Array
     labels: Array
+    truth: Array
     parts: Mapping[str, Array]
 
 
@@ -134,6 +136,7 @@ def gather(
         read[name] = {
             'images': resident.images[chosen],
             'labels': resident.labels[chosen],
+            'truth': resident.truth[chosen],
             'index': chosen,
         }
     return read

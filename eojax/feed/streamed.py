@@ -36,6 +36,7 @@ class StepBatches:
         self,
         images: Any,
         labels: np.ndarray,
+        truth: np.ndarray,
         parts: Mapping[str, np.ndarray],
         streams: Mapping[str, Stream],
         key: Array,
@@ -46,14 +47,16 @@ class StepBatches:
 
         Args:
           images: `[N, H, W, C]`, an array or what is read on access.
-          labels: int32 `[N]`.
-          parts: by part, int32 indices into the two.
+          labels: int32 `[N]`, -1 where the method may not see it.
+          truth: int32 `[N]`, all that are known.
+          parts: by part, int32 indices into the three.
           streams: what to feed.
           key: of the run.
           steps: of the run, as many elements.
           rows: of each stream's batch, those to read; all where None.
         """
-        self._images, self._labels, self._steps = images, labels, steps
+        self._images, self._steps = images, steps
+        self._labels, self._truth = labels, truth
         self._orders = {}
         for name, stream in sorted(streams.items()):
             part, size = parts[stream.part], stream.batch_size
@@ -74,6 +77,7 @@ class StepBatches:
             batch[name] = {
                 'images': np.asarray(self._images[chosen]),
                 'labels': self._labels[chosen],
+                'truth': self._truth[chosen],
                 'index': chosen,
             }
         return batch

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from jax import Array
 
-# Stream to {'images': float32 [N, H, W, C] in [-1, 1], 'labels': int32 [N], 'index': int32 [N]}
+# Stream to what is drawn of it: `images` float32 [N, H, W, C] in [-1, 1]; `labels` int32 [N], -1
+# where a method may not see the class; `truth` int32 [N], the class where it is known, for reports
+# alone; `index` int32 [N], positions among the training images.
 Batch = Mapping[str, Mapping[str, Array]]
 
 

@@ -48,6 +48,11 @@ class Domain(NamedTuple):
     parts: Mapping[str, np.ndarray]
     own_classes: tuple[str, ...]
 
+    @property
+    def truth(self) -> np.ndarray:
+        """The classes of the training images, int32, those kept from the method among them."""
+        return np.asarray(self.dataset.labels[self.splits.train], np.int32)
+
 
 class UnreadImages:
     """Images that are not read: all that is known of them is their shape and type."""

@@ -114,6 +114,7 @@ def prepare(config: ConfigDict, folder: Path, training: bool = True) -> Run:
     inputs = {
         group: choose_input(
             domain.training,
+            domain.truth,
             domain.parts,
             mesh,
             config.steps,

@@ -62,9 +62,8 @@ def test_size_decides():
     training = image_dataset(images, np.zeros(100, np.int32), ('a',) * 100, ('x',))
 
     def choice(images: Any, gigabytes: float) -> type:
-        chosen = choose_input(
-            training._replace(source=ArraySource({'images': images})), parts, mesh, 10, gigabytes, 2
-        )
+        stored = training._replace(source=ArraySource({'images': images}))
+        chosen = choose_input(stored, stored.labels, parts, mesh, 10, gigabytes, 2)
         assert chosen.streamed == isinstance(chosen, StreamedInput)
         return type(chosen)
 

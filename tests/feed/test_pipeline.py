@@ -45,6 +45,7 @@ def resident_of(num: int, labelled: int) -> Resident:
     return Resident(
         jnp.asarray(numbered(num).images),
         jnp.asarray(labels),
+        jnp.arange(num, dtype=jnp.int32) % 3,
         {name: jnp.asarray(part, jnp.int32) for name, part in parts.items()},
     )
 
@@ -89,6 +90,7 @@ def test_images_labels_and_indices_belong_together():
             values = np.broadcast_to((index / 127.5 - 1.0)[:, None, None, None], images.shape)
             np.testing.assert_allclose(images, values, atol=1e-6)
             np.testing.assert_array_equal(labels, resident.labels[index])
+            np.testing.assert_array_equal(batch[name]['truth'], index % 3)
         assert (batch['labelled']['labels'] >= 0).all()
         assert (batch['unlabelled']['labels'] == -1).all()
         assert (batch['unlabelled']['index'] >= 12).all()
@@ -121,7 +123,7 @@ def test_streams_draw_independently_and_do_not_disturb_each_other():
 def test_augmentation_is_new_at_every_visit():
     images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
     parts = {'train': jnp.zeros(1, jnp.int32)}
-    resident = Resident(jnp.asarray(images), jnp.zeros(1, jnp.int32), parts)
+    resident = Resident(jnp.asarray(images), *jnp.zeros((2, 1), jnp.int32), parts)
     streams = {'train': Stream('train', 64, 'dihedral')}
     drawn = jax.jit(lambda s: draw_batch({'data': resident}, streams, KEY, s)['train']['images'])
     first, second = np.asarray(drawn(jnp.int32(0))), np.asarray(drawn(jnp.int32(1)))
@@ -172,7 +174,8 @@ def test_each_data_set_has_its_own_size_bands_type_and_limits():
     target = resident_of(30, 12)
     stored = np.arange(9 * 6 * 6 * 2, dtype=np.uint16).reshape(9, 6, 6, 2) * 50
     parts = {'train': jnp.arange(9, dtype=jnp.int32)}
-    source = Resident(jnp.asarray(stored), jnp.arange(9, dtype=jnp.int32), parts)
+    numbers = jnp.arange(9, dtype=jnp.int32)
+    source = Resident(jnp.asarray(stored), numbers, numbers, parts)
     limits = {'data': None, 'source': ((0.0, 20_000.0), (10_000.0, 40_000.0))}
     streams = {'target': Stream('train', 8), 'other': Stream('train', 4, data='source')}
 
@@ -205,7 +208,7 @@ def test_batches_are_those_of_earlier_versions():
     labels = np.where(np.arange(num) < 5, np.arange(num) % 3, -1).astype(np.int32)
     parts = {'labelled': np.arange(5), 'unlabelled': np.arange(5, num), 'train': np.arange(num)}
     placed = {name: jnp.asarray(part, jnp.int32) for name, part in parts.items()}
-    resident = Resident(jnp.asarray(images), jnp.asarray(labels), placed)
+    resident = Resident(jnp.asarray(images), *(jnp.asarray(labels),) * 2, placed)
     streams = {
         'labelled': Stream('labelled', 6, 'flips_shift'),
         'unlabelled': Stream('unlabelled', 8, 'dihedral'),

@@ -20,13 +20,14 @@ KEY = random.key(7)
 NUM, STEPS = 300, 40
 STREAMS = {'labelled': Stream('labelled', 6), 'unlabelled': Stream('train', 64, 'flips')}
 LABELS = np.where(np.arange(NUM) < 10, np.arange(NUM) % 3, -1).astype(np.int32)
+TRUTH = np.arange(NUM, dtype=np.int32) % 3
 PARTS = {'labelled': np.arange(10, dtype=np.int32), 'train': np.arange(NUM, dtype=np.int32)}
 
 
 def batches_of(images: Any = None, rows: Any = None, impl: str = 'threefry2x32') -> StepBatches:
     key = random.key(7, impl=impl)
     images = OnAccess(NUM) if images is None else images
-    return StepBatches(images, LABELS, PARTS, STREAMS, key, STEPS, rows)
+    return StepBatches(images, LABELS, TRUTH, PARTS, STREAMS, key, STEPS, rows)
 
 
 def assert_same(first: Any, second: Any) -> None:
@@ -38,6 +39,7 @@ def test_batches_are_those_of_resident_input(impl):
     resident = Resident(
         jnp.asarray(OnAccess(NUM)[np.arange(NUM)]),
         jnp.asarray(LABELS),
+        jnp.asarray(TRUTH),
         {name: jnp.asarray(part) for name, part in PARTS.items()},
     )
     key = random.key(7, impl=impl)

@@ -405,7 +405,7 @@ def test_few_labels_are_drawn_repeatedly_and_the_step_takes_them(monkeypatch: Pa
     labels[:CLASSES] = np.arange(CLASSES)  # one label a class, for a batch of six
     parts = {'labelled': jnp.arange(CLASSES), 'unlabelled': jnp.arange(CLASSES, 20),
              'train': jnp.arange(20)}  # fmt: skip
-    feed = {'data': Resident(jnp.asarray(images), jnp.asarray(labels), parts)}
+    feed = {'data': Resident(jnp.asarray(images), *(jnp.asarray(labels),) * 2, parts)}
     phase = method.phases[-1]
 
     @jax.jit
