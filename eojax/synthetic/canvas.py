@@ -90,7 +90,10 @@ class Canvas:
 
     def sometimes(self, probability: float, draw: Callable[[Canvas], object]) -> None:
         """Lets `draw` work on a random share of the images, as a canvas of their own."""
-        rows = np.flatnonzero(self.chance.uniform(0.0, 1.0) < probability)
+        self.on(np.flatnonzero(self.chance.uniform(0.0, 1.0) < probability), draw)
+
+    def on(self, rows: np.ndarray, draw: Callable[[Canvas], object]) -> None:
+        """Lets `draw` work on the images `rows`, as a canvas of their own."""
         if not len(rows):
             return
         part = copy.copy(self)
@@ -103,6 +106,30 @@ class Canvas:
         self._layouts[rows] = part._layouts
         for name in LAYERS:
             getattr(self, name)[rows] = getattr(part, name)
+
+    def within(
+        self,
+        where: np.ndarray,
+        draw: Callable[[Canvas], object],
+        ground: np.ndarray | float = 0.0,
+    ) -> None:
+        """Lets `draw` work on a copy and keeps the part of it that lies within a mask.
+
+        So any layout, which covers a whole canvas, can become a quarter of a larger one.
+
+        Parameters
+        ----------
+        where: bool `[N, H, W]`.
+        ground: how much of the copy's elevation is kept, 0 to 1; a soft edge leaves no cliff.
+        """
+        part = copy.copy(self)
+        for name in LAYERS:
+            setattr(part, name, getattr(self, name).copy())
+        draw(part)
+        self.elevation += ground * (part.elevation - self.elevation)
+        for name in LAYERS:
+            if name != 'elevation':
+                np.copyto(getattr(self, name), getattr(part, name), where=where)
 
     def scene(self) -> Scene:
         """The finished scene."""

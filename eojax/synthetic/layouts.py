@@ -74,10 +74,10 @@ def _mixed_farmland(canvas: Canvas) -> None:
     )
     countryside.tracks_and_hedges(canvas, parcels, chance.image(0.0, 0.3), chance.image(0.0, 0.4))
     countryside.woods(canvas, chance.image(0.0, 0.3))
-    canvas.sometimes(0.35, _hamlet)
+    canvas.sometimes(0.35, hamlet)
 
 
-def _hamlet(canvas: Canvas) -> None:
+def hamlet(canvas: Canvas) -> None:
     """Paints a patch of a small settlement at a random place."""
     chance, reach = canvas.chance, canvas.size * 4.5
     apart = np.hypot(canvas.x - chance.image(-reach, reach), canvas.y - chance.image(-reach, reach))
@@ -156,7 +156,7 @@ def pasture(canvas: Canvas) -> None:
     countryside.lone_trees(canvas, chance.image(0.0, 0.012))
     countryside.woods(canvas, chance.happens(0.4) * chance.image(0.0, 0.12))
     countryside.winding_path(canvas, chance.happens(0.3), chance.image(1.5, 3.5))
-    canvas.sometimes(0.08, _hamlet)
+    canvas.sometimes(0.08, hamlet)
 
 
 def permanent_crop(canvas: Canvas) -> None:
@@ -192,7 +192,7 @@ def permanent_crop(canvas: Canvas) -> None:
         canvas, parcels, chance.image(0.1, 0.6), chance.image(0.0, 0.25), 9.0
     )
     countryside.woods(canvas, chance.happens(0.25) * chance.image(0.0, 0.12))
-    canvas.sometimes(0.12, _hamlet)
+    canvas.sometimes(0.12, hamlet)
 
 
 def residential(canvas: Canvas) -> None:

@@ -10,8 +10,14 @@ from eojax.synthetic.fields import meander, noise, rotate, smooth_step, step
 from eojax.synthetic.scene import Material
 
 
-def river(canvas: Canvas) -> None:
-    """Lets a winding river cut through the canvas, with banks, bars and riverside trees."""
+def river(canvas: Canvas, angle: np.ndarray | None = None, slopes: float = 160.0) -> None:
+    """Lets a winding river cut through the canvas, with banks, bars and riverside trees.
+
+    Parameters
+    ----------
+    angle: its direction, radians, `[N, 1, 1]`; a random one if not given.
+    slopes: metres from the water over which the ground rises to its own height.
+    """
     chance, size = canvas.chance, canvas.size
     half_width = 14.0 + 95.0 * chance.image(0.0, 1.0) ** 1.5
     bend = chance.image(0.0, 1.0) ** 1.3 * 130.0
@@ -20,7 +26,7 @@ def river(canvas: Canvas) -> None:
         chance,
         canvas.x,
         canvas.y,
-        chance.image(0.0, np.pi),
+        chance.image(0.0, np.pi) if angle is None else angle,
         chance.image(-reach, reach),
         bend,
         chance.image(600.0, 1300.0) + 2.0 * bend,
@@ -28,7 +34,7 @@ def river(canvas: Canvas) -> None:
     rough = noise(chance, size, (150.0, 70.0, 30.0), (1.0, 0.5, 0.25))
     natural = chance.image(0.0, 1.0)  # 0: a canal
     shore = half_width + natural * (5.0 + 0.12 * half_width) * rough - np.abs(distance)
-    away = smooth_step(-shore, 0.0, 160.0)
+    away = smooth_step(-shore, 0.0, slopes)
     canvas.elevation[:] = away * (6.0 + canvas.elevation)
     trees = noise(chance, size, (90.0, 40.0, 20.0), (1.0, 0.6, 0.4)) - chance.image(-1.0, 2.2)
     canopy(canvas, step(shore + 38.0) * (trees > 0))
@@ -74,8 +80,14 @@ def sea(canvas: Canvas, shore: np.ndarray) -> None:
     canvas.elevation[:] = smooth_step(-shore, 0.0, 250.0) * np.maximum(canvas.elevation, 1.0)
 
 
-def coastline(canvas: Canvas, present: np.ndarray) -> np.ndarray:
-    """Metres from a coast that crosses the image where `present` is 1; far out at sea elsewhere."""
+def coastline(
+    canvas: Canvas, present: np.ndarray | float, nearest: float = -3.8, farthest: float = 1.0
+) -> np.ndarray:
+    """Metres from a coast that crosses the image where `present` is 1; far out at sea elsewhere.
+
+    The coast lies between `nearest` and `farthest` metres from the centre for each pixel of the
+    image's side, on the side of the land where negative.
+    """
     chance, size = canvas.chance, canvas.size
     bend = chance.image(10.0, 90.0)
     distance, _ = meander(
@@ -83,7 +95,7 @@ def coastline(canvas: Canvas, present: np.ndarray) -> np.ndarray:
         canvas.x,
         canvas.y,
         chance.image(0.0, 2 * np.pi),
-        chance.image(-3.8, 1.0) * size,
+        chance.image(nearest, farthest) * size,
         bend,
         chance.image(500.0, 1200.0),
     )

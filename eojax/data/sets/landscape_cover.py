@@ -1,0 +1,213 @@
+"""Drawn tiles of country with a class for each pixel: what covers the ground.
+
+A stand-in for data sets such as MiniFrance, with tiles from regions that differ, a class for each
+pixel and the elevation at half the resolution; it is always there. Nothing in it is real imagery:
+results on it say whether a method works, not how well it would do on Earth.
+
+Rasters, of one and the same place:
+
+- `images`: true colour, uint8, in Sentinel-2's usual scaling, 10 m a pixel;
+- `elevation`: the surface with trees and buildings, metres above the sea, as int16 in decimetres,
+  20 m a pixel; -10 m becomes -1 and 190 m becomes 1.
+
+The regions (`eojax.synthetic.regions`) are the groups of places: each has a landscape, a season and
+a light of its own. A pixel that two classes share has the class of its greater part; with
+`data.least_share` above 0.5 its class is unknown where that part is smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from eojax.data.dataset import ArraySource, Dataset, Places
+from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Facts, Files, Raster
+from eojax.errors import UserError
+from eojax.synthetic.country import make_tiles
+from eojax.synthetic.regions import make_region
+from eojax.synthetic.render_rgb import render_rgb
+from eojax.synthetic.scene import PIXEL_SIZE, Material, Scene
+
+__all__ = ['CLASS_COLOURS', 'CLASS_NAMES', 'draw_dataset', 'land_cover_labels']
+
+NAME = 'landscape_cover'
+PUBLISHED = None
+MIN_SIZE = 32
+DEFAULTS: dict[str, Any] = {
+    'size': 128,
+    'num_images': 480,
+    'regions': 8,
+    'seed': 0,
+    'least_share': 0.5,
+}
+
+CLASSES: Mapping[str, tuple[str, tuple[Material, ...]]] = {
+    'water': ('#1e5ac8', (Material.WATER,)),
+    'bare ground': ('#c8aa78', (Material.BARE_SOIL, Material.SAND, Material.ROCK)),
+    'crops': ('#f0dc5a', (Material.CROP,)),
+    'grass': ('#96d25a', (Material.GRASS,)),
+    'shrubs': ('#96963c', (Material.SHRUB,)),
+    'trees': ('#146e28', (Material.TREE,)),
+    'roads and yards': ('#78787d', (Material.ROAD, Material.TRACK, Material.PAVED)),
+    'buildings': ('#d23c32', (Material.ROOF_TILE, Material.ROOF_METAL, Material.ROOF_DARK)),
+}
+"""A colour and the materials of every class."""
+CLASS_NAMES = tuple(CLASSES)
+CLASS_COLOURS = {name: colour for name, (colour, _) in CLASSES.items()}
+_CLASS_OF = np.zeros(len(Material), np.uint8)
+for _class, (_, _materials) in enumerate(CLASSES.values()):
+    _CLASS_OF[list(_materials)] = _class
+
+# Pixels in one batch: its layers then fit in a core's cache.
+_BATCH_PIXELS = 2**16
+
+
+class View(NamedTuple):
+    """One raster of a scene.
+
+    Attributes:
+      raster: bands, type, limits and scale.
+      render: scenes to stored values `[N, H / scale, W / scale, bands]`.
+    """
+
+    raster: Raster
+    render: Callable[[Scene], np.ndarray]
+
+
+def _colour(scene: Scene) -> np.ndarray:
+    return render_rgb(scene, cast_shadows=True)
+
+
+def surface_view(scale: int) -> View:
+    """The elevation of the surface, in decimetres, `scale` pixels of 10 m a side."""
+
+    def render(scene: Scene) -> np.ndarray:
+        surface = scene.elevation + scene.height
+        count, height, width = surface.shape
+        parts = surface.reshape(count, height // scale, scale, width // scale, scale)
+        return np.rint(10.0 * parts.mean((2, 4), dtype=np.float32)).astype(np.int16)[..., None]
+
+    return View(Raster(('surface',), 'int16', ((-100.0, 1900.0),), scale), render)
+
+
+COLOUR = View(Raster(), _colour)
+VIEWS: Mapping[str, View] = {IMAGES: COLOUR, 'elevation': surface_view(scale=2)}
+
+
+def land_cover_labels(scene: Scene, least_share: float = 0.5) -> np.ndarray:
+    """The class of each pixel.
+
+    Args:
+      scene: `[N, H, W]`.
+      least_share: the share of a pixel, 0.5 to 1, that its class must cover to be known.
+
+    Returns:
+      uint8 `[N, H, W]`, indices into `CLASS_NAMES`; 255 where the class is unknown.
+    """
+    main, second = _CLASS_OF[scene.land_cover], _CLASS_OF[scene.mixed_with]
+    # Two materials of one class make a pure pixel.
+    unknown = (main != second) & (scene.fraction < least_share)
+    return np.where(unknown, np.uint8(UNKNOWN), main)
+
+
+def draw_dataset(
+    num: int,
+    size: int = 128,
+    regions: int = 8,
+    seed: int = 0,
+    least_share: float = 0.5,
+    views: Mapping[str, View] = VIEWS,
+) -> Dataset:
+    """Draws `num` tiles, one region after the other in turns.
+
+    Tile i lies in region `i % regions`, depends on `seed`, i, its region and `size` alone, and is
+    called `<region>/<i>`: a smaller data set is a part of a larger one of the same seed and the
+    same regions.
+
+    Args:
+      num: how many, at least one a region.
+      size: their height and width in pixels of 10 m, even, at least 32.
+      regions: how many; they are the groups of places.
+      seed: at least 0.
+      least_share: as in `land_cover_labels`.
+      views: the rasters.
+
+    Returns:
+      A data set in the order of names.
+
+    Raises:
+      UserError: for arguments outside these ranges.
+    """
+    _check(num, size, regions, seed, least_share)
+    arrays = {
+        name: np.empty(
+            (num, size // view.raster.scale, size // view.raster.scale, len(view.raster.bands)),
+            view.raster.dtype,
+        )
+        for name, view in views.items()
+    }
+    arrays[PIXEL_LABELS] = np.empty((num, size, size), np.uint8)
+    names, groups = np.empty(num, object), np.arange(num, dtype=np.int32) % regions
+    step = max(1, _BATCH_PIXELS // size**2)
+    for number in range(regions):
+        region, tiles = make_region(seed, number), np.arange(number, num, regions)
+        names[tiles] = [f'{region.name}/{tile:06d}' for tile in tiles]
+        for start in range(0, len(tiles), step):
+            part = tiles[start : start + step]
+            scene = make_tiles(region, part, size, seed)
+            arrays[PIXEL_LABELS][part] = land_cover_labels(scene, least_share)
+            for name, view in views.items():
+                arrays[name][part] = view.render(scene)
+    order = np.argsort(names)
+    sides = np.full(num, size, np.int32)
+    unlabelled = np.full(num, -1, np.int32)  # as images: their pixels have labels
+    facts = Facts(
+        name=NAME,
+        title='drawn land cover',
+        class_names=CLASS_NAMES,
+        rasters={name: view.raster for name, view in views.items()},
+        label='pixel',
+        class_colours=CLASS_COLOURS,
+        metres=PIXEL_SIZE,
+        size=(size, size),
+        files=Files(),
+        licence='MIT, as the program that draws it',
+    )
+    places = Places(tuple(names[order]), sides, sides.copy(), unlabelled, groups[order])
+    return Dataset(facts, places, ArraySource({k: array[order] for k, array in arrays.items()}))
+
+
+def _check(num: int, size: int, regions: int, seed: int, least_share: float) -> None:
+    if size < MIN_SIZE or size % 2:
+        raise UserError(f'data.size must be an even number from {MIN_SIZE}, not {size}')
+    if regions < 1:
+        raise UserError(f'data.regions must be at least 1, not {regions}')
+    if num < regions:
+        raise UserError(f'data.num_images must be at least one a region ({regions}), not {num}')
+    if seed < 0:
+        raise UserError(f'data.seed must not be negative, not {seed}')
+    if not 0.5 <= least_share <= 1.0:
+        raise UserError(f'data.least_share must lie between 0.5 and 1, not {least_share}')
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options of the config group `data` that make no data set.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.source != 'files' or options.root:
+        raise UserError(
+            f'data.name {options.name} is generated: leave data.source and data.root alone'
+        )
+    _check(options.num_images, options.size, options.regions, options.seed, options.least_share)
+
+
+def from_config(options: ConfigDict, progress: bool) -> Dataset:
+    """The data set of the config group `data`; see `draw_dataset`."""
+    return draw_dataset(
+        options.num_images, options.size, options.regions, options.seed, options.least_share
+    )
