@@ -64,8 +64,9 @@ def base_config(
       data: which set, what of it, and where it lives: training images of more than
         `resident_gigabytes` are not kept on the devices but streamed by `workers` processes
         (0: threads) for each process of the run. `labels_per_class` of its training images are
-        labelled, or `labelled_in_all` over all classes, where that is not 0; `classes` joins its
-        classes in groups (`eojax.data.class_groups`).
+        labelled, or `labelled_in_all` over all classes, where that is not 0, and of them only those
+        in `labelled_groups` (names of cities with a comma between them), where it names any;
+        `classes` joins its classes in groups (`eojax.data.class_groups`).
       source: likewise of the data set to learn from besides, where there is one. What is evaluated,
         and what the apps mean, is `data`.
       recovery: what counts as divergence, and what is done about it (`eojax.training.loop`).

@@ -35,6 +35,7 @@ def defaults(name: str) -> dict[str, Any]:
         'classes': '',
         'labels_per_class': 'all',
         'labelled_in_all': 0,
+        'labelled_groups': '',
         'resident_gigabytes': 4.0,
         'workers': 2,
         'test_fraction': 0.2,
@@ -64,7 +65,7 @@ def check(options: ConfigDict, group: str) -> None:
                 raise UserError(f'data.{key} must lie between 0 and 1, not {options[key]}')
         class_groups.parse(options.classes)
         DATASETS[options.name].check(options)
-        check_labels(options.labels_per_class, options.labelled_in_all)
+        check_labels(options.labels_per_class, options.labelled_in_all, options.labelled_groups)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from eojax.data.columns import Names
 from eojax.data.facts import IMAGES, Facts, Limits, Raster
 from eojax.data.reading.lazy_images import Images
+
+# What `Places.parts` holds.
+TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
 class Window(NamedTuple):
@@ -25,18 +29,18 @@ class Places(NamedTuple):
 
     Attributes:
       names: `[num]` stable, unique names (`River/River_12.jpg`), sorted; splits depend on them
-        alone.
+        alone. Text, or one array of text or UTF-8 (`eojax.data.columns`).
       heights, widths: int32 `[num]`, in pixels of the finest raster.
       labels: int32 `[num]`, indices into the facts' `class_names`; -1 where it is not known, and
         everywhere where labels are per pixel.
       groups: int32 `[num]`, such as a city or a block of ground: a split never cuts one. None
-        where each place stands for itself.
+        where each place stands for itself. `Facts.group_names` may name them.
       parts: int8 `[num]`, 0 train, 1 validation, 2 test, where the split is published or follows
         from places; None where it is drawn (`eojax.data.splits`). Validation or test images that
         nobody has published are drawn from the training part.
     """
 
-    names: Sequence[str]
+    names: Names
     heights: np.ndarray
     widths: np.ndarray
     labels: np.ndarray
@@ -51,7 +55,9 @@ class Places(NamedTuple):
     def subset(self, indices: np.ndarray) -> Places:
         """The places at `indices`, in that order."""
         return Places(
-            tuple(self.names[i] for i in indices),
+            self.names[indices]
+            if isinstance(self.names, np.ndarray)
+            else tuple(self.names[i] for i in indices),
             self.heights[indices],
             self.widths[indices],
             self.labels[indices],
@@ -146,7 +152,7 @@ class Dataset(NamedTuple):
         return self.places.labels
 
     @property
-    def names(self) -> Sequence[str]:
+    def names(self) -> Names:
         return self.places.names
 
     @property
@@ -192,7 +198,7 @@ class Dataset(NamedTuple):
 def image_dataset(
     images: Images,
     labels: np.ndarray,
-    names: Sequence[str],
+    names: Names,
     class_names: Sequence[str],
     bands: Sequence[str] = ('red', 'green', 'blue'),
     limits: Limits | None = None,
@@ -209,7 +215,8 @@ def image_dataset(
     raster = Raster(tuple(bands), str(np.dtype(images.dtype)), limits)
     facts = Facts(class_names=tuple(class_names), rasters={IMAGES: raster}, size=(height, width))
     sizes = (np.full(num, height, np.int32), np.full(num, width, np.int32))
-    places = Places(tuple(names), *sizes, labels, None, parts)
+    names = names if isinstance(names, np.ndarray) else tuple(names)
+    places = Places(names, *sizes, labels, None, parts)
     return Dataset(facts, places, ArraySource({IMAGES: images}))
 
 

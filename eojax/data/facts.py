@@ -61,6 +61,7 @@ class Facts(NamedTuple):
       rasters: what is measured, by name; `images` is among them.
       label: one of `LABELS`.
       class_colours: of maps, `#rrggbb` by class name; those that are missing are chosen.
+      group_names: of the groups of places by their numbers (cities); empty where they have none.
       metres: the side of a pixel on the ground, as the network sees it; None where it is unknown.
       size: height and width of every place in pixels; None where places differ.
       files: of the images; None for a data set that is not read from image files.
@@ -73,6 +74,7 @@ class Facts(NamedTuple):
     rasters: Mapping[str, Raster] = {IMAGES: Raster()}
     label: str = 'image'
     class_colours: Mapping[str, str] = {}
+    group_names: tuple[str, ...] = ()
     metres: float | None = None
     size: tuple[int, int] | None = None
     files: Files | None = None
@@ -118,6 +120,7 @@ def from_json(plain: Mapping[str, Any]) -> Facts:
         **{
             **plain,
             'class_names': tuple(plain['class_names']),
+            'group_names': tuple(plain.get('group_names', ())),
             'rasters': rasters,
             'size': None if plain['size'] is None else _pair(plain['size']),
             'files': None if files is None else Files(**{**files, 'bands': tuple(files['bands'])}),

@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.devices import sharding
 from eojax.atomic_file import write_atomically
-from eojax.data.sets import DATASETS
-from eojax.data import class_groups, splits
 from eojax.config.data_options import errors_name_group
+from eojax.data import class_groups, split_record, splits
 from eojax.data.dataset import Dataset, image_dataset
-from eojax.feed.pipeline import training_set
+from eojax.data.sets import DATASETS
+from eojax.data.split_record import SplitRecord
 from eojax.data.splits import Splits
+from eojax.devices import sharding
 from eojax.errors import UserError
+from eojax.feed.pipeline import training_set
 
 TARGET, SOURCE = 'data', 'source'
 # In a run's folder.
@@ -40,6 +41,7 @@ class Domain(NamedTuple):
       training: its training images, with label -1 outside the labelled subset.
       parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into `training`.
       own_classes: the names of the data set's classes, before any were grouped.
+      record: of the splits, which a run's folder keeps.
     """
 
     dataset: Dataset
@@ -47,6 +49,7 @@ class Domain(NamedTuple):
     training: Dataset
     parts: Mapping[str, np.ndarray]
     own_classes: tuple[str, ...]
+    record: SplitRecord
 
     @property
     def truth(self) -> np.ndarray:
@@ -86,19 +89,9 @@ def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
     with errors_name_group(group, options):
         own = DATASETS[options.name].from_config(options, sharding.is_main_process())
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
-        split = splits.make_splits(
-            dataset.names,
-            dataset.labels,
-            dataset.num_classes,
-            config.seed,
-            options.labels_per_class,
-            test_fraction=options.test_fraction,
-            validation_fraction=options.validation_fraction,
-            labelled_in_all=options.labelled_in_all,
-            parts=dataset.parts,
-            class_names=dataset.class_names,
-        )
-    return Domain(dataset, split, *training_set(dataset, split), own.class_names)
+        rule = splits.rule_of(options, config.seed)
+        split, record = split_record.split_and_record(dataset, rule)
+    return Domain(dataset, split, *training_set(dataset, split), own.class_names, record)
 
 
 def open_domains(config: ConfigDict, folder: Path) -> dict[str, Domain]:
@@ -117,14 +110,14 @@ def keep(domains: Mapping[str, Domain], folder: Path) -> None:
     """Writes the splits to a run's folder, or refuses to go on with other data than it began with.
 
     Raises:
-      UserError: other data; the message names an image.
+      UserError: other data; the message names the part that differs.
     """
     for group, domain in domains.items():
         file = folder / _SPLITS[group]
         if file.exists():
-            splits.verify(file, domain.splits, domain.dataset.names)
+            split_record.verify(file, domain.record)
         elif sharding.is_main_process():
-            splits.write(file, domain.splits, domain.dataset.names)
+            split_record.write(file, domain.record)
     if SOURCE in domains and sharding.is_main_process():
         text = json.dumps(_facts(domains[SOURCE].training)) + '\n'
         write_atomically(folder / _FACTS, lambda file: file.write(text.encode()))
@@ -163,18 +156,20 @@ def _facts(training: Dataset) -> dict[str, Any]:
         'bands': training.bands,
         'limits': training.limits,
         'labels': training.labels.tolist(),
+        'names': list(training.names),
     }
 
 
 def _without_pixels(folder: Path, class_names: tuple[str, ...]) -> Domain:
     """The training images of the source domain as `keep` wrote of them."""
     file = folder / _FACTS
-    names = tuple(splits.read(folder / _SPLITS[SOURCE])['train'])
+    record = split_record.read(folder / _SPLITS[SOURCE])
     try:
         facts = json.loads(file.read_bytes())
         images: Any = UnreadImages(tuple(facts['shape']), np.dtype(facts['dtype']))
         labels = np.asarray(facts['labels'], np.int32)
-        if not len(images) == len(labels) == len(names):
+        names = tuple(map(str, facts['names']))
+        if not len(images) == len(labels) == len(names) == record.parts['train'].places:
             raise ValueError('it is of other data than the splits')
         limits = facts['limits'] and tuple(
             (float(low), float(high)) for low, high in facts['limits']
@@ -190,4 +185,4 @@ def _without_pixels(folder: Path, class_names: tuple[str, ...]) -> Domain:
     nothing = everything[:0]
     parts = {'labelled': labelled, 'unlabelled': unlabelled, 'train': everything}
     split = Splits(everything, nothing, nothing, labelled, unlabelled)
-    return Domain(training, split, training, parts, class_names)
+    return Domain(training, split, training, parts, class_names, record)

@@ -15,6 +15,9 @@ from PIL import Image
 from eojax.apps.report import command as report
 from eojax.apps.report.curves import Marks, curves, metric_names
 from eojax.apps.report.page import number, tag
+from eojax.data import split_record
+from eojax.data.split_record import PartRecord, SplitRecord
+from eojax.data.splits import Rule
 from eojax.drawing import figures
 from eojax.evaluation.published_results import published_results
 from tests.apps.browser import opened
@@ -100,8 +103,10 @@ def _run(folder: Path, **config: Any) -> Path:
     """A finished run of the published set, as training and evaluation leave it."""
     values = tiny_config('jem').to_dict() | {'steps': 400}
     values['data'] |= {'name': 'eurosat', 'size': 32}
-    parts = {'train': ['a'] * 800, 'validation': ['b'] * 80, 'test': ['c'] * 120}
-    _write(folder, config__json=values | config, metrics__jsonl=_rows(), splits__json=parts)
+    sizes = {'train': 800, 'validation': 80, 'test': 120, 'labelled': 800, 'unlabelled': 0}
+    record = SplitRecord(Rule(0), {part: PartRecord(num, '') for part, num in sizes.items()})
+    _write(folder, config__json=values | config, metrics__jsonl=_rows())
+    split_record.write(folder / 'splits.json', record)
     _write(folder / 'evaluation', evaluation__json=EVALUATION)
     _picture(folder / 'evaluation' / 'samples.png')
     for step in (200, 400):

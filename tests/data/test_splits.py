@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from eojax.data import splits
-from eojax.data.splits import Splits, make_splits
+from eojax.data import split_record, splits
+from eojax.data.columns import MappedColumn, open_column
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.split_record import SplitRecord
+from eojax.data.splits import Rule, Splits, make_splits
 from eojax.errors import UserError
 
 COUNTS = {'Field': 100, 'River': 63, 'Town': 40}
@@ -243,34 +247,174 @@ def test_wrong_arguments() -> None:
         make_splits(['a', 'b'], [0, 2], 2, 0)
 
 
-def test_file_round_trip_and_comparison(tmp_path: Path) -> None:
+def test_places_without_a_class_are_for_training_and_not_labelled() -> None:
+    names, labels = names_and_labels()
+    more = [*names, *(f'unknown/{i}.jpg' for i in range(30))]
+    found = make_splits(more, np.concatenate([labels, np.full(30, -1)]), 3, 0)
+    expected = make_splits(names, labels, 3, 0)
+    np.testing.assert_array_equal(found.unlabelled, np.arange(len(names), len(more)))
+    for part in ('validation', 'test', 'labelled'):
+        np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
+
+
+def tiles(num: int = 60) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Places of six cities of unequal size; none has a class."""
+    groups = np.sort(np.random.default_rng(0).choice(6, num, p=[0.3, 0.2, 0.2, 0.1, 0.1, 0.1]))
+    return [f'city_{g}/{i}' for i, g in enumerate(groups)], np.full(num, -1, np.int32), groups
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_places_with_labels_of_pixels_are_split_by_group(seed: int) -> None:
+    names, labels, groups = tiles()
+    found = make_splits(names, labels, 4, seed, groups=groups, label='pixel')
+    held = [set(groups[part].tolist()) for part in (found.train, found.validation, found.test)]
+    assert all(held)
+    assert sum(map(len, held)) == len(set(groups.tolist()))
+    everything = np.concatenate([found.train, found.validation, found.test])
+    np.testing.assert_array_equal(np.sort(everything), np.arange(len(names)))
+    np.testing.assert_array_equal(found.labelled, found.train)
+
+
+def test_groups_are_known_by_their_names() -> None:
+    names, labels, groups = tiles()
+    cities = tuple('ABCDEF')
+    found = make_splits(names, labels, 1, 3, groups=groups, group_names=cities, label='none')
+    # The same cities, of which each has another number.
+    turned = make_splits(
+        names, labels, 1, 3, groups=5 - groups, group_names=cities[::-1], label='none'
+    )
+    for one, other in zip(found, turned, strict=True):
+        np.testing.assert_array_equal(one, other)
+    order = sorted(cities, key=lambda city: hashlib.sha256(f'3:{city}'.encode()).hexdigest())
+    assert cities[groups[found.test[0]]] == order[0]
+    assert len(found.labelled) == 0
+    np.testing.assert_array_equal(found.unlabelled, found.train)
+
+
+def test_a_validation_part_that_nobody_published_is_drawn_by_group() -> None:
+    names, labels, groups = tiles()
+    parts = np.where(groups == 2, 2, 0)
+    found = make_splits(names, labels, 4, 0, groups=groups, parts=parts, label='pixel')
+    np.testing.assert_array_equal(found.test, np.flatnonzero(groups == 2))
+    validated = set(groups[found.validation].tolist())
+    assert validated
+    assert not validated & (set(groups[found.train].tolist()) | {2})
+
+
+def test_labelled_places_are_nested_and_may_be_of_some_groups() -> None:
+    names, labels, groups = tiles()
+
+    def split(**options: object) -> Splits:
+        return make_splits(names, labels, 4, 1, groups=groups, label='pixel', **options)  # type: ignore[arg-type]
+
+    few, more = (split(labelled_in_all=num) for num in (3, 9))
+    assert len(few.labelled) == 3
+    assert set(few.labelled) < set(more.labelled) < set(few.train)
+    city = int(groups[few.train[0]])
+    some = split(labelled_groups=[city])
+    np.testing.assert_array_equal(some.labelled, few.train[groups[few.train] == city])
+    assert set(groups[split(labelled_groups=[city], labelled_in_all=2).labelled]) == {city}
+    with pytest.raises(UserError, match=r'labelled_groups: none of these groups has a training'):
+        split(labelled_groups=[int(groups[few.test[0]])])
+    with pytest.raises(UserError, match=r'labels_per_class=5: labels are of pixels here'):
+        split(labels_per_class=5)
+
+
+def test_few_groups_and_labels_that_there_are_not_are_refused() -> None:
+    names, labels, groups = tiles()
+    with pytest.raises(UserError, match=r'all of it lies in 2 group\(s\), too few for train and'):
+        make_splits(names, labels, 4, 0, groups=groups % 2, label='pixel')
+    with pytest.raises(UserError, match='this data set has no labels'):
+        make_splits(names, labels, 1, 0, labelled_in_all=3, label='none')
+    with pytest.raises(UserError, match=r'2 place\(s\) are too few for the three splits'):
+        make_splits(['a', 'b'], [-1, -1], 1, 0, label='none')
+
+
+def city_dataset() -> Dataset:
+    names, labels, groups = tiles()
+    images = np.zeros((len(names), 2, 2, 3), np.uint8)
+    data = image_dataset(images, labels, names, ('a', 'b'))
+    data = data.with_facts(label='pixel', group_names=tuple('ABCDEF'))
+    return data._replace(places=data.places._replace(groups=groups.astype(np.int32)))
+
+
+def test_a_data_set_and_a_rule_make_a_split() -> None:
+    data = city_dataset()
+    assert data.places.groups is not None
+    every = splits.split_dataset(data, Rule(2))
+    city = int(data.places.groups[every.train[0]])
+    found = splits.split_dataset(data, Rule(2, labelled_groups=f' {"ABCDEF"[city]}'))
+    assert set(data.places.groups[found.labelled]) == {city}
+    with pytest.raises(UserError, match=r"unknown group in data\.labelled_groups 'G'"):
+        splits.split_dataset(data, Rule(2, labelled_groups='A,G'))
+    alone = data._replace(places=data.places._replace(groups=None))
+    with pytest.raises(UserError, match='belong to no groups'):
+        splits.split_dataset(alone, Rule(2, labelled_groups='A'))
+
+
+def test_names_may_be_an_array_of_text_or_bytes(tmp_path: Path) -> None:
+    names, labels = names_and_labels()
+    names = [name.replace('Town', 'Straße') for name in names]
+    expected = make_splits(names, labels, 3, 4, 5)
+    encoded = np.array([name.encode() for name in names])
+    np.save(tmp_path / 'names.npy', encoded)
+    for column in (np.array(names), encoded, open_column(tmp_path / 'names.npy')):
+        for one, other in zip(expected, make_splits(column, labels, 3, 4, 5), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert split_record.record_of(expected, column, Rule(4)) == split_record.record_of(
+            expected, names, Rule(4)
+        )
+
+
+def test_a_mapped_column_pickles_as_its_path(tmp_path: Path) -> None:
+    np.save(tmp_path / 'labels.npy', np.arange(100_000, dtype=np.int32))
+    column = open_column(tmp_path / 'labels.npy')
+    sent = pickle.dumps(column)
+    assert len(sent) < 1000
+    back = pickle.loads(sent)
+    assert isinstance(back, MappedColumn)
+    np.testing.assert_array_equal(back, column)
+    # What is taken out of it is as large as it is.
+    assert type(column[3:7]) is np.ndarray
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(column[[5, 9]])), [5, 9])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(column + 1)), np.arange(1, 100_001))
+    (tmp_path / 'labels.npy').write_bytes(b'no column')
+    with pytest.raises(UserError, match=r'labels\.npy: damaged or no column'):
+        open_column(tmp_path / 'labels.npy')
+
+
+def test_record_round_trip_and_comparison(tmp_path: Path) -> None:
     names, labels = names_and_labels()
     path = tmp_path / 'splits.json'
-    found = make_splits(names, labels, 3, 0, 5)
-    splits.write(path, found, names)
+
+    def record(seed: int, labels_per_class: int, names: list[str] = names) -> SplitRecord:
+        found = make_splits(names, labels[: len(names)], 3, seed, labels_per_class)
+        return split_record.record_of(found, names, Rule(seed, labels_per_class))
+
+    split_record.write(path, record(0, 5))
     assert [file.name for file in tmp_path.iterdir()] == ['splits.json']
-    content = splits.read(path)
-    assert {field: set(part) for field, part in content.items()} == in_words(found, names)
-    splits.verify(path, found, names)
-    with pytest.raises(UserError, match=r'splits\.json: train is not that of this data and seed'):
-        splits.verify(path, make_splits(names, labels, 3, 1, 5), names)
-    with pytest.raises(UserError, match=r'splits\.json: labelled is not .*\(15 differ\)'):
-        splits.verify(path, make_splits(names, labels, 3, 0, 10), names)
+    kept = split_record.read(path)
+    assert kept == record(0, 5)
+    assert {name: part.places for name, part in kept.parts.items()} == {
+        'train': 146, 'validation': 16, 'test': 41, 'labelled': 15, 'unlabelled': 131,
+    }  # fmt: skip
+    assert len(path.read_text()) < 1200
+    split_record.verify(path, record(0, 5))
+    with pytest.raises(
+        UserError, match=r'train is not .*: 146 places then and now, but .*; seed was 0 and is 1;'
+    ):
+        split_record.verify(path, record(1, 5))
+    with pytest.raises(UserError, match=r'labelled is not .*: 15 places then, 30 now; labels_per'):
+        split_record.verify(path, record(0, 10))
+    with pytest.raises(UserError, match=r'train is not that of this data.*146 places then, 144 n'):
+        split_record.verify(path, record(0, 5, names[:-2]))
 
 
-def test_broken_file_is_named(tmp_path: Path) -> None:
+def test_broken_record_is_named(tmp_path: Path) -> None:
     path = tmp_path / 'splits.json'
     with pytest.raises(UserError, match='no such file'):
-        splits.read(path)
-    for text, message in (
-        ('{"train": [', 'not JSON'),
-        ('[]', 'expected the keys'),
-        ('{"train": []}', 'expected the keys'),
-        (
-            '{"train": 1, "validation": [], "test": [], "labelled": [], "unlabelled": []}',
-            'train is not a list of names',
-        ),
-    ):
+        split_record.read(path)
+    for text in ('{"train": [', '[]', '{"train": []}', '{"rule": {}, "parts": {"train": 1}}'):
         path.write_text(text)
-        with pytest.raises(UserError, match=message):
-            splits.read(path)
+        with pytest.raises(UserError, match=r'splits\.json: not a record of splits'):
+            split_record.read(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from jax import random
 
+from eojax.data import split_record
 from eojax.data.sets import DATASETS
 from eojax.errors import UserError
 from eojax.evaluation import evaluate
@@ -92,12 +94,14 @@ def test_the_targets_split_does_not_depend_on_the_source(whole: Path, tmp_path: 
     with alone.unlocked():
         del alone['source']
     domain = runs.load_domains(alone)['data']
-    kept = json.loads((whole / 'splits.json').read_text())
-    names = domain.dataset.names
-    assert kept['labelled'] == [names[i] for i in domain.splits.labelled]
-    source = json.loads((whole / 'source_splits.json').read_text())
-    assert len(source['labelled']) == len(source['train']) == 110  # 15 a class: 3 + 1 held out
-    assert source['unlabelled'] == []
+    kept = split_record.read(whole / 'splits.json')
+    assert kept == domain.record
+    names = [domain.dataset.names[i] for i in domain.splits.labelled]
+    text = ''.join(f'{name}\0' for name in names)
+    assert kept.parts['labelled'].sha256 == hashlib.sha256(text.encode()).hexdigest()
+    source = split_record.read(whole / 'source_splits.json').parts
+    assert source['labelled'].places == source['train'].places == 110  # 15 a class: 3 + 1 held out
+    assert source['unlabelled'].places == 0
 
 
 @pytest.mark.parametrize('group', ['data', 'source'])
@@ -131,7 +135,9 @@ def test_a_run_does_not_go_on_with_another_source(
     with pytest.raises(UserError, match=r'source\.num_images: 150 -> 160'):
         train.train(two_domain_config(source__num_images=160), tmp_path)
     file = tmp_path / 'source_splits.json'
-    file.write_text(file.read_text().replace('River/River_', 'River/Another_'))
+    kept = json.loads(file.read_text())
+    kept['parts']['train']['sha256'] = '0' * 64
+    file.write_text(json.dumps(kept))
     with pytest.raises(UserError, match=r'source_splits\.json: train is not that of this data'):
         train.train(two_domain_config(), tmp_path)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from eojax.apps.report.outputs import KINDS, Output, find_outputs, read_value
 from eojax.config.base import read_json
+from eojax.data import split_record
 from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.training.progress import read_metrics
@@ -54,14 +55,12 @@ def read_run(folder: Path, included: Sequence[Path] = ()) -> RunFiles:
     """
     config = read_json(folder / 'config.json')
     metrics, splits = folder / 'metrics.jsonl', folder / 'splits.json'
-    parts = read_value(splits) if splits.is_file() else {}
-    if not isinstance(parts, dict):
-        raise UserError(f'{splits} is damaged: it holds no JSON object')
+    parts = split_record.read(splits).parts if splits.is_file() else {}
     return RunFiles(
         folder,
         config,
         read_metrics(metrics) if metrics.is_file() else [],
-        {name: len(part) for name, part in parts.items() if isinstance(part, list)},
+        {name: part.places for name, part in parts.items()},
         dict(_evaluations(folder, included)),
         find_outputs(folder, included),
     )

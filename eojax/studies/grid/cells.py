@@ -116,18 +116,7 @@ def _data_problems(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
 def _split(dataset: Dataset, config: ConfigDict, group: str) -> None:
     options = config[group]
     with errors_name_group(group, options):
-        splits.make_splits(
-            dataset.names,
-            dataset.labels,
-            dataset.num_classes,
-            config.seed,
-            options.labels_per_class,
-            test_fraction=options.test_fraction,
-            validation_fraction=options.validation_fraction,
-            labelled_in_all=options.labelled_in_all,
-            parts=dataset.parts,
-            class_names=dataset.class_names,
-        )
+        splits.split_dataset(dataset, splits.rule_of(options, config.seed))
 
 
 def is_finished(cell: Cell) -> bool:

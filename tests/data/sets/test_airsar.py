@@ -97,7 +97,7 @@ def test_a_class_in_too_few_blocks_is_one_line_and_can_be_left_out(
     labels[:, 130:] = 4
     labels[:30, :30] = 1
     path = write_scene(tmp_path, labels)
-    with pytest.raises(UserError, match="'bare soil' has patches in 1 block") as caught:
+    with pytest.raises(UserError, match="'bare soil' lies in 1 block") as caught:
         load(path, GRID)
     assert '\n' not in str(caught.value)
     assert 'data.classes' in str(caught.value)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eojax.data.spatial_blocks import assign_blocks
+from eojax.data.group_splits import assign_blocks
 from eojax.data.splits import TEST, TRAIN, VALIDATION
 from eojax.errors import UserError
 
@@ -45,9 +45,7 @@ def test_the_choice_follows_from_the_seed_and_not_from_the_order() -> None:
 def test_one_block_for_each_part_is_enough_and_two_blocks_are_not() -> None:
     blocks, labels = np.arange(3), np.zeros(3, int)
     assert sorted(assign_blocks(blocks, labels, ('only',), 0)) == [TRAIN, VALIDATION, TEST]
-    with pytest.raises(
-        UserError, match=r"here: class 'only' has patches in 2 block\(s\)"
-    ) as caught:
+    with pytest.raises(UserError, match=r"here: class 'only' lies in 2 block\(s\)") as caught:
         assign_blocks(blocks[:2], labels[:2], ('only',), 0, title='here')
     assert '\n' not in str(caught.value)
 
