@@ -10,6 +10,7 @@ import numpy as np
 from eojax.data.columns import Names
 from eojax.data.facts import IMAGES, Facts, Limits, Raster
 from eojax.data.reading.lazy_images import Images
+from eojax.errors import UserError
 
 # What `Places.parts` holds.
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -104,7 +105,9 @@ class ArraySource(NamedTuple):
         read = {name: np.asarray(self.arrays[name][place]) for name in rasters}
         if window is None:
             return read
-        height = max(len(pixels) for pixels in read.values())
+        # Of the finest raster, which need not be among those that are read.
+        height, width = max(array.shape[1:3] for array in self.arrays.values())
+        check_window(window, (height, width), f'place {place}')
         return {name: _cut(pixels, window, height // len(pixels)) for name, pixels in read.items()}
 
     def subset(self, indices: np.ndarray) -> ArraySource:
@@ -114,6 +117,25 @@ class ArraySource(NamedTuple):
                 name: array[indices] if isinstance(array, np.ndarray) else array.subset(indices)
                 for name, array in self.arrays.items()
             }
+        )
+
+
+def check_window(window: Window, size: tuple[int, int], title: str) -> None:
+    """Refuses a window that does not lie in a place.
+
+    Args:
+      size: height and width of the place.
+      title: of the place, for the message.
+
+    Raises:
+      UserError: one line with both.
+    """
+    row, column, height, width = window
+    inside = 0 <= row <= row + height <= size[0] and 0 <= column <= column + width <= size[1]
+    if not (inside and height and width):
+        raise UserError(
+            f'{title}: rows {row} to {row + height - 1}, columns {column} to {column + width - 1}'
+            f' do not lie in its {size[1]}x{size[0]} pixels'
         )
 
 
