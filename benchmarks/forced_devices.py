@@ -29,6 +29,7 @@ from eojax.config.base import base_config
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.runs import run as runs
+from eojax.runs.carry import initial_carry
 from eojax.training.step_program import compile_phase, order_key
 
 # What every number of devices up to this divides.
@@ -133,10 +134,10 @@ def serve(asked: dict[str, int], lines: IO[str], answer: Callable[[Any], None]) 
     size = Size(**{name: value for name, value in asked.items() if name in Size._fields})
     run = runs.prepare(jem_config(asked['batch'], size), Path())  # which writes nothing
     key = sharding.place_key(random.key(0), run.mesh)
-    carry = runs.initial_carry(run, key)
+    carry = initial_carry(run, key)
     phase = run.method.phases[-1]
     programs = compile_phase(run, phase, carry, key)
-    feed = run.input.feed(phase.streams, order_key(key), 0)  # resident: the same for all steps
+    feed = run.feed.feed(phase.streams, order_key(key), 0)  # resident: the same for all steps
 
     def step() -> Any:
         nonlocal carry
@@ -150,7 +151,7 @@ def serve(asked: dict[str, int], lines: IO[str], answer: Callable[[Any], None]) 
     for line in lines:
         times(int(line))
         answer({})
-    run.input.close()
+    run.feed.close()
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from eojax.devices.compiler_options import compiler_options
 from eojax.feed.pipeline import draw_batch
 from eojax.methods.method import Phase
 from eojax.runs import run as runs
-from eojax.runs.run import Carry, Run
+from eojax.runs.carry import Carry, carry_shardings, fresh_sums, initial_carry, metric_names
+from eojax.runs.run import Run
 from eojax.training.step_program import Programs, compile_phase, order_key
 
 END_TO_END, STEP_ALONE, INPUT_ALONE = 'end to end', 'step alone', 'input alone'
@@ -81,7 +82,7 @@ class TrainingStep:
         return bool(self._carry.healthy)
 
     def close(self) -> None:
-        self.run.input.close()
+        self.run.feed.close()
 
     def workloads(self) -> list[Workload]:
         """Warmed up."""
@@ -98,7 +99,7 @@ class TrainingStep:
         """What the next step is fed: of streamed input, the next batch that was read."""
         step = self._position % self.run.config.steps
         self._position += self.steps_per_call
-        return self.run.input.feed(self.phase.streams, order_key(self._key), step)
+        return self.run.feed.feed(self.phase.streams, order_key(self._key), step)
 
     def _train(self, calls: int) -> None:
         def call() -> Array:
@@ -113,7 +114,7 @@ class TrainingStep:
     def _step_alone(self) -> Any:
         batch = self._draw(self._feed())
         held = jax.tree.map(jnp.copy, self._carry.state)  # that of the carry is donated
-        places = runs.carry_shardings(self.run, self._carry).state
+        places = carry_shardings(self.run, self._carry).state
         step = jax.jit(
             self.phase.step,
             donate_argnums=0,
@@ -131,7 +132,7 @@ class TrainingStep:
 
 def _last_carry(run: Run, key: Array) -> Carry:
     """The carry before the first step of the last phase, as if those before had changed nothing."""
-    carry = runs.initial_carry(run, key)
+    carry = initial_carry(run, key)
     if len(run.method.phases) == 1:
         return carry
     state, done = carry.state, 0
@@ -139,8 +140,9 @@ def _last_carry(run: Run, key: Array) -> Carry:
         done += before.steps
         state = state._replace(step=jnp.int32(done))
         state = phase.begin(state) if phase.begin is not None else state
-    carry = runs.fresh_sums(run, len(run.method.phases) - 1, state, jnp.int32(done))
-    return jax.device_put(carry, runs.carry_shardings(run, carry))
+    last = len(run.method.phases) - 1
+    carry = fresh_sums(metric_names(run, last, state), state, jnp.int32(done))
+    return jax.device_put(carry, carry_shardings(run, carry))
 
 
 def _peak_memory() -> int | None:

@@ -14,8 +14,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
+from eojax.runs import domains
 from eojax.runs import run as runs
+from eojax.runs.carry import carry_shardings, initial_carry
 from eojax.runs.checkpoint import Checkpoints
+from eojax.runs.known import write_known
+from eojax.runs.opening import checkpoint_folder
 from eojax.runs.run import Run
 
 
@@ -57,13 +61,16 @@ def tiny_run(method: str) -> TinyRun:
     config = tiny_config(method)
     run = runs.prepare(config, folder)
     runs.open_folder(folder, config)
-    carry = runs.initial_carry(run, jax.random.key(0))
+    assert run.domains is not None
+    domains.keep(run.domains, folder)
+    write_known(folder, run.known)
+    carry = initial_carry(run, jax.random.key(0))
     average = jax.tree.map(_nowhere_zero, carry.state.average)
     state = carry.state._replace(parameters=average, average=average)
-    carry = jax.device_put(carry._replace(state=state), runs.carry_shardings(run, carry))
+    carry = jax.device_put(carry._replace(state=state), carry_shardings(run, carry))
     for which in ('last', 'best'):
-        checkpoints = Checkpoints(runs.checkpoint_folder(folder, which), 1)
-        checkpoints.save(0, carry, {'attempt': 0, 'best_accuracy': 0.0})
+        checkpoints = Checkpoints(checkpoint_folder(folder, which), 1)
+        checkpoints.save(0, carry, {'attempt': 0, 'best_score': 0.0})
         checkpoints.close()
     return TinyRun(run, carry.state, folder)
 

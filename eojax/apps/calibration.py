@@ -43,7 +43,7 @@ from eojax.methods.method import ability
 from eojax.metrics import classification
 from eojax.metrics.calibration import expected_calibration_error, reliability_curve
 from eojax.metrics.summaries import log_probabilities
-from eojax.runs.run import Run
+from eojax.runs.run import Run, with_data
 
 
 class Measured(NamedTuple):
@@ -72,9 +72,13 @@ def measure(run: Run, state: Any, data: Path | None = None) -> Measured:
       UserError: the method has no logits, or `eojax.evaluation.evaluate.read_labelled` refuses the
         images.
     """
-    tested = run.dataset.subset(run.splits.test) if data is None else read_labelled(data, run)
+    if data is None:
+        run = with_data(run)
+        tested = run.dataset.subset(run.splits.test)
+    else:
+        tested = read_labelled(data, run)
     logits = score(run, 'logits', state, tested.images, title='classifying')
-    return Measured(run.config.method.name, int(state.step), logits, tested.labels)
+    return Measured(run.config.method.name, run.step, logits, tested.labels)
 
 
 def calibration_numbers(measured: Measured, num_bins: int = 15) -> dict[str, Any]:

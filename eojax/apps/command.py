@@ -18,7 +18,8 @@ from ml_collections import ConfigDict
 from eojax.config.base import from_json, set_key
 from eojax.devices import compilation_cache, processes
 from eojax.errors import UserError, one_line_errors
-from eojax.runs.run import Run, load_state, prepare
+from eojax.runs.opening import load_state, open_untrained
+from eojax.runs.run import Run
 
 
 def run_parser(
@@ -110,9 +111,8 @@ def open_trained(
       need: refuses a run that cannot do what is asked, before its checkpoint is read.
 
     Raises:
-      UserError: see `eojax.runs.run.open_run`.
+      UserError: see `eojax.runs.opening.open_run`.
     """
-    config = read_config(workdir, data_root)
-    run = prepare(config, workdir, training=False)
+    run = open_untrained(read_config(workdir, data_root), workdir)
     need(run)
-    return run, load_state(run, checkpoint or config.evaluate.checkpoint)
+    return load_state(run, checkpoint or '')

@@ -24,8 +24,10 @@ from eojax.errors import UserError
 from eojax.evaluation.outliers import spread
 from eojax.evaluation.scoring import score
 from eojax.losses.sliced_wasserstein import sliced_wasserstein
+from eojax.runs.carry import phase_at
 from eojax.runs.domains import SOURCE, TARGET
-from eojax.runs.run import Run, load_state, phase_at, prepare, saved_steps
+from eojax.runs.opening import load_state, open_untrained, saved_steps
+from eojax.runs.run import Run, with_data
 
 # Of each domain, evenly spread over its test split.
 IMAGES = 1000
@@ -74,9 +76,11 @@ def measure_embeddings(folder: Path) -> None:
     Raises:
       UserError: see `prepare` and `load_state`; or a method without both embeddings.
     """
-    run = prepare(read_config(folder), folder)  # with the pixels of the source
-    if SOURCE not in run.domains:
+    run = open_untrained(read_config(folder), folder)
+    if SOURCE not in run.known:
         raise UserError(f'{folder}: this run has no source, whose images could be embedded')
+    run = with_data(with_data(run), SOURCE)
+    assert run.domains is not None
     tested = {name: d.dataset.subset(d.splits.test) for name, d in run.domains.items()}
     num = min(IMAGES, *(len(own.labels) for own in tested.values()))
     chosen = {name: own.subset(spread(len(own.labels), num)) for name, own in tested.items()}
@@ -98,8 +102,8 @@ def measure_embeddings(folder: Path) -> None:
 def _states(run: Run) -> Iterator[tuple[str, Any]]:
     boundary = phase_at(run, 0)[1]
     if len(run.method.phases) > 1 and boundary in saved_steps(run):
-        yield 'before', load_state(run, 'last', boundary)
-    yield 'after', load_state(run, run.config.evaluate.checkpoint)
+        yield 'before', load_state(run, 'last', boundary)[1]
+    yield 'after', load_state(run)[1]
 
 
 def embed(run: Run, state: Any, source: Dataset, target: Dataset) -> Embedded:
@@ -108,9 +112,7 @@ def embed(run: Run, state: Any, source: Dataset, target: Dataset) -> Embedded:
     Raises:
       UserError: the method has no embedding of one of them.
     """
-    # Scoring is about the images of a run's target: here the source takes its place.
-    turned = run._replace(domains={TARGET: run.domains[SOURCE]})
-    theirs = score(turned, 'source_embedding', state, source.images)
+    theirs = score(run, 'source_embedding', state, source.images, group=SOURCE)
     ours = score(run, 'embedding', state, target.images)
     batches = jnp.asarray(theirs), jnp.asarray(ours)
     distance = float(sliced_wasserstein(*batches, random.key(0), _PROJECTIONS))

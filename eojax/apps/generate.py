@@ -178,7 +178,7 @@ def _chain(run: Run, request: Request) -> Langevin | None:
 def write(run: Run, made: Generated, out: Path) -> None:
     """Writes all files into `out`, each of them whole or not at all."""
     names = run.task.class_names
-    seen = visible_bands(made.images, run.dataset.bands)
+    seen = visible_bands(made.images, run.images.bands)
     digits = max(4, len(str(len(seen) - 1)))
     for number, image in enumerate(seen):
         save_picture(image, out / f'image_{number:0{digits}d}.png')
@@ -189,7 +189,7 @@ def write(run: Run, made: Generated, out: Path) -> None:
     grid = arrange(shown, math.ceil(math.sqrt(len(shown))))
     figures.image_grid(grid, out / 'grid.png', title=title)
     if made.film_steps:
-        film = visible_bands(made.film, run.dataset.bands)
+        film = visible_bands(made.film, run.images.bands)
         figures.filmstrip(film, made.film_steps, out / 'filmstrip.png')
     arrays: dict[str, Any] = {
         'images': made.images,

@@ -51,6 +51,7 @@ from eojax.drawing.pictures import (
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.reconstructions import evaluate_reconstructions
+from eojax.evaluation.reference import examples, reference_scores
 from eojax.evaluation.sampling import (
     Starts,
     buffer_capacity,
@@ -66,7 +67,8 @@ from eojax.metrics import classification, generation
 from eojax.metrics.summaries import classification_numbers, density_numbers, log_probabilities
 from eojax.models import inception
 from eojax.runs.domains import TARGET
-from eojax.runs.run import Run, load_state, prepare
+from eojax.runs.opening import load_state, open_untrained
+from eojax.runs.run import Run, with_data
 
 # Samples from which the grid is filled, where FID does not ask for more.
 _GRID_SAMPLES = 256
@@ -115,10 +117,13 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
     """
     check(run.config)
     main = sharding.is_main_process()
-    tested = run.dataset.subset(run.splits.test) if labelled is None else labelled
+    if labelled is None:
+        run = with_data(run)
+        labelled = run.dataset.subset(run.splits.test)
+    tested = labelled
     if main:
         out.mkdir(parents=True, exist_ok=True)
-    numbers: dict[str, float] = {'step': int(state.step), 'test_images': len(tested.labels)}
+    numbers: dict[str, float] = {'step': run.step, 'test_images': len(tested.labels)}
     names = [name for name in ('logits', 'log_density') if name in run.method.abilities]
     found = score_all(run, names, state, tested.images, title='test images') if names else {}
     if 'logits' in found:
@@ -154,21 +159,25 @@ def _density_scores(
     Args:
       tested: log p(x) of the tested images.
     """
-    size, bands = run.task.image_shape[0], run.dataset.bands
-    train = run.splits.train[spread(len(run.splits.train), max(len(tested), 1000))]
+    size, bands = run.task.image_shape[0], run.images.bands
     progress = sharding.is_main_process()
-    sets = outlier_sets(
-        run.config.evaluate, size, bands, progress, format_of(run.dataset.facts.files)
-    )
-    scores = {
-        'train': score(run, 'log_density', state, run.dataset.images, train, 'log p(x)'),
-        'test': tested,
-    }
+    sets = outlier_sets(run.config.evaluate, size, bands, progress, format_of(run.facts.files))
+    scores = {'train': _training_density(run, state, len(tested)), 'test': tested}
     if samples is not None:
         sets = {'samples': samples.images, **sets}
     for name, images in sets.items():
         scores[name] = score(run, 'log_density', state, images)
     return scores
+
+
+def _training_density(run: Run, state: Any, num_tested: int) -> np.ndarray:
+    """log p(x) of training images: of as many as are tested where the data were read, at least
+    1,000; else of those whose scores the run's folder keeps.
+    """
+    if run.domains is None:
+        return reference_scores(run, state, ('log_density',))['log_density']
+    chosen = run.splits.train[spread(len(run.splits.train), max(num_tested, 1000))]
+    return score(run, 'log_density', state, run.dataset.images, chosen, 'log p(x)')
 
 
 def _draw_classification(logits: np.ndarray, tested: Dataset, out: Path) -> None:
@@ -224,23 +233,38 @@ def _distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[s
 
 def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: Path) -> None:
     """A row for each class; without classes, as many samples beside as many real images."""
-    train, labels = run.splits.train, run.dataset.labels[run.splits.train]
-    first = [train[labels == label][:REAL_COLUMNS] for label in range(run.dataset.num_classes)]
-    real = run.dataset.subset(np.concatenate(first))
-    seen = displayed(real.images[:], real.bands, real.limits)
-    made = visible_bands(samples, real.bands)
+    bands, num_classes = run.images.bands, run.facts.num_classes
+    images, labels = _one_row_each(run)
+    seen = displayed(images, bands, run.images.limits)
+    made = visible_bands(samples, bands)
     if classes is None:
         parts = [arrange(part, REAL_COLUMNS) for part in (seen, made[: len(seen)])]
         columns = ['real'] * REAL_COLUMNS + ['sample'] * REAL_COLUMNS
         beside = np.concatenate(parts, 1)
         figures.image_grid(beside, out / 'samples.png', column_labels=columns, title='Samples')
         return
-    grid = grid_by_class(seen, real.labels, made, classes, real.num_classes)
-    shares = np.bincount(classes, minlength=real.num_classes) / len(classes)
-    rows = [f'{n}  {s:.0%}' for n, s in zip(real.class_names, shares, strict=True)]
+    grid = grid_by_class(seen, labels, made, classes, num_classes)
+    shares = np.bincount(classes, minlength=num_classes) / len(classes)
+    rows = [f'{n}  {s:.0%}' for n, s in zip(run.facts.class_names, shares, strict=True)]
     columns = ['real'] * REAL_COLUMNS + ['sample'] * SAMPLE_COLUMNS
     title = f'Samples by class, and the share of {len(samples)} that each class has'
     figures.image_grid(grid, out / 'samples.png', rows, columns, title)
+
+
+def _one_row_each(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """A few training images of each class and their labels, as stored."""
+    if run.domains is None:
+        kept = examples(run)
+        chosen = _first_of_each(kept.labels, run.facts.num_classes)
+        return kept.images[chosen], kept.labels[chosen]
+    train = run.splits.train
+    chosen = train[_first_of_each(run.dataset.labels[train], run.facts.num_classes)]
+    return run.dataset.images[chosen], run.dataset.labels[chosen]
+
+
+def _first_of_each(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    rows = [np.flatnonzero(labels == label)[:REAL_COLUMNS] for label in range(num_classes)]
+    return np.concatenate(rows)
 
 
 def _table(numbers: Mapping[str, float]) -> str:
@@ -274,7 +298,7 @@ def validate(run: Run, state: Any) -> dict[str, float]:
     }
 
 
-def sample_picture(run: Run, state: Any, step: int) -> np.ndarray | None:
+def sample_picture(run: Run, state: Any) -> np.ndarray | None:
     """64 samples, the same each time, to `samples/` in the run's folder.
 
     They are slots of the replay buffer; a method without chains makes them of the same noise.
@@ -291,11 +315,11 @@ def sample_picture(run: Run, state: Any, step: int) -> np.ndarray | None:
         samples = draw_samples(run, state, starts, run.config.seed)
     else:
         return None
-    images = visible_bands(samples, run.dataset.bands)
+    images = visible_bands(samples, run.images.bands)
     factor = max(1, -(-64 // images.shape[1]))
     picture = mosaic(arrange(images, 8), factor)
     if sharding.is_main_process():
-        save_picture(picture, run.folder / 'samples' / f'step_{step:07d}.png')
+        save_picture(picture, run.folder / 'samples' / f'step_{run.step:07d}.png')
     return picture
 
 
@@ -311,23 +335,23 @@ def read_labelled(path: Path, run: Run) -> Dataset:
     """
     size = run.config.data.size
     # Of a data set that is read from no files: any size, resampled.
-    known = run.dataset.facts.files
+    known = run.facts.files
     wanted = None if known is None else known.size
     dataset = read_image_folder(
         path,
-        run.domains[TARGET].own_classes,
+        run.known[TARGET].own_classes,
         wanted,
         sharding.is_main_process(),
         resize=None if wanted == size else size,
-        bands=run.dataset.bands,
+        bands=run.images.bands,
         allow_missing_classes=True,
-        file_format=format_of(run.dataset.facts.files),
+        file_format=format_of(run.facts.files),
         resident_bytes=memory_limit(run.config.data),
     )
     dataset = class_groups.regroup(dataset, class_groups.parse(run.config.data.classes))
     if not len(dataset.labels):
-        raise UserError(f'{path}: no images of {", ".join(run.dataset.class_names)}')
-    return dataset.with_limits(run.dataset.limits)
+        raise UserError(f'{path}: no images of {", ".join(run.facts.class_names)}')
+    return dataset.with_limits(run.images.limits)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -365,8 +389,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         if value not in (None, ''):
             set_key(config, key, value)
     check(config)
-    run = prepare(config, options.workdir, training=False)
+    run = open_untrained(config, options.workdir)
     labelled = None if options.data is None else read_labelled(options.data, run)
-    state = load_state(run, options.checkpoint or run.config.evaluate.checkpoint)
+    run, state = load_state(run, options.checkpoint or '')
     folder = 'evaluation' if labelled is None else f'evaluation_{options.data.stem}'
     evaluate_run(run, state, options.out or options.workdir / folder, labelled)

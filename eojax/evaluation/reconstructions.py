@@ -64,7 +64,7 @@ def reconstruct_batches(
       UserError: the method cannot reconstruct; the message says which can.
     """
     function = ability(run.method, 'reconstruct', run.config.method.name, METHODS)
-    size, limits = run.config.evaluate.batch_size, run.dataset.limits
+    size, limits = run.config.evaluate.batch_size, run.images.limits
 
     def both(state: Any, stored: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         scaled = to_unit_range(stored, limits)

@@ -22,6 +22,7 @@ from eojax.errors import UserError
 from eojax.feed.pipeline import to_unit_range
 from eojax.methods import METHODS
 from eojax.methods.method import Method, ability
+from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
 
 _to_unit_range = jax.jit(to_unit_range, static_argnames='limits')
@@ -34,6 +35,7 @@ def score(
     images: Images,
     chosen: np.ndarray | None = None,
     title: str = '',
+    group: str = TARGET,
 ) -> np.ndarray:
     """The ability `name` (`logits`, `log_density`, `embedding`) of the run's method for each image.
 
@@ -42,7 +44,7 @@ def score(
     Returns:
       float32 `[num or len(chosen), ...]` on the host.
     """
-    return score_all(run, (name,), state, images, chosen, title)[name]
+    return score_all(run, (name,), state, images, chosen, title, group)[name]
 
 
 def score_all(
@@ -52,6 +54,7 @@ def score_all(
     images: Images,
     chosen: np.ndarray | None = None,
     title: str = '',
+    group: str = TARGET,
 ) -> dict[str, np.ndarray]:
     """Several scores of each image, of one pass through the network: see `scores_of`.
 
@@ -65,6 +68,7 @@ def score_all(
         limits scale them. Those on disk are read batch by batch.
       chosen: indices of the images to score, in order; all where None.
       title: of a progress bar; no bar where empty.
+      group: of the data set whose limits the images have: the target, or the source.
 
     Returns:
       For each name float32 `[num or len(chosen), ...]` on the host.
@@ -83,7 +87,7 @@ def score_all(
     )  # fmt: skip
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     with bar:
-        for scores in score_batches(run, tuple(parts), state, (images[r] for r in rows)):
+        for scores in score_batches(run, tuple(parts), state, (images[r] for r in rows), group):
             for name, values in scores.items():
                 parts[name].append(values)
             bar.update(len(values))
@@ -91,12 +95,16 @@ def score_all(
 
 
 def score_batches(
-    run: Run, names: tuple[str, ...], state: Any, batches: Iterable[np.ndarray]
+    run: Run,
+    names: tuple[str, ...],
+    state: Any,
+    batches: Iterable[np.ndarray],
+    group: str = TARGET,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Scores a stream of batches as it comes; the host prepares the next while devices compute.
 
     Args:
-      names, state: as in `score_all`.
+      names, state, group: as in `score_all`.
       batches: `[n, H, W, C]`, n from 1 to `evaluate.batch_size`; all but the last are better full.
 
     Yields:
@@ -112,7 +120,7 @@ def score_batches(
         filled = np.zeros((size, *batch.shape[1:]), batch.dtype)
         filled[: len(batch)] = batch
         key = random.fold_in(random.key(run.config.seed), number)
-        placed = _to_unit_range(place_batch(run, filled), limits=run.dataset.limits)
+        placed = _to_unit_range(place_batch(run, filled), limits=run.limits[group])
         outputs = compiled(state, placed, sharding.place_key(key, run.mesh))
         if waiting is not None:
             yield _on_host(run, *waiting)

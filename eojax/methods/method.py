@@ -81,12 +81,15 @@ class Method(NamedTuple):
         `sample(state, key, labels, ...)` and the like, as their methods document them.
       split: names of the state's fields whose first axis is split over the devices; the others are
         replicated.
+      score: the metric of the validation split that says which state is the best one, higher is
+        better; each phase of training has a best state of its own.
     """
 
     init: Callable[[Array, Batch], State]
     phases: tuple[Phase, ...]
     abilities: Mapping[str, Callable[..., Any]]
     split: tuple[str, ...] = ()
+    score: str = 'accuracy'
 
 
 def ability(method: Method, name: str, method_name: str, known: Mapping[str, Any]) -> Callable:

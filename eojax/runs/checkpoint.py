@@ -68,6 +68,17 @@ class Checkpoints:
         except Exception as error:
             raise self._failure(step, error) from error
 
+    def names(self, step: int) -> list[str]:
+        """The names of the leaves of a checkpoint, with dots for levels.
+
+        Raises:
+          UserError: it is damaged.
+        """
+        try:
+            return list(self._saved(step))
+        except Exception as error:
+            raise self._unreadable(step, error) from error
+
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """The pytree and the JSON object of `step`.
 
@@ -81,8 +92,7 @@ class Checkpoints:
         wanted = _leaves(like)
         place = self._folder / str(step)
         try:
-            saved = self._manager.item_metadata(step)['state']
-            self._compare(place, wanted, dict(saved.tree if hasattr(saved, 'tree') else saved))
+            self._compare(place, wanted, self._saved(step))
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -92,11 +102,7 @@ class Checkpoints:
         except UserError:
             raise
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise UserError(
-                f'checkpoint {place} cannot be read ({reason}); delete that folder to go on from'
-                ' the one before'
-            ) from error
+            raise self._unreadable(step, error) from error
         values = [restored['state'][name] for name in wanted]
         return jax.tree.unflatten(jax.tree.structure(like), values), restored['meta']
 
@@ -122,6 +128,18 @@ class Checkpoints:
             self._manager.close()
         except Exception as error:
             raise self._failure(None, error) from error
+
+    def _saved(self, step: int) -> dict[str, Any]:
+        """Shape and type of each leaf on disk."""
+        saved = self._manager.item_metadata(step)['state']
+        return dict(saved.tree if hasattr(saved, 'tree') else saved)
+
+    def _unreadable(self, step: int, error: Exception) -> UserError:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        return UserError(
+            f'checkpoint {self._folder / str(step)} cannot be read ({reason}); delete that folder'
+            ' to go on from the one before'
+        )
 
     def _failure(self, step: int | None, error: Exception) -> UserError:
         number = getattr(error, 'errno', None)

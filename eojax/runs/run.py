@@ -1,4 +1,4 @@
-"""A run: a folder, a config, the data split as the config says, and the method built from both."""
+"""A run: a folder, a config, what is known of its data, and the method built from these."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jax import Array, random
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from eojax.devices import sharding
 from eojax.atomic_file import write_atomically
-from eojax.runs.checkpoint import Checkpoints
 from eojax.config.base import check_config, differing_keys, from_json, to_json
-from eojax.data.dataset import Dataset
-from eojax.data.facts import Limits
-from eojax.feed.pipeline import Feed, check_streams, draw_batch
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import IMAGES, Facts, Limits, Raster
 from eojax.data.splits import Splits
-from eojax.runs.domains import SOURCE, TARGET, Domain, load_domains, open_domains
+from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.inputs import Inputs, choose_input
+from eojax.feed.pipeline import check_streams
+from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
-from eojax.messages import say
+from eojax.runs.domains import SOURCE, TARGET, Domain, load_domain, load_domains, verify_splits
+from eojax.runs.known import Known, known_of
 
 
 class Run(NamedTuple):
@@ -36,75 +34,109 @@ class Run(NamedTuple):
     Attributes:
       folder: where it keeps what it writes.
       config: complete and checked.
-      domains: its data sets by the config's group: `data` is what it is about, and evaluated on.
+      known: what is known of its data sets without their pixels, by the config's group: `data` is
+        what it is about, and evaluated on.
       task: what the method knows of them.
       method: built from the config.
       mesh: of all devices.
-      input: what the compiled steps are fed.
-      programs: what was compiled to score images (`eojax.evaluation.scoring`); kept as long as the run.
+      programs: what was compiled to score images (`eojax.evaluation.scoring`); kept as long as the
+        run.
+      step: training steps done by the state that goes with it.
+      domains: its data sets by group, where they were read: a run that is opened to be used has
+        none until `with_data`.
+      input: what the compiled steps are fed, in training.
     """
 
     folder: Path
     config: ConfigDict
-    domains: Mapping[str, Domain]
+    known: Mapping[str, Known]
     task: Task
     method: Method
     mesh: Mesh
-    input: Inputs
     programs: dict[Any, Any]
+    step: int = 0
+    domains: Mapping[str, Domain] | None = None
+    input: Inputs | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """Of the target."""
+        return self.known[TARGET].facts
+
+    @property
+    def images(self) -> Raster:
+        """Bands, type and limits of the target's images."""
+        return self.facts.images
 
     @property
     def dataset(self) -> Dataset:
-        """All images of the target, on the host or read on access."""
-        return self.domains[TARGET].dataset
+        """All places of the target, which must have been read."""
+        return self._target.dataset
 
     @property
     def splits(self) -> Splits:
         """Indices into `dataset`."""
-        return self.domains[TARGET].splits
+        return self._target.splits
 
     @property
     def limits(self) -> dict[str, Limits | None]:
         """Of the images of each domain, the values that become -1 and +1."""
-        return {group: domain.dataset.limits for group, domain in self.domains.items()}
+        return {group: known.facts.images.limits for group, known in self.known.items()}
+
+    @property
+    def feed(self) -> Inputs:
+        """What the compiled steps are fed; of a run that is trained."""
+        if self.input is None:
+            raise ValueError('this run was opened to be used: nothing feeds its steps')
+        return self.input
+
+    @property
+    def _target(self) -> Domain:
+        if self.domains is None:
+            raise ValueError('the data of this run were not read: use with_data')
+        return self.domains[TARGET]
 
 
-class Carry(NamedTuple):
-    """What goes from step to step on the devices, and into a checkpoint.
-
-    Attributes:
-      state: the method's.
-      step: int32, steps done.
-      sums: of each metric since the last log.
-      summed: int32, steps in `sums`.
-      healthy: false once a metric was not finite or the loss passed its limit.
-    """
-
-    state: Any
-    step: Array
-    sums: dict[str, Array]
-    summed: Array
-    healthy: Array
-
-
-def prepare(config: ConfigDict, folder: Path, training: bool = True) -> Run:
-    """Checks the config, loads the data and builds the method.
+def build(
+    config: ConfigDict,
+    folder: Path,
+    known: Mapping[str, Known],
+    domains: Mapping[str, Domain] | None = None,
+) -> Run:
+    """The run of a checked config.
 
     Args:
-      training: whether the run may be trained; else what its folder keeps of the source domain
-        stands for it, and its data need not be there.
+      known: of its data sets.
+      domains: the data sets themselves, to train on.
+
+    Raises:
+      UserError: a config that does not fit the data.
+    """
+    mesh = sharding.data_mesh()
+    task = _task(known, mesh)
+    if domains is not None:
+        task = task._replace(
+            training=domains[TARGET].training,
+            true_labels=domains[TARGET].dataset.labels[domains[TARGET].splits.train],
+            source=domains[SOURCE].training if SOURCE in domains else None,
+        )
+    method = METHODS[config.method.name].build(config, task)
+    return Run(folder, config, known, task, method, mesh, {}, domains=domains)
+
+
+def prepare(config: ConfigDict, folder: Path) -> Run:
+    """A run that can be trained: checks the config, reads the data and builds the method.
 
     Raises:
       UserError: see `check_config` and the data set's `from_config`.
     """
     check_config(config)
-    domains = load_domains(config) if training else open_domains(config, folder)
-    mesh = sharding.data_mesh()
-    task = _task(domains, mesh)
-    method = METHODS[config.method.name].build(config, task)
-    _warn_of_replicated_buffer(config, mesh)
-    for phase in method.phases:
-        check_streams(phase.streams, {g: d.parts for g, d in domains.items()}, mesh.size)
+    domains = load_domains(config)
+    known = {group: known_of(domain) for group, domain in domains.items()}
+    run = build(config, folder, known, domains)
+    _warn_of_replicated_buffer(config, run.mesh)
+    for phase in run.method.phases:
+        check_streams(phase.streams, {g: d.parts for g, d in domains.items()}, run.mesh.size)
         for name, stream in phase.streams.items():
             if config.steps * stream.batch_size >= 2**31:
                 raise UserError(
@@ -116,28 +148,72 @@ def prepare(config: ConfigDict, folder: Path, training: bool = True) -> Run:
             domain.training,
             domain.truth,
             domain.parts,
-            mesh,
+            run.mesh,
             config.steps,
             config[group].resident_gigabytes,
             config[group].workers,
         )
         for group, domain in domains.items()
     }
-    return Run(folder, config, domains, task, method, mesh, Inputs(inputs), {})
+    return run._replace(input=Inputs(inputs))
 
 
-def _task(domains: Mapping[str, Domain], mesh: Mesh) -> Task:
+def with_data(run: Run, group: str = TARGET) -> Run:
+    """The run with a data set of it read, to be evaluated on; nothing where it was read before.
+
+    Raises:
+      UserError: the data are not there, or are not those that the run was trained on: the message
+        says which option tells where they are.
+    """
+    if run.domains is not None and group in run.domains:
+        return run
+    if sharding.is_main_process():
+        say(f'reading the {"source" if group == SOURCE else "data set"} of the run')
+    try:
+        domain = load_domain(run.config, group)
+    except UserError as error:
+        option = '--data_root=PATH' if group == TARGET else 'the config of the run'
+        raise UserError(
+            f'the data set that the run was trained on is needed for this: {error} (say where it'
+            f' lies now by {option})'
+        ) from error
+    verify_splits(run.folder, group, domain)
+    ours, theirs = run.known[group].facts.class_names, domain.dataset.class_names
+    if ours != theirs:
+        raise UserError(
+            f'the data set has the classes {", ".join(theirs)}; the run was trained on'
+            f' {", ".join(ours)}'
+        )
+    return run._replace(domains={**(run.domains or {}), group: domain})
+
+
+def _task(known: Mapping[str, Known], mesh: Mesh) -> Task:
     """What a method knows of the data."""
-    target = domains[TARGET]
-    height, width, bands = target.training.images.shape[1:]
+    target = known[TARGET]
+    size = target.facts.size or (0, 0)
+    source = known.get(SOURCE)
     return Task(
-        target.dataset.class_names,
-        (height, width, bands),
-        target.training,
+        target.facts.class_names,
+        (*size, len(target.facts.images.bands)),
+        _unread(target),
         mesh.size,
-        target.dataset.labels[target.splits.train],
-        domains[SOURCE].training if SOURCE in domains else None,
+        None,
+        None if source is None else _unread(source),
     )
+
+
+def _unread(known: Known) -> Dataset:
+    """The training images as far as a method may ask before it is trained: numbers, no pixels."""
+    labels = np.repeat(np.arange(len(known.label_counts)), known.label_counts)
+    missing = known.counts['train'] - len(labels)
+    labels = np.concatenate([labels, np.full(missing, -1)]).astype(np.int32)
+    raster, size = known.facts.images, known.facts.size or (0, 0)
+    shape = (len(labels), *size, len(raster.bands))
+    images: Any = np.broadcast_to(np.zeros((), raster.dtype), shape)
+    names = range(len(labels))
+    facts = known.facts._replace(rasters={IMAGES: raster})
+    unread = image_dataset(images, labels, names, facts.class_names)  # type: ignore[arg-type]
+    return unread._replace(facts=facts)
 
 
 def _warn_of_replicated_buffer(config: ConfigDict, mesh: Mesh) -> None:
@@ -195,143 +271,7 @@ def open_folder(folder: Path, config: ConfigDict) -> None:
         write_atomically(file, lambda f: f.write(text))
 
 
-def initial_carry(run: Run, key: Array) -> Carry:
-    """The carry before the first step, placed on the devices.
-
-    Each process computes all of it by itself, and keeps what its devices hold.
-    """
-    streams, limits = run.method.phases[0].streams, run.limits
-    key = sharding.local(key)
-    feed = run.input.example(streams, key)
-    batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), limits))(feed)
-    state = run.method.init(random.fold_in(key, 0), batch)
-    if run.method.phases[0].begin is not None:
-        state = run.method.phases[0].begin(state)
-    carry = fresh_sums(run, 0, state, jnp.zeros((), jnp.int32))
-    return sharding.place(carry, carry_shardings(run, carry))
-
-
-def begin_phase(run: Run, phase: int, carry: Carry) -> Carry:
-    """The carry before the first step of a later phase, made of that after the phase before."""
-    state, begin = carry.state, run.method.phases[phase].begin
-    if begin is not None:
-        shapes = jax.eval_shape(begin, state)
-        places = sharding.state_shardings(run.mesh, shapes, run.method.split)
-        state = jax.jit(begin, out_shardings=places)(state)
-    fresh = fresh_sums(run, phase, state, carry.step)
-    # Placed from the host: device_put cannot make them where a process has but one of the devices.
-    small = (fresh.sums, fresh.summed, fresh.healthy)
-    return Carry(state, carry.step, *sharding.place(small, sharding.replicated(run.mesh)))
-
-
-def fresh_sums(run: Run, phase: int, state: Any, step: Array) -> Carry:
-    """A carry of this state with nothing summed yet, for the metrics of a phase."""
-    # An array each, since all are donated.
-    sums = {name: jnp.zeros((), jnp.float32) for name in metric_names(run, phase, state)}
-    return Carry(state, step, sums, jnp.zeros((), jnp.int32), jnp.ones((), bool))
-
-
-def metric_names(run: Run, phase: int, state: Any) -> list[str]:
-    """The names of the metrics of a phase, found without running it."""
-    chosen = run.method.phases[phase]
-
-    def metrics(feed: Feed, state: Any) -> Any:
-        key, step = random.key(0), jnp.zeros((), jnp.int32)
-        batch = draw_batch(feed, chosen.streams, key, step, run.limits)
-        return chosen.step(state, batch, key)[1]
-
-    return sorted(jax.eval_shape(metrics, run.input.shapes(chosen.streams), state))
-
-
-def carry_shardings(run: Run, carry: Carry) -> Carry:
-    """Where each leaf of a carry lives."""
-    everywhere = sharding.replicated(run.mesh)
-    rest = jax.tree.map(lambda _: everywhere, carry)
-    return rest._replace(state=sharding.state_shardings(run.mesh, carry.state, run.method.split))
-
-
-def phase_at(run: Run, step: int) -> tuple[int, int]:
-    """The number of the phase that does the step after `step` steps, and where it ends."""
-    end = 0
-    for number, phase in enumerate(run.method.phases):
-        end += phase.steps
-        if step < end:
-            return number, end
-    return len(run.method.phases) - 1, end
-
-
-def abstract_carry(run: Run, step: int) -> Carry:
-    """Shapes, types and shardings of the carry after `step` steps, without computing anything."""
-    key = random.key(0)
-    streams = run.method.phases[0].streams
-
-    def state_of(feed: Feed) -> Any:
-        batch = draw_batch(feed, streams, key, jnp.zeros((), jnp.int32), run.limits)
-        state = run.method.init(key, batch)
-        for phase in run.method.phases[: phase_at(run, step)[0] + 1]:
-            state = phase.begin(state) if phase.begin is not None else state
-        return state
-
-    state = jax.eval_shape(state_of, run.input.shapes(streams))
-    carry = jax.eval_shape(
-        lambda s: fresh_sums(run, phase_at(run, step)[0], s, jnp.zeros((), jnp.int32)), state
-    )
-    return jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-        carry,
-        carry_shardings(run, carry),
-    )
-
-
 def default_folder(config_path: str) -> Path:
     """`runs/` and the config's name."""
     name = re.sub(r'\W+', '_', Path(config_path).stem)
     return Path('runs') / name
-
-
-def open_run(folder: str | Path, which: str = '') -> tuple[Run, Any]:
-    """A trained run and its state, for evaluation and the apps.
-
-    Args:
-      folder: of the run.
-      which: `last` or `best` checkpoint; what the config's `evaluate.checkpoint` says where empty.
-
-    Raises:
-      UserError: no run folder, no checkpoint, a damaged one, or data that is not there.
-    """
-    folder = Path(folder)
-    run = prepare(from_json(folder / 'config.json'), folder, training=False)
-    return run, load_state(run, which or run.config.evaluate.checkpoint)
-
-
-def load_state(run: Run, which: str, step: int | None = None) -> Any:
-    """The state of the `last` or `best` checkpoint of a run, or of that of a step.
-
-    Args:
-      step: one of `saved_steps`; the newest where None.
-
-    Raises:
-      UserError: it is not there, or damaged.
-    """
-    place = checkpoint_folder(run.folder, which)
-    if not place.is_dir():
-        raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
-    checkpoints = Checkpoints(place, run.config.keep_checkpoints)
-    steps = checkpoints.steps()
-    if not steps:
-        raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
-    step = steps[-1] if step is None else step
-    carry, _ = checkpoints.restore(step, abstract_carry(run, step))
-    checkpoints.close()
-    return carry.state
-
-
-def saved_steps(run: Run) -> list[int]:
-    """The steps that a run has checkpoints of, ascending."""
-    place = checkpoint_folder(run.folder)
-    return Checkpoints(place, run.config.keep_checkpoints).steps() if place.is_dir() else []
-
-
-def checkpoint_folder(folder: Path, which: str = 'last') -> Path:
-    """Where the newest checkpoints, or the one best in validation, of a run lie."""
-    return folder / ('checkpoints' if which == 'last' else 'best')

@@ -20,13 +20,16 @@ from ml_collections import ConfigDict
 from eojax.config.base import check_config
 from eojax.devices import sharding
 from eojax.errors import UserError
-from eojax.evaluation import evaluate
+from eojax.evaluation import evaluate, reference
 from eojax.messages import say
 from eojax.methods.method import Phase
 from eojax.runs import domains
 from eojax.runs import run as runs
+from eojax.runs.carry import Carry, begin_phase, initial_carry, phase_at
 from eojax.runs.checkpoint import Checkpoints
-from eojax.runs.run import Carry, Run
+from eojax.runs.known import write_known
+from eojax.runs.opening import checkpoint_folder, load_state, restore_carry
+from eojax.runs.run import Run
 from eojax.training import recovery
 from eojax.training.profiling import Trace
 from eojax.training.progress import Progress
@@ -54,16 +57,17 @@ def train(config: ConfigDict, folder: Path) -> Path:
     runs.check_folder(folder, config)
     run = runs.prepare(config, folder)
     runs.open_folder(folder, config)
+    assert run.domains is not None
     domains.keep(run.domains, folder)
+    if sharding.is_main_process():
+        write_known(folder, run.known)
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
-    state = _Loop(run).run_to_end()
-    return evaluate.evaluate_run(run, _evaluated(run, state), folder / 'evaluation')
-
-
-def _evaluated(run: Run, state: Any) -> Any:
+    run, state = _Loop(run).run_to_end()
     if run.config.evaluate.checkpoint == 'best':
-        return runs.load_state(run, 'best')
-    return state
+        run, state = load_state(run, 'best')
+    done = evaluate.evaluate_run(run, state, folder / 'evaluation')
+    reference.keep(run, state)
+    return done
 
 
 class _Report(NamedTuple):
@@ -98,9 +102,9 @@ class _Loop:
         self.attempt = 0
         self.diverged_at = -1
         keep, writes = self.config.keep_checkpoints, sharding.is_main_process()
-        self.last = Checkpoints(runs.checkpoint_folder(run.folder), keep, clean_up=writes)
-        self.best = Checkpoints(runs.checkpoint_folder(run.folder, 'best'), 1, clean_up=writes)
-        self.best_accuracy = -1.0
+        self.last = Checkpoints(checkpoint_folder(run.folder), keep, clean_up=writes)
+        self.best = Checkpoints(checkpoint_folder(run.folder, 'best'), 1, clean_up=writes)
+        self.best_score: float | None = None
         self.carry: Carry
         self.step = 0
         self.phase = 0
@@ -121,8 +125,8 @@ class _Loop:
         key = random.fold_in(key, self.attempt)
         return sharding.place_key(key, self.run.mesh)
 
-    def run_to_end(self) -> Any:
-        """Trains until the last step; returns the state."""
+    def run_to_end(self) -> tuple[Run, Any]:
+        """Trains until the last step; returns the run at that step, and the state."""
         try:
             with stop_signals() as stop:
                 self._begin()
@@ -139,9 +143,9 @@ class _Loop:
         finally:
             # Also after an error: an orderly end of what is being written, the first error wins.
             self.trace.end()
-            self.run.input.close()
+            self.run.feed.close()
             self._close_quietly()
-        return self.carry.state
+        return self.run._replace(step=self.step), self.carry.state
 
     def _close_quietly(self) -> None:
         for checkpoints in (self.last, self.best):
@@ -169,14 +173,14 @@ class _Loop:
             if self.step < self.total:
                 say(f'resuming at step {self.step} of {self.total}')
             return
-        self.carry = runs.initial_carry(self.run, self.key)
+        self.carry = initial_carry(self.run, self.key)
         self._save()
 
     def _restore(self, step: int) -> None:
-        carry, meta = self.last.restore(step, runs.abstract_carry(self.run, step))
+        carry, meta = restore_carry(self.run, self.last, step)
         self.carry, self.step = carry, step
-        self.phase = runs.phase_at(self.run, step)[0]
-        self.best_accuracy = meta['best_accuracy']
+        self.phase = phase_at(self.run, step)[0]
+        self.best_score = meta['best_score']
         self.diverged_at = meta.get('diverged_at', -1)
         if meta['attempt'] != self.attempt:
             self._set_attempt(meta['attempt'])
@@ -193,13 +197,13 @@ class _Loop:
         meta = {
             'attempt': self.attempt,
             'diverged_at': self.diverged_at,
-            'best_accuracy': self.best_accuracy,
+            'best_score': self.best_score,
         }
         self.last.save(self.step, self.carry, meta)
 
     def _stretch(self, progress: Progress, stop: list[int]) -> None:
         """Steps up to the next thing that the host has to do, and that thing."""
-        phase_end = runs.phase_at(self.run, self.step)[1]
+        phase_end = phase_at(self.run, self.step)[1]
         end = min(
             phase_end,
             *(
@@ -250,7 +254,7 @@ class _Loop:
             many = end - self.step >= each
             with jax.profiler.StepTraceAnnotation('train', step_num=self.step):
                 program = programs.many if many else programs.one
-                feed = self.run.input.feed(streams, order, self.step)
+                feed = self.run.feed.feed(streams, order, self.step)
                 self.carry, ticket = program(self.carry, feed, key)
             self.step += each if many else 1
             tickets.append(ticket)
@@ -268,7 +272,8 @@ class _Loop:
 
     def _next_phase(self) -> None:
         self.phase += 1
-        self.carry = runs.begin_phase(self.run, self.phase, self.carry)
+        self.best_score = None  # a later phase may be another model: its best is its own
+        self.carry = begin_phase(self.run, self.phase, self.carry)
         self.programs = None
 
     def _end_interval(self) -> _Report:
@@ -297,15 +302,17 @@ class _Loop:
 
     def _validate(self, progress: Progress) -> dict[str, Any]:
         """Validation metrics, the best checkpoint, and a picture of the samples."""
-        metrics = evaluate.validate(self.run, self.carry.state)
-        accuracy = metrics.get('validation_accuracy')
-        if accuracy is not None and accuracy > self.best_accuracy:
-            self.best_accuracy = accuracy
+        run = self.run._replace(step=self.step)
+        metrics = evaluate.validate(run, self.carry.state)
+        name = run.method.score
+        score = metrics.get(f'validation_{name}')
+        if score is not None and (self.best_score is None or score > self.best_score):
+            self.best_score = score
             for step in self.best.steps():
                 if step >= self.step:  # of a stretch that was rolled back
                     self.best.delete(step)
-            self.best.save(self.step, self.carry, {'accuracy': accuracy})
-        picture = evaluate.sample_picture(self.run, self.carry.state, self.step)
+            self.best.save(self.step, self.carry, {name: score})
+        picture = evaluate.sample_picture(run, self.carry.state)
         if picture is not None:
             progress.picture(self.step, 'samples', picture)
         self.timed_from = (time.perf_counter(), self.step)
@@ -320,7 +327,7 @@ class _Loop:
                 f'training diverged at step {failed} and {options.tries} restart(s) did not help;'
                 ' lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2, in'
                 ' a new --workdir.'
-                f' The last good checkpoint is in {runs.checkpoint_folder(self.run.folder)}'
+                f' The last good checkpoint is in {checkpoint_folder(self.run.folder)}'
             )
         steps = self._regular_checkpoints()
         # The newest checkpoint may be ill already: a second divergence goes further back.
@@ -344,7 +351,7 @@ class _Loop:
         To go back to where a signal stopped the run would make the result depend on the signal.
         """
         steps, every = self.last.steps(), self.config.checkpoint_every
-        ends = {runs.phase_at(self.run, max(step - 1, 0))[1] for step in steps}
+        ends = {phase_at(self.run, max(step - 1, 0))[1] for step in steps}
         return [step for step in steps if step % every == 0 or step in ends] or steps
 
     def _roll_back(self, rollback: Recovery) -> None:

@@ -14,8 +14,8 @@ from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.feed.pipeline import Feed, draw_batch
 from eojax.methods.method import Phase
-from eojax.runs import run as runs
-from eojax.runs.run import Carry, Run
+from eojax.runs.carry import Carry, carry_shardings
+from eojax.runs.run import Run
 
 
 class Programs(NamedTuple):
@@ -94,9 +94,9 @@ def step_program(
 def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
     """Compiles the programs of a phase, before its first step."""
     begun = time.perf_counter()
-    places = runs.carry_shardings(run, carry)
+    places = carry_shardings(run, carry)
     everywhere = sharding.replicated(run.mesh)
-    feed = run.input.shapes(phase.streams)
+    feed = run.feed.shapes(phase.streams)
     fed = jax.tree.map(lambda leaf: leaf.sharding, feed)
 
     def compiled(steps: int) -> Any:
@@ -127,7 +127,7 @@ def steps_per_call(run: Run) -> int:
 
     Streamed input feeds one step a call.
     """
-    if run.input.streamed:
+    if run.feed.streamed:
         return 1
     return run.config.steps_per_call or (1 if jax.default_backend() == 'cpu' else 10)
 

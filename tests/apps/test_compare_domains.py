@@ -25,7 +25,7 @@ from eojax.apps.compare_domains.domains import Domain, find_domain, own_domains
 from eojax.data.reading.raster import DEFAULT_READING, Reading
 from eojax.errors import UserError
 from eojax.evaluation.outliers import spread
-from eojax.evaluation.reference_scores import IMAGES
+from eojax.evaluation.reference import IMAGES
 from eojax.evaluation.scoring import score
 from tests.data.rasters import write_raster
 from tests.tiny_runs import TinyRun, tiny_run

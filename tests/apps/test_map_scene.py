@@ -31,7 +31,7 @@ from eojax.data.reading.sentinel2 import RGB, Level
 from eojax.data.sets.eurosat import CLASS_COLOURS
 from eojax.data.sets.landscapes import CLASS_NAMES
 from eojax.errors import UserError
-from eojax.evaluation.reference_scores import reference_scores
+from eojax.evaluation.reference import reference_scores
 from eojax.evaluation.scoring import score_all
 from tests.data.rasters import TRANSFORM, UTM, surface, write_raster
 from tests.process_groups import start_processes, wait_for

@@ -15,7 +15,7 @@ def test_the_parts_can_be_timed_by_turns(resident_gigabytes):
     config.steps = 100
     config.data.resident_gigabytes = resident_gigabytes
     step = TrainingStep(config)
-    assert step.run.input.streamed == (resident_gigabytes == 0.0)
+    assert step.run.feed.streamed == (resident_gigabytes == 0.0)
     before = np.asarray(step.parameters['head']['kernel'])
     workloads = step.workloads()
     done = int(step._carry.step)

@@ -27,7 +27,7 @@ config = small_config('jem', sampler__buffer_parts=4, method__supervised_steps=0
 run = runs.prepare(config, out)
 assert run.mesh.size == 4
 key = sharding.place_key(jax.random.key(0), run.mesh)
-carry = runs.initial_carry(run, key)
+carry = initial_carry(run, key)
 programs = compile_phase(run, run.method.phases[-1], carry, key)
 (out / 'program.txt').write_text(programs.one.as_text())
 shapes = [leaf.shape for leaf in jax.tree.leaves(carry.state.parameters)]

@@ -15,6 +15,7 @@ from eojax.devices import processes
 from eojax.errors import UserError
 from eojax.runs import run as runs
 from eojax.runs.checkpoint import Checkpoints
+from eojax.runs.opening import checkpoint_folder, restore_carry
 from tests.process_groups import start_processes, wait_for
 from tests.training_runs import rows, saved_state, steps_saved
 
@@ -132,8 +133,8 @@ def test_one_stop_one_end_and_a_checkpoint_for_any_number(tmp_path: Path) -> Non
     assert stopped == [True, True]
     # What two processes saved, one restores.
     run = runs.prepare(runs.from_json(folder / 'config.json'), folder)
-    checkpoints, step = Checkpoints(runs.checkpoint_folder(folder), 3), steps_saved(folder)[-1]
-    carry, _ = checkpoints.restore(step, runs.abstract_carry(run, step))
+    checkpoints, step = Checkpoints(checkpoint_folder(folder), 3), steps_saved(folder)[-1]
+    carry, _ = restore_carry(run, checkpoints, step)
     assert int(carry.step) == step
 
 

@@ -154,7 +154,7 @@ def test_a_diverged_state_is_one_clear_error(jem):
 
 def test_sample_picture_shows_slots_of_the_buffer(jem, tmp_path):
     run = jem.run._replace(folder=tmp_path)
-    picture = evaluate.sample_picture(run, jem.state, 12)
+    picture = evaluate.sample_picture(run._replace(step=12), jem.state)
     assert picture is not None
     with Image.open(tmp_path / 'samples' / 'step_0000012.png') as file:
         np.testing.assert_array_equal(np.asarray(file), picture)
@@ -166,7 +166,7 @@ def test_sample_picture_shows_slots_of_the_buffer(jem, tmp_path):
 
 def test_a_method_without_chains_has_no_samples(tmp_path):
     case = tiny_run('supervised')
-    assert evaluate.sample_picture(case.run, case.state, 1) is None
+    assert evaluate.sample_picture(case.run, case.state) is None
     out = evaluate.evaluate_run(case.run, case.state, tmp_path / 'out')
     assert not (out / 'samples.png').exists()
     assert 'auroc_constant' in _numbers(out)

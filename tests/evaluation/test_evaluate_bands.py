@@ -21,6 +21,7 @@ from eojax.evaluation import evaluate
 from eojax.evaluation.scoring import score
 from eojax.models import inception
 from eojax.runs import run as runs
+from eojax.runs.carry import initial_carry
 from eojax.runs.run import Run
 from tests.data.labelled_archives import encode, pixels, write_tree, write_zip
 from tests.data.sets.geotiff_archives import encode_geotiff, eurosat_ms_members, reflectances
@@ -59,7 +60,7 @@ class Case:
     def __init__(self, archive: Path, outliers: Path, folder: Path) -> None:
         self.dense = prepared(archive, outliers, 4.0, folder)
         self.lazy = prepared(archive, outliers, 0.0, folder)
-        carry = runs.initial_carry(self.dense, jax.random.key(0))
+        carry = initial_carry(self.dense, jax.random.key(0))
         self.state: Any = carry.state._replace(
             average=jax.tree.map(_nowhere_zero, carry.state.average)
         )
@@ -82,9 +83,9 @@ def test_scores_see_images_between_their_limits(case: Case) -> None:
     found = score(run, 'logits', case.state, run.dataset.images, chosen)
     assert isinstance(run.dataset.images, np.ndarray)
     batch = np.zeros((10, 16, 16, 13), np.float32) + scale_to_unit(
-        np.zeros(13, np.uint16), run.dataset.limits
+        np.zeros(13, np.uint16), run.images.limits
     )
-    batch[:3] = scale_to_unit(run.dataset.images[chosen], run.dataset.limits)
+    batch[:3] = scale_to_unit(run.dataset.images[chosen], run.images.limits)
     key = jax.random.fold_in(jax.random.key(run.config.seed), 0)
     expected = np.asarray(run.method.abilities['logits'](case.state, batch, key))[:3]
     assert np.ptp(found) > 1e-3
@@ -165,7 +166,7 @@ def test_labelled_data_are_read_in_the_runs_own_layout(
     assert isinstance(found.images, LazyImages) == (which == 'lazy')
     assert found.images.shape == (2, 16, 16, 13)
     assert found.bands == eurosat_ms.BANDS
-    assert found.limits == run.dataset.limits == eurosat_ms.LIMITS
+    assert found.limits == run.images.limits == eurosat_ms.LIMITS
     assert [found.class_names[i] for i in found.labels] == ['Forest', 'River']
     blocks = reflectances(9001).reshape(16, 4, 16, 4, 13).mean((1, 3))
     assert np.abs(found.images[0] - blocks).max() < 0.501

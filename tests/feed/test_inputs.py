@@ -19,6 +19,7 @@ from eojax.data.dataset import ArraySource, image_dataset
 from eojax.devices import sharding
 from eojax.feed.inputs import ResidentInput, StreamedInput, choose_input
 from eojax.runs import run as runs
+from eojax.runs.carry import initial_carry
 from eojax.training import loop as train
 from eojax.training.step_program import compile_phase, order_key
 from eojax.training.stopping import Stopped
@@ -117,19 +118,19 @@ def test_input_is_faster_than_the_step(archive: Path, tmp_path: Path):
     set_key(config, 'data.size', 64)
     run = runs.prepare(config, tmp_path)
     key = sharding.place_key(random.key(0), run.mesh)
-    phase, carry = run.method.phases[0], runs.initial_carry(run, key)
+    phase, carry = run.method.phases[0], initial_carry(run, key)
     programs = compile_phase(run, phase, carry, key)
 
     def seconds(consume: Any, first: int, num: int = 20) -> float:
         """Of a step; what was read ahead before the clock started is used up before."""
         for step in range(first, first + 12):
-            consume(run.input.feed(phase.streams, order_key(key), step))
+            consume(run.feed.feed(phase.streams, order_key(key), step))
         begun = time.perf_counter()
         for step in range(first + 12, first + 12 + num):
-            consume(run.input.feed(phase.streams, order_key(key), step))
+            consume(run.feed.feed(phase.streams, order_key(key), step))
         return (time.perf_counter() - begun) / num
 
-    fixed = run.input.feed(phase.streams, order_key(key), 0)
+    fixed = run.feed.feed(phase.streams, order_key(key), 0)
 
     def step_alone(_: Any) -> None:
         nonlocal carry
@@ -137,7 +138,7 @@ def test_input_is_faster_than_the_step(archive: Path, tmp_path: Path):
         ticket.block_until_ready()
 
     reading = seconds(jax.block_until_ready, 0)
-    run.input.close()
+    run.feed.close()
     begun = time.perf_counter()
     for _ in range(10):
         step_alone(None)
@@ -152,7 +153,7 @@ def test_feeds_begin_anew_where_another_step_or_key_is_asked_for(tmp_path: Path)
     keys = [sharding.place_key(random.key(n), run.mesh) for n in (0, 1)]
 
     def index(key: int, step: int) -> list[int]:
-        read = run.input.feed(streams, keys[key], step)['data']['labelled']
+        read = run.feed.feed(streams, keys[key], step)['data']['labelled']
         return np.asarray(read['index']).tolist()
 
     forwards = [index(0, step) for step in range(4)]
@@ -160,6 +161,6 @@ def test_feeds_begin_anew_where_another_step_or_key_is_asked_for(tmp_path: Path)
     assert index(0, 2) == forwards[2]
     assert index(1, 3) != forwards[3]
     assert index(0, 11) != index(0, 10)  # the last one, and back
-    example = run.input.example(streams, keys[0])['data']['labelled']
+    example = run.feed.example(streams, keys[0])['data']['labelled']
     assert np.asarray(example['index']).tolist() == forwards[0]
-    run.input.close()
+    run.feed.close()

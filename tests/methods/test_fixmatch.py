@@ -183,7 +183,7 @@ def test_labelled_images_are_among_the_unlabelled(tmp_path):
     streams = run.method.phases[0].streams
     assert streams['unlabelled'].batch_size == 7 * 4
     key = random.key(0)
-    feed = run.input.example(streams, key)
+    feed = run.feed.example(streams, key)
     seen: set[int] = set()
     for step in range(12):
         batch = draw_batch(feed, streams, key, jnp.int32(step))

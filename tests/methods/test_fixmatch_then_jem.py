@@ -18,7 +18,8 @@ from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.methods import METHODS, fixmatch_then_jem, jem
 from eojax.runs import run as runs
-from eojax.runs.run import open_run
+from eojax.runs.carry import initial_carry
+from eojax.runs.opening import open_run
 from eojax.training.loop import train
 from tests.training_runs import assert_same_bits, saved_state, small_config
 
@@ -58,12 +59,12 @@ def test_phases_are_those_of_both_with_labelling_between(tmp_path):
 def test_labelling_meets_every_image_and_keeps_the_given_labels(tmp_path):
     run = runs.prepare(two_stages(), tmp_path)
     key = random.key(0)
-    state = runs.initial_carry(run, sharding.place_key(key, run.mesh)).state
+    state = initial_carry(run, sharding.place_key(key, run.mesh)).state
     given = np.asarray(state.labels)
     assert (given >= 0).sum() == 10
     phase = run.method.phases[1]
     step = jax.jit(phase.step)
-    feed = run.input.example(phase.streams, key)
+    feed = run.feed.example(phase.streams, key)
     for number in range(FIRST, FIRST + LABELLING):
         batch = draw_batch(feed, phase.streams, key, jnp.int32(number))
         state, metrics = step(state, batch, key)
@@ -84,12 +85,12 @@ def test_the_joint_model_learns_from_the_labels_in_the_state(tmp_path):
     """The step of the second stage is that of jem on a batch with those labels."""
     run = runs.prepare(two_stages(), tmp_path)
     phase, key = run.method.phases[2], random.key(0)
-    state = runs.initial_carry(run, sharding.place_key(key, run.mesh)).state
+    state = initial_carry(run, sharding.place_key(key, run.mesh)).state
     state = state._replace(labels=jnp.arange(len(state.labels), dtype=jnp.int32) % 10)
     assert phase.begin is not None
     state = phase.begin(state)
     assert state.first == ()
-    feed = run.input.example(phase.streams, key)
+    feed = run.feed.example(phase.streams, key)
     batch = draw_batch(feed, phase.streams, key, jnp.int32(8))
     assert phase.streams['labelled'].part == 'train'
     new, metrics = jax.jit(phase.step)(state, batch, key)
@@ -127,7 +128,7 @@ def test_a_trained_run_is_evaluated_as_a_joint_model(trained):
 
 def test_before_the_joint_model_only_fixmatch_answers(tmp_path):
     run = runs.prepare(two_stages(), tmp_path)
-    state = runs.initial_carry(run, sharding.place_key(random.key(0), run.mesh)).state
+    state = initial_carry(run, sharding.place_key(random.key(0), run.mesh)).state
     images = jnp.zeros((2, 16, 16, 3))
     assert run.method.abilities['logits'](state, images, random.key(0)).shape == (2, 10)
     assert run.method.abilities['replay'](state) is None

@@ -15,11 +15,11 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, check_config, set_key
 from eojax.errors import UserError
-from eojax.evaluation import evaluate
+from eojax.evaluation import evaluate, reference
 from eojax.losses.sliced_wasserstein import random_projections
 from eojax.methods import swd_transfer
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
-from eojax.runs import run as runs
+from eojax.runs.opening import open_run
 from eojax.training.loop import train
 from tests.methods.linear_encoder import (
     SIZE,
@@ -396,6 +396,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def without_evaluation(patch: pytest.MonkeyPatch) -> None:
     """The evaluation has tests of its own."""
     patch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)
+    patch.setattr(reference, 'keep', lambda run, state: None)
     patch.setattr(evaluate, 'validate', lambda run, state: {})
 
 
@@ -424,7 +425,7 @@ def test_resumed_is_uninterrupted(tmp_path: Path, monkeypatch, whole: Path, step
 
 
 def test_a_trained_run_scores_target_images(whole: Path):
-    run, state = runs.open_run(whole, 'last')
+    run, state = open_run(whole, 'last')
     images = jnp.zeros((2, *run.task.image_shape))
     logits = run.method.abilities['logits'](state, images, random.key(0))
     assert logits.shape == (2, run.task.num_classes)

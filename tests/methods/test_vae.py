@@ -28,7 +28,7 @@ from eojax.methods import vae
 from eojax.methods.method import Method
 from eojax.models import MODELS, convolutional_autoencoder
 from eojax.models.convolutional_autoencoder import Autoencoder
-from eojax.runs import run as runs
+from eojax.runs.opening import open_run
 from eojax.training.loop import train
 from tests.methods.linear_model import SHAPE, small_batch, small_task
 from tests.training_runs import assert_same_bits, rows, saved_state
@@ -242,7 +242,7 @@ def test_a_run_is_evaluated_by_what_a_vae_can_do(trained):
 
 
 def test_reconstruction_error_is_that_of_the_reconstructions(trained):
-    run, state = runs.open_run(trained.folder)
+    run, state = open_run(trained.folder)
     numbers = json.loads((trained.folder / 'evaluation' / 'evaluation.json').read_text())
     tested = run.dataset.images[run.splits.test]
     expected = np.asarray(

@@ -17,7 +17,8 @@ from eojax.apps.embeddings import embeddings_file, read_embeddings
 from eojax.config.base import base_config, check_config, flatten, from_json, set_key
 from eojax.data.sets.local_climate_zones import LOW_RISE, URBAN
 from eojax.feed.pipeline import to_unit_range
-from eojax.runs.run import load_state, prepare
+from eojax.runs.opening import load_state
+from eojax.runs.run import prepare
 from eojax.studies.grid.run_grid import Listener, Start
 from eojax.studies.transfer_study import command as transfer_study
 from eojax.studies.transfer_study.table import comparisons, reference
@@ -359,7 +360,7 @@ def _check_embeddings(folder: Path) -> None:
     assert found.class_names == LOW_RISE
     run = prepare(from_json(folder / 'config.json'), folder)
     for title, step in (('before', 5), ('after', 9)):
-        state, embedded = load_state(run, 'last', step), found.states[title]
+        state, embedded = load_state(run, 'last', step)[1], found.states[title]
         assert int(state.step) == step
         for group, name, vectors, labels in (
             ('data', 'embedding', embedded.target, found.target_labels),

@@ -22,7 +22,7 @@ from jax import random
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
-from eojax.evaluation import evaluate
+from eojax.evaluation import evaluate, reference
 from eojax.methods import supervised
 from eojax.runs import run as runs
 from eojax.training import loop as train
@@ -50,8 +50,10 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return {'validation_accuracy': float(jax.tree.leaves(state.parameters)[0].sum())}
 
     monkeypatch.setattr(evaluate, 'evaluate_run', evaluate_run)
+
+    monkeypatch.setattr(reference, 'keep', lambda run, state: None)
     monkeypatch.setattr(evaluate, 'validate', validate)
-    monkeypatch.setattr(evaluate, 'sample_picture', lambda run, state, step: None)
+    monkeypatch.setattr(evaluate, 'sample_picture', lambda run, state: None)
     return calls
 
 
@@ -116,7 +118,7 @@ def test_stopped_before_the_first_step(
 
         monkeypatch.setattr(place, name, call)
 
-    for place, name in ((runs, 'initial_carry'), (train, 'compile_phase')):
+    for place, name in ((train, 'initial_carry'), (train, 'compile_phase')):
         stop_in(place, name)
         assert stopped(small_config('supervised'), tmp_path) == 143
         assert steps_saved(tmp_path) == [0]
@@ -172,6 +174,7 @@ def test_another_config_is_refused_and_free_keys_are_not(
     monkeypatch.undo()
     free = small_config('supervised', steps=4, log_every=1, evaluate__outlier_images=30)
     monkeypatch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)
+    monkeypatch.setattr(reference, 'keep', lambda run, state: None)
     train.train(free, tmp_path)
     assert json.loads((tmp_path / 'config.json').read_text())['log_every'] == 1
 

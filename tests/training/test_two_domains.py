@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,14 @@ from jax import random
 from eojax.data import split_record
 from eojax.data.sets import DATASETS
 from eojax.errors import UserError
-from eojax.evaluation import evaluate
+from eojax.evaluation import evaluate, reference
 from eojax.evaluation.scoring import score
 from eojax.feed.pipeline import draw_batch
 from eojax.feed.streams import Stream
 from eojax.methods import METHODS
 from eojax.runs import run as runs
+from eojax.runs.opening import load_state, open_run
+from eojax.runs.run import with_data
 from eojax.training import loop as train
 from eojax.training.stopping import Stopped
 from tests import two_domains
@@ -37,6 +38,7 @@ from tests.two_domains import SOURCE_LIMITS, add_two_domains, two_domain_config
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     add_two_domains(monkeypatch)
     monkeypatch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)
+    monkeypatch.setattr(reference, 'keep', lambda run, state: None)
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         add_two_domains(patch)
         patch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)
+        patch.setattr(reference, 'keep', lambda run, state: None)
         train.train(two_domain_config(), folder)
     return folder
 
@@ -70,7 +73,7 @@ def test_each_phase_learns_from_its_domains(whole: Path) -> None:
 def test_streams_of_both_domains_are_scaled_by_their_own_limits(tmp_path: Path) -> None:
     config = two_domain_config(data__resident_gigabytes=0.0)
     run = runs.prepare(config, tmp_path)
-    assert run.input.streamed
+    assert run.feed.streamed
     assert run.limits == {'data': None, 'source': SOURCE_LIMITS}
     source = run.task.source
     assert source is not None
@@ -78,9 +81,9 @@ def test_streams_of_both_domains_are_scaled_by_their_own_limits(tmp_path: Path) 
     assert run.task.image_shape == (16, 16, 3)
     streams = {'a': Stream('unlabelled', 4), 'b': Stream('train', 4, data='source')}
     key = random.key(0)
-    feed = run.input.example(streams, key)
+    feed = run.feed.example(streams, key)
     batch = draw_batch(feed, streams, key, jnp.int32(0), run.limits)
-    run.input.close()
+    run.feed.close()
     assert (np.asarray(batch['a']['labels']) == -1).all()  # two labels a class; the source has all
     np.testing.assert_array_equal(batch['b']['labels'], source.labels[batch['b']['index']])
     stored = source.images[np.asarray(batch['b']['index'])].astype(np.float64)
@@ -169,53 +172,24 @@ def test_what_was_learnt_is_used_without_the_source(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = runs.prepare(two_domain_config(), whole)
-    state = runs.load_state(run, 'last')
+    _, state = load_state(run, 'last')
     expected = score(run, 'logits', state, run.dataset.images, run.splits.test)
 
     def gone(options: Any, progress: bool) -> Any:
         raise UserError('the source is not there')
 
     monkeypatch.setattr(DATASETS['two_bands'], 'from_config', gone)
-    opened, state = runs.open_run(whole)
-    found = score(opened, 'logits', state, opened.dataset.images, opened.splits.test)
-    np.testing.assert_array_equal(found, expected)
+    opened, state = open_run(whole)
+    assert opened.domains is None
+    images = run.dataset.images
+    np.testing.assert_array_equal(score(opened, 'logits', state, images, run.splits.test), expected)
     # What is known of the source is what training knew.
-    ours, theirs = opened.task.source, run.task.source
-    assert ours is not None
-    assert theirs is not None
-    assert ours.images.shape == theirs.images.shape
-    assert ours.images.dtype == theirs.images.dtype
-    np.testing.assert_array_equal(ours.labels, theirs.labels)
-    assert ours.facts == theirs.facts
-    assert ours.names == theirs.names
-    for name, part in run.domains['source'].parts.items():
-        np.testing.assert_array_equal(opened.domains['source'].parts[name], part)
-    with pytest.raises(UserError, match='are read for training alone'):
-        ours.images[0]
+    assert opened.known == run.known
+    assert opened.known['source'].facts.images.limits == SOURCE_LIMITS
+    with pytest.raises(UserError, match='the source is not there'):
+        with_data(opened, 'source')
     with pytest.raises(UserError, match='the source is not there'):
         train.train(two_domain_config(), whole)
-
-
-@pytest.mark.parametrize(
-    ('damage', 'line'),
-    [
-        (lambda file: file.unlink(), r'source\.json is not there: train the run first'),
-        (lambda file: file.write_text('{"shape": [3'), r'source\.json is damaged'),
-        (lambda file: file.write_text('{"shape": [3]}'), r'source\.json is damaged'),
-        (
-            lambda file: file.write_text(file.read_text().replace('"labels": [0, ', '"labels": [')),
-            r'source\.json is damaged: it is of other data than the splits',
-        ),
-    ],
-)
-def test_what_is_kept_of_the_source_is_checked(
-    whole: Path, tmp_path: Path, damage: Callable[[Path], Any], line: str
-) -> None:
-    for name in ('config.json', 'splits.json', 'source_splits.json', 'source.json'):
-        (tmp_path / name).write_bytes((whole / name).read_bytes())
-    damage(tmp_path / 'source.json')
-    with pytest.raises(UserError, match=line):
-        runs.open_run(tmp_path)
 
 
 _PROGRAM = """
@@ -225,13 +199,14 @@ from pathlib import Path
 import jax
 import pytest
 
-from eojax.evaluation import evaluate
+from eojax.evaluation import evaluate, reference
 from eojax.training import loop as train
 from tests.two_domains import add_two_domains, two_domain_config
 
 assert jax.device_count() == 2
 add_two_domains(pytest.MonkeyPatch())
 evaluate.evaluate_run = lambda run, state, out: out
+reference.keep = lambda run, state: None
 train.train(two_domain_config(source__resident_gigabytes=0.0), Path(sys.argv[1]))
 """
 

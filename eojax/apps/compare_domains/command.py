@@ -146,8 +146,7 @@ def _compare(options: argparse.Namespace) -> None:
             find_domain(name, path, run, options.images, options.patch, reading)
             for name, path in parse_domains(options.domain).items()
         ]
-        test, *plain = own_domains(run, options.images)
-        return run, state, [test, *given, *plain]
+        return run, state, [*given, *own_domains(run, options.images)]
 
     # All are opened before the first is scored, so that what is wrong with one shows at once.
     opened = [open_domains(options.workdir, options.data_root)]
@@ -155,7 +154,7 @@ def _compare(options: argparse.Namespace) -> None:
         opened.append(open_domains(options.supervised, options.supervised_data_root))
     titles = run_titles([run.folder for run, *_ in opened])
     comparisons = {
-        title: compare(run, state, domains)
+        title: compare(run, state, domains, options.images)
         for title, (run, state, domains) in zip(titles, opened, strict=True)
     }
     if not sharding.is_main_process():

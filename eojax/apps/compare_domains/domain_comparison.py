@@ -10,7 +10,8 @@ import numpy as np
 from eojax.apps.compare_domains.domain_figures import SCORES
 from eojax.apps.compare_domains.domains import Domain
 from eojax.drawing.pictures import displayed
-from eojax.evaluation.reference_scores import density_name, reference_scores
+from eojax.evaluation.outliers import spread
+from eojax.evaluation.reference import TEST, density_name, reference_scores, test_ends
 from eojax.evaluation.scoring import score_all
 from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
 from eojax.runs.run import Run
@@ -50,11 +51,15 @@ class Comparison(NamedTuple):
     domains: dict[str, Judged]
 
 
-def compare(run: Run, state: Any, domains: Sequence[Domain]) -> Comparison:
+def compare(run: Run, state: Any, domains: Sequence[Domain], num: int) -> Comparison:
     """Reads and scores one domain after the other; all processes of a run call it together.
 
+    The test split, which comes first, is that whose scores the run's folder keeps: the run's data
+    are read only where it keeps none of this checkpoint.
+
     Args:
-      domains: `test` among them.
+      domains: all others.
+      num: at most so many images of the test split.
 
     Raises:
       UserError: images that cannot be read, or a run whose outputs are not finite.
@@ -66,20 +71,24 @@ def compare(run: Run, state: Any, domains: Sequence[Domain]) -> Comparison:
         return {'log_density' if name == density else name: scores[name] for name in names}
 
     training = renamed(reference_scores(run, state, names))
-    judged = {}
+    scores = renamed(reference_scores(run, state, names, TEST))
+    chosen = spread(len(scores['log_density']), num)
+    seen = [displayed(end, run.images.bands, run.images.limits) for end in test_ends(run, state)]
+    scores = {name: values[chosen] for name, values in scores.items()}
+    judged = {'test': Judged("the run's test split", scores, *seen)}
     for domain in domains:
         images = domain.read()
         scores = renamed(score_all(run, names, state, images, title=f'scoring {domain.name}'))
         order = np.argsort(scores['log_density'], kind='stable')
         ends = (images[order[:_EXAMPLES]], images[order[::-1][:_EXAMPLES]])
-        seen = [displayed(end, run.dataset.bands, run.dataset.limits) for end in ends]
+        seen = [displayed(end, run.images.bands, run.images.limits) for end in ends]
         judged[domain.name] = Judged(domain.text, scores, *seen)
     # A classifier's log-sum-exp is not called a density: none was trained, nothing samples from it.
     trained = density == 'log_density' and 'sample' in run.method.abilities
     about = {
         'workdir': str(run.folder),
         'method': run.config.method.name,
-        'step': int(state.step),
+        'step': run.step,
         'density': 'log_density' if trained else 'log_sum_exp',
         'image_size': run.task.image_shape[0],
         'training_images': len(training['log_density']),

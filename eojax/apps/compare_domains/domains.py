@@ -86,11 +86,9 @@ def parse_domains(texts: Sequence[str]) -> dict[str, Path]:
 
 
 def own_domains(run: Run, num: int) -> list[Domain]:
-    """The test split of a run, uniform noise and constant images, at most `num` of each."""
-    size, bands = run.task.image_shape[0], len(run.dataset.bands)
-    test = run.splits.test[spread(len(run.splits.test), num)]
+    """Uniform noise and constant images, `num` of each."""
+    size, bands = run.task.image_shape[0], len(run.images.bands)
     return [
-        Domain('test', "the run's test split", lambda: run.dataset.images[test]),
         Domain(
             'uniform_noise',
             'independent uniform values in every pixel and band',
@@ -130,11 +128,11 @@ def find_domain(
         total = len(listing.files)
     if not total:
         raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
-    size, file_format = run.task.image_shape[0], format_of(run.dataset.facts.files)
+    size, file_format = run.task.image_shape[0], format_of(run.facts.files)
 
     def read() -> np.ndarray:
         progress = sharding.is_main_process()
-        return read_images(path, num, size, run.dataset.bands, progress, file_format)
+        return read_images(path, num, size, run.images.bands, progress, file_format)
 
     return Domain(name, f'{min(num, total):,} of {total:,} images, resampled to {size} px', read)
 
@@ -147,7 +145,7 @@ def _scene_files(path: Path, run: Run) -> list[Path]:
         files = [path / name for name in listing.files]
     if not all(file.suffix.lower() in SUFFIXES for file in files):
         return []
-    known = run.dataset.facts.files
+    known = run.facts.files
     own = (known and known.size) or run.task.image_shape[0]
     return files if all(_is_scene(file, own) for file in files) else []
 
@@ -167,8 +165,8 @@ def _scenes_domain(
     size = run.task.image_shape[0]
     scenes, texts = [], []
     for file in files:
-        with Raster(file, run.dataset.bands, run.dataset.limits, reading) as raster:
-            side = patch or patch_pixels(run.dataset.facts, size, raster.pixel_metres())
+        with Raster(file, run.images.bands, run.images.limits, reading) as raster:
+            side = patch or patch_pixels(run.facts, size, raster.pixel_metres())
             if min(raster.height, raster.width) < side:
                 raise UserError(
                     f'{file}: {raster.width}x{raster.height} pixels, smaller than a patch of'
@@ -232,7 +230,7 @@ def _parts(
         for scene in scenes:
             here = chosen[(chosen >= first) & (chosen < first + len(scene.places))]
             if len(here):
-                with Raster(scene.path, run.dataset.bands, run.dataset.limits, reading) as raster:
+                with Raster(scene.path, run.images.bands, run.images.limits, reading) as raster:
                     for i in here:
                         row, column = scene.places[i - first].tolist()
                         yield int(i), raster.read(row, column, scene.side, scene.side)

@@ -27,7 +27,7 @@ from eojax.apps.map_scene.scene_totals import Course, Totals
 from eojax.data.reading.raster import Raster, Reading
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
-from eojax.evaluation.reference_scores import reference_scores
+from eojax.evaluation.reference import reference_scores
 from eojax.evaluation.scoring import alone
 from eojax.messages import say
 from eojax.runs.run import Run
@@ -108,8 +108,8 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
     """
     if any(job.scene.resolve() == (job.out / name).resolve() for name in _files(model)):
         raise UserError(f'{job.scene}: its map would overwrite it; choose another --out')
-    dataset = model.run.dataset
-    raster = Raster(job.scene, dataset.bands, dataset.limits, options.reading)
+    images = model.run.images
+    raster = Raster(job.scene, images.bands, images.limits, options.reading)
     try:
         return raster, find_tiling(raster, model.run, options.patch, options.stride)
     except BaseException:
@@ -146,7 +146,7 @@ def settings_of(
         'scene_bytes': status.st_size,
         'scene_modified_ns': status.st_mtime_ns,
         'run': str(run.folder.resolve()),
-        'step': int(model.state.step),
+        'step': model.run.step,
         'checksum': model.checksum,
         'patch': tiling.patch,
         'stride': tiling.stride,
@@ -252,15 +252,15 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
     """Writes the figure from the finished layers, which have smaller versions of themselves."""
     part = raster.overview(_OVERVIEW_PIXELS)
     run, shape = model.run, part.valid.shape
-    names, dataset = run.task.class_names, run.dataset
+    names, images = run.task.class_names, run.images
     classes = _reduced(folder / 'class_map.tif', shape, Resampling.nearest).astype(np.int16)
     density = None
     if model.threshold is not None:
         density = _reduced(folder / 'log_density.tif', shape, Resampling.average)
     metres = raster.pixel_metres()
     overview = scene_figures.Overview(
-        f'{raster.name}  ({run.folder.resolve().name}, step {int(model.state.step):,})',
-        displayed(part.pixels, dataset.bands, dataset.limits),
+        f'{raster.name}  ({run.folder.resolve().name}, step {model.run.step:,})',
+        displayed(part.pixels, images.bands, images.limits),
         part.valid,
         np.where(classes == 255, -1, classes),
         _reduced(folder / 'confidence.tif', shape, Resampling.average),

@@ -128,7 +128,7 @@ def find_tiling(
             f'{raster.path}: has no coordinate system, so a map of it would lie nowhere on Earth;'
             ' give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)'
         )
-    patch = patch or patch_pixels(run.dataset.facts, run.config.data.size, raster.pixel_metres())
+    patch = patch or patch_pixels(run.facts, run.config.data.size, raster.pixel_metres())
     if min(raster.height, raster.width) < patch:
         raise UserError(
             f'{raster.path}: {raster.width}x{raster.height} pixels, smaller than a patch of'

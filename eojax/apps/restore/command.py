@@ -52,12 +52,13 @@ from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.drawing.pictures import save_picture, visible_bands
 from eojax.errors import UserError, unknown_name
+from eojax.evaluation import reference
 from eojax.evaluation.outliers import read_images, spread
 from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics import restoration
-from eojax.runs.run import Run
+from eojax.runs.run import Run, with_data
 from eojax.samplers import langevin
 from eojax.samplers.inpainting import Inpainting
 
@@ -88,24 +89,26 @@ def read_case(run: Run, options: argparse.Namespace) -> Case:
     Raises:
       UserError: no images, or a mask that does not fit.
     """
-    size, dataset = run.task.image_shape[0], run.dataset
+    size = run.task.image_shape[0]
     if options.images == 'test':
+        run = with_data(run)
+        dataset = run.dataset
         chosen = run.splits.test[spread(len(run.splits.test), options.num)]
         stored = dataset.images[chosen]
         names = [dataset.names[i] for i in chosen]
     else:
         path = Path(options.images).expanduser()
-        file_format = format_of(dataset.facts.files)
+        file_format = format_of(run.facts.files)
         if path.is_file() and path.suffix.lower() != '.zip':
             decoded = file_format.decode(
-                path.read_bytes(), str(path), bands=tuple(dataset.bands), size=None, resize=size
+                path.read_bytes(), str(path), bands=run.images.bands, size=None, resize=size
             )
             stored, names = decoded[None], [path.name]
         else:
             progress = sharding.is_main_process()
-            stored = read_images(path, options.num, size, dataset.bands, progress, file_format)
+            stored = read_images(path, options.num, size, run.images.bands, progress, file_format)
             names = [f'{path.name} {number}' for number in range(len(stored))]
-    images = scale_to_unit(np.asarray(stored), dataset.limits)
+    images = scale_to_unit(np.asarray(stored), run.images.limits)
     if options.damage is None:
         masks = read_mask(options.mask, size, size)[None].repeat(len(images), 0)
     else:
@@ -130,7 +133,7 @@ def write(
     run: Run, case: Case, found: Repaired, made: Mapping[str, np.ndarray], out: Path
 ) -> dict[str, float]:
     """Writes pictures and arrays, each of them whole or not at all; returns what they need said."""
-    bands, levels = run.dataset.bands, found.spread * np.float32(127.5)
+    bands, levels = run.images.bands, found.spread * np.float32(127.5)
     white = float(levels.max()) or 1.0
     grey = np.round(255.0 * levels.mean(-1, keepdims=True) / white).astype(np.uint8)
     seen = {name: visible_bands(images, bands) for name, images in made.items()}
@@ -260,8 +263,7 @@ def _restore(options: argparse.Namespace) -> None:
         restore_scene.restore(run, state, settings, options)
         return
     case = read_case(run, options)
-    training = run.task.training
-    texture = repair.fit_texture(run, training.images, training.labels)
+    texture = reference.texture(run)
     found = repair.repair(run, state, case.images, case.masks, texture, settings, 'repairing')
     if not sharding.is_main_process():
         return

@@ -16,7 +16,6 @@ from jax.sharding import PartitionSpec
 from scipy.special import softmax
 from tqdm import tqdm
 
-from eojax.data.reading.lazy_images import Images
 from eojax.data.reading.patches import resample
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
@@ -28,7 +27,7 @@ from eojax.methods.method import ability
 from eojax.runs.run import Run
 from eojax.samplers.inpainting import Inpainting
 from eojax.samplers.langevin import Langevin
-from eojax.samplers.starts import StationaryGaussian, fit_stationary_gaussian
+from eojax.samplers.starts import StationaryGaussian
 
 # Keeps the keys of repairs apart from those of samples and scores.
 _SALT = 0x4E9A12
@@ -72,26 +71,6 @@ class Repaired(NamedTuple):
     mean: np.ndarray
     spread: np.ndarray
     labels: np.ndarray
-
-
-def fit_texture(run: Run, images: Images, labels: np.ndarray | None = None) -> StationaryGaussian:
-    """The textures of complete images, for others of their size.
-
-    Args:
-      images: `[num, H, W, bands]`, as stored in the run's data set.
-      labels: int `[num]`, -1 where unknown; the same texture for all classes where None.
-
-    Returns:
-      One for each class, and last that of all images.
-    """
-    everything = np.zeros(len(images), np.int32)
-    margin, limits = -(-images.shape[1] // 4), run.dataset.limits
-    pooled = fit_stationary_gaussian(images, everything, 1, False, limits, margin)
-    num = run.task.num_classes
-    if labels is None:
-        return jax.tree.map(lambda a: np.repeat(np.asarray(a), num + 1, axis=0), pooled)
-    each = fit_stationary_gaussian(images, labels, num, True, limits, margin)
-    return jax.tree.map(lambda a, b: np.concatenate([a, b]), each, pooled)
 
 
 def repair(

@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from eojax.apps.restore.damage import damage_masks
 from eojax.apps.restore.mask_file import read_mask
-from eojax.apps.restore.repair import Repaired, Settings, fit_texture, repair
+from eojax.apps.restore.repair import Repaired, Settings, repair
 from eojax.apps.restore.restoration_numbers import (
     numbers_of,
     save_json,
@@ -51,6 +51,7 @@ from eojax.drawing import figures
 from eojax.drawing.pictures import visible_bands
 from eojax.errors import UserError
 from eojax.evaluation.outliers import spread as spread_evenly
+from eojax.evaluation.reference import examples, fit_texture
 from eojax.feed.pipeline import to_uint8
 from eojax.messages import say
 from eojax.metrics import restoration
@@ -132,8 +133,8 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
     """
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
     path = Path(options.images).expanduser()
-    with Raster(path, run.dataset.bands, run.dataset.limits, reading) as raster:
-        patch = patch_pixels(run.dataset.facts, run.task.image_shape[0], raster.pixel_metres())
+    with Raster(path, run.images.bands, run.images.limits, reading) as raster:
+        patch = patch_pixels(run.facts, run.task.image_shape[0], raster.pixel_metres())
         if min(raster.height, raster.width) < patch:
             raise UserError(
                 f'{path}: is {raster.height} x {raster.width} pixels, less than one patch of'
@@ -149,7 +150,7 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
         found = _repair(run, state, raster, missing, places, patch, texture, settings)
         if not sharding.is_main_process():
             return
-        name, limits = options.out / raster.name, run.dataset.limits
+        name, limits = options.out / raster.name, run.images.limits
         _write_restored(raster, found, limits, Path(f'{name}_restored.tif'))
         _write_spread(raster, found, missing, limits, Path(f'{name}_spread.tif'))
         rows = np.stack(list(found.shown.values()), axis=1)
@@ -253,8 +254,7 @@ def _fit(
         masks = [unknown[row : row + patch, column : column + patch] for row, column in chosen]
         windows = median_of_known(windows, np.stack(masks))
         return fit_texture(run, windows), f'{len(chosen)} windows of the scene'
-    training = run.task.training.images
-    images = resample(np.asarray(training[spread_evenly(len(training), _TEXTURE_WINDOWS)]), patch)
+    images = resample(examples(run).images, patch)
     return fit_texture(run, images), f'{len(images)} training images'
 
 
@@ -314,7 +314,7 @@ def _read(
     """Windows float32 `[num, patch, patch, bands]` in [-1, 1] and what is unknown of them."""
     parts = [raster.read(p.row, p.column, patch, patch).pixels for p in places]
     masks = [missing.unknown[p.row : p.row + patch, p.column : p.column + patch] for p in places]
-    return scale_to_unit(np.stack(parts), run.dataset.limits), np.stack(masks)
+    return scale_to_unit(np.stack(parts), run.images.limits), np.stack(masks)
 
 
 def _methods(
@@ -352,7 +352,7 @@ def _show(
         'median': restoration.median_of_known(*alone)[0],
     } | ({'true': image} if compared else {})
     for name, column in columns.items():
-        seen = visible_bands(to_uint8(column), run.dataset.bands)
+        seen = visible_bands(to_uint8(column), run.images.bands)
         shown.setdefault(name, []).append(seen)
         if name == 'mean':  # each window's own scale: what is uncertain in it
             level = found.spread[number].mean(-1, keepdims=True)
@@ -364,7 +364,7 @@ def _numbers(
     raster: Raster, run: Run, missing: Missing, found: Found, patch: int
 ) -> dict[str, Any]:
     """PSNR and SSIM of the damaged patches, each reassembled from the windows that repaired it."""
-    limits = run.dataset.limits
+    limits = run.images.limits
     true = np.stack(
         [
             to_uint8(scale_to_unit(raster.read(*place, patch, patch).pixels, limits))

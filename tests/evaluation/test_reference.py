@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from eojax.evaluation import reference_scores as references
+from eojax.evaluation import reference as references
 from eojax.evaluation.outliers import spread
-from eojax.evaluation.reference_scores import density_name, reference_scores
+from eojax.evaluation.reference import density_name, reference_scores
 from eojax.evaluation.scoring import score
 from tests.tiny_runs import TinyRun, tiny_run
 
@@ -33,7 +33,7 @@ def _counted(monkeypatch) -> list[tuple[str, ...]]:
 
 
 def test_scores_are_those_of_training_images(jem, monkeypatch):
-    monkeypatch.setattr(references, 'IMAGES', 50)
+    monkeypatch.setitem(references.IMAGES, 'train', 50)
     found = reference_scores(jem.run, jem.state, ('log_density',))['log_density']
     chosen = jem.run.splits.train[spread(len(jem.run.splits.train), 50)]
     images = jem.run.dataset.images[chosen]

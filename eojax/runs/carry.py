@@ -1,0 +1,138 @@
+"""What goes from step to step on the devices, and how it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, random
+
+from eojax.data.facts import Facts
+from eojax.devices import sharding
+from eojax.feed.pipeline import draw_batch
+from eojax.feed.streams import Stream
+from eojax.runs.run import Run
+
+
+class Carry(NamedTuple):
+    """What goes from step to step on the devices, and into a checkpoint.
+
+    Attributes:
+      state: the method's.
+      step: int32, steps done.
+      sums: of each metric since the last log.
+      summed: int32, steps in `sums`.
+      healthy: false once a metric was not finite or the loss passed its limit.
+    """
+
+    state: Any
+    step: Array
+    sums: dict[str, Array]
+    summed: Array
+    healthy: Array
+
+
+def initial_carry(run: Run, key: Array) -> Carry:
+    """The carry before the first step, placed on the devices.
+
+    Each process computes all of it by itself, and keeps what its devices hold.
+    """
+    streams, limits = run.method.phases[0].streams, run.limits
+    key = sharding.local(key)
+    feed = run.feed.example(streams, key)
+    batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), limits))(feed)
+    state = run.method.init(random.fold_in(key, 0), batch)
+    if run.method.phases[0].begin is not None:
+        state = run.method.phases[0].begin(state)
+    carry = fresh_sums(metric_names(run, 0, state), state, jnp.zeros((), jnp.int32))
+    return sharding.place(carry, carry_shardings(run, carry))
+
+
+def begin_phase(run: Run, phase: int, carry: Carry) -> Carry:
+    """The carry before the first step of a later phase, made of that after the phase before."""
+    state, begin = carry.state, run.method.phases[phase].begin
+    if begin is not None:
+        shapes = jax.eval_shape(begin, state)
+        places = sharding.state_shardings(run.mesh, shapes, run.method.split)
+        state = jax.jit(begin, out_shardings=places)(state)
+    fresh = fresh_sums(metric_names(run, phase, state), state, carry.step)
+    # Placed from the host: device_put cannot make them where a process has but one of the devices.
+    small = (fresh.sums, fresh.summed, fresh.healthy)
+    return Carry(state, carry.step, *sharding.place(small, sharding.replicated(run.mesh)))
+
+
+def fresh_sums(names: Iterable[str], state: Any, step: Array) -> Carry:
+    """A carry of this state with nothing summed yet, for metrics of these names."""
+    # An array each, since all are donated.
+    sums = {name: jnp.zeros((), jnp.float32) for name in sorted(names)}
+    return Carry(state, step, sums, jnp.zeros((), jnp.int32), jnp.ones((), bool))
+
+
+def metric_names(run: Run, phase: int, state: Any) -> list[str]:
+    """The names of the metrics of a phase, found without running it."""
+    chosen = run.method.phases[phase]
+    batch = batch_shapes(chosen.streams, {g: known.facts for g, known in run.known.items()})
+    return sorted(jax.eval_shape(lambda s, b: chosen.step(s, b, random.key(0))[1], state, batch))
+
+
+def batch_shapes(streams: Mapping[str, Stream], facts: Mapping[str, Facts]) -> Any:
+    """Shapes and types of a batch, as methods see it.
+
+    Args:
+      facts: of each data set, by the config's group.
+    """
+
+    def one(stream: Stream) -> dict[str, jax.ShapeDtypeStruct]:
+        known = facts[stream.data]
+        shape = (stream.batch_size, *(known.size or (0, 0)), len(known.images.bands))
+        number = jax.ShapeDtypeStruct((stream.batch_size,), np.int32)
+        images = jax.ShapeDtypeStruct(shape, np.float32)
+        return {'images': images, 'labels': number, 'index': number}
+
+    return {name: one(stream) for name, stream in streams.items()}
+
+
+def carry_shardings(run: Run, carry: Carry) -> Carry:
+    """Where each leaf of a carry lives."""
+    everywhere = sharding.replicated(run.mesh)
+    rest = jax.tree.map(lambda _: everywhere, carry)
+    return rest._replace(state=sharding.state_shardings(run.mesh, carry.state, run.method.split))
+
+
+def phase_at(run: Run, step: int) -> tuple[int, int]:
+    """The number of the phase that does the step after `step` steps, and where it ends."""
+    end = 0
+    for number, phase in enumerate(run.method.phases):
+        end += phase.steps
+        if step < end:
+            return number, end
+    return len(run.method.phases) - 1, end
+
+
+def abstract_carry(run: Run, step: int, metrics: Iterable[str]) -> Carry:
+    """Shapes, types and shardings of the carry after `step` steps, without computing anything.
+
+    No step of training is traced, and no data are needed.
+
+    Args:
+      metrics: the names of what is summed, as the checkpoint has them.
+    """
+    streams = run.method.phases[0].streams
+    batch = batch_shapes(streams, {group: known.facts for group, known in run.known.items()})
+
+    def state_of(batch: Any) -> Any:
+        state = run.method.init(random.key(0), batch)
+        for phase in run.method.phases[: phase_at(run, step)[0] + 1]:
+            state = phase.begin(state) if phase.begin is not None else state
+        return state
+
+    state = jax.eval_shape(state_of, batch)
+    carry = jax.eval_shape(lambda s: fresh_sums(metrics, s, jnp.zeros((), jnp.int32)), state)
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        carry,
+        carry_shardings(run, carry),
+    )

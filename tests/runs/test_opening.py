@@ -1,0 +1,123 @@
+"""A trained run is opened from its folder alone: no data, no step of training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from eojax.config.base import set_key, to_json
+from eojax.data.sets import DATASETS
+from eojax.errors import UserError
+from eojax.evaluation import reference
+from eojax.evaluation.scoring import score
+from eojax.methods.method import Phase
+from eojax.runs.opening import open_run
+from eojax.runs.run import with_data
+from tests.tiny_runs import TinyRun, tiny_run
+
+
+@pytest.fixture(scope='module')
+def jem() -> TinyRun:
+    return tiny_run('jem')
+
+
+@pytest.fixture
+def copy(jem: TinyRun, tmp_path: Path) -> Path:
+    """A folder that this test may damage."""
+    return Path(shutil.copytree(jem.folder, tmp_path / 'run'))
+
+
+def _without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(options: Any, progress: bool) -> Any:
+        raise UserError('no such file: landscapes')
+
+    monkeypatch.setattr(DATASETS['landscapes'], 'from_config', gone)
+
+
+def test_a_run_opens_and_scores_without_its_data(
+    jem: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_data(monkeypatch)
+    monkeypatch.setattr(Phase, 'step', None)  # a trace of a step would fail
+    run, state = open_run(jem.folder)
+    assert run.domains is None
+    assert run.input is None
+    assert run.step == 0
+    assert run.facts == jem.run.facts
+    images = np.asarray(jem.run.dataset.images[:5])
+    for name in ('logits', 'log_density'):
+        expected = score(jem.run, name, jem.state, images)
+        np.testing.assert_array_equal(score(run, name, state, images), expected)
+    for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(jem.state), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_is_kept_of_the_training_images_needs_no_data(
+    copy: Path, jem: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference.keep(jem.run._replace(folder=copy), jem.state)
+    _without_data(monkeypatch)
+    run, state = open_run(copy)
+    kept = reference.reference_scores(run, state, ('log_density', 'gradient'))
+    train = jem.run.splits.train
+    expected = score(jem.run, 'log_density', jem.state, jem.run.dataset.images, train)
+    np.testing.assert_allclose(kept['log_density'], expected, rtol=1e-5)
+    test = reference.reference_scores(run, state, ('max_probability',), reference.TEST)
+    assert test['max_probability'].shape == (len(jem.run.splits.test),)
+    lowest, highest = reference.test_ends(run, state)
+    assert lowest.shape == highest.shape == (reference.ENDS, 16, 16, 3)
+    examples = reference.examples(run)
+    np.testing.assert_array_equal(examples.images, jem.run.dataset.images[train])
+    assert reference.texture(run).filters.shape == (11, 20, 20, 3, 3)
+
+
+def test_where_the_data_are_wanted_the_message_says_which_option_tells_where_they_are(
+    jem: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_data(monkeypatch)
+    run, _ = open_run(jem.folder)
+    with pytest.raises(UserError, match=r'no such file: landscapes.*--data_root=PATH'):
+        with_data(run)
+
+
+def test_other_data_than_those_of_training_are_refused(copy: Path, jem: TinyRun) -> None:
+    config = jem.run.config.copy_and_resolve_references()
+    set_key(config, 'data.num_images', 390)
+    (copy / 'config.json').write_text(to_json(config))
+    run, _ = open_run(copy)
+    with pytest.raises(UserError, match=r'splits\.json'):
+        with_data(run)
+
+
+@pytest.mark.parametrize(
+    ('damage', 'line'),
+    [
+        (lambda file: file.unlink(), r'data\.json is not there: train the run first'),
+        (lambda file: file.write_text('{"data": {'), r'data\.json is damaged'),
+        (lambda file: file.write_text('{"data": {"facts": 3}}'), r'data\.json is damaged'),
+        (lambda file: file.write_text('[]'), r'data\.json is damaged'),
+    ],
+)
+def test_what_is_known_of_the_data_is_checked(
+    copy: Path, damage: Callable[[Path], Any], line: str
+) -> None:
+    damage(copy / 'data.json')
+    with pytest.raises(UserError, match=line):
+        open_run(copy)
+
+
+def test_data_json_says_what_people_look_for(jem: TinyRun) -> None:
+    kept = json.loads((jem.folder / 'data.json').read_text())['data']
+    assert kept['facts']['class_names'][0] == 'AnnualCrop'
+    assert kept['facts']['metres'] == 10.0
+    assert kept['counts'] == {
+        'train': 290, 'validation': 30, 'test': 80, 'labelled': 290, 'unlabelled': 0
+    }  # fmt: skip
+    assert sum(kept['label_counts']) == 290
