@@ -167,8 +167,6 @@ def with_data(run: Run, group: str = TARGET) -> Run:
     """
     if run.domains is not None and group in run.domains:
         return run
-    if sharding.is_main_process():
-        say(f'reading the {"source" if group == SOURCE else "data set"} of the run')
     try:
         domain = load_domain(run.config, group)
     except UserError as error:

@@ -14,6 +14,7 @@ from eojax.apps.restore.damage import damage_masks
 from eojax.apps.restore.mask_file import read_mask
 from eojax.apps.restore.repair import Settings
 from eojax.data.dataset import scale_to_unit
+from eojax.evaluation.reference import fit_texture
 from eojax.feed.pipeline import to_uint8
 from eojax.metrics import restoration
 from eojax.samplers.inpainting import Inpainting
@@ -102,7 +103,7 @@ def _case(jem: TinyRun, num: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope='module')
 def texture(jem):
-    return repair.fit_texture(jem.run, jem.run.task.training.images, jem.run.task.training.labels)
+    return fit_texture(jem.run, jem.run.task.training.images, jem.run.task.training.labels)
 
 
 def test_a_repair_does_not_depend_on_what_is_repaired_beside_it(jem, texture):
@@ -147,7 +148,7 @@ def test_larger_images_go_through_the_energy_resampled(jem):
     images, masks = _case(jem, 2)
     images, masks = images.repeat(2, 1).repeat(2, 2), masks.repeat(2, 1).repeat(2, 2)
     many = jem.run.dataset.images[:120].repeat(2, 1).repeat(2, 2)
-    texture = repair.fit_texture(jem.run, many)
+    texture = fit_texture(jem.run, many)
     settings = Settings(chains=2, options=SHORT)
     found = repair.repair(jem.run, jem.state, images, masks, texture, settings)
     np.testing.assert_array_equal(found.mean[~masks], images[~masks])
