@@ -90,7 +90,7 @@ def batch_shapes(streams: Mapping[str, Stream], facts: Mapping[str, Facts]) -> A
         shape = (stream.batch_size, *(known.size or (0, 0)), len(known.images.bands))
         number = jax.ShapeDtypeStruct((stream.batch_size,), np.int32)
         images = jax.ShapeDtypeStruct(shape, np.float32)
-        return {'images': images, 'labels': number, 'index': number}
+        return {'images': images, 'labels': number, 'truth': number, 'index': number}
 
     return {name: one(stream) for name, stream in streams.items()}
 

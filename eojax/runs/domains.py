@@ -6,3 +6,121 @@ that there is to know of them besides their pixels (`eojax.runs.known`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from eojax.config.data_options import errors_name_group
+from eojax.data import class_groups, split_record, splits
+from eojax.data.dataset import Dataset
+from eojax.data.sets import DATASETS
+from eojax.data.split_record import SplitRecord
+from eojax.data.splits import Splits
+from eojax.devices import sharding
+from eojax.errors import UserError
+from eojax.feed.pipeline import training_set
+
+TARGET, SOURCE = 'data', 'source'
+# In a run's folder.
+_SPLITS = {TARGET: 'splits.json', SOURCE: 'source_splits.json'}
+
+
+class Domain(NamedTuple):
+    """A data set, split, and what may be learnt from it.
+
+    Attributes:
+      dataset: all images, on the host or read on access; its classes are those of the run.
+      splits: indices into `dataset`.
+      training: its training images, with label -1 outside the labelled subset.
+      parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into `training`.
+      own_classes: the names of the data set's classes, before any were grouped.
+      record: of the splits, which a run's folder keeps.
+    """
+
+    dataset: Dataset
+    splits: Splits
+    training: Dataset
+    parts: Mapping[str, np.ndarray]
+    own_classes: tuple[str, ...]
+    record: SplitRecord
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The classes of the training images, int32, those kept from the method among them."""
+        return np.asarray(self.dataset.labels[self.splits.train], np.int32)
+
+
+def load_domains(config: ConfigDict) -> dict[str, Domain]:
+    """Every domain of a config, by its group.
+
+    Raises:
+      UserError: see the data set's `from_config`, `regroup` and `make_splits`; or domains of
+        different classes.
+    """
+    found = {group: load_domain(config, group) for group in (TARGET, SOURCE) if group in config}
+    for domain in found.values():
+        _check_classes(found[TARGET].dataset.class_names, domain.dataset.class_names)
+    return found
+
+
+def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
+    """The data set of a config's group, with its classes grouped, and split."""
+    options = config[group]
+    with errors_name_group(group, options):
+        own = DATASETS[options.name].from_config(options, sharding.is_main_process())
+        dataset = class_groups.regroup(own, class_groups.parse(options.classes))
+        rule = splits.rule_of(options, config.seed)
+        split, record = split_record.split_and_record(dataset, rule)
+    return Domain(dataset, split, *training_set(dataset, split), own.class_names, record)
+
+
+def keep(domains: Mapping[str, Domain], folder: Path) -> None:
+    """Writes the splits to a run's folder, or refuses to go on with other data than it began with.
+
+    Raises:
+      UserError: other data; the message names the part that differs.
+    """
+    for group, domain in domains.items():
+        if (folder / _SPLITS[group]).exists():
+            verify_splits(folder, group, domain)
+        elif sharding.is_main_process():
+            split_record.write(folder / _SPLITS[group], domain.record)
+
+
+def verify_splits(folder: Path, group: str, domain: Domain) -> None:
+    """Refuses other data than a run began with.
+
+    Raises:
+      UserError: other data; the message names the part that differs.
+    """
+    split_record.verify(folder / _SPLITS[group], domain.record)
+
+
+def described(domains: Mapping[str, Domain]) -> str:
+    """How many images there are for what."""
+    split = domains[TARGET].splits
+    text = (
+        f'{len(split.train)} training images ({len(split.labelled)} labelled),'
+        f' {len(split.validation)} for validation, {len(split.test)} for testing'
+    )
+    if SOURCE in domains:
+        split = domains[SOURCE].splits
+        text += f'; of the source {len(split.train)} ({len(split.labelled)} labelled)'
+    return text
+
+
+def _check_classes(ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
+    if ours == theirs:
+        return
+    alone = [f'{name!r} (only in {group})'
+             for group, names, others in (('data', ours, theirs), ('source', theirs, ours))
+             for name in names if name not in others]  # fmt: skip
+    what = ', '.join(alone) or f'their order is {", ".join(ours)} and {", ".join(theirs)}'
+    raise UserError(
+        f'data and source must have the same classes: {what}; group them by data.classes and'
+        ' source.classes'
+    )
