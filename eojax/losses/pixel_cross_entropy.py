@@ -1,0 +1,30 @@
+"""Cross-entropy of maps of classes, over the pixels whose class is known."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+
+def pixel_cross_entropy(logits: Array, labels: Array) -> Array:
+    """The mean of -log p(y|x) over the labelled pixels of a batch, in nats; 0 where there are none.
+
+    A pixel counts the same in whatever image it lies, so that an image of which little is labelled
+    has little weight.
+
+    Args:
+      logits: float32 `[N, h, w, K]`.
+      labels: int32 `[N, h, w]`, 0 to K - 1; a pixel below 0 has no part in the loss, nor in its
+        gradient.
+    """
+    known = labels >= 0
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
+    return jnp.where(known, losses, 0.0).sum() / jnp.maximum(known.sum(), 1)
+
+
+def pixel_accuracy(logits: Array, labels: Array) -> Array:
+    """The share of the labelled pixels whose most probable class is theirs; 0 without any."""
+    known = labels >= 0
+    right = (logits.argmax(-1) == labels) & known
+    return right.sum() / jnp.maximum(known.sum(), 1)
