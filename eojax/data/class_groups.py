@@ -2,17 +2,20 @@
 
     water=SeaLake+River,urban=Residential+Industrial+Highway,Forest
 
-The groups become the classes, in this order; a name alone keeps that class; the images of classes
-in no group are left out. Names hold no comma, plus or equals sign.
+The groups become the classes, in this order; a name alone keeps that class. The images of classes in
+no group are left out; where each pixel has a class, such pixels are unknown. Names hold no comma,
+plus or equals sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import Dataset, Source, Window
+from eojax.data.facts import PIXEL_LABELS, UNKNOWN
 from eojax.errors import UserError, unknown_name
 
 KEY = 'data.classes'
@@ -43,9 +46,35 @@ def parse(text: str) -> dict[str, tuple[str, ...]]:
     return groups
 
 
+class RegroupedSource(NamedTuple):
+    """The pixels of a source, with its pixels' classes in groups.
+
+    Attributes:
+      source: of the pixels.
+      group_of: uint8 `[256]`, the new class of each stored one; 255 where it is unknown.
+    """
+
+    source: Source
+    group_of: np.ndarray
+
+    def read(
+        self, place: int, window: Window | None, rasters: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """See `Source.read`."""
+        read = self.source.read(place, window, rasters)
+        if PIXEL_LABELS in read:
+            read[PIXEL_LABELS] = self.group_of[read[PIXEL_LABELS]]
+        return read
+
+    def subset(self, indices: np.ndarray) -> RegroupedSource:
+        """See `Source.subset`."""
+        return self._replace(source=self.source.subset(indices))
+
+
 def regroup(dataset: Dataset, groups: Mapping[str, tuple[str, ...]]) -> Dataset:
     """The data set with the groups as its classes, and without the images of all others.
 
+    Where each pixel has a class, all places stay, and pixels of all other classes are unknown.
     Images on disk stay there. Names remain those of the files, `<Class>/<file>`.
 
     Args:
@@ -62,6 +91,11 @@ def regroup(dataset: Dataset, groups: Mapping[str, tuple[str, ...]]) -> Dataset:
             if member not in dataset.class_names:
                 raise unknown_name(f'class in {KEY}', member, dataset.class_names)
             new_labels[dataset.class_names.index(member)] = number
+    if dataset.facts.label == 'pixel':
+        group_of = np.full(256, UNKNOWN, np.uint8)
+        group_of[: dataset.num_classes] = np.where(new_labels < 0, UNKNOWN, new_labels)
+        grouped = dataset._replace(source=RegroupedSource(dataset.source, group_of))
+        return grouped.with_facts(class_names=tuple(groups))
     labels = new_labels[dataset.labels]
     kept = np.flatnonzero(labels >= 0)
     return dataset.subset(kept).with_labels(labels[kept]).with_facts(class_names=tuple(groups))

@@ -152,8 +152,9 @@ def draw_dataset(
     arrays[PIXEL_LABELS] = np.empty((num, size, size), np.uint8)
     names, groups = np.empty(num, object), np.arange(num, dtype=np.int32) % regions
     step = max(1, _BATCH_PIXELS // size**2)
-    for number in range(regions):
-        region, tiles = make_region(seed, number), np.arange(number, num, regions)
+    country = [make_region(seed, number) for number in range(regions)]
+    for number, region in enumerate(country):
+        tiles = np.arange(number, num, regions)
         names[tiles] = [f'{region.name}/{tile:06d}' for tile in tiles]
         for start in range(0, len(tiles), step):
             part = tiles[start : start + step]
@@ -171,6 +172,7 @@ def draw_dataset(
         rasters={name: view.raster for name, view in views.items()},
         label='pixel',
         class_colours=CLASS_COLOURS,
+        group_names=tuple(region.name for region in country),
         metres=PIXEL_SIZE,
         size=(size, size),
         files=Files(),

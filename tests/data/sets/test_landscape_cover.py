@@ -9,6 +9,8 @@ from ml_collections import ConfigDict
 
 from eojax.config import data_options
 from eojax.data import facts as data_facts
+from eojax.data import splits
+from eojax.data.class_groups import parse, regroup
 from eojax.data.dataset import Dataset, Window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN
 from eojax.data.sets import DATASETS, landscape_cover, landscape_pairs
@@ -41,7 +43,7 @@ def test_places_are_sorted_by_name_and_grouped_by_region() -> None:
     assert places.groups is not None
     for name, group in zip(places.names, places.groups, strict=True):
         region, number = name.split('/')
-        assert region == make_region(3, int(group)).name
+        assert region == data.facts.group_names[group] == make_region(3, int(group)).name
         assert int(number) % 5 == group
     assert (places.labels == -1).all()
     assert places.labels.dtype == places.heights.dtype == places.groups.dtype == np.int32
@@ -206,6 +208,36 @@ def test_mixed_pixels_may_be_unknown() -> None:
         some, full = (_read(d, place, PIXEL_LABELS)[0] for d in (data, all_known))
         assert 0.0 < (some == UNKNOWN).mean() < 0.5
         np.testing.assert_array_equal(some[some != UNKNOWN], full[some != UNKNOWN])
+
+
+def test_a_split_keeps_regions_whole() -> None:
+    data = draw_dataset(32, 32)
+    rule = splits.Rule(seed=0, labelled_groups='plain_0,city_7', test_fraction=0.25)
+    split = splits.split_dataset(data, rule)
+    groups = data.places.groups
+    assert groups is not None
+    regions = [set(groups[part].tolist()) for part in (split.train, split.validation, split.test)]
+    assert sum(map(len, regions)) == 8
+    assert set().union(*regions) == set(range(8))
+    assert len(regions[2]) == 2
+    assert set(groups[split.labelled].tolist()) == {0, 7} & regions[0]
+
+
+def test_classes_of_pixels_may_be_joined() -> None:
+    data = draw_dataset(8, 32)
+    grouped = regroup(data, parse('green=grass+trees+shrubs,water'))
+    assert grouped.class_names == ('green', 'water')
+    assert grouped.places is data.places
+    for place, alone in ((6, grouped), (0, grouped.subset(np.array([6])))):
+        window = Window(4, 8, 16, 20)
+        before = data.source.read(6, window, (IMAGES, PIXEL_LABELS))
+        after = alone.source.read(place, window, (IMAGES, PIXEL_LABELS))
+        expected = np.full((16, 20), UNKNOWN)
+        for number, names in enumerate((('grass', 'trees', 'shrubs'), ('water',))):
+            old = [CLASS_NAMES.index(name) for name in names]
+            expected[np.isin(before[PIXEL_LABELS], old)] = number
+        np.testing.assert_array_equal(after[PIXEL_LABELS], expected)
+        np.testing.assert_array_equal(after[IMAGES], before[IMAGES])
 
 
 def _options(name: str, **values: Any) -> ConfigDict:
