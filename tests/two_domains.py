@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, set_key
 from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.kinds import DatasetKind
 from eojax.data.sets import DATASETS, landscapes
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
@@ -27,8 +28,8 @@ from eojax.methods.method import Method, Metrics, Phase, Task
 SOURCE_LIMITS = ((0.0, 30_000.0), (5_000.0, 60_000.0))
 
 
-def two_bands() -> SimpleNamespace:
-    """A data set of green and red landscapes, uint16, as a module of `DATASETS`.
+def two_bands() -> DatasetKind:
+    """A data set of green and red landscapes, uint16.
 
     With a root, its data have to be there.
     """
@@ -42,9 +43,7 @@ def two_bands() -> SimpleNamespace:
         names = (drawn.names, drawn.class_names)
         return image_dataset(images, drawn.labels, *names, bands, SOURCE_LIMITS)
 
-    return SimpleNamespace(
-        DEFAULTS={'num_images': 150}, PUBLISHED=None, check=lambda o: None, from_config=from_config
-    )
+    return DatasetKind('two_bands', lambda options: None, from_config, {'num_images': 150})
 
 
 class TwoDomainState(NamedTuple):

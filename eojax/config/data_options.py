@@ -40,7 +40,7 @@ def defaults(name: str) -> dict[str, Any]:
         'workers': 2,
         'test_fraction': 0.2,
         'validation_fraction': 0.1,
-        **DATASETS[name].DEFAULTS,
+        **DATASETS[name].defaults,
     }
 
 

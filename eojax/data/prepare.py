@@ -9,12 +9,14 @@ from pathlib import Path
 
 from eojax.data.published import PublishedImages
 from eojax.data.reading.published_images import download_published
-from eojax.data.sets.aid import AID
-from eojax.data.sets.eurosat import EUROSAT
-from eojax.data.sets.ucmerced import UCMERCED
+from eojax.data.sets import DATASETS
 from eojax.errors import UserError, one_line_errors
 
-DATASETS: dict[str, PublishedImages] = {images.name: images for images in (AID, EUROSAT, UCMERCED)}
+PREPARED: dict[str, PublishedImages] = {
+    kind.name: kind.published
+    for kind in DATASETS.values()
+    if kind.published is not None and kind.published.tfds_folders
+}
 EXAMPLE = """example:
   python -m eojax.data.prepare --dataset=eurosat --root=EuroSAT.zip --data_dir=~/tensorflow_datasets
   python -m eojax.main --config=configs/jem_eurosat.py --config.data.source=tfds \\
@@ -27,7 +29,7 @@ def prepare(dataset: str, root: str | Path | None, data_dir: str | Path) -> Path
 
     Parameters
     ----------
-    dataset: one of `DATASETS`.
+    dataset: one of `PREPARED`.
     root: folder or zip archive; empty downloads the published archive.
     data_dir: the `data_dir` of tfds; created if need be.
 
@@ -39,7 +41,7 @@ def prepare(dataset: str, root: str | Path | None, data_dir: str | Path) -> Path
         from eojax.data.reading import tfds_builder
     except ImportError:
         raise UserError('preparing needs pip install tensorflow-datasets array_record') from None
-    images = DATASETS[dataset]
+    images = PREPARED[dataset]
     source = Path(root).expanduser() if root else download_published(images, option='--root')
     return tfds_builder.build(images, source, Path(data_dir).expanduser())
 
@@ -53,7 +55,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument(
-        '--dataset', required=True, choices=sorted(DATASETS), help='what to prepare'
+        '--dataset', required=True, choices=sorted(PREPARED), help='what to prepare'
     )
     parser.add_argument(
         '--root', default='', help='folder or zip archive; left out: the published one, downloaded'

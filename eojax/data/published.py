@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import Files
+from eojax.data.facts import Files, Limits
 from eojax.data.reading.download import Archive
 
 
@@ -24,6 +24,9 @@ class PublishedImages(NamedTuple):
       extent_metres: the side of an image on the ground; None where it is not known.
       class_colours: as in `eojax.data.facts.Facts`.
       files: of which it consists; None where these are no image files.
+      limits: for each band the values that become -1 and +1; None for uint8.
+      tfds_folders: where it lies below the `data_dir` of tfds, that of `eojax.data.prepare` first;
+        empty where it cannot be prepared.
     """
 
     name: str
@@ -38,11 +41,13 @@ class PublishedImages(NamedTuple):
     extent_metres: float | None = None
     class_colours: Mapping[str, str] = {}
     files: Files | None = Files()
+    limits: Limits | None = None
+    tfds_folders: tuple[str, ...] = ()
 
     def describe(self, dataset: Dataset) -> Dataset:
         """The data set as it was read of this one, with all that is known of it."""
         size, extent = dataset.facts.size, self.extent_metres
-        return dataset.with_facts(
+        return dataset.with_limits(self.limits).with_facts(
             name=self.name,
             title=self.title,
             class_colours=self.class_colours,

@@ -64,6 +64,7 @@ def test_a_method_takes_its_networks_and_names_those_it_does_not_take(
 @pytest.mark.parametrize('data', DATASETS)
 def test_defaults_of_everything_pass(method: str, data: str) -> None:
     model = min(PAIRS.get(method, {'wide_resnet'}))
+    assert DATASETS[data].name == data
     config = defaults_of(method, model, data)
     check_config(config)
     names = {'seed', 'steps', 'batch_size', 'log_every', 'evaluate_every', 'checkpoint_every'}

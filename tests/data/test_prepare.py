@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from eojax.data import prepare
+from eojax.data.reading.published_images import load_published
 from eojax.data.reading.tfds_source import prepared_folder
 from eojax.data.sets import eurosat, ucmerced
 from eojax.errors import UserError
@@ -27,10 +28,11 @@ import sys
 def refuse(event, arguments):
     assert event != 'import' or arguments[0].partition('.')[0] != 'tensorflow', 'TensorFlow'
 sys.addaudithook(refuse)
-from eojax.data.sets import eurosat
 from eojax.data import prepare
+from eojax.data.reading.published_images import load_published
+from eojax.data.sets import eurosat
 prepare.main(['--dataset=eurosat', '--root=' + sys.argv[1], '--data_dir=' + sys.argv[2]])
-dataset = eurosat.load(sys.argv[2], 'tfds', progress=False)
+dataset = load_published(eurosat.EUROSAT, sys.argv[2], 'tfds', progress=False)
 assert dataset.images.shape == (20, 64, 64, 3)
 assert 'tensorflow' not in sys.modules
 """
@@ -54,13 +56,13 @@ def test_round_trip_equals_the_archive(
     assert capsys.readouterr().out == (
         f'eurosat is ready in {data_dir}/eojax_images/eurosat/1.0.0\n'
     )
-    expected = eurosat.load(archive, progress=False)
+    expected = load_published(eurosat.EUROSAT, archive, progress=False)
     for _ in range(2):  # decoded, then from the cache
-        found = eurosat.load(data_dir, 'tfds', progress=False)
+        found = load_published(eurosat.EUROSAT, data_dir, 'tfds', progress=False)
         assert_same(found, expected)
-    half = eurosat.load(data_dir, 'tfds', size=32, progress=False)
+    half = load_published(eurosat.EUROSAT, data_dir, 'tfds', size=32, progress=False)
     np.testing.assert_array_equal(
-        half.images, eurosat.load(archive, size=32, progress=False).images
+        half.images, load_published(eurosat.EUROSAT, archive, size=32, progress=False).images
     )
     prepare.main(['--dataset=eurosat', f'--root={archive}', f'--data_dir={data_dir}'])
     assert 'is there already' in capsys.readouterr().err
@@ -70,8 +72,10 @@ def test_the_folder_of_the_stock_data_set_is_found_too(archive: Path, tmp_path: 
     folder = prepare.prepare('eurosat', archive, tmp_path / 'own')
     for version in ('2.0.0', '10.0.0'):
         shutil.copytree(folder, tmp_path / 'tfds' / 'eurosat' / 'rgb' / version)
-    assert prepared_folder('eurosat', tmp_path / 'tfds').name == '10.0.0'
-    assert len(eurosat.load(tmp_path / 'tfds', 'tfds', progress=False).names) == 20
+    assert prepared_folder(eurosat.EUROSAT, tmp_path / 'tfds').name == '10.0.0'
+    assert (
+        len(load_published(eurosat.EUROSAT, tmp_path / 'tfds', 'tfds', progress=False).names) == 20
+    )
 
 
 def test_tiff_of_any_size_round_trips(tmp_path: Path) -> None:
@@ -81,8 +85,10 @@ def test_tiff_of_any_size_round_trips(tmp_path: Path) -> None:
     }
     archive = write_zip(tmp_path / 'uc.zip', content)
     prepare.prepare('ucmerced', archive, tmp_path / 'tfds')
-    found = ucmerced.load(tmp_path / 'tfds', 'tfds', progress=False)
-    np.testing.assert_array_equal(found.images, ucmerced.load(archive, progress=False).images)
+    found = load_published(ucmerced.UCMERCED, tmp_path / 'tfds', 'tfds', progress=False)
+    np.testing.assert_array_equal(
+        found.images, load_published(ucmerced.UCMERCED, archive, progress=False).images
+    )
 
 
 def test_tensorflow_is_never_imported(archive: Path, tmp_path: Path) -> None:
@@ -116,27 +122,27 @@ def test_broken_image_leaves_nothing_prepared(tmp_path: Path, capsys) -> None:
     assert caught.value.code == 1
     assert 'River_2.jpg: not a JPEG, PNG or TIFF image' in capsys.readouterr().err
     with pytest.raises(UserError, match=r'no prepared tfds data set of eurosat'):
-        eurosat.load(data_dir, 'tfds')
+        load_published(eurosat.EUROSAT, data_dir, 'tfds')
 
 
 def test_not_prepared_tells_the_command(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        eurosat.load(tmp_path, 'tfds')
+        load_published(eurosat.EUROSAT, tmp_path, 'tfds')
     assert (
         f'python -m eojax.data.prepare --dataset=eurosat --root=ZIP_OR_FOLDER --data_dir={tmp_path}'
     ) in str(caught.value)
     with pytest.raises(UserError, match=r'--config\.data\.root'):
-        eurosat.load('', 'tfds')
+        load_published(eurosat.EUROSAT, '', 'tfds')
 
 
 def test_damaged_or_foreign_data_set_is_refused(archive: Path, tmp_path: Path) -> None:
     folder = prepare.prepare('eurosat', archive, tmp_path / 'tfds')
     with pytest.raises(UserError, match="unknown class 'AnnualCrop'"):
-        ucmerced.load(folder, 'tfds', progress=False)
+        load_published(ucmerced.UCMERCED, folder, 'tfds', progress=False)
     (records,) = folder.glob('*array_record-*')
     records.write_bytes(records.read_bytes()[:-1000])
     with pytest.raises(UserError, match=r'cannot be read as a tfds data set .*prepare it again'):
-        eurosat.load(folder, 'tfds', progress=False)
+        load_published(eurosat.EUROSAT, folder, 'tfds', progress=False)
     (folder / 'dataset_info.json').write_text('{')
     with pytest.raises(UserError, match=r'cannot be read as a tfds data set'):
-        eurosat.load(folder, 'tfds', progress=False)
+        load_published(eurosat.EUROSAT, folder, 'tfds', progress=False)

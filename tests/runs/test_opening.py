@@ -38,7 +38,7 @@ def _without_data(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(options: Any, progress: bool) -> Any:
         raise UserError('no such file: landscapes')
 
-    monkeypatch.setattr(DATASETS['landscapes'], 'from_config', gone)
+    monkeypatch.setitem(DATASETS, 'landscapes', DATASETS['landscapes']._replace(from_config=gone))
 
 
 def test_a_run_opens_and_scores_without_its_data(

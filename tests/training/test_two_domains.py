@@ -178,7 +178,7 @@ def test_what_was_learnt_is_used_without_the_source(
     def gone(options: Any, progress: bool) -> Any:
         raise UserError('the source is not there')
 
-    monkeypatch.setattr(DATASETS['two_bands'], 'from_config', gone)
+    monkeypatch.setitem(DATASETS, 'two_bands', DATASETS['two_bands']._replace(from_config=gone))
     opened, state = open_run(whole)
     assert opened.domains is None
     images = run.dataset.images

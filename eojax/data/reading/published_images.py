@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
+from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.published import PublishedImages
 from eojax.data.reading.download import fetch
-from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
+from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
+from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.pixel_cache import cache_folder
 from eojax.data.reading.tfds_source import prepared_folder, read_tfds
 from eojax.data.splits import parse_labels_per_class
@@ -20,14 +23,29 @@ from eojax.errors import UserError, unknown_name
 
 # Where the pixels come from: a folder or archive of images, or a prepared tfds data set.
 SOURCES = ('files', 'tfds')
+# Of the papers, so that all sets can stand beside EuroSAT; chains of larger images take far longer.
+SIZE = 64
 
 
-def check_published(options: ConfigDict) -> None:
+def published_kind(images: PublishedImages) -> DatasetKind:
+    """A published set of images in class folders, as configs name it."""
+    return DatasetKind(
+        images.name,
+        check=functools.partial(check_published, images),
+        from_config=functools.partial(read_published, images),
+        class_names=images.class_names,
+        published=images,
+    )
+
+
+def check_published(images: PublishedImages, options: ConfigDict) -> None:
     """Refuses a `source` that there is not, and a tfds source without its folder.
 
     Raises:
       UserError: one line that names the key.
     """
+    if not images.tfds_folders:
+        check_read_from_files(images.name, options)
     if options.source not in SOURCES:
         raise unknown_name('data.source', options.source, SOURCES)
     if options.source == 'tfds' and not options.root:
@@ -35,33 +53,47 @@ def check_published(options: ConfigDict) -> None:
     parse_labels_per_class(options.labels_per_class)
 
 
+def read_published(images: PublishedImages, options: ConfigDict, progress: bool) -> Dataset:
+    """The data set of the config group `data`; see `load_published`."""
+    return load_published(
+        images,
+        options.root,
+        options.source,
+        size=options.size,
+        progress=progress,
+        resident_bytes=memory_limit(options),
+    )
+
+
 def load_published(
     images: PublishedImages,
-    root: str | Path | None,
-    source: str,
+    root: str | Path | None = None,
+    source: str = 'files',
     *,
-    size: int | None,
+    size: int | None = SIZE,
     progress: bool = True,
     cache: bool = True,
-    file_format: FileFormat = EIGHT_BIT,
     resident_bytes: int | None = None,
 ) -> Dataset:
     """Loads a published data set; any number of images, but all of its classes.
 
-    Parameters
-    ----------
-    images: which one.
-    root: for 'files' a folder or zip archive, empty to download the published archive; for 'tfds'
-      the `data_dir` of tfds.
-    source: one of `SOURCES`.
-    size: height and width of the result in pixels; None leaves the images as they are.
-    progress: show bars and the number of images of each class on stderr.
-    cache: keep the decoded pixels in the cache folder.
-    file_format, resident_bytes: of files, as in `read_image_folder`; tfds is read into memory.
+    Args:
+      images: the published facts.
+      root: for 'files' the zip archive, a folder that holds the class folders, or one above it;
+        empty to download the published archive. For 'tfds' the `data_dir` of tfds.
+      source: one of `SOURCES`; what tfds needs, `python -m eojax.data.prepare` writes.
+      size: height and width of the result in pixels, resampled where the images have another; None
+        leaves the images as they are.
+      progress: show bars and the number of images of each class on stderr.
+      cache: keep the decoded pixels in the cache folder.
+      resident_bytes: of files, as in `read_image_folder`; tfds is read into memory.
 
-    Raises
-    ------
-    UserError: see `image_folder.read_image_folder`, `download.fetch` and `tfds_source.read_tfds`.
+    Returns:
+      `[num, size, size, bands]`, in the type of the files.
+
+    Raises:
+      UserError: what is missing, damaged or unexpected, by name; see
+        `image_folder.read_image_folder`, `download.fetch` and `tfds_source.read_tfds`.
     """
     if size is not None and size < 1:
         raise UserError(f'{images.title} cannot be resized to {size} pixels; give a positive size')
@@ -77,11 +109,11 @@ def load_published(
             kept,
             resize=resize,
             bands=images.bands,
-            file_format=file_format,
+            file_format=format_of(images.files),
             resident_bytes=resident_bytes,
         )
     elif source == 'tfds':
-        path = prepared_folder(images.name, root)
+        path = prepared_folder(images, root)
         dataset = read_tfds(path, images, resize=resize, progress=progress, cache=kept)
     else:
         raise unknown_name('data source', source, SOURCES)
@@ -96,9 +128,8 @@ def download_published(
 ) -> Path:
     """The published archive in the cache folder, downloaded if need be; see `download.fetch`.
 
-    Raises
-    ------
-    UserError: there is none to download; the message tells where to get it.
+    Raises:
+      UserError: there is none to download; the message tells where to get it.
     """
     if images.archive is None:
         raise UserError(

@@ -16,13 +16,6 @@ from eojax.data.reading.image_files import fingerprint
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.errors import UserError, unknown_name
 
-# Below the data_dir: what eojax.data.prepare writes, and tfds's own EuroSAT.
-FOLDERS: dict[str, tuple[str, ...]] = {
-    'aid': ('eojax_images/aid',),
-    'eurosat': ('eojax_images/eurosat', 'eurosat/rgb'),
-    'ucmerced': ('eojax_images/ucmerced', 'uc_merced'),
-}
-
 
 class Record(NamedTuple):
     """One image as it is stored: `<Class>/<file>`, class index, encoded bytes."""
@@ -32,25 +25,24 @@ class Record(NamedTuple):
     data: bytes
 
 
-def prepared_folder(dataset: str, data_dir: str | Path | None) -> Path:
-    """The newest prepared version of `dataset` below `data_dir` (or that folder itself).
+def prepared_folder(images: PublishedImages, data_dir: str | Path | None) -> Path:
+    """The newest prepared version of a data set below `data_dir` (or that folder itself).
 
-    Raises
-    ------
-    UserError: there is none; the message holds the command that prepares it.
+    Raises:
+      UserError: there is none; the message holds the command that prepares it.
     """
     if not data_dir:
         raise UserError('the data source tfds needs --config.data.root=DATA_DIR of tfds')
     root = Path(data_dir).expanduser()
     if (root / 'dataset_info.json').is_file():
         return root
-    for folder in FOLDERS.get(dataset, ()):
+    for folder in images.tfds_folders:
         versions = [info.parent for info in (root / folder).glob('*/dataset_info.json')]
         if versions:
             return max(versions, key=_version)
     raise UserError(
-        f'no prepared tfds data set of {dataset} in {root}: run python -m eojax.data.prepare'
-        f' --dataset={dataset} --root=ZIP_OR_FOLDER --data_dir={root}'
+        f'no prepared tfds data set of {images.name} in {root}: run python -m eojax.data.prepare'
+        f' --dataset={images.name} --root=ZIP_OR_FOLDER --data_dir={root}'
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
+from eojax.data.kinds import DatasetKind
 from eojax.data.sets import (
     aid,
     airsar,
@@ -18,19 +17,16 @@ from eojax.data.sets import (
     ucmerced,
 )
 
-# Each module has DEFAULTS (its own keys of the config group `data`), PUBLISHED (the facts of a
-# published set, or None), check(options) and from_config(options, progress) -> Dataset; where its
-# files are no 8-bit images, FORMAT (`image_folder.FileFormat`) says how they are decoded.
-DATASETS: dict[str, ModuleType] = {
-    'aid': aid,
-    'airsar': airsar,
-    'eurosat': eurosat,
-    'eurosat_ms': eurosat_ms,
-    'folder': folder,
-    'landscape_cover': landscape_cover,
-    'landscape_pairs': landscape_pairs,
-    'landscape_zones': landscape_zones,
-    'landscapes': landscapes,
-    'so2sat': so2sat,
-    'ucmerced': ucmerced,
+DATASETS: dict[str, DatasetKind] = {
+    'aid': aid.KIND,
+    'airsar': airsar.KIND,
+    'eurosat': eurosat.KIND,
+    'eurosat_ms': eurosat_ms.KIND,
+    'folder': folder.KIND,
+    'landscape_cover': landscape_cover.KIND,
+    'landscape_pairs': landscape_pairs.KIND,
+    'landscape_zones': landscape_zones.KIND,
+    'landscapes': landscapes.KIND,
+    'so2sat': so2sat.KIND,
+    'ucmerced': ucmerced.KIND,
 }

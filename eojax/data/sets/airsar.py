@@ -25,7 +25,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import rasterio
@@ -37,11 +37,10 @@ from eojax.data import class_groups
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Limits
 from eojax.data.group_splits import assign_blocks
+from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.errors import UserError
 
 NAME = 'airsar'
-PUBLISHED = None
-DEFAULTS: dict[str, Any] = {'size': 32, 'stride': 8, 'purity': 0.8, 'block': 128, 'seed': 0}
 BANDS = ('t11', 't22', 't33')
 METRES = 10.0  # of slant range and azimuth, about
 CLASS_NAMES = ('bare soil', 'mountain', 'water', 'urban', 'vegetation')
@@ -251,14 +250,8 @@ def _report(raster: Path, dataset: Dataset, absent: Sequence[str]) -> None:
         print(f'eojax: {raster}: no patches of {", ".join(absent)}: left out', file=sys.stderr)
 
 
-def check(options: ConfigDict) -> None:
-    """Refuses options of the config group `data` that make no data set.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if options.source != 'files':
-        raise UserError(f"data.source of the data set {NAME!r} is 'files', not {options.source!r}")
+def _check(options: ConfigDict) -> None:
+    check_read_from_files(NAME, options)
     if not options.root:
         raise UserError(f'the data set {NAME!r} needs --config.data.root=FOLDER_OR_TIF')
     if options.stride < 1:
@@ -269,8 +262,7 @@ def check(options: ConfigDict) -> None:
         raise UserError(f'data.block {options.block} must be at least data.size {options.size}')
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
-    """The data set of the config group `data`; see `load`."""
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     groups = class_groups.parse(options.classes)
     members = [name for group in groups.values() for name in group]
     return load(
@@ -283,3 +275,12 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
         validation_fraction=options.validation_fraction,
         progress=progress,
     )
+
+
+KIND = DatasetKind(
+    NAME,
+    _check,
+    _from_config,
+    {'size': 32, 'stride': 8, 'purity': 0.8, 'block': 128, 'seed': 0},
+    CLASS_NAMES,
+)

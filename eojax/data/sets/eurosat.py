@@ -7,22 +7,11 @@ Benchmark for Land Use and Land Cover Classification", IEEE JSTARS, 2019. 27,000
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from ml_collections import ConfigDict
-
-from eojax.data.dataset import Dataset
 from eojax.data.facts import Files
 from eojax.data.published import PublishedImages
 from eojax.data.reading.download import Archive
-from eojax.data.reading.lazy_images import memory_limit
-from eojax.data.reading.published_images import check_published, load_published
+from eojax.data.reading.published_images import published_kind
 
-NAME = 'eurosat'
-SIZE = 64
-DEFAULTS: dict[str, Any] = {}
-BANDS = ('red', 'green', 'blue')
 CLASS_NAMES = (
     'AnnualCrop',
     'Forest',
@@ -49,11 +38,11 @@ CLASS_COLOURS = {
     'SeaLake': '#123f8c',
 }
 EUROSAT = PublishedImages(
-    name=NAME,
+    name='eurosat',
     title='EuroSAT',
     class_names=CLASS_NAMES,
-    bands=BANDS,
-    size=SIZE,
+    bands=('red', 'green', 'blue'),
+    size=64,
     archive=Archive(
         url='http://madm.dfki.de/files/sentinel/EuroSAT.zip',
         num_bytes=94_280_567,
@@ -67,63 +56,10 @@ EUROSAT = PublishedImages(
     homepage='https://github.com/phelber/eurosat',
     extent_metres=640.0,
     class_colours=CLASS_COLOURS,
-    files=Files(size=SIZE),
+    files=Files(size=64),
+    tfds_folders=('eojax_images/eurosat', 'eurosat/rgb'),
 )
-PUBLISHED = EUROSAT
+KIND = published_kind(EUROSAT)
 # Of each band over all pixels of 21,531 of the images, values scaled to [0, 1].
 MEAN = (0.3438, 0.3800, 0.4076)
 STD = (0.2021, 0.1366, 0.1155)
-
-
-def load(
-    root: str | Path | None = None,
-    source: str = 'files',
-    *,
-    size: int = SIZE,
-    progress: bool = True,
-    cache: bool = True,
-    resident_bytes: int | None = None,
-) -> Dataset:
-    """EuroSAT as uint8 `[num, size, size, 3]`; a part of it will do, as long as it has all classes.
-
-    Parameters
-    ----------
-    root: the zip archive or a folder (`2750/`, `EuroSAT_RGB/`, or the class folders themselves);
-      empty downloads the published archive, 94 MB; for `source='tfds'` the `data_dir` of tfds.
-    source: 'files' or 'tfds' (see `python -m eojax.data.prepare --help`).
-    size: height and width in pixels; other than 64 is resampled.
-    progress, cache, resident_bytes: see `load_published`.
-
-    Raises
-    ------
-    UserError: what is missing, damaged or unexpected, by name.
-    """
-    return load_published(
-        EUROSAT,
-        root,
-        source,
-        size=size,
-        progress=progress,
-        cache=cache,
-        resident_bytes=resident_bytes,
-    )
-
-
-def check(options: ConfigDict) -> None:
-    """Refuses options of the config group `data` that name nothing.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    check_published(options)
-
-
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
-    """The data set of the config group `data`; see `load`."""
-    return load(
-        options.root,
-        options.source,
-        size=options.size,
-        progress=progress,
-        resident_bytes=memory_limit(options),
-    )

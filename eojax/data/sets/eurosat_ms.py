@@ -12,24 +12,19 @@ their numbers with B8A at the end, not between B08 and B09.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.facts import Files, Limits
+from eojax.data.kinds import DatasetKind
 from eojax.data.published import PublishedImages
 from eojax.data.reading.download import Archive
-from eojax.data.reading.file_formats import format_of
-from eojax.data.reading.lazy_images import memory_limit
-from eojax.data.reading.published_images import check_published, load_published
+from eojax.data.reading.published_images import check_published, read_published
 from eojax.data.sets import eurosat
 from eojax.errors import UserError, unknown_name
 
 NAME = 'eurosat_ms'
 SIZE = 64
-DEFAULTS: dict[str, Any] = {'bands': 'all'}
 CLASS_NAMES = eurosat.CLASS_NAMES
 # In the files' order.
 BANDS = (
@@ -71,44 +66,15 @@ EUROSAT_MS = PublishedImages(
     extent_metres=640.0,
     class_colours=eurosat.CLASS_COLOURS,
     files=FILES,
+    limits=LIMITS,
 )
-PUBLISHED = EUROSAT_MS
 
 
-def load(
-    root: str | Path | None = None,
-    bands: str = 'all',
-    *,
-    size: int = SIZE,
-    progress: bool = True,
-    cache: bool = True,
-    resident_bytes: int | None = None,
-) -> Dataset:
-    """EuroSAT as uint16 `[num, size, size, bands]`; any part of it that has all classes.
-
-    Parameters
-    ----------
-    root: the zip archive or a folder; empty downloads the published archive, 2.1 GB.
-    bands: see `parse_bands`.
-    size: height and width in pixels; other than 64 is resampled, see `decode_geotiff`.
-    progress, cache, resident_bytes: see `load_published`.
-
-    Raises
-    ------
-    UserError: what is missing, damaged or unexpected, by name.
-    """
+def choose(bands: str = 'all') -> PublishedImages:
+    """EuroSAT, 13 bands, with those that are wanted; see `parse_bands`."""
     chosen = parse_bands(bands)
-    dataset = load_published(
-        EUROSAT_MS._replace(bands=chosen),
-        root,
-        'files',
-        size=size,
-        progress=progress,
-        cache=cache,
-        file_format=format_of(FILES),
-        resident_bytes=resident_bytes,
-    )
-    return dataset.with_limits(tuple(LIMITS[BANDS.index(band)] for band in chosen))
+    limits = tuple(LIMITS[BANDS.index(band)] for band in chosen)
+    return EUROSAT_MS._replace(bands=chosen, limits=limits)
 
 
 def parse_bands(text: str) -> tuple[str, ...]:
@@ -128,24 +94,12 @@ def parse_bands(text: str) -> tuple[str, ...]:
     return bands
 
 
-def check(options: ConfigDict) -> None:
-    """Refuses options of the config group `data` that name nothing.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if options.source != 'files':
-        raise UserError(f"data.source of the data set {NAME!r} is 'files', not {options.source!r}")
-    check_published(options)
-    parse_bands(options.bands)
+def _check(options: ConfigDict) -> None:
+    check_published(choose(options.bands), options)
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
-    """The data set of the config group `data`; see `load`."""
-    return load(
-        options.root,
-        options.bands,
-        size=options.size,
-        progress=progress,
-        resident_bytes=memory_limit(options),
-    )
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
+    return read_published(choose(options.bands), options, progress)
+
+
+KIND = DatasetKind(NAME, _check, _from_config, {'bands': 'all'}, CLASS_NAMES, EUROSAT_MS)

@@ -7,43 +7,32 @@ the classes are the folders' names in alphabetical order.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.facts import Files
+from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.pixel_cache import cache_folder
 from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError
 
-DEFAULTS: dict[str, Any] = {}
-PUBLISHED = None
+NAME = 'folder'
 
 
-def check(options: ConfigDict) -> None:
-    """Refuses options of the config group `data` that name no folder.
-
-    Raises:
-      UserError: one line that names the key.
-    """
+def _check(options: ConfigDict) -> None:
     parse_labels_per_class(options.labels_per_class)
-    if options.source != 'files':
-        raise UserError(f"data.source of the data set 'folder' is 'files', not {options.source!r}")
+    check_read_from_files(NAME, options)
     if not options.root:
-        raise UserError("the data set 'folder' needs --config.data.root=FOLDER_OR_ZIP")
+        raise UserError(f'the data set {NAME!r} needs --config.data.root=FOLDER_OR_ZIP')
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
-    """The data set of the config group `data`.
-
-    Raises:
-      UserError: see `image_folder.read_image_folder`.
-    """
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
+    path = Path(options.root).expanduser()
     dataset = read_image_folder(
-        Path(options.root).expanduser(),
+        path,
         None,
         None,
         progress,
@@ -51,5 +40,7 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
         resize=options.size,
         resident_bytes=memory_limit(options),
     )
-    path = Path(options.root).expanduser()
-    return dataset.with_facts(name='folder', title=path.stem, files=Files())
+    return dataset.with_facts(name=NAME, title=path.stem, files=Files())
+
+
+KIND = DatasetKind(NAME, _check, _from_config)

@@ -18,13 +18,14 @@ a light of its own. A pixel that two classes share has the class of its greater 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import ArraySource, Dataset, Places
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Facts, Files, Raster
+from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.errors import UserError
 from eojax.synthetic.country import make_tiles
 from eojax.synthetic.regions import make_region
@@ -34,15 +35,7 @@ from eojax.synthetic.scene import PIXEL_SIZE, Material, Scene
 __all__ = ['CLASS_COLOURS', 'CLASS_NAMES', 'draw_dataset', 'land_cover_labels']
 
 NAME = 'landscape_cover'
-PUBLISHED = None
 MIN_SIZE = 32
-DEFAULTS: dict[str, Any] = {
-    'size': 128,
-    'num_images': 480,
-    'regions': 8,
-    'seed': 0,
-    'least_share': 0.5,
-}
 
 CLASSES: Mapping[str, tuple[str, tuple[Material, ...]]] = {
     'water': ('#1e5ac8', (Material.WATER,)),
@@ -201,15 +194,20 @@ def check(options: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    if options.source != 'files' or options.root:
-        raise UserError(
-            f'data.name {options.name} is generated: leave data.source and data.root alone'
-        )
+    check_drawn(options.name, options)
     _check(options.num_images, options.size, options.regions, options.seed, options.least_share)
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
-    """The data set of the config group `data`; see `draw_dataset`."""
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return draw_dataset(
         options.num_images, options.size, options.regions, options.seed, options.least_share
     )
+
+
+KIND = DatasetKind(
+    NAME,
+    check,
+    _from_config,
+    {'size': 128, 'num_images': 480, 'regions': 8, 'seed': 0, 'least_share': 0.5},
+    CLASS_NAMES,
+)

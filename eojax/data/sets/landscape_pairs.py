@@ -13,7 +13,6 @@ those of `landscape_cover`, and so are place i and its colours; here a place has
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -21,15 +20,11 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.data.facts import IMAGES, Raster
 from eojax.data.sets import landscape_cover
-from eojax.data.sets.landscape_cover import COLOUR, View, check, surface_view
+from eojax.data.sets.landscape_cover import COLOUR, View, surface_view
 from eojax.data.sets.landscape_zones import SENSORS
 from eojax.synthetic.scene import Scene
 
-__all__ = ['DEFAULTS', 'NAME', 'PUBLISHED', 'VIEWS', 'check', 'from_config']
-
 NAME = 'landscape_pairs'
-PUBLISHED = None
-DEFAULTS: dict[str, Any] = landscape_cover.DEFAULTS
 _RADAR = SENSORS['sar_db']
 
 
@@ -44,8 +39,7 @@ VIEWS: Mapping[str, View] = {
 }
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
-    """The data set of the config group `data`; see `landscape_cover.draw_dataset`."""
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     dataset = landscape_cover.draw_dataset(
         options.num_images,
         options.size,
@@ -55,3 +49,6 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
         VIEWS,
     )
     return dataset.with_facts(name=NAME, title='drawn land cover with radar')
+
+
+KIND = landscape_cover.KIND._replace(name=NAME, from_config=_from_config)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -37,6 +37,7 @@ from ml_collections import ConfigDict
 from eojax.data import class_groups
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Files, Limits
+from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.data.sets.local_climate_zones import CLASS_NAMES, SO2SAT_COUNTS
 from eojax.errors import UserError, unknown_name
 from eojax.synthetic.canvas import Canvas
@@ -50,15 +51,6 @@ __all__ = ['CLASS_NAMES', 'SENSORS', 'generate', 'make_scenes']
 
 NAME = 'landscape_zones'
 MIN_SIZE = 16
-PUBLISHED = None
-DEFAULTS: dict[str, Any] = {
-    'size': 32,
-    'num_images': 5000,
-    'seed': 0,
-    'sensor': 'rgb',
-    'frequencies': 'equal',
-    'gain_db': 0.0,
-}
 AMPLITUDE_LIMIT = 1.5
 """Greatest real or imaginary part that is told from greater ones, in sqrt(sigma0)."""
 _LEVELS = 32767
@@ -227,14 +219,8 @@ def make_scenes(
     return canvas.scene()
 
 
-def check(options: ConfigDict) -> None:
-    """Refuses options of the config group `data` that make no data set.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if options.source != 'files' or options.root:
-        raise UserError(f'data.name {NAME} is generated: leave data.source and data.root alone')
+def _check(options: ConfigDict) -> None:
+    check_drawn(NAME, options)
     if options.sensor not in SENSORS:
         raise unknown_name('data.sensor', options.sensor, SENSORS)
     if options.size < MIN_SIZE:
@@ -251,7 +237,7 @@ def check(options: ConfigDict) -> None:
         )
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     """The data set of the config group `data`; see `generate`.
 
     `num_images` counts those of all seventeen classes: `data.classes` then leaves some out.
@@ -268,3 +254,19 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
         options.gain_db,
         options.frequencies,
     )
+
+
+KIND = DatasetKind(
+    NAME,
+    _check,
+    _from_config,
+    {
+        'size': 32,
+        'num_images': 5000,
+        'seed': 0,
+        'sensor': 'rgb',
+        'frequencies': 'equal',
+        'gain_db': 0.0,
+    },
+    CLASS_NAMES,
+)

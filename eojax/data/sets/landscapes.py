@@ -9,13 +9,13 @@ method works, not how well it would do on Earth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Files
+from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.data.sets.eurosat import CLASS_COLOURS
 from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError
@@ -29,8 +29,7 @@ __all__ = ['CLASS_NAMES', 'generate', 'make_scenes', 'render_rgb']
 
 CLASS_NAMES = tuple(LAYOUTS)
 MIN_SIZE = 16
-PUBLISHED = None
-DEFAULTS: dict[str, Any] = {'num_images': 4000, 'seed': 0, 'ground_size': 0}
+NAME = 'landscapes'
 
 # Pixels in one batch: its layers then fit in a core's cache.
 _BATCH_PIXELS = 2**17
@@ -149,15 +148,9 @@ def _check(labels: np.ndarray, size: int, seed: int) -> None:
         raise UserError(f'landscapes: unknown label {unknown[0]} (known: {known})')
 
 
-def check(options: ConfigDict) -> None:
-    """Refuses options of the config group `data` that make no data set.
-
-    Raises:
-      UserError: one line that names the key.
-    """
+def _check_options(options: ConfigDict) -> None:
     parse_labels_per_class(options.labels_per_class)
-    if options.source != 'files' or options.root:
-        raise UserError('data.name landscapes is generated: leave data.source and data.root alone')
+    check_drawn(NAME, options)
     if options.num_images < 10 * len(CLASS_NAMES):
         raise UserError(f'data.num_images must be at least 100, not {options.num_images}')
     ground = options.ground_size or options.size
@@ -165,7 +158,7 @@ def check(options: ConfigDict) -> None:
         raise UserError(f'data.ground_size {ground} must be a multiple of data.size {options.size}')
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     """The data set of the config group `data`.
 
     `ground_size` is the side of the scenes in pixels of 10 m, 0 for `size`; larger ones are
@@ -174,7 +167,7 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
     ground = options.ground_size or options.size
     dataset = generate(options.num_images, ground, options.seed)
     known = {
-        'name': 'landscapes',
+        'name': NAME,
         'title': 'drawn landscapes',
         'class_colours': CLASS_COLOURS,
         'metres': PIXEL_SIZE * ground / options.size,
@@ -188,3 +181,12 @@ def from_config(options: ConfigDict, progress: bool) -> Dataset:
     small = np.round(means).astype(np.uint8)
     small_set = image_dataset(small, dataset.labels, dataset.names, dataset.class_names)
     return small_set.with_facts(**known)
+
+
+KIND = DatasetKind(
+    NAME,
+    _check_options,
+    _from_config,
+    {'num_images': 4000, 'seed': 0, 'ground_size': 0},
+    CLASS_NAMES,
+)

@@ -17,12 +17,12 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
+from eojax.data.kinds import DatasetKind
 from eojax.data.published import PublishedImages
 from eojax.data.reading.image_files import fingerprint
 from eojax.data.reading.lazy_images import memory_limit
@@ -36,12 +36,6 @@ from eojax.errors import UserError, unknown_name
 NAME = 'so2sat'
 # About three standard deviations.
 VV_LIMIT = 1.5
-DEFAULTS: dict[str, Any] = {
-    'size': SIZE,
-    'sensor': 'rgb',
-    'version': 'v2',
-    'vv_limit': VV_LIMIT,
-}
 # By version: the folder below the root, and the names of the files in it, sorted.
 VERSIONS = {
     'v2': ('', ('testing', 'training', 'validation')),
@@ -68,7 +62,6 @@ SO2SAT = PublishedImages(
     extent_metres=320.0,
     files=None,
 )
-PUBLISHED = SO2SAT
 
 
 def load(
@@ -134,20 +127,12 @@ def load(
     return dataset
 
 
-def check(options: ConfigDict) -> None:
-    """Refuses options of the config group `data` that name nothing.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if options.source != 'files':
-        raise UserError(f"data.source of the data set {NAME!r} is 'files', not {options.source!r}")
-    check_published(options)
+def _check(options: ConfigDict) -> None:
+    check_published(SO2SAT, options)
     _check_options(options.sensor, options.version, options.vv_limit)
 
 
-def from_config(options: ConfigDict, progress: bool) -> Dataset:
-    """The data set of the config group `data`; see `load`."""
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return load(
         options.root,
         options.sensor,
@@ -191,3 +176,13 @@ def _find_files(root: Path, version: str) -> dict[str, Path]:
     else:
         advice = f'get all of them from {SO2SAT.homepage}'
     raise UserError(f'no such file: {missing}, of version {version} of {SO2SAT.title}; {advice}')
+
+
+KIND = DatasetKind(
+    NAME,
+    _check,
+    _from_config,
+    {'size': SIZE, 'sensor': 'rgb', 'version': 'v2', 'vv_limit': VV_LIMIT},
+    CLASS_NAMES,
+    SO2SAT,
+)

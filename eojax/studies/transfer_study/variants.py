@@ -122,7 +122,7 @@ def _has_zones(options: ConfigDict) -> bool:
 
 def _class_names(options: ConfigDict) -> Sequence[str]:
     """Of a data set's own classes; none where its files say them."""
-    return getattr(DATASETS.get(options.name), 'CLASS_NAMES', ())
+    return DATASETS[options.name].class_names if options.name in DATASETS else ()
 
 
 def study_cells(workdir: Path, config: ConfigDict, wanted: Wanted) -> list[Cell]:

@@ -17,6 +17,7 @@ from eojax.config.base import base_config
 from eojax.data.dataset import Dataset, scale_to_unit
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import LazyImages
+from eojax.data.reading.published_images import load_published
 from eojax.data.sets import DATASETS, eurosat, ucmerced
 from eojax.errors import UserError
 from eojax.feed.pipeline import to_unit_range
@@ -246,7 +247,10 @@ def test_data_sets_take_the_limit_from_the_config(
         np.testing.assert_array_equal(lazy.images[:], dense.images)
         assert lazy.names == dense.names
     assert dense.limits is None
-    assert eurosat.load(roots['eurosat'], progress=False, resident_bytes=0).limits is None
+    assert (
+        load_published(eurosat.EUROSAT, roots['eurosat'], progress=False, resident_bytes=0).limits
+        is None
+    )
 
 
 def test_scaling_on_the_host_is_that_of_the_devices() -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from eojax.config.base import base_config, check_config, set_key
 from eojax.data import prepare
 from eojax.data.reading.lazy_images import LazyImages
+from eojax.data.reading.published_images import load_published
 from eojax.data.sets import DATASETS, aid
 from eojax.errors import UserError
 from eojax.training import loop as train
@@ -36,7 +37,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_images_are_resampled_to_the_papers_size(
     tmp_path: Path, content: dict[str, bytes], write
 ) -> None:
-    dataset = aid.load(write(tmp_path / 'AID.zip', content), progress=False)
+    dataset = load_published(aid.AID, write(tmp_path / 'AID.zip', content), progress=False)
     assert dataset.images.shape == (30, 64, 64, 3)
     assert dataset.images.dtype == np.uint8
     assert dataset.class_names == aid.CLASS_NAMES
@@ -53,27 +54,27 @@ def test_images_are_resampled_to_the_papers_size(
 def test_the_facts_of_the_set() -> None:
     assert len(aid.CLASS_NAMES) == len(set(aid.CLASS_NAMES)) == 30
     assert list(aid.CLASS_NAMES) == sorted(aid.CLASS_NAMES)
-    assert aid.PUBLISHED.size == 600
+    assert aid.AID.size == 600
     assert not hasattr(aid, 'MEAN')  # none are published
 
 
 def test_other_images_are_refused(tmp_path: Path, content: dict[str, bytes]) -> None:
     small = content | {'AID/Park/park_1.jpg': encode(pixels(0, 256, 256), 'JPEG')}
     with pytest.raises(UserError, match=r'park_1\.jpg: 256x256 pixels; expected 600x600'):
-        aid.load(write_zip(tmp_path / 'a.zip', small), progress=False)
+        load_published(aid.AID, write_zip(tmp_path / 'a.zip', small), progress=False)
     without = {name: data for name, data in content.items() if '/Park/' not in name}
     with pytest.raises(UserError, match="no images of class 'Park'"):
-        aid.load(write_zip(tmp_path / 'b.zip', without), progress=False)
+        load_published(aid.AID, write_zip(tmp_path / 'b.zip', without), progress=False)
     wrong = content | {'AID/Ports/a.jpg': content['AID/Port/port_1.jpg']}
     with pytest.raises(UserError, match="'Ports'; did you mean 'Port'"):
-        aid.load(write_zip(tmp_path / 'c.zip', wrong), progress=False)
+        load_published(aid.AID, write_zip(tmp_path / 'c.zip', wrong), progress=False)
 
 
 def test_without_a_download_one_line_says_where_to_get_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError) as caught:
-        aid.load('')
+        load_published(aid.AID, '')
     assert str(caught.value) == (
         'AID cannot be downloaded from here: get it from https://captain-whu.github.io/AID/ and'
         ' name it by --config.data.root=PATH'
@@ -91,8 +92,8 @@ def test_prepared_for_tfds_it_is_the_same(tmp_path: Path, content: dict[str, byt
     pytest.importorskip('array_record')
     archive = write_zip(tmp_path / 'AID.zip', content)
     prepare.prepare('aid', archive, tmp_path / 'tfds')
-    found = aid.load(tmp_path / 'tfds', 'tfds', progress=False)
-    expected = aid.load(archive, progress=False)
+    found = load_published(aid.AID, tmp_path / 'tfds', 'tfds', progress=False)
+    expected = load_published(aid.AID, archive, progress=False)
     np.testing.assert_array_equal(found.images, expected.images)
     assert found.names == expected.names
 

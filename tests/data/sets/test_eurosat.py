@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eojax.data.reading import published_images
 from eojax.data.reading.download import Archive
+from eojax.data.reading.published_images import describe_counts, load_published
 from eojax.data.sets import eurosat, ucmerced
 from eojax.errors import UserError
 from tests.data.labelled_archives import encode, eurosat_members, pixels, write_tree, write_zip
@@ -29,7 +29,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize('top', ['2750', 'EuroSAT_RGB', 'x/y'])
 @pytest.mark.parametrize('write', [write_zip, write_tree])
 def test_layouts_give_the_same_data_set(tmp_path: Path, top: str, write) -> None:
-    dataset = eurosat.load(write(tmp_path / 'root.zip', eurosat_members(top=top)), progress=False)
+    dataset = load_published(
+        eurosat.EUROSAT, write(tmp_path / 'root.zip', eurosat_members(top=top)), progress=False
+    )
     assert dataset.images.shape == (20, 64, 64, 3)
     assert dataset.class_names == eurosat.CLASS_NAMES
     assert dataset.bands == ('red', 'green', 'blue')
@@ -42,13 +44,13 @@ def test_layouts_give_the_same_data_set(tmp_path: Path, top: str, write) -> None
 
 def test_class_folders_themselves_are_a_root(tmp_path: Path) -> None:
     tree = write_tree(tmp_path / 'tree', eurosat_members())
-    assert eurosat.load(tree / '2750', progress=False).images.shape[0] == 20
+    assert load_published(eurosat.EUROSAT, tree / '2750', progress=False).images.shape[0] == 20
 
 
 def test_counts_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = eurosat_members()
     del content['2750/River/River_2.jpg']
-    eurosat.load(write_zip(tmp_path / 'EuroSAT.zip', content))
+    load_published(eurosat.EUROSAT, write_zip(tmp_path / 'EuroSAT.zip', content))
     error = capsys.readouterr().err
     assert 'EuroSAT.zip: 19 images (AnnualCrop 2,' in error
     assert 'River 1,' in error
@@ -58,22 +60,25 @@ def test_refusals(tmp_path: Path) -> None:
     content = eurosat_members()
     without = {name: data for name, data in content.items() if '/River/' not in name}
     with pytest.raises(UserError, match="no images of class 'River'"):
-        eurosat.load(write_zip(tmp_path / 'a.zip', without), progress=False)
+        load_published(eurosat.EUROSAT, write_zip(tmp_path / 'a.zip', without), progress=False)
     small = content | {'2750/River/River_9.jpg': encode(pixels(0, 32, 32), 'JPEG')}
     with pytest.raises(UserError, match=r'River_9\.jpg: 32x32 pixels; expected 64x64'):
-        eurosat.load(write_zip(tmp_path / 'b.zip', small), progress=False)
+        load_published(eurosat.EUROSAT, write_zip(tmp_path / 'b.zip', small), progress=False)
     wrong = content | {'2750/SeaLakes/a.jpg': content['2750/SeaLake/SeaLake_1.jpg']}
     with pytest.raises(UserError, match="'SeaLakes'; did you mean 'SeaLake'"):
-        eurosat.load(write_zip(tmp_path / 'c.zip', wrong), progress=False)
+        load_published(eurosat.EUROSAT, write_zip(tmp_path / 'c.zip', wrong), progress=False)
     with pytest.raises(UserError, match="unknown data source 'tfd'; did you mean 'tfds'"):
-        eurosat.load(tmp_path, 'tfd')
+        load_published(eurosat.EUROSAT, tmp_path, 'tfd')
     with pytest.raises(UserError, match='0 pixels'):
-        eurosat.load(tmp_path, size=0)
+        load_published(eurosat.EUROSAT, tmp_path, size=0)
 
 
 def test_size_resamples(tmp_path: Path) -> None:
     path = write_zip(tmp_path / 'EuroSAT.zip', eurosat_members())
-    full, half = (eurosat.load(path, size=size, progress=False).images[:] for size in (64, 32))
+    full, half = (
+        load_published(eurosat.EUROSAT, path, size=size, progress=False).images[:]
+        for size in (64, 32)
+    )
     assert half.shape == (20, 32, 32, 3)
     blocks = full.reshape(20, 32, 2, 32, 2, 3).mean((2, 4))
     assert abs(half - blocks).max() < 6
@@ -86,7 +91,9 @@ def test_uc_merced_takes_odd_sizes(tmp_path: Path) -> None:
         for i in range(2)
     }
     content['UCMerced_LandUse/readme.txt'] = b''
-    dataset = ucmerced.load(write_zip(tmp_path / 'uc.zip', content), progress=False)
+    dataset = load_published(
+        ucmerced.UCMERCED, write_zip(tmp_path / 'uc.zip', content), progress=False
+    )
     assert dataset.images.shape == (42, 64, 64, 3)
     assert dataset.names[-1] == 'tenniscourt/tenniscourt01.tif'
 
@@ -131,10 +138,10 @@ def test_download_is_checked_and_kept(
     data = (tmp_path / 'served' / 'EuroSAT.zip').read_bytes()
     url = f'http://127.0.0.1:{server.server_port}/EuroSAT.zip'
     _publish(monkeypatch, url, hashlib.sha256(data).hexdigest())
-    assert eurosat.load().images.shape == (20, 64, 64, 3)
+    assert load_published(eurosat.EUROSAT).images.shape == (20, 64, 64, 3)
     assert '100%' in capsys.readouterr().err
     assert (tmp_path / 'cache' / 'downloads' / 'EuroSAT.zip').read_bytes() == data
-    eurosat.load('', progress=False)
+    load_published(eurosat.EUROSAT, '', progress=False)
     assert server.num_requests == 1
 
 
@@ -143,11 +150,11 @@ def test_download_with_another_checksum_is_refused(
 ) -> None:
     _publish(monkeypatch, f'http://127.0.0.1:{server.server_port}/EuroSAT.zip', '0' * 64)
     with pytest.raises(UserError, match=r'not the published file .*SHA-256 differs'):
-        eurosat.load(progress=False)
+        load_published(eurosat.EUROSAT, progress=False)
     assert not list((tmp_path / 'cache' / 'downloads').iterdir())
     _publish(monkeypatch, f'http://127.0.0.1:{server.server_port}/gone.zip', '0' * 64)
     with pytest.raises(UserError, match=r'gone\.zip cannot be downloaded: 404'):
-        eurosat.load(progress=False)
+        load_published(eurosat.EUROSAT, progress=False)
 
 
 def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +163,7 @@ def test_without_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPa
         url = f'http://127.0.0.1:{taken.getsockname()[1]}/EuroSAT.zip'
         _publish(monkeypatch, url, '0' * 64)
         with pytest.raises(UserError) as caught:
-            eurosat.load(progress=False)
+            load_published(eurosat.EUROSAT, progress=False)
     message = str(caught.value)
     assert 'no connection' in message
     assert url in message
@@ -171,7 +178,7 @@ def test_download_folder_that_cannot_be_made(
     (tmp_path / 'file').touch()
     monkeypatch.setenv('EOJAX_CACHE', str(tmp_path / 'file'))
     with pytest.raises(UserError, match=r'cannot be kept in .*EOJAX_CACHE'):
-        eurosat.load(progress=False)
+        load_published(eurosat.EUROSAT, progress=False)
 
 
 def test_published_facts_are_those_of_tfds() -> None:
@@ -184,17 +191,22 @@ def test_published_facts_are_those_of_tfds() -> None:
 
 
 def test_counts_in_words(tmp_path: Path) -> None:
-    dataset = eurosat.load(write_zip(tmp_path / 'e.zip', eurosat_members(1)), progress=False)
-    line = published_images.describe_counts(dataset.subset(np.arange(3)))
+    dataset = load_published(
+        eurosat.EUROSAT, write_zip(tmp_path / 'e.zip', eurosat_members(1)), progress=False
+    )
+    line = describe_counts(dataset.subset(np.arange(3)))
     assert line.startswith('3 images (AnnualCrop 1, Forest 1, HerbaceousVegetation 1, Highway 0,')
 
 
 @pytest.mark.parametrize(
-    ('module', 'name', 'num'),
-    [(eurosat, 'EuroSAT_RGB.zip', 21531), (ucmerced, 'ucmerced_64.zip', 2100)],
+    ('module', 'images', 'name', 'num'),
+    [
+        (eurosat, eurosat.EUROSAT, 'EuroSAT_RGB.zip', 21531),
+        (ucmerced, ucmerced.UCMERCED, 'ucmerced_64.zip', 2100),
+    ],
 )
-def test_real_archive(module, name: str, num: int) -> None:
-    dataset = module.load(real_data(name), progress=False, cache=False)
+def test_real_archive(module, images, name: str, num: int) -> None:
+    dataset = load_published(images, real_data(name), progress=False, cache=False)
     assert dataset.images.shape == (num, 64, 64, 3)
     assert dataset.names == tuple(sorted(set(dataset.names)))
     pixels_of_some = dataset.images[::5].reshape(-1, 3) / np.float32(255)

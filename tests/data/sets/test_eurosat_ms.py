@@ -13,6 +13,7 @@ from eojax.data.dataset import Dataset, scale_to_unit
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import LazyImages
+from eojax.data.reading.published_images import load_published
 from eojax.data.sets import DATASETS, eurosat_ms
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
@@ -39,7 +40,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize('write', [write_zip, write_tree])
 def test_layouts_give_the_same_data_set(tmp_path: Path, top: str, write) -> None:
     root = write(tmp_path / 'root.zip', eurosat_ms_members(top=top))
-    dataset = eurosat_ms.load(root, progress=False, cache=False)
+    dataset = load_published(eurosat_ms.EUROSAT_MS, root, progress=False, cache=False)
     assert dataset.images.shape == (20, 64, 64, 13)
     assert dataset.images.dtype == np.uint16
     assert dataset.bands == eurosat_ms.BANDS
@@ -50,17 +51,17 @@ def test_layouts_give_the_same_data_set(tmp_path: Path, top: str, write) -> None
 
 
 def test_bands_are_the_files_in_the_order_asked_for(archive: Path) -> None:
-    dataset = eurosat_ms.load(archive, 'B8A, B04,B01', progress=False)
+    dataset = load_published(eurosat_ms.choose('B8A, B04,B01'), archive, progress=False)
     assert dataset.bands == ('B8A', 'B04', 'B01')
     np.testing.assert_array_equal(dataset.images[5], reflectances(201)[..., [12, 3, 0]])
     assert dataset.limits is not None
     assert dataset.limits[0] == pytest.approx((0.0, 2594.14080798 + 3 * 1231.58581042))
     assert dataset.limits[2] == pytest.approx((1354.40546513 - 3 * 245.71762908, 2091.55835237))
     # The cache keeps them apart, and the limits come with what it gives.
-    again = eurosat_ms.load(archive, 'B8A,B04,B01', progress=False)
+    again = load_published(eurosat_ms.choose('B8A,B04,B01'), archive, progress=False)
     np.testing.assert_array_equal(again.images, dataset.images)
     assert again.limits == dataset.limits
-    other = eurosat_ms.load(archive, 'B01,B04,B8A', progress=False)
+    other = load_published(eurosat_ms.choose('B01,B04,B8A'), archive, progress=False)
     np.testing.assert_array_equal(other.images, dataset.images[..., ::-1])
 
 
@@ -79,7 +80,7 @@ def test_the_facts_fit_together() -> None:
 
 def test_other_sizes_are_means_over_the_ground(archive: Path) -> None:
     full, half = (
-        eurosat_ms.load(archive, 'B05,B10', size=size, progress=False).images[:]
+        load_published(eurosat_ms.choose('B05,B10'), archive, size=size, progress=False).images[:]
         for size in (64, 32)
     )
     assert half.dtype == np.uint16
@@ -120,7 +121,9 @@ def test_files_that_are_not_as_published_are_named(
     path = write_zip(tmp_path / 'EuroSAT_MS.zip', members)
     for resident_bytes in (None, 0):
         with pytest.raises(UserError, match=message) as caught:
-            eurosat_ms.load(path, progress=False, resident_bytes=resident_bytes).images[:]
+            load_published(
+                eurosat_ms.EUROSAT_MS, path, progress=False, resident_bytes=resident_bytes
+            ).images[:]
         assert str(path) in str(caught.value)
         assert '\n' not in str(caught.value)
 

@@ -218,8 +218,8 @@ def test_what_is_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_scenes_are_cut_into_patches_of_the_same_ground() -> None:
-    assert patch_pixels(so2sat.PUBLISHED, 32, 10.0) == 32
-    assert patch_pixels(so2sat.PUBLISHED, 64, 20.0) == 16
+    assert patch_pixels(so2sat.SO2SAT, 32, 10.0) == 32
+    assert patch_pixels(so2sat.SO2SAT, 64, 20.0) == 16
 
 
 @pytest.mark.parametrize(

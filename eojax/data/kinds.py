@@ -1,0 +1,53 @@
+"""A data set that configs can name: its options, their check, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from eojax.data.dataset import Dataset
+from eojax.data.published import PublishedImages
+from eojax.errors import UserError
+
+
+class DatasetKind(NamedTuple):
+    """One entry of `eojax.data.sets.DATASETS`.
+
+    Attributes:
+      name: in configs and messages.
+      check: refuses options of the config group `data` that make no data set, with a `UserError` of
+        one line that names the key.
+      from_config: reads the data set of the options; `progress` shows bars and counts on stderr.
+      defaults: keys of the group that this data set alone has, and its own values of shared ones.
+      class_names: in the order of their numbers; empty where the files say them.
+      published: the facts of a published set; None for any other.
+    """
+
+    name: str
+    check: Callable[[ConfigDict], None]
+    from_config: Callable[[ConfigDict, bool], Dataset]
+    defaults: Mapping[str, Any] = {}
+    class_names: tuple[str, ...] = ()
+    published: PublishedImages | None = None
+
+
+def check_read_from_files(name: str, options: ConfigDict) -> None:
+    """Refuses another `source` than files.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if options.source != 'files':
+        raise UserError(f"data.source of the data set {name!r} is 'files', not {options.source!r}")
+
+
+def check_drawn(name: str, options: ConfigDict) -> None:
+    """Refuses files for a data set that is drawn and not read.
+
+    Raises:
+      UserError: one line that names the keys.
+    """
+    if options.source != 'files' or options.root:
+        raise UserError(f'data.name {name} is generated: leave data.source and data.root alone')
