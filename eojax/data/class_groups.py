@@ -2,9 +2,9 @@
 
     water=SeaLake+River,urban=Residential+Industrial+Highway,Forest
 
-The groups become the classes, in this order; a name alone keeps that class. The images of classes in
-no group are left out; where each pixel has a class, such pixels are unknown. Names hold no comma,
-plus or equals sign.
+The groups become the classes, in this order; a name alone keeps that class. The images of classes
+in no group are left out; where each pixel has a class, such pixels are unknown. Names hold no
+comma, plus or equals sign.
 """
 
 from __future__ import annotations
