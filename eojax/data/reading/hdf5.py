@@ -30,7 +30,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     ------
     UserError: it is missing, unreadable, truncated or not HDF5.
     """
-    with _open(path) as file:
+    with open_file(path) as file:
         yield file
 
 
@@ -71,7 +71,7 @@ def windows(array: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
     """
     rows = _window_rows(array)
     for start in range(0, len(array), rows):
-        yield start, _read(array, slice(start, min(start + rows, len(array))))
+        yield start, read_part(array, slice(start, min(start + rows, len(array))))
 
 
 class Hdf5Rows:
@@ -107,13 +107,13 @@ class Hdf5Rows:
         UserError: the file, the array or the row is missing or cannot be read.
         """
         part, _, row = name.rpartition('/')
-        return _read(self._array(part), int(row))
+        return read_part(self._array(part), int(row))
 
     def _array(self, part: str) -> h5py.Dataset:
         place = (os.getpid(), part)
         with self._lock:
             if place not in self._arrays:
-                file = _open(self.path / f'{part}.h5')
+                file = open_file(self.path / f'{part}.h5')
                 array = file.get(self.key)
                 if not isinstance(array, h5py.Dataset):
                     raise UserError(f'{file.filename}: no array {self.key!r}')
@@ -121,7 +121,8 @@ class Hdf5Rows:
             return self._arrays[place]
 
 
-def _open(path: Path) -> h5py.File:
+def open_file(path: Path) -> h5py.File:
+    """As `open_hdf5`; who calls it closes the file."""
     if path.is_dir():
         raise UserError(f'{path}: a folder; expected an HDF5 file')
     try:
@@ -137,13 +138,19 @@ def _open(path: Path) -> h5py.File:
         raise UserError(f'{path}: cannot be read ({_reason(error)})') from None
 
 
-def _read(array: h5py.Dataset, rows: slice | int) -> np.ndarray:
+def read_part(array: h5py.Dataset, where: slice | int | tuple) -> np.ndarray:
+    """Rows of an array, one, or a part of one, as h5py takes them.
+
+    Raises:
+      UserError: it cannot be read, by file, array and row.
+    """
     try:
-        return array[rows]
+        return array[where]
     # Damaged chunks, filters that are not there, and rows beyond the last.
     except (OSError, RuntimeError, ValueError, IndexError) as error:
         title = f'{array.file.filename}: {array.name.lstrip("/")}'
-        first = rows.start if isinstance(rows, slice) else rows
+        first = where[0] if isinstance(where, tuple) else where
+        first = first.start if isinstance(first, slice) else first
         raise UserError(
             f'{title} cannot be read from row {first} on ({_reason(error)}); get the file again'
         ) from None

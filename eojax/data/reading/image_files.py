@@ -51,6 +51,23 @@ def open_image_files(path: Path) -> Iterator[ImageFiles]:
         yield _zip_files(path, archive)
 
 
+def list_files(path: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    """All files with one of the suffixes below a folder or in a zip archive, sorted.
+
+    Hidden files and `__MACOSX` are left out; names are relative to `path`, with forward slashes.
+
+    Raises
+    ------
+    UserError: as `open_image_files`.
+    """
+    if path.is_dir():
+        files = _walk_folder(path)[0]
+    else:
+        with _open_zip(path) as archive:
+            files = list(_zip_members(path, archive)[0])
+    return tuple(sorted(name for name in files if name.lower().endswith(suffixes)))
+
+
 class FileReader:
     """Reads files of one folder or zip archive by name, without listing the folder.
 
@@ -182,6 +199,21 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 def _zip_files(path: Path, archive: zipfile.ZipFile) -> ImageFiles:
     """Names are only ever looked up in the archive, so that none of them can reach the disk."""
+    members, folders = _zip_members(path, archive)
+    files = tuple(sorted(filter(_is_image, members)))
+
+    def read(name: str) -> bytes:
+        if name not in members:
+            raise UserError(f'{path}: {name} is no longer in the archive')
+        return _read_member(path, archive, members[name])
+
+    return ImageFiles(path, files, tuple(sorted(folders)), read)
+
+
+def _zip_members(
+    path: Path, archive: zipfile.ZipFile
+) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:
+    """All visible files by name, and all visible folders."""
     members: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
     for info in archive.infolist():
@@ -191,18 +223,12 @@ def _zip_files(path: Path, archive: zipfile.ZipFile) -> ImageFiles:
             continue
         is_folder = name.endswith('/')
         folders.update('/'.join(parts[:end]) for end in range(1, len(parts) + is_folder))
-        if not is_folder and _is_image(name):
+        if not is_folder:
             name = '/'.join(parts)
-            if name in members:
+            if name in members and name.lower().endswith((*IMAGE_SUFFIXES, '.jp2')):
                 raise UserError(f'{path}: {name} is in the archive twice')
             members[name] = info
-
-    def read(name: str) -> bytes:
-        if name not in members:
-            raise UserError(f'{path}: {name} is no longer in the archive')
-        return _read_member(path, archive, members[name])
-
-    return ImageFiles(path, tuple(sorted(members)), tuple(sorted(folders)), read)
+    return members, folders
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

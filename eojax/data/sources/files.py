@@ -1,0 +1,230 @@
+"""A source of places whose rasters lie in files: images, GeoTIFF, JPEG 2000, in a folder or zip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eojax.data.columns import Names, name_at
+from eojax.data.dataset import Window, check_window
+from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Raster
+from eojax.data.sources import raster_windows, whole_images
+from eojax.data.sources.label_values import LabelValues
+from eojax.data.sources.patterns import Pattern, place_values
+from eojax.data.sources.raster_windows import Part, RasterWindows
+from eojax.data.sources.whole_images import WholeImages
+from eojax.errors import UserError
+
+SUFFIXES = (*whole_images.SUFFIXES, *raster_windows.SUFFIXES)
+# Of the files of labels, which have no facts of their own.
+_LABELS = Raster(('label',), '')
+
+
+class Layer(NamedTuple):
+    """The files of one raster of a place.
+
+    Attributes:
+      patterns: of its file, or of one file for each band.
+      bands: names or numbers from 1 of the file's bands that are wanted, in that order; empty where
+        these are all, and where each band has a file.
+      values: of a file of labels, what they mean.
+      optional: whether a place may be without the labels, so that all its pixels are unknown.
+    """
+
+    patterns: tuple[Pattern, ...]
+    bands: tuple[str, ...] = ()
+    values: LabelValues | None = None
+    optional: bool = False
+
+
+class FileSource:
+    """Reads windows of files; see `eojax.data.dataset.Source`.
+
+    Pixels without data in a raster that is not of labels hold the lowest of its limits, or 0 where
+    it has none; where that is in `images`, the pixel's label is unknown.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: Names,
+        fields: Sequence[str],
+        sizes: tuple[np.ndarray, np.ndarray],
+        layers: Mapping[str, Layer],
+        rasters: Mapping[str, Raster],
+        lacking: np.ndarray | None = None,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+          root: folder or zip archive.
+          names: of the places, the values of their fields (`eojax.data.sources.patterns`).
+          fields: the names of the fields.
+          sizes: heights and widths of the places.
+          layers: the files of each raster, and of `labels`.
+          rasters: the facts of each, without `labels`.
+          lacking: bool `[num]`, which places have no file of labels; None where all have one.
+        """
+        self._root, self._names, self._fields = root, names, tuple(fields)
+        self._sizes, self._layers, self._rasters = sizes, dict(layers), dict(rasters)
+        self._lacking = lacking
+        self._windows, self._images = RasterWindows(root), WholeImages(root)
+
+    def read(
+        self, place: int, window: Window | None, rasters: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """See `Source.read`."""
+        height, width = (int(column[place]) for column in self._sizes)
+        name = name_at(self._names, place)
+        window = Window(0, 0, height, width) if window is None else window
+        check_window(window, (height, width), f'{self._root}: {name}')
+        values = place_values(self._fields, name)
+        read: dict[str, np.ndarray] = {}
+        for raster in rasters:
+            if raster == PIXEL_LABELS:
+                read[raster] = self._labels(place, values, window)
+            else:
+                facts = self._rasters[raster]
+                part = self._part(raster, facts, values, window, (height, width))
+                read[raster] = _filled(part, facts)
+        return read
+
+    def subset(self, indices: np.ndarray) -> FileSource:
+        """See `Source.subset`."""
+        names = self._names
+        return FileSource(
+            self._root,
+            names[indices] if isinstance(names, np.ndarray) else tuple(names[i] for i in indices),
+            self._fields,
+            (self._sizes[0][indices], self._sizes[1][indices]),
+            self._layers,
+            self._rasters,
+            None if self._lacking is None else self._lacking[indices],
+        )
+
+    def _labels(self, place: int, values: Mapping[str, str], window: Window) -> np.ndarray:
+        layer = self._layers[PIXEL_LABELS]
+        if self._lacking is not None and self._lacking[place]:
+            return np.full((window.height, window.width), UNKNOWN, np.uint8)
+        if layer.values is None:
+            raise ValueError('files of labels need a table of their values')
+        size = (int(self._sizes[0][place]), int(self._sizes[1][place]))
+        file = layer.patterns[0].fill(values)
+        stored = self._part(PIXEL_LABELS, _LABELS, values, window, size)
+        if stored.valid is not None:
+            # Whatever lies there, it is no label.
+            first = int(layer.values.values[0])
+            stored.pixels[~stored.valid] = first
+        labels = layer.values.apply(stored.pixels, f'{self._root}: {file}')
+        valid = self._valid_images(values, window, size)
+        for mask in (stored.valid, valid):
+            labels = labels if mask is None else np.where(mask, labels, np.uint8(UNKNOWN))
+        return labels
+
+    def _valid_images(
+        self, values: Mapping[str, str], window: Window, size: tuple[int, int]
+    ) -> np.ndarray | None:
+        """Which pixels of a window hold data in `images`; None where all do."""
+        layer, facts = self._layers[IMAGES], self._rasters[IMAGES]
+        files = [pattern.fill(values) for pattern in layer.patterns]
+        if all(file.lower().endswith(whole_images.SUFFIXES) for file in files):
+            return None
+        valid = self._part(IMAGES, facts, values, window, size).valid
+        if valid is None or facts.scale == 1:
+            return valid
+        return valid.repeat(facts.scale, 0).repeat(facts.scale, 1)
+
+    def _part(
+        self,
+        raster: str,
+        facts: Raster,
+        values: Mapping[str, str],
+        window: Window,
+        size: tuple[int, int],
+    ) -> Part:
+        """A window of one raster as its files hold it, the band of each file one after the other.
+
+        Args:
+          window: in pixels of the place.
+          size: of the place.
+        """
+        layer, scale = self._layers[raster], facts.scale
+        scaled = Window(*(length // scale for length in window))
+        if any(length % scale for length in window):
+            raise ValueError(f'{window} is not a multiple of the scale {scale} of {raster}')
+        parts = []
+        for pattern in layer.patterns:
+            file = pattern.fill(values)
+            expected = (size[0] / scale, size[1] / scale)
+            parts.append(self._read(file, scaled, expected, layer, facts.dtype or None))
+            wanted = 1 if len(layer.patterns) > 1 else len(facts.bands)
+            if facts.dtype and parts[-1].pixels.shape[-1] != wanted:
+                raise UserError(
+                    f'{self._root}: {file}: {parts[-1].pixels.shape[-1]} band(s); expected {wanted}'
+                )
+        if len(parts) == 1:
+            return parts[0]
+        masks = [part.valid for part in parts if part.valid is not None]
+        valid = np.logical_and.reduce(masks) if masks else None
+        return Part(np.concatenate([part.pixels for part in parts], -1), valid)
+
+    def _read(
+        self,
+        file: str,
+        window: Window,
+        size: tuple[float, float],
+        layer: Layer,
+        dtype: str | None,
+    ) -> Part:
+        """A window of one file, which must have this size and, unless it is None, this type."""
+        title = f'{self._root}: {file}'
+        if not file.lower().endswith(whole_images.SUFFIXES):
+            _check_size(self._windows.size(file), size, title)
+            return self._windows.read(file, window, layer.bands, dtype)
+        palette = layer.values is not None and not layer.values.colours
+        pixels = self._images.pixels(file, palette)
+        _check_size(pixels.shape[:2], size, title)
+        if dtype is not None and pixels.dtype != dtype:
+            raise UserError(f'{title}: pixels of type {pixels.dtype}; expected {dtype}')
+        row, column, height, width = window
+        cut = pixels[row : row + height, column : column + width]
+        if layer.values is not None and layer.values.colours:
+            cut = cut[..., :3]
+        if layer.bands:
+            numbers = [int(band) - 1 for band in layer.bands if band.isdigit()]
+            if len(numbers) != len(layer.bands) or max(numbers) >= pixels.shape[-1]:
+                raise UserError(
+                    f'{title}: no bands {", ".join(layer.bands)}; it has {pixels.shape[-1]}'
+                    ' without names'
+                )
+            cut = cut[..., numbers]
+        return Part(cut.copy(), None)
+
+    def size_of(self, file: str) -> tuple[int, int]:
+        """Height and width of a file.
+
+        Raises:
+          UserError: it cannot be read, by name.
+        """
+        if file.lower().endswith(whole_images.SUFFIXES):
+            return self._images.size(file)
+        return self._windows.size(file)
+
+
+def _check_size(held: tuple[int, ...], expected: tuple[float, float], title: str) -> None:
+    if tuple(held) != expected:
+        raise UserError(
+            f'{title}: {held[1]}x{held[0]} pixels; expected {expected[1]:g}x{expected[0]:g}, as its'
+            ' place has'
+        )
+
+
+def _filled(part: Part, facts: Raster) -> np.ndarray:
+    """The pixels, with the lowest of the limits where there is no data."""
+    if part.valid is not None:
+        lowest = [low for low, _ in facts.limits] if facts.limits else [0.0] * len(facts.bands)
+        part.pixels[~part.valid] = np.asarray(lowest).astype(part.pixels.dtype)
+    return np.ascontiguousarray(part.pixels)

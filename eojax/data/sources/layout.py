@@ -1,0 +1,188 @@
+"""Data sets out of folders and archives of any layout, which file patterns describe.
+
+    layout = Layout(
+        {
+            'images': layer('{group}/{name}_rgb.jp2'),
+            'elevation': layer('{group}/{name}_dem.tif'),
+            'labels': layer('{group}/{name}_seg.tif', values={0: None, 1: 0, 2: 1}),
+        }
+    )
+    dataset = read_layout('GeoNRW', facts, layout)
+
+Three fields of the pattern of `images` have a meaning: `{group}`, which no split cuts; `{part}`,
+where the split is published; `{class}`, of labels per image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eojax.data.dataset import Dataset, Places
+from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts
+from eojax.data.reading.image_files import list_files
+from eojax.data.sources.files import SUFFIXES, FileSource, Layer
+from eojax.data.sources.label_values import label_values
+from eojax.data.sources.patterns import Pattern, place_name
+from eojax.errors import UserError, unknown_name
+
+_GROUP, _PART, _CLASS = 'group', 'part', 'class'
+# Headers that are read at a time.
+_THREADS = 8
+
+
+class Layout(NamedTuple):
+    """Where the files of a data set lie.
+
+    Attributes:
+      layers: of each raster of the facts, and of `labels`.
+      parts: what each `{part}` is: 0 train, 1 validation, 2 test; None leaves its places out.
+      size: height and width of all places in pixels; None reads them from the files.
+    """
+
+    layers: Mapping[str, Layer]
+    parts: Mapping[str, int | None] = {}
+    size: tuple[int, int] | None = None
+
+
+def layer(
+    *patterns: str,
+    bands: Sequence[str | int] = (),
+    values: Mapping[int | str, int | None] | None = None,
+    optional: bool = False,
+) -> Layer:
+    """The files of one raster.
+
+    Args:
+      patterns: of its file, or of one file for each band (`eojax.data.sources.patterns`).
+      bands, optional: as in `Layer`.
+      values: of a file of labels, the class of each stored number or colour `#rrggbb`; None where
+        the pixel's class is unknown.
+    """
+    return Layer(
+        tuple(map(Pattern, patterns)),
+        tuple(map(str, bands)),
+        None if values is None else label_values(values),
+        optional,
+    )
+
+
+def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
+    """The data set in a folder or zip archive; no pixel is read yet.
+
+    Args:
+      root: folder or archive.
+      facts: of the data set; `label`, `rasters` and `class_names` say what there must be. The
+        result's have `group_names` and, where all places are equally large, `size`.
+      layout: where the files lie.
+
+    Raises:
+      UserError: no place, a place without one of its files, a `{part}` or `{class}` that is not
+        known, a file whose size cannot be read; by name.
+    """
+    _check(facts, layout)
+    path = Path(root).expanduser()
+    files = list_files(path, SUFFIXES)
+    pattern = layout.layers[IMAGES].patterns[0]
+    places = {
+        place_name(pattern.fields, values): values for values in pattern.match(files).values()
+    }
+    if not places:
+        raise UserError(f'{path}: no file is like {pattern.text}')
+    parts = {name: _part(path, values, layout) for name, values in places.items()}
+    names = tuple(sorted(name for name in places if parts[name] is not None))
+    lacking = _lacking(path, [places[name] for name in names], set(files), layout)
+    groups = sorted({places[name].get(_GROUP, '') for name in names})
+    numbers = {group: number for number, group in enumerate(groups)}
+    grouped, published = _GROUP in pattern.fields, _PART in pattern.fields
+    unread = np.zeros(len(names), np.int32)
+    source = FileSource(
+        path, names, pattern.fields, (unread, unread), layout.layers, facts.rasters, lacking
+    )
+    heights, widths = _sizes(source, [places[name] for name in names], facts, layout)
+    source = FileSource(
+        path, names, pattern.fields, (heights, widths), layout.layers, facts.rasters, lacking
+    )
+    equal = len(set(zip(heights.tolist(), widths.tolist(), strict=True))) == 1
+    facts = facts._replace(
+        group_names=tuple(groups) if grouped else (),
+        size=(int(heights[0]), int(widths[0])) if equal else None,
+    )
+    columns = Places(
+        names,
+        heights,
+        widths,
+        np.array([_label(path, places[name], facts) for name in names], np.int32),
+        np.array([numbers[places[n][_GROUP]] for n in names], np.int32) if grouped else None,
+        np.array([parts[name] for name in names], np.int8) if published else None,
+    )
+    return Dataset(facts, columns, source)
+
+
+def _check(facts: Facts, layout: Layout) -> None:
+    """Refuses a layout that is not of these facts: a mistake in code."""
+    expected = {*facts.rasters, *([PIXEL_LABELS] if facts.label == 'pixel' else [])}
+    if set(layout.layers) != expected:
+        raise ValueError(f'layers of {sorted(layout.layers)}; the facts have {sorted(expected)}')
+    fields = set(layout.layers[IMAGES].patterns[0].fields)
+    for name, one in layout.layers.items():
+        if (name == PIXEL_LABELS) != (one.values is not None):
+            raise ValueError(f'{name}: labels alone have a table of values')
+        for pattern in one.patterns:
+            if not set(pattern.fields) <= fields:
+                raise ValueError(f'{pattern.text}: has fields that the pattern of images lacks')
+        if len(one.patterns) > 1 and len(one.patterns) != len(facts.rasters[name].bands):
+            raise ValueError(f'{name}: one pattern, or one for each band')
+
+
+def _part(path: Path, values: Mapping[str, str], layout: Layout) -> int | None:
+    if _PART not in values:
+        return 0
+    if values[_PART] not in layout.parts:
+        raise UserError(f'{path}: {unknown_name("part", values[_PART], layout.parts)}')
+    return layout.parts[values[_PART]]
+
+
+def _label(path: Path, values: Mapping[str, str], facts: Facts) -> int:
+    if facts.label != 'image' or _CLASS not in values:
+        return -1
+    if values[_CLASS] not in facts.class_names:
+        raise UserError(
+            f'{path}: {unknown_name("class folder", values[_CLASS], facts.class_names)}'
+        )
+    return facts.class_names.index(values[_CLASS])
+
+
+def _lacking(
+    path: Path, places: Sequence[Mapping[str, str]], files: set[str], layout: Layout
+) -> np.ndarray | None:
+    """Which places have no file of labels, where they may lack it; None where all have one."""
+    lacking = np.zeros(len(places), bool)
+    for name, one in layout.layers.items():
+        for pattern in one.patterns:
+            for number, values in enumerate(places):
+                if pattern.fill(values) in files:
+                    continue
+                if name != PIXEL_LABELS or not one.optional:
+                    raise UserError(f'{path}: {pattern.fill(values)} is missing, of its {name}')
+                lacking[number] = True
+    return lacking if lacking.any() else None
+
+
+def _sizes(
+    source: FileSource, places: Sequence[Mapping[str, str]], facts: Facts, layout: Layout
+) -> tuple[np.ndarray, np.ndarray]:
+    """Heights and widths of the places, of a raster that is not coarser than they are."""
+    if layout.size is not None:
+        height, width = layout.size
+        return np.full(len(places), height, np.int32), np.full(len(places), width, np.int32)
+    finest = next(name for name, raster in facts.rasters.items() if raster.scale == 1)
+    pattern = layout.layers[finest].patterns[0]
+    with ThreadPoolExecutor(_THREADS) as executor:
+        sizes = list(executor.map(lambda values: source.size_of(pattern.fill(values)), places))
+    heights, widths = np.array(sizes, np.int32).T
+    return heights.copy(), widths.copy()

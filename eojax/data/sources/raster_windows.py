@@ -1,0 +1,132 @@
+"""GeoTIFF and JPEG 2000 files, of which windows are read by rasterio without the rest."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import rasterio
+from rasterio.enums import MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
+
+from eojax.data.dataset import Window
+from eojax.data.sources.open_files import Kept
+from eojax.errors import UserError
+
+# By suffix, GDAL's name of the format.
+_DRIVERS = {'.tif': 'GTiff', '.tiff': 'GTiff', '.jp2': 'JP2OpenJPEG'}
+SUFFIXES = tuple(_DRIVERS)
+# Of each thread.
+_KEPT_FILES = 64
+# Without it GDAL lists the file's folder, which may hold a million others.
+_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'TRUE'}
+
+warnings.filterwarnings('ignore', category=NotGeoreferencedWarning)
+# What goes wrong is raised as well.
+logging.getLogger('rasterio').setLevel(logging.CRITICAL)
+
+
+class Part(NamedTuple):
+    """A window of a file.
+
+    Attributes:
+      pixels: as stored, `[height, width, bands]`.
+      valid: bool `[height, width]`, whether a pixel holds data in all bands; None where all do.
+    """
+
+    pixels: np.ndarray
+    valid: np.ndarray | None
+
+
+class RasterWindows:
+    """Reads windows of raster files below a folder or in a zip archive; it pickles as the path.
+
+    Attributes:
+      root: the folder or archive.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files: Kept[DatasetReader] = Kept(_KEPT_FILES, DatasetReader.close)
+
+    def __reduce__(self) -> tuple[type[RasterWindows], tuple[Path]]:
+        return RasterWindows, (self.root,)
+
+    def size(self, file: str) -> tuple[int, int]:
+        """Height and width."""
+        return self._file(file).shape
+
+    def read(self, file: str, window: Window, bands: Sequence[str], dtype: str | None) -> Part:
+        """A window as it is stored.
+
+        Args:
+          file: relative to the root.
+          window: of the file.
+          bands: names or numbers from 1 of those that are wanted, in that order; all where empty.
+          dtype: that the file must have; None where any will do.
+
+        Raises:
+          UserError: it cannot be read, or holds another type or other bands; by name.
+        """
+        opened, title = self._file(file), f'{self.root}: {file}'
+        indexes = _indexes(opened, bands, title)
+        types = sorted({opened.dtypes[index - 1] for index in indexes})
+        if dtype is not None and types != [dtype]:
+            raise UserError(f'{title}: pixels of type {", ".join(types)}; expected {dtype}')
+        where = RasterWindow(window.column, window.row, window.width, window.height)
+        flags = [opened.mask_flag_enums[index - 1] for index in indexes]
+        try:
+            pixels = opened.read(indexes, window=where)
+            masked = any(MaskFlags.all_valid not in flag for flag in flags)
+            masks = opened.read_masks(indexes, window=where) if masked else None
+        except (RasterioError, OSError) as error:
+            reason = ' '.join(str(error.__cause__ or error).split())
+            raise UserError(
+                f'{title}: rows {window.row} to {window.row + window.height - 1} cannot be read:'
+                f' broken or truncated ({reason})'
+            ) from None
+        valid = None if masks is None else (masks > 0).all(0)
+        if pixels.dtype.kind == 'f' and not np.isfinite(pixels).all():
+            finite = np.isfinite(pixels).all(0)
+            valid = finite if valid is None else valid & finite
+        return Part(np.moveaxis(pixels, 0, -1), None if valid is None or valid.all() else valid)
+
+    def _file(self, file: str) -> DatasetReader:
+        return self._files.get(file, lambda: self._open(file))
+
+    def _open(self, file: str) -> DatasetReader:
+        title = f'{self.root}: {file}'
+        path = str(self.root / file)
+        if not self.root.is_dir():
+            path = f'/vsizip/{self.root}/{file}'
+        try:
+            with rasterio.Env(**_OPTIONS):
+                return rasterio.open(path, driver=_DRIVERS[Path(file).suffix.lower()])
+        except (RasterioError, OSError) as error:
+            if not (self.root.exists() and (path.startswith('/vsi') or Path(path).exists())):
+                raise UserError(f'no such file: {path}') from None
+            reason = ' '.join(str(error.__cause__ or error).split())
+            raise UserError(f'{title}: not a GeoTIFF or JPEG 2000 file ({reason})') from None
+
+
+def _indexes(file: DatasetReader, bands: Sequence[str], title: str) -> list[int]:
+    """The numbers, from 1, of the bands that are wanted."""
+    if not bands:
+        return list(range(1, file.count + 1))
+    names = [(text or '').strip().lower() for text in file.descriptions]
+    indexes = []
+    for band in bands:
+        if band.isdigit() and 1 <= int(band) <= file.count:
+            indexes.append(int(band))
+        elif band.lower() in names:
+            indexes.append(names.index(band.lower()) + 1)
+        else:
+            listed = ', '.join(f'{i} {name}'.strip() for i, name in enumerate(names, 1))
+            raise UserError(f'{title}: no band {band!r}; it has {listed}')
+    return indexes
