@@ -78,7 +78,5 @@ def test_arrays_unlike_the_facts_are_named(
     with h5py.File(paths[1], 'a') as file:
         del file['zones']
         file['zones'] = np.zeros((2, 8, 12), np.uint8)
-    with pytest.raises(
-        UserError, match=r'testing\.h5: arrays of different lengths: sen2 3, '
-    ):
+    with pytest.raises(UserError, match=r'testing\.h5: arrays of different lengths: sen2 3, '):
         Hdf5Source(paths, ARRAYS, RASTERS, (8, 12))
