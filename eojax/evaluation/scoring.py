@@ -16,16 +16,16 @@ from jax import Array, random
 from tqdm import tqdm
 
 from eojax.data.reading.lazy_images import Images
+from eojax.data.value_range import scale_to_unit
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError
-from eojax.feed.pipeline import to_unit_range
 from eojax.methods import METHODS
 from eojax.methods.method import Method, ability
 from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
 
-_to_unit_range = jax.jit(to_unit_range, static_argnames='limits')
+_scale_to_unit = jax.jit(scale_to_unit, static_argnames='limits')
 
 
 def score(
@@ -120,7 +120,7 @@ def score_batches(
         filled = np.zeros((size, *batch.shape[1:]), batch.dtype)
         filled[: len(batch)] = batch
         key = random.fold_in(random.key(run.config.seed), number)
-        placed = _to_unit_range(place_batch(run, filled), limits=run.limits[group])
+        placed = _scale_to_unit(place_batch(run, filled), limits=run.limits[group])
         outputs = compiled(state, placed, sharding.place_key(key, run.mesh))
         if waiting is not None:
             yield _on_host(run, *waiting)
