@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eojax.evaluation.evaluate import main
+from eojax.evaluation.command import main
 
 if __name__ == '__main__':
     main()

@@ -36,13 +36,14 @@ from eojax.atomic_file import write_atomically
 from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.errors import UserError
-from eojax.evaluation.evaluate import read_labelled
-from eojax.evaluation.scoring import score
+from eojax.evaluation import evaluators
+from eojax.evaluation.classes import image_classes
+from eojax.evaluation.command import read_labelled
+from eojax.evaluation.evaluate import evaluation_set
 from eojax.methods import METHODS
 from eojax.methods.method import ability
-from eojax.metrics import classification
-from eojax.metrics.calibration import expected_calibration_error, reliability_curve
-from eojax.metrics.summaries import log_probabilities
+from eojax.metrics.calibration import ReliabilityCurve, curve_of, error_of
+from eojax.metrics.classification import Sums
 from eojax.runs.run import Run, with_data
 
 
@@ -52,55 +53,57 @@ class Measured(NamedTuple):
     Attributes:
       method: its name.
       step: steps that the state was trained for.
-      logits: float32 `[num, classes]`.
-      labels: int `[num]`.
+      sums: over the images.
     """
 
     method: str
     step: int
-    logits: np.ndarray
-    labels: np.ndarray
+    sums: Sums
 
 
-def measure(run: Run, state: Any, data: Path | None = None) -> Measured:
+def measure(run: Run, state: Any, data: Path | None = None, num_bins: int = 15) -> Measured:
     """Scores labelled images; all processes of a run call it together.
 
     Args:
       data: folder or zip archive of the run's classes; the run's test split where None.
+      num_bins: of confidence, of equal width between 0 and 1.
 
     Raises:
-      UserError: the method has no logits, or `eojax.evaluation.evaluate.read_labelled` refuses the
+      UserError: the method has no logits, or `eojax.evaluation.command.read_labelled` refuses the
         images.
     """
     if data is None:
         run = with_data(run)
-        tested = run.dataset.subset(run.splits.test)
+        labelled = run.dataset.subset(run.splits.test)
     else:
-        tested = read_labelled(data, run)
-    logits = score(run, 'logits', state, tested.images, title='classifying')
-    return Measured(run.config.method.name, run.step, logits, tested.labels)
+        labelled = read_labelled(data, run)
+    evaluator = image_classes(run.facts.class_names, num_bins)
+    kept: list[Sums] = []
+
+    def finish(sums: Any) -> evaluators.Measured:
+        kept.append(sums)
+        return evaluator.finish(sums)
+
+    tested = evaluation_set(run, labelled)
+    evaluators.measure(run, state, tested, [evaluator._replace(finish=finish)], 'classifying')
+    return Measured(run.config.method.name, run.step, kept[0])
 
 
-def calibration_numbers(measured: Measured, num_bins: int = 15) -> dict[str, Any]:
-    """The run's object in `calibration.json`, without its folder.
-
-    Args:
-      num_bins: of equal width between 0 and 1.
-    """
-    log_p, labels = log_probabilities(measured.logits), measured.labels
-    probabilities = np.exp(log_p)
-    curve = reliability_curve(probabilities, labels, num_bins)
+def calibration_numbers(measured: Measured) -> dict[str, Any]:
+    """The run's object in `calibration.json`, without its folder."""
+    sums = measured.sums
+    curve = curve_of(sums.bins)
     return {
         'method': measured.method,
         'step': measured.step,
-        'test_images': len(labels),
-        'accuracy': classification.accuracy(log_p, labels),
-        'mean_confidence': float(probabilities.max(axis=1).mean()),
-        'ece': expected_calibration_error(probabilities, labels, num_bins),
-        'nll': classification.nll(log_p, labels),
-        'brier': classification.brier(probabilities, labels),
+        'test_images': sums.num,
+        'accuracy': sums.accuracy,
+        'mean_confidence': float(sums.bins.confidence.sum() / sums.num),
+        'ece': error_of(curve),
+        'nll': sums.nll / sums.num,
+        'brier': sums.brier / sums.num,
         'bins': {
-            'edges': np.linspace(0, 1, num_bins + 1).tolist(),
+            'edges': np.linspace(0, 1, len(curve.counts) + 1).tolist(),
             'confidence': [_number_or_none(value) for value in curve.confidence],
             'accuracy': [_number_or_none(value) for value in curve.accuracy],
             'counts': curve.counts.tolist(),
@@ -176,15 +179,15 @@ def _calibrate(options: argparse.Namespace) -> None:
 
     names = run_names(options.workdir, options.name)
     numbers: dict[str, dict[str, Any]] = {}
-    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    curves: dict[str, ReliabilityCurve] = {}
     for name, workdir in zip(names, options.workdir, strict=True):
         run, state = open_trained(workdir, options.checkpoint, options.data_root, can_classify)
-        measured = measure(run, state, options.data)
-        numbers[name] = {**calibration_numbers(measured, options.bins), 'workdir': str(workdir)}
-        curves[name] = (np.exp(log_probabilities(measured.logits)), measured.labels)
+        measured = measure(run, state, options.data, options.bins)
+        numbers[name] = {**calibration_numbers(measured), 'workdir': str(workdir)}
+        curves[name] = curve_of(measured.sums.bins)
     if not sharding.is_main_process():
         return
-    figures.calibration_curves(curves, options.out / 'calibration.png', options.bins)
+    figures.calibration_curves(curves, options.out / 'calibration.png')
     text = json.dumps(numbers, indent=2, allow_nan=False) + '\n'
     write_atomically(options.out / 'calibration.json', lambda file: file.write(text.encode()))
     print(_table(numbers))

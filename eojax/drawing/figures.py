@@ -27,7 +27,7 @@ from eojax.drawing.style import (
     score_bins,
     text_width,
 )
-from eojax.metrics.calibration import expected_calibration_error, reliability_curve
+from eojax.metrics.calibration import ReliabilityCurve, error_of
 
 _CELL_PIXELS = 96  # at least, of one image in a grid
 _MARGIN_PIXELS = 12
@@ -151,29 +151,24 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str |
     save_figure(figure, path, crop=True)
 
 
-def reliability_diagram(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: str | Path, num_bins: int = 15
-) -> None:
+def reliability_diagram(curves: Mapping[str, ReliabilityCurve], path: str | Path) -> None:
     """Writes accuracy against confidence, and below it how often each confidence occurs.
 
     Args:
-      curves: name -> probabilities `[num, classes]` and labels int `[num]`.
+      curves: by name, all with as many bins.
       path: of the PNG.
-      num_bins: of equal width between 0 and 1.
     """
     figure = new_figure(5.2, 6.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
-    edges = np.linspace(0, 1, num_bins + 1)
-    for index, (name, (probabilities, labels)) in enumerate(curves.items()):
+    for index, (name, curve) in enumerate(curves.items()):
         colour = COLOURS[index % len(COLOURS)]
-        curve = reliability_curve(probabilities, labels, num_bins)
-        error = expected_calibration_error(probabilities, labels, num_bins)
+        edges = np.linspace(0, 1, len(curve.counts) + 1)
         filled = curve.counts > 0
         upper.plot(
             *(curve.confidence[filled], curve.accuracy[filled]),
             **{'marker': 'o', 'markersize': 5, 'linewidth': 1.8, 'color': colour},
-            label=f'{name}  (ECE {error:.3f})',
+            label=f'{name}  (ECE {error_of(curve):.3f})',
         )
         share = curve.counts / curve.counts.sum()
         lower.stairs(share, edges, color=colour, linewidth=1.8)
@@ -188,21 +183,17 @@ def reliability_diagram(
     save_figure(figure, path)
 
 
-def calibration_curves(
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: str | Path, num_bins: int = 15
-) -> None:
+def calibration_curves(curves: Mapping[str, ReliabilityCurve], path: str | Path) -> None:
     """Writes the reliability curves of several models side by side with their confidences.
 
     Left: accuracy against confidence, where a calibrated model lies on the diagonal. Right: the
     models' calibration errors, and how often each confidence occurs.
 
     Args:
-      curves: name -> probabilities `[num, classes]` and labels int `[num]`.
+      curves: by name, all with as many bins.
       path: of the PNG.
-      num_bins: of equal width between 0 and 1.
     """
-    entries = [f'{name}: ECE {expected_calibration_error(*curves[name], num_bins):.3f}'
-               for name in curves]  # fmt: skip
+    entries = [f'{name}: ECE {error_of(curve):.3f}' for name, curve in curves.items()]
     # In inches: the square of the curves, and beside it the legend above the confidences.
     key_width = 0.5 + text_width(new_figure(1, 1), entries) / DPI
     key_height = 0.1 + 0.21 * len(entries)
@@ -217,11 +208,10 @@ def calibration_curves(
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     for place, align, text in ((0.03, 'left', 'too cautious'), (0.97, 'right', 'too confident')):
         axes.text(place, 1 - place, text, ha=align, va='center', color=FAINT, size=9)
-    edges = np.linspace(0, 1, num_bins + 1)
     lines = []
-    for index, (probabilities, labels) in enumerate(curves.values()):
+    for index, curve in enumerate(curves.values()):
         colour = COLOURS[index % len(COLOURS)]
-        curve = reliability_curve(probabilities, labels, num_bins)
+        edges = np.linspace(0, 1, len(curve.counts) + 1)
         filled = curve.counts > 0
         lines += axes.plot(
             *(curve.confidence[filled], curve.accuracy[filled]),

@@ -3,12 +3,15 @@
     python -m eojax.evaluate --workdir=runs/jem_eurosat
     python -m eojax.evaluate --workdir=runs/jem_eurosat --data=more_eurosat.zip --out=more
 
-What is measured follows from what the method can do, and needs no more than that:
+What is measured follows from what the method can do, and needs no more than that; each is an
+evaluator (`eojax.evaluation.evaluators`):
 
 `logits`: accuracy, nll, ece, brier, f1_macro, precision_, recall_ and f1_<Class>;
   confusion_matrix.png, reliability.png.
+`pixel_logits`: pixel_accuracy, mean_iou, mean_iou_all, iou_ and f1_<Class>, ... of pixels.
 `log_density`: auroc_ and fpr95_<set> against each set of outliers (`eojax.evaluation.outliers`),
-  kl_test against the training images; log_density.png.
+  kl_test against the training images; log_density.png. Of a classifier alone, the log-sum-exp of
+  its logits stands for it.
 `sample`: fid, kid and inception_images, with the weights of `evaluate.inception`; samples.png. They
   compare the evaluated images with as many samples, by default ends of the chains of training that
   are run on once more (`eojax.evaluation.sampling.run_on_starts`). FID falls with the number of
@@ -18,73 +21,41 @@ What is measured follows from what the method can do, and needs no more than tha
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.atomic_file import write_atomically
-from eojax.config.base import from_json, set_key
-from eojax.data import class_groups
 from eojax.data.dataset import Dataset
-from eojax.data.reading.file_formats import format_of
-from eojax.data.reading.image_folder import read_image_folder
-from eojax.data.reading.lazy_images import memory_limit
-from eojax.devices import compilation_cache, processes, sharding
-from eojax.drawing import figures
-from eojax.drawing.pictures import (
-    REAL_COLUMNS,
-    SAMPLE_COLUMNS,
-    arrange,
-    displayed,
-    grid_by_class,
-    mosaic,
-    save_picture,
-    visible_bands,
-    visible_indices,
-)
-from eojax.errors import UserError, one_line_errors
-from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
-from eojax.evaluation.reconstructions import evaluate_reconstructions
-from eojax.evaluation.reference import examples, reference_scores
+from eojax.devices import sharding
+from eojax.drawing.pictures import arrange, mosaic, save_picture, visible_bands
+from eojax.errors import UserError
+from eojax.evaluation import evaluators
+from eojax.evaluation.classes import image_classes, pixel_classes
+from eojax.evaluation.densities import density
+from eojax.evaluation.evaluation_set import EvaluationSet
+from eojax.evaluation.evaluators import Evaluator
+from eojax.evaluation.generation import generated, samples_of
+from eojax.evaluation.outliers import parse_outliers, spread
+from eojax.evaluation.reconstructions import reconstruction
+from eojax.evaluation.reference import density_name
 from eojax.evaluation.sampling import (
-    Starts,
     buffer_capacity,
     buffer_images,
     chain_of,
     draw_samples,
     run_on_starts,
 )
-from eojax.evaluation.scoring import score, score_all
+from eojax.evaluation.scoring import score
 from eojax.feed.pipeline import to_uint8
-from eojax.messages import say
-from eojax.metrics import classification, generation
-from eojax.metrics.summaries import classification_numbers, density_numbers, log_probabilities
-from eojax.models import inception
-from eojax.runs.domains import TARGET
-from eojax.runs.opening import load_state, open_untrained
 from eojax.runs.run import Run, with_data
 
-# Samples from which the grid is filled, where FID does not ask for more.
-_GRID_SAMPLES = 256
 _PICTURE_SAMPLES = 64
-
-
-class Samples(NamedTuple):
-    """Generated images.
-
-    Attributes:
-      images: uint8 `[N, H, W, C]`.
-      starts: of the chains that made them.
-    """
-
-    images: np.ndarray
-    starts: Starts
 
 
 def check(config: ConfigDict) -> None:
@@ -120,29 +91,12 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
     if labelled is None:
         run = with_data(run)
         labelled = run.dataset.subset(run.splits.test)
-    tested = labelled
     if main:
         out.mkdir(parents=True, exist_ok=True)
-    numbers: dict[str, float] = {'step': run.step, 'test_images': len(tested.labels)}
-    names = [name for name in ('logits', 'log_density') if name in run.method.abilities]
-    found = score_all(run, names, state, tested.images, title='test images') if names else {}
-    if 'logits' in found:
-        numbers |= classification_numbers(found['logits'], tested.labels, tested.class_names)
-        if main:
-            _draw_classification(found['logits'], tested, out)
-    samples = _draw_samples(run, state, len(tested.labels))
-    if 'log_density' in found:
-        scores = _density_scores(run, state, found['log_density'], samples)
-        numbers |= density_numbers(scores)
-        if main:
-            figures.log_density_histogram(scores, out / 'log_density.png')
-    if samples is not None:
-        classes = _classes_of(run, state, samples)
-        if main:
-            numbers |= _distances(run.config.evaluate, tested, samples)
-            _draw_grid(run, samples.images, classes, out)
-    if 'reconstruct' in run.method.abilities:
-        numbers |= evaluate_reconstructions(run, state, tested, out)
+    tested = evaluation_set(run, labelled)
+    chosen = evaluators_of(run, state, labelled)
+    measured = evaluators.measure(run, state, tested, chosen, 'test images')
+    numbers = {'step': run.step, 'test_images': tested.num, **evaluators.write(measured, out)}
     if main:
         text = json.dumps(numbers, indent=2, allow_nan=False) + '\n'
         write_atomically(out / 'evaluation.json', lambda file: file.write(text.encode()))
@@ -151,120 +105,32 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
     return out
 
 
-def _density_scores(
-    run: Run, state: Any, tested: np.ndarray, samples: Samples | None
-) -> dict[str, np.ndarray]:
-    """log p(x) of all sets; of the training set as many images as are tested, at least 1,000.
-
-    Args:
-      tested: log p(x) of the tested images.
-    """
-    size, bands = run.task.image_shape[0], run.images.bands
-    progress = sharding.is_main_process()
-    sets = outlier_sets(run.config.evaluate, size, bands, progress, format_of(run.facts.files))
-    scores = {'train': _training_density(run, state, len(tested)), 'test': tested}
-    if samples is not None:
-        sets = {'samples': samples.images, **sets}
-    for name, images in sets.items():
-        scores[name] = score(run, 'log_density', state, images)
-    return scores
+def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
+    """A data set as the run's method is tested on it."""
+    size = run.config.evaluate.batch_size
+    return EvaluationSet(dataset, run.method.rasters, run.method.window, size)
 
 
-def _training_density(run: Run, state: Any, num_tested: int) -> np.ndarray:
-    """log p(x) of training images: of as many as are tested where the data were read, at least
-    1,000; else of those whose scores the run's folder keeps.
-    """
-    if run.domains is None:
-        return reference_scores(run, state, ('log_density',))['log_density']
-    chosen = run.splits.train[spread(len(run.splits.train), max(num_tested, 1000))]
-    return score(run, 'log_density', state, run.dataset.images, chosen, 'log p(x)')
+def evaluators_of(run: Run, state: Any, tested: Dataset) -> list[Evaluator]:
+    """What there is to measure of a method, by its abilities."""
+    abilities, names = run.method.abilities, run.facts.class_names
+    if 'pixel_logits' in abilities:
+        return [pixel_classes(names)]
+    chosen, samples = [], samples_of(run, state, tested.places.num)
+    if 'logits' in abilities:
+        chosen.append(image_classes(names))
+    if {'logits', 'log_density'} & set(abilities):
 
+        def images() -> np.ndarray | None:
+            made = samples()
+            return None if made is None else made.images
 
-def _draw_classification(logits: np.ndarray, tested: Dataset, out: Path) -> None:
-    matrix = classification.confusion_matrix(logits, tested.labels)
-    figures.confusion_matrix(matrix, tested.class_names, out / 'confusion_matrix.png')
-    curve = (np.exp(log_probabilities(logits)), tested.labels)
-    figures.reliability_diagram({'test': curve}, out / 'reliability.png')
-
-
-def _draw_samples(run: Run, state: Any, num_tested: int) -> Samples | None:
-    if 'sample' not in run.method.abilities:
-        return None
-    options = run.config.evaluate
-    num = min(options.inception_images, num_tested) if options.inception else 0
-    starts = run_on_starts(run, state, max(num, _GRID_SAMPLES), run.config.seed)
-    images = draw_samples(run, state, starts, run.config.seed, title='sampling')
-    return Samples(images, starts)
-
-
-def _classes_of(run: Run, state: Any, samples: Samples) -> np.ndarray | None:
-    """The class a sample was made for; where it was made for none, the one it is taken for.
-
-    None for a method that knows no classes.
-    """
-    if samples.starts.conditional:
-        return samples.starts.labels
-    if 'logits' not in run.method.abilities:
-        return None
-    return score(run, 'logits', state, samples.images).argmax(-1)
-
-
-def _distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[str, float]:
-    """FID and KID of equally many tested images and samples; nothing where there are no weights."""
-    if not options.inception:
-        say('FID and KID are left out: --config.evaluate.inception names no Inception weights')
-        return {}
-    if not visible_indices(tested.bands):
-        say(f'FID and KID are left out: the bands are {", ".join(tested.bands)}')
-        return {}
-    params = inception.load_inception(Path(options.inception).expanduser())
-    num = min(options.inception_images, len(tested.labels), len(samples.images))
-    chosen = np.random.default_rng(0).permutation(len(tested.labels))[:num]
-    real, generated = (
-        inception.features(params, displayed(images, tested.bands, tested.limits), progress=True)
-        for images in (tested.images[chosen], samples.images[:num])
-    )
-    return {
-        'fid': generation.fid(real, generated),
-        'kid': generation.kid(real, generated),
-        'inception_images': num,
-    }
-
-
-def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: Path) -> None:
-    """A row for each class; without classes, as many samples beside as many real images."""
-    bands, num_classes = run.images.bands, run.facts.num_classes
-    images, labels = _one_row_each(run)
-    seen = displayed(images, bands, run.images.limits)
-    made = visible_bands(samples, bands)
-    if classes is None:
-        parts = [arrange(part, REAL_COLUMNS) for part in (seen, made[: len(seen)])]
-        columns = ['real'] * REAL_COLUMNS + ['sample'] * REAL_COLUMNS
-        beside = np.concatenate(parts, 1)
-        figures.image_grid(beside, out / 'samples.png', column_labels=columns, title='Samples')
-        return
-    grid = grid_by_class(seen, labels, made, classes, num_classes)
-    shares = np.bincount(classes, minlength=num_classes) / len(classes)
-    rows = [f'{n}  {s:.0%}' for n, s in zip(run.facts.class_names, shares, strict=True)]
-    columns = ['real'] * REAL_COLUMNS + ['sample'] * SAMPLE_COLUMNS
-    title = f'Samples by class, and the share of {len(samples)} that each class has'
-    figures.image_grid(grid, out / 'samples.png', rows, columns, title)
-
-
-def _one_row_each(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """A few training images of each class and their labels, as stored."""
-    if run.domains is None:
-        kept = examples(run)
-        chosen = _first_of_each(kept.labels, run.facts.num_classes)
-        return kept.images[chosen], kept.labels[chosen]
-    train = run.splits.train
-    chosen = train[_first_of_each(run.dataset.labels[train], run.facts.num_classes)]
-    return run.dataset.images[chosen], run.dataset.labels[chosen]
-
-
-def _first_of_each(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    rows = [np.flatnonzero(labels == label)[:REAL_COLUMNS] for label in range(num_classes)]
-    return np.concatenate(rows)
+        chosen.append(density(run, state, density_name(run), images))
+    if 'sample' in abilities:
+        chosen.append(generated(run, state, tested, samples))
+    if 'reconstruct' in abilities:
+        chosen.append(reconstruction(run, state, tested))
+    return chosen
 
 
 def _table(numbers: Mapping[str, float]) -> str:
@@ -280,22 +146,25 @@ def _table(numbers: Mapping[str, float]) -> str:
 
 
 def validate(run: Run, state: Any) -> dict[str, float]:
-    """What the training's log says of the validation split.
+    """What the training's log says of the validation split, by `validation_<metric>`.
 
-    Accuracy and negative log-likelihood; the mean log p(x) of a method without logits.
+    Accuracy and negative log-likelihood, of images or of pixels; the mean log p(x) of a method
+    without logits.
     """
     chosen, abilities = run.splits.validation, run.method.abilities
-    if not len(chosen) or not {'logits', 'log_density'} & set(abilities):
+    if not len(chosen) or not {'logits', 'pixel_logits', 'log_density'} & set(abilities):
         return {}
-    if 'logits' not in abilities:
-        density = score(run, 'log_density', state, run.dataset.images, chosen)
-        return {'validation_log_density': float(density.mean())}
-    log_p = log_probabilities(score(run, 'logits', state, run.dataset.images, chosen))
-    labels = run.dataset.labels[chosen]
-    return {
-        'validation_accuracy': classification.accuracy(log_p, labels),
-        'validation_nll': classification.nll(log_p, labels),
-    }
+    if not {'logits', 'pixel_logits'} & set(abilities):
+        values = score(run, 'log_density', state, run.dataset.images, chosen)
+        return {'validation_log_density': float(values.mean())}
+    if 'pixel_logits' in abilities:
+        evaluator = pixel_classes(run.facts.class_names)
+    else:
+        evaluator = image_classes(run.facts.class_names)
+    tested = evaluation_set(run, run.dataset.subset(chosen))
+    (measured,) = evaluators.measure(run, state, tested, [evaluator])
+    kept = ('accuracy', 'nll', 'pixel_accuracy', 'mean_iou')
+    return {f'validation_{k}': v for k, v in measured.numbers.items() if k in kept}
 
 
 def sample_picture(run: Run, state: Any) -> np.ndarray | None:
@@ -321,76 +190,3 @@ def sample_picture(run: Run, state: Any) -> np.ndarray | None:
     if sharding.is_main_process():
         save_picture(picture, run.folder / 'samples' / f'step_{run.step:07d}.png')
     return picture
-
-
-def read_labelled(path: Path, run: Run) -> Dataset:
-    """Labelled images of some or all of a run's classes, as the run's own data set is read.
-
-    Where the run's classes are groups (`data.classes`), the folders are those of the data set's own
-    classes, and grouped likewise.
-
-    Raises:
-      UserError: an unknown class, a file of another size than the data set's, or a broken one, by
-        name; or images of none of the groups.
-    """
-    size = run.config.data.size
-    # Of a data set that is read from no files: any size, resampled.
-    known = run.facts.files
-    wanted = None if known is None else known.size
-    dataset = read_image_folder(
-        path,
-        run.known[TARGET].own_classes,
-        wanted,
-        sharding.is_main_process(),
-        resize=None if wanted == size else size,
-        bands=run.images.bands,
-        allow_missing_classes=True,
-        file_format=format_of(run.facts.files),
-        resident_bytes=memory_limit(run.config.data),
-    )
-    dataset = class_groups.regroup(dataset, class_groups.parse(run.config.data.classes))
-    if not len(dataset.labels):
-        raise UserError(f'{path}: no images of {", ".join(run.facts.class_names)}')
-    return dataset.with_limits(run.images.limits)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog='python -m eojax.evaluate',
-        description='Evaluates a trained run: evaluation.json and figures.',
-        epilog='example: python -m eojax.evaluate --workdir=runs/jem_eurosat --data=held_out.zip',
-    )
-    parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
-    parser.add_argument('--data', type=Path, help='labelled folder or zip; else the test split')
-    parser.add_argument('--out', type=Path, help='folder to write to; else one in the run folder')
-    parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
-    parser.add_argument('--data_root', default='', help="where the run's own data set lies now")
-    parser.add_argument('--inception', help='npz of Inception weights, for FID and KID')
-    parser.add_argument('--inception_images', type=int, help='how many images these compare')
-    parser.add_argument('--outliers', help='name=path,... of images that are no such data')
-    options = parser.parse_args(arguments)
-    with one_line_errors():
-        compilation_cache.enable()
-        processes.start()
-        with processes.together():
-            _evaluate(options)
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    changes = {
-        'data.root': options.data_root,
-        'evaluate.inception': options.inception,
-        'evaluate.inception_images': options.inception_images,
-        'evaluate.outliers': options.outliers,
-    }
-    config = from_json(options.workdir / 'config.json')
-    for key, value in changes.items():
-        if value not in (None, ''):
-            set_key(config, key, value)
-    check(config)
-    run = open_untrained(config, options.workdir)
-    labelled = None if options.data is None else read_labelled(options.data, run)
-    run, state = load_state(run, options.checkpoint or '')
-    folder = 'evaluation' if labelled is None else f'evaluation_{options.data.stem}'
-    evaluate_run(run, state, options.out or options.workdir / folder, labelled)

@@ -6,6 +6,8 @@ the run's seed and the batch's number. The same images in the same order give th
 
 from __future__ import annotations
 
+import functools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,19 +15,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
+from jax.sharding import NamedSharding
 from tqdm import tqdm
 
+from eojax.data.facts import Limits
 from eojax.data.reading.lazy_images import Images
-from eojax.data.value_range import scale_to_unit
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError
+from eojax.evaluation.evaluation_set import EvaluationBatch, EvaluationSet, read_rows
+from eojax.feed.pipeline import to_unit_range
 from eojax.methods import METHODS
 from eojax.methods.method import Method, ability
 from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
-
-_scale_to_unit = jax.jit(scale_to_unit, static_argnames='limits')
 
 
 def score(
@@ -81,24 +84,60 @@ def score_all(
         raise ValueError('no images to score')
     size = run.config.evaluate.batch_size
     rows = (chosen[start : start + size] for start in range(0, len(chosen), size))
-    bar = tqdm(
-        total=len(chosen), desc=title, unit='img', leave=False,
-        disable=not (title and sharding.is_main_process()),
-    )  # fmt: skip
+    here = rows_here(run)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    with bar:
-        for scores in score_batches(run, tuple(parts), state, (images[r] for r in rows), group):
+    with _bar(len(chosen), title) as bar:
+        batches = (read_rows(images, r, here[: len(r)]) for r in rows)
+        for scores in score_batches(run, tuple(parts), state, batches, group):
             for name, values in scores.items():
                 parts[name].append(values)
             bar.update(len(values))
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
+def score_stream(
+    run: Run, names: tuple[str, ...], state: Any, tested: EvaluationSet, title: str = ''
+) -> Iterator[tuple[dict[str, np.ndarray], EvaluationBatch]]:
+    """Scores of the images or windows that are tested, batch by batch, with what they are of.
+
+    Args and errors as for `score_all`. Each process reads the pixels that its devices see.
+    """
+    waiting: deque[EvaluationBatch] = deque()
+
+    def rasters() -> Iterator[tuple[np.ndarray, ...]]:
+        for batch in tested.batches(rows_here(run)):
+            waiting.append(batch)
+            yield tuple(batch.rasters[name] for name in tested.rasters)
+
+    with _bar(tested.num if tested.window is None else None, title) as bar:
+        for scores in score_batches(run, names, state, rasters()):
+            batch = waiting.popleft()
+            yield scores, batch
+            bar.update(len(batch.place))
+
+
+def _bar(total: int | None, title: str) -> Any:
+    return tqdm(
+        total=total, desc=title, unit='img', leave=False,
+        disable=not (title and sharding.is_main_process()),
+    )  # fmt: skip
+
+
+def rows_here(run: Run) -> np.ndarray:
+    """The rows of a batch that this process's devices see, bool `[evaluate.batch_size]`."""
+    size = run.config.evaluate.batch_size
+    held = batch_place(run, size).addressable_devices_indices_map((size,))
+    here = np.zeros(size, bool)
+    for index in held.values():
+        here[index] = True
+    return here
+
+
 def score_batches(
     run: Run,
     names: tuple[str, ...],
     state: Any,
-    batches: Iterable[np.ndarray],
+    batches: Iterable[np.ndarray | tuple[np.ndarray, ...]],
     group: str = TARGET,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Scores a stream of batches as it comes; the host prepares the next while devices compute.
@@ -106,6 +145,8 @@ def score_batches(
     Args:
       names, state, group: as in `score_all`.
       batches: `[n, H, W, C]`, n from 1 to `evaluate.batch_size`; all but the last are better full.
+        A tuple of them for networks that see several rasters (`Method.rasters`). What the devices
+        of this process do not see may be empty (`rows_here`).
 
     Yields:
       For each batch and name float32 `[n, ...]` on the host.
@@ -115,18 +156,35 @@ def score_batches(
     """
     compiled = _compiled(run, names)
     size = run.config.evaluate.batch_size
+    facts = run.known[group].facts
+    rasters = [facts.rasters[name] for name in run.method.rasters]
     waiting: tuple[int, Any] | None = None
     for number, batch in enumerate(batches):
-        filled = np.zeros((size, *batch.shape[1:]), batch.dtype)
-        filled[: len(batch)] = batch
+        arrays = (batch,) if isinstance(batch, np.ndarray) else batch
+        placed = [
+            _scaled(place_batch(run, _filled_up(array, size)), raster.limits, raster.scale)
+            for array, raster in zip(arrays, rasters, strict=True)
+        ]
         key = random.fold_in(random.key(run.config.seed), number)
-        placed = _scale_to_unit(place_batch(run, filled), limits=run.limits[group])
-        outputs = compiled(state, placed, sharding.place_key(key, run.mesh))
+        outputs = compiled(state, tuple(placed), sharding.place_key(key, run.mesh))
         if waiting is not None:
             yield _on_host(run, *waiting)
-        waiting = (len(batch), outputs)
+        waiting = (len(arrays[0]), outputs)
     if waiting is not None:
         yield _on_host(run, *waiting)
+
+
+def _filled_up(array: np.ndarray, size: int) -> np.ndarray:
+    filled = np.zeros((size, *array.shape[1:]), array.dtype)
+    filled[: len(array)] = array
+    return filled
+
+
+@functools.partial(jax.jit, static_argnames=('limits', 'scale'))
+def _scaled(stored: Array, limits: Limits | None, scale: int) -> Array:
+    """Stored values as the network sees them; each pixel of a coarse raster stands for several."""
+    values = to_unit_range(stored, limits)
+    return values if scale == 1 else values.repeat(scale, 1).repeat(scale, 2)
 
 
 def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
@@ -139,6 +197,8 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     `log_sum_exp`: of the logits, which is log p(x) for any classifier read as an energy-based model
       (Eq. 6 there);
     `max_probability`: max_y p(y|x);
+    `classes`, `confidence`: of each pixel, of methods with `pixel_logits`: the most probable class,
+      uint8 `[N, h, w]`, and its probability;
     `gradient`: -||grad_x log p(x)||_2, of `log_density`, else of `log_sum_exp`; x in [-1, 1].
     """
     found: dict[str, Callable[..., Array]] = {
@@ -146,6 +206,11 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
         for name in ('logits', 'log_density', 'embedding', 'source_embedding')
         if name in method.abilities
     }
+    if 'pixel_logits' in method.abilities:
+        pixels = method.abilities['pixel_logits']
+        # As small as a map of classes: all logits of a tile would not fit.
+        found['classes'] = lambda *a: pixels(*a).argmax(-1).astype(jnp.uint8)
+        found['confidence'] = lambda *a: jax.nn.softmax(pixels(*a), axis=-1).max(-1)
     logits = found.get('logits')
     if logits is not None:
         found['log_sum_exp'] = lambda *a: jax.nn.logsumexp(logits(*a), axis=-1)
@@ -170,8 +235,12 @@ def _compiled(run: Run, names: tuple[str, ...]) -> Callable[..., dict[str, Array
     program = (names, run.mesh)
     if program not in run.programs:
 
-        def scores(state: Any, images: Array, key: Array) -> dict[str, Array]:
-            return {name: found[name](state, images, key).astype(jnp.float32) for name in names}
+        def scores(state: Any, rasters: tuple[Array, ...], key: Array) -> dict[str, Array]:
+            outputs = {name: found[name](state, *rasters, key) for name in names}
+            return {
+                name: values.astype(jnp.float32) if values.dtype != jnp.uint8 else values
+                for name, values in outputs.items()
+            }
 
         run.programs[program] = jax.jit(
             scores, out_shardings=sharding.replicated(run.mesh), compiler_options=compiler_options()
@@ -204,6 +273,10 @@ def alone(run: Run, state: Any) -> tuple[Run, Any]:
 
 def place_batch(run: Run, batch: np.ndarray) -> jax.Array:
     """A host array on the devices, its first axis split over them where they divide it."""
-    divides = len(batch) % run.mesh.size == 0
-    place = sharding.split(run.mesh) if divides else sharding.replicated(run.mesh)
-    return sharding.place(batch, place)
+    return sharding.place(batch, batch_place(run, len(batch)))
+
+
+def batch_place(run: Run, size: int) -> NamedSharding:
+    """Where a batch of this size lies."""
+    divides = size % run.mesh.size == 0
+    return sharding.split(run.mesh) if divides else sharding.replicated(run.mesh)

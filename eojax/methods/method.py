@@ -77,12 +77,16 @@ class Method(NamedTuple):
       phases: in order; most methods have one.
       abilities: what it can do after training, by name, each `(state, ...) -> arrays`:
         `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1];
+        `pixel_logits(state, images, key)` float32 `[N, h, w, classes]`;
         `log_density(state, images, key)` float32 `[N]`, unnormalised;
         `sample(state, key, labels, ...)` and the like, as their methods document them.
       split: names of the state's fields whose first axis is split over the devices; the others are
         replicated.
       score: the metric of the validation split that says which state is the best one, higher is
         better; each phase of training has a best state of its own.
+      rasters: what abilities take in place of images, in this order:
+        `logits(state, *rasters, key)`.
+      window: the side of the windows that it is evaluated in; None for whole images.
     """
 
     init: Callable[[Array, Batch], State]
@@ -90,6 +94,8 @@ class Method(NamedTuple):
     abilities: Mapping[str, Callable[..., Any]]
     split: tuple[str, ...] = ()
     score: str = 'accuracy'
+    rasters: tuple[str, ...] = ('images',)
+    window: int | None = None
 
 
 def ability(method: Method, name: str, method_name: str, known: Mapping[str, Any]) -> Callable:

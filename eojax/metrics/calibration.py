@@ -24,10 +24,26 @@ class ReliabilityCurve(NamedTuple):
     counts: np.ndarray
 
 
-def reliability_curve(
-    probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
-) -> ReliabilityCurve:
-    """Confidence and accuracy per bin of confidence (Guo et al., Sec. 2).
+class Bins(NamedTuple):
+    """Sums over images in bins of equal width of the confidence; they add up over batches.
+
+    Attributes:
+      counts: int64 `[bins]`, images.
+      confidence: float64 `[bins]`, the sum of their max p(y|x).
+      right: float64 `[bins]`, how many of them are classified right.
+    """
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+    def plus(self, other: Bins) -> Bins:
+        """The sums of both."""
+        return Bins(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+
+
+def count_bins(probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> Bins:
+    """Sums per bin of confidence.
 
     Args:
       probabilities: `[num, num_classes]`, each row sums to 1.
@@ -49,22 +65,41 @@ def reliability_curve(
     right = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, num_bins + 1)
     bins = np.digitize(confidence, edges[1:-1], right=True)
-    counts = np.bincount(bins, minlength=num_bins)
+    return Bins(
+        counts=np.bincount(bins, minlength=num_bins),
+        confidence=np.bincount(bins, weights=confidence, minlength=num_bins),
+        right=np.bincount(bins, weights=right, minlength=num_bins),
+    )
+
+
+def curve_of(bins: Bins) -> ReliabilityCurve:
+    """Mean confidence and accuracy of each bin."""
     with np.errstate(invalid='ignore'):
         return ReliabilityCurve(
-            confidence=np.bincount(bins, weights=confidence, minlength=num_bins) / counts,
-            accuracy=np.bincount(bins, weights=right, minlength=num_bins) / counts,
-            counts=counts,
+            confidence=bins.confidence / bins.counts,
+            accuracy=bins.right / bins.counts,
+            counts=bins.counts,
         )
+
+
+def error_of(curve: ReliabilityCurve) -> float:
+    """ECE from 0 to 1: the bins' |accuracy - confidence|, weighted by their counts (Eq. 3)."""
+    gap = np.where(curve.counts > 0, np.abs(curve.accuracy - curve.confidence), 0.0)
+    return float(np.sum(gap * curve.counts) / np.sum(curve.counts))
+
+
+def reliability_curve(
+    probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
+) -> ReliabilityCurve:
+    """Confidence and accuracy per bin of confidence (Guo et al., Sec. 2).
+
+    Arguments and errors as for `count_bins`.
+    """
+    return curve_of(count_bins(probabilities, labels, num_bins))
 
 
 def expected_calibration_error(
     probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
 ) -> float:
-    """ECE from 0 to 1: the bins' |accuracy - confidence|, weighted by their counts (Eq. 3).
-
-    Arguments and errors as for `reliability_curve`.
-    """
-    curve = reliability_curve(probabilities, labels, num_bins)
-    gap = np.where(curve.counts > 0, np.abs(curve.accuracy - curve.confidence), 0.0)
-    return float(np.sum(gap * curve.counts) / np.sum(curve.counts))
+    """ECE from 0 to 1 (Eq. 3); arguments and errors as for `count_bins`."""
+    return error_of(reliability_curve(probabilities, labels, num_bins))

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import metrics
 
+from eojax.metrics.calibration import Bins, count_bins, curve_of, error_of
+
 # log 0 is held here, so that one certain mistake leaves a finite mean (float64's smallest normal).
 _LOWEST_LOG_PROBABILITY = float(np.log(np.finfo(np.float64).tiny))
 
@@ -94,28 +96,76 @@ def per_class(matrix: np.ndarray) -> PerClass:
     )
 
 
-def summary(
-    log_probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
-) -> dict[str, float]:
-    """Everything in this file as a flat mapping of finite numbers, ready for JSON.
+class Sums(NamedTuple):
+    """All that the numbers of a classifier are made of; they add up over batches.
 
-    Keys: `accuracy`, `nll`, `brier`, `f1_macro`, and `precision_<class>`, `recall_<class>`,
-    `f1_<class>`. A class that is neither among the labels nor among the predictions has no keys and
-    no part in `f1_macro`.
+    Attributes:
+      matrix: as of `confusion_matrix`.
+      nll: the sum of the negative log-likelihoods of the labels, in nats.
+      brier: the sum of the images' Brier scores.
+      bins: of confidence (`eojax.metrics.calibration`).
+    """
+
+    matrix: np.ndarray
+    nll: float
+    brier: float
+    bins: Bins
+
+    @property
+    def num(self) -> int:
+        """Images."""
+        return int(self.matrix.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose most probable class is the label."""
+        return float(np.trace(self.matrix) / self.num)
+
+    def plus(self, other: Sums) -> Sums:
+        """The sums of both."""
+        return Sums(
+            self.matrix + other.matrix,
+            self.nll + other.nll,
+            self.brier + other.brier,
+            self.bins.plus(other.bins),
+        )
+
+
+def sums_of(log_probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> Sums:
+    """The sums of a batch.
 
     Args:
       log_probabilities: `[num, num_classes]`, normalised natural logarithms.
       labels: int `[num]`.
+      num_bins: of confidence.
+    """
+    probabilities = np.exp(log_probabilities.astype(np.float64))
+    num = len(labels)
+    return Sums(
+        confusion_matrix(log_probabilities, labels),
+        num * nll(log_probabilities, labels),
+        num * brier(probabilities, labels),
+        count_bins(probabilities, labels, num_bins),
+    )
+
+
+def numbers_of(sums: Sums, class_names: Sequence[str]) -> dict[str, float]:
+    """Everything in this file as a flat mapping of finite numbers, ready for JSON.
+
+    Keys: `accuracy`, `nll`, `brier`, `f1_macro`, `precision_<class>`, `recall_<class>`,
+    `f1_<class>`, and `ece`. A class that is neither among the labels nor among the predictions has
+    no keys and no part in `f1_macro`.
+
+    Args:
       class_names: `[num_classes]`.
     """
-    if len(class_names) != log_probabilities.shape[1]:
-        raise ValueError(f'{len(class_names)} names for {log_probabilities.shape[1]} classes')
-    probabilities = np.exp(log_probabilities.astype(np.float64))
-    scores = per_class(confusion_matrix(log_probabilities, labels))
+    if len(class_names) != len(sums.matrix):
+        raise ValueError(f'{len(class_names)} names for {len(sums.matrix)} classes')
+    scores = per_class(sums.matrix)
     result = {
-        'accuracy': accuracy(log_probabilities, labels),
-        'nll': nll(log_probabilities, labels),
-        'brier': brier(probabilities, labels),
+        'accuracy': sums.accuracy,
+        'nll': sums.nll / sums.num,
+        'brier': sums.brier / sums.num,
         'f1_macro': float(np.nanmean(scores.f1)),
     }
     for kind, values in scores._asdict().items():
@@ -124,7 +174,7 @@ def summary(
             for name, value in zip(class_names, values, strict=True)
             if np.isfinite(value)
         }
-    return result
+    return {**result, 'ece': error_of(curve_of(sums.bins))}
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray) -> None:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.special import log_softmax
 
-from eojax.metrics import classification
-from eojax.metrics.calibration import expected_calibration_error
 from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
     """log p(y|x), float64 `[N, K]`, of logits `[N, K]`."""
     return log_softmax(np.asarray(logits, np.float64), axis=-1)
-
-
-def classification_numbers(
-    logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
-) -> dict[str, float]:
-    """Accuracy, likelihood, calibration and the scores of each class, by their keys in the JSON."""
-    log_p = log_probabilities(logits)
-    ece = expected_calibration_error(np.exp(log_p), labels)
-    return {**classification.summary(log_p, labels, class_names), 'ece': ece}
 
 
 def density_numbers(scores: Mapping[str, np.ndarray]) -> dict[str, float]:

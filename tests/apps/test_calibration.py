@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from eojax.apps import calibration
 from eojax.apps.calibration import Measured, calibration_numbers, run_names
 from eojax.drawing.pictures import save_picture
 from eojax.errors import UserError
 from eojax.evaluation.scoring import score
+from eojax.metrics.classification import sums_of
 from tests.tiny_runs import TinyRun, tiny_run
 
 
@@ -79,7 +80,8 @@ def test_numbers_are_those_of_the_logits(cases, both):
 def test_bins_give_the_ece_again_and_empty_ones_are_null():
     rng = np.random.default_rng(1)
     logits = rng.normal(0, 3, (500, 4)).astype(np.float32)
-    told = calibration_numbers(Measured('x', 7, logits, rng.integers(0, 4, 500)), num_bins=20)
+    sums = sums_of(log_softmax(logits.astype(np.float64), 1), rng.integers(0, 4, 500), 20)
+    told = calibration_numbers(Measured('x', 7, sums))
     bins = told['bins']
     assert len(bins['edges']) == 21
     assert len(bins['confidence']) == len(bins['accuracy']) == len(bins['counts']) == 20

@@ -10,6 +10,7 @@ from PIL import Image
 
 from eojax.drawing import figures
 from eojax.drawing import style as drawing
+from eojax.metrics.calibration import reliability_curve
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -91,9 +92,9 @@ def _has_colour(picture: np.ndarray, colour: str) -> bool:
 
 
 def test_each_curve_has_its_colour(tmp_path):
-    predictions = _probabilities()
-    figures.reliability_diagram({'one': predictions}, tmp_path / 'one.png')
-    figures.reliability_diagram({'one': predictions, 'two': predictions}, tmp_path / 'two.png')
+    curve = reliability_curve(*_probabilities())
+    figures.reliability_diagram({'one': curve}, tmp_path / 'one.png')
+    figures.reliability_diagram({'one': curve, 'two': curve}, tmp_path / 'two.png')
     assert not _has_colour(_pixels(tmp_path / 'one.png'), figures.COLOURS[1])
     assert _has_colour(_pixels(tmp_path / 'two.png'), figures.COLOURS[1])
 

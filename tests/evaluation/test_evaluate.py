@@ -16,7 +16,7 @@ from sklearn import metrics as sklearn_metrics
 from eojax.data.sets.landscapes import CLASS_NAMES, generate
 from eojax.drawing.pictures import grid_by_class
 from eojax.errors import UserError
-from eojax.evaluation import evaluate
+from eojax.evaluation import command, evaluate, generation
 from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.scoring import score
 from eojax.runs.run import Run
@@ -181,8 +181,8 @@ def test_fid_and_kid_compare_as_many_samples_as_images(jem, tmp_path, monkeypatc
         seen.append(images)
         return images.reshape(len(images), -1)[:, :5].astype(np.float32)
 
-    monkeypatch.setattr(evaluate.inception, 'load_inception', lambda path: {})
-    monkeypatch.setattr(evaluate.inception, 'features', means)
+    monkeypatch.setattr(generation.inception, 'load_inception', lambda path: {})
+    monkeypatch.setattr(generation.inception, 'features', means)
     run = _with(jem.run, inception=str(weights), inception_images=50)
     numbers = _numbers(evaluate.evaluate_run(run, jem.state, tmp_path / 'out'))
     assert numbers['inception_images'] == 50
@@ -257,7 +257,7 @@ def test_data_on_the_command_line_gives_its_accuracy(jem, tmp_path, capsys):
     images = generate(len(labels), 16, seed=5, labels=labels).images[:]
     data = _write_images(tmp_path / 'more', images, labels)
     out = tmp_path / 'out'
-    evaluate.main([f'--workdir={jem.folder}', f'--data={data}', f'--out={out}'])
+    command.main([f'--workdir={jem.folder}', f'--data={data}', f'--out={out}'])
     guess = _logits_by_hand(jem, images).argmax(1)
     numbers = _numbers(out)
     assert numbers['accuracy'] == np.mean(guess == labels)
@@ -292,6 +292,6 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(jem, tmp_path, which, caps
         shutil.copy(jem.folder / 'config.json', folder)
         arguments['--workdir'], message = folder, 'train the run first'
     with pytest.raises(SystemExit) as stopped:
-        evaluate.main([f'{key}={value}' for key, value in arguments.items()])
+        command.main([f'{key}={value}' for key, value in arguments.items()])
     assert stopped.value.code == 1
     assert message in capsys.readouterr().err

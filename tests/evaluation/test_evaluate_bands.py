@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from eojax.config.base import base_config
+from eojax.data.dataset import scale_to_unit
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.sets import eurosat_ms
-from eojax.data.value_range import scale_to_unit
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
-from eojax.evaluation import evaluate
+from eojax.evaluation import command, evaluate
 from eojax.evaluation.scoring import score
 from eojax.models import inception
 from eojax.runs import run as runs
@@ -162,7 +162,7 @@ def test_labelled_data_are_read_in_the_runs_own_layout(
         f'EuroSATallBands/{name}/{name}_{i}.tif': encode_geotiff(reflectances(9000 + i))
         for i, name in enumerate(('River', 'Forest'))
     }
-    found = evaluate.read_labelled(write_zip(tmp_path / 'more.zip', content), run)
+    found = command.read_labelled(write_zip(tmp_path / 'more.zip', content), run)
     assert isinstance(found.images, LazyImages) == (which == 'lazy')
     assert found.images.shape == (2, 16, 16, 13)
     assert found.bands == eurosat_ms.BANDS
@@ -176,4 +176,4 @@ def test_labelled_data_are_read_in_the_runs_own_layout(
 def test_files_of_another_format_are_named(case: Case, tmp_path: Path) -> None:
     data = write_tree(tmp_path / 'rgb', {'River/River_1.jpg': encode(pixels(0), 'JPEG')})
     with pytest.raises(UserError, match=r'River_1\.jpg: not a GeoTIFF'):
-        evaluate.read_labelled(data, case.dense)
+        command.read_labelled(data, case.dense)

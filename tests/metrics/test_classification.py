@@ -64,7 +64,9 @@ def test_class_that_never_occurs_has_no_score():
 def test_summary_is_finite_even_where_a_class_is_absent_or_the_classifier_certain_and_wrong():
     with np.errstate(divide='ignore'):
         log_probabilities = np.log(np.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 0]]))
-    result = classification.summary(log_probabilities, np.array([0, 1, 1]), ['A', 'B', 'C'])
+    result = classification.numbers_of(
+        classification.sums_of(log_probabilities, np.array([0, 1, 1])), ['A', 'B', 'C']
+    )
     json.dumps(result, allow_nan=False)
     assert 'f1_C' not in result
     assert result['f1_A'] == pytest.approx(2 / 3)
