@@ -240,23 +240,3 @@ def image_dataset(
     names = names if isinstance(names, np.ndarray) else tuple(names)
     places = Places(names, *sizes, labels, None, parts)
     return Dataset(facts, places, ArraySource({IMAGES: images}))
-
-
-def scale_to_unit(images: np.ndarray, limits: Limits | None = None) -> np.ndarray:
-    """Stored values to float32 [-1, 1] on the host, as the training does on the devices.
-
-    Args:
-      images: `[..., bands]`; uint8 is 0 to 255 whatever the limits are, any other type is in the
-        data set's units.
-      limits: of the data set; values beyond them are clipped.
-
-    Raises:
-      ValueError: another type than uint8 without limits.
-    """
-    if images.dtype == np.uint8:
-        return images.astype(np.float32) / 127.5 - 1.0
-    if limits is None:
-        raise ValueError(f'images of type {images.dtype} need limits')
-    low, high = np.asarray(limits, np.float32).T
-    scaled = (images.astype(np.float32) - low) * (np.float32(2.0) / (high - low)) - np.float32(1.0)
-    return np.clip(scaled, -1.0, 1.0)

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from eojax.atomic_file import write_atomically
-from eojax.data.dataset import scale_to_unit
 from eojax.data.facts import Limits
+from eojax.data.value_range import scale_to_unit
 
 GAP_PIXELS = 4  # between the images of a grid
 REAL_COLUMNS, SAMPLE_COLUMNS = 2, 6  # of `grid_by_class`

@@ -12,6 +12,7 @@ from jax import random
 
 from eojax.data.dataset import Dataset
 from eojax.data.reading.lazy_images import Images
+from eojax.data.value_range import scale_to_unit
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.drawing import figures
@@ -19,7 +20,7 @@ from eojax.drawing.pictures import arrange, visible_bands
 from eojax.evaluation.evaluators import Evaluator, Measured
 from eojax.evaluation.outliers import spread
 from eojax.evaluation.scoring import place_batch
-from eojax.feed.pipeline import to_uint8, to_unit_range
+from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.run import Run
@@ -75,7 +76,7 @@ def reconstruct_batches(
     size, limits = run.config.evaluate.batch_size, run.images.limits
 
     def both(state: Any, stored: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        scaled = to_unit_range(stored, limits)
+        scaled = scale_to_unit(stored, limits)
         return scaled, function(state, scaled, key)
 
     everywhere = sharding.replicated(run.mesh)

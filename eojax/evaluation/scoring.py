@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from eojax.data.facts import Limits
 from eojax.data.reading.lazy_images import Images
+from eojax.data.value_range import scale_to_unit
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationBatch, EvaluationSet, read_rows
-from eojax.feed.pipeline import to_unit_range
 from eojax.methods import METHODS
 from eojax.methods.method import Method, ability
 from eojax.runs.domains import TARGET
@@ -183,7 +183,7 @@ def _filled_up(array: np.ndarray, size: int) -> np.ndarray:
 @functools.partial(jax.jit, static_argnames=('limits', 'scale'))
 def _scaled(stored: Array, limits: Limits | None, scale: int) -> Array:
     """Stored values as the network sees them; each pixel of a coarse raster stands for several."""
-    values = to_unit_range(stored, limits)
+    values = scale_to_unit(stored, limits)
     return values if scale == 1 else values.repeat(scale, 1).repeat(scale, 2)
 
 

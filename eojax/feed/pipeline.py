@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
 
@@ -19,6 +18,7 @@ from eojax.augment import AUGMENTATIONS
 from eojax.data.dataset import Dataset
 from eojax.data.facts import Limits
 from eojax.data.splits import Splits
+from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
 from eojax.feed.permutation import draw_indices
 from eojax.feed.streams import Batch, Stream
@@ -97,7 +97,7 @@ def draw_batch(
       feed: of each data set all, or what was read of it for this step.
       key: of the run; order and augmentation derive from it.
       step: int32, counted over the whole run.
-      limits: as in `to_unit_range`, of each data set; None where all are uint8.
+      limits: as in `scale_to_unit`, of each data set; None where all are uint8.
       everywhere: keeps an array of indices on every device: finding them takes a loop over all,
         which devices with a share each would have to agree on.
     """
@@ -111,7 +111,7 @@ def draw_batch(
         augment = AUGMENTATIONS[stream.augment]
         images = augment(stored[name]['images'], random.fold_in(key_augment, step))
         scale = None if limits is None else limits[stream.data]
-        batch[name] = {**stored[name], 'images': to_unit_range(images, scale)}
+        batch[name] = {**stored[name], 'images': scale_to_unit(images, scale)}
     return batch
 
 
@@ -150,25 +150,6 @@ def stream_keys(key: Array, name: str) -> tuple[Array, Array]:
 
 def _stream_number(name: str) -> int:
     return sum(ord(c) * 31**i for i, c in enumerate(name)) % 2**31
-
-
-def to_unit_range(images: Array, limits: Limits | None = None) -> Array:
-    """Stored values to float32 [-1, 1], what every network sees.
-
-    Args:
-      images: `[..., bands]`; uint8 is 0..255 whatever the limits are, any other type is in the data
-        set's units.
-      limits: per band the values that become -1 and +1; those beyond are clipped.
-
-    Raises:
-      UserError: another type than uint8 without limits.
-    """
-    if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / 127.5 - 1.0
-    if limits is None:
-        raise UserError(f'images of type {images.dtype} need limits, the values of -1 and +1')
-    low, high = jnp.asarray(limits, jnp.float32).T
-    return jnp.clip((images.astype(jnp.float32) - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
 
 
 def to_uint8(images: Array | np.ndarray) -> np.ndarray:

@@ -17,9 +17,9 @@ import numpy as np
 from jax import Array, random
 from ml_collections import ConfigDict
 
-from eojax.data.dataset import scale_to_unit
 from eojax.data.facts import Limits
 from eojax.data.reading.lazy_images import Images
+from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError, unknown_name
 
 START_KINDS = ('uniform', 'gaussian')

@@ -13,7 +13,7 @@ from eojax.apps.restore import repair
 from eojax.apps.restore.damage import damage_masks
 from eojax.apps.restore.mask_file import read_mask
 from eojax.apps.restore.repair import Settings
-from eojax.data.dataset import scale_to_unit
+from eojax.data.value_range import scale_to_unit
 from eojax.evaluation.reference import fit_texture
 from eojax.feed.pipeline import to_uint8
 from eojax.metrics import restoration

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from eojax.config.base import base_config
-from eojax.data.dataset import scale_to_unit
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.sets import eurosat_ms
+from eojax.data.value_range import scale_to_unit
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
 from eojax.evaluation import command, evaluate

@@ -14,6 +14,7 @@ from jax import Array, random
 
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.splits import Splits
+from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
 from eojax.feed.pipeline import (
     Resident,
@@ -21,7 +22,6 @@ from eojax.feed.pipeline import (
     draw_batch,
     gather,
     to_uint8,
-    to_unit_range,
     training_set,
 )
 from eojax.feed.streams import Stream
@@ -145,7 +145,7 @@ def test_a_labelled_batch_larger_than_the_set_repeats_each_image_evenly():
 
 def test_unit_range_and_its_inverse():
     values = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    scaled = to_unit_range(jnp.asarray(values))
+    scaled = scale_to_unit(jnp.asarray(values))
     assert scaled.dtype == jnp.float32
     assert float(scaled.min()) == -1.0
     assert float(scaled.max()) == 1.0

@@ -9,10 +9,10 @@ import pytest
 from jax import Array
 from scipy import stats
 
-from eojax.feed.pipeline import to_unit_range
+from eojax.data.value_range import scale_to_unit
 from eojax.losses.pixel_likelihood import LEVEL, LIKELIHOODS, discretised_logistic, gaussian
 
-LEVELS = np.asarray(to_unit_range(jnp.arange(256, dtype=jnp.uint8)))
+LEVELS = np.asarray(scale_to_unit(jnp.arange(256, dtype=jnp.uint8)))
 
 
 def each_level(name: str, mean: float, scale: float) -> np.ndarray:

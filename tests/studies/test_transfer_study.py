@@ -16,7 +16,7 @@ from PIL import Image
 from eojax.apps.embeddings import embeddings_file, read_embeddings
 from eojax.config.base import base_config, check_config, flatten, from_json, set_key
 from eojax.data.sets.local_climate_zones import LOW_RISE, URBAN
-from eojax.feed.pipeline import to_unit_range
+from eojax.data.value_range import scale_to_unit
 from eojax.runs.opening import load_state
 from eojax.runs.run import prepare
 from eojax.studies.grid.run_grid import Listener, Start
@@ -368,7 +368,7 @@ def _check_embeddings(folder: Path) -> None:
         ):
             domain = run.domains[group]
             own = domain.dataset.subset(domain.splits.test)
-            images = to_unit_range(np.asarray(own.images), own.limits)
+            images = scale_to_unit(np.asarray(own.images), own.limits)
             expected = run.method.abilities[name](state, images, jax.random.key(0))
             np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
             np.testing.assert_array_equal(labels, own.labels)

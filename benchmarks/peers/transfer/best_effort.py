@@ -33,7 +33,8 @@ from benchmarks.peers.devices import (
 )
 from benchmarks.peers.sliced_wasserstein import class_conditional, sliced_wasserstein
 from benchmarks.peers.transfer.networks import Networks, from_flax
-from eojax.data.dataset import Dataset, scale_to_unit
+from eojax.data.dataset import Dataset
+from eojax.data.value_range import scale_to_unit
 
 
 def build(

@@ -45,9 +45,9 @@ from eojax.apps.restore.restoration_numbers import (
     settings_for_json,
 )
 from eojax.atomic_file import write_atomically
-from eojax.data.dataset import scale_to_unit
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.raster import SUFFIXES
+from eojax.data.value_range import scale_to_unit
 from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.drawing.pictures import save_picture, visible_bands

@@ -42,10 +42,10 @@ from eojax.apps.restore.restoration_numbers import (
     say_numbers,
     settings_for_json,
 )
-from eojax.data.dataset import scale_to_unit
 from eojax.data.facts import Limits
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.data.reading.raster import Raster, Reading
+from eojax.data.value_range import scale_to_unit
 from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.drawing.pictures import visible_bands

@@ -9,18 +9,16 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from eojax.config.base import base_config
-from eojax.data.dataset import Dataset, scale_to_unit
+from eojax.data.dataset import Dataset
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.reading.published_images import load_published
 from eojax.data.sets import DATASETS, eurosat, ucmerced
 from eojax.errors import UserError
-from eojax.feed.pipeline import to_unit_range
 from tests.data.labelled_archives import encode, eurosat_members, pixels, write_tree, write_zip
 
 SIZE = 8
@@ -251,19 +249,3 @@ def test_data_sets_take_the_limit_from_the_config(
         load_published(eurosat.EUROSAT, roots['eurosat'], progress=False, resident_bytes=0).limits
         is None
     )
-
-
-def test_scaling_on_the_host_is_that_of_the_devices() -> None:
-    limits = ((0.0, 2000.0), (100.0, 400.0))
-    values = np.array([[0, 50], [500, 100], [1000, 250], [2000, 400], [60000, 999]], np.uint16)
-    expected = np.array([[-1, -1], [-0.5, -1], [0, 0], [1, 1], [1, 1]])
-    np.testing.assert_allclose(scale_to_unit(values, limits), expected, atol=1e-6)
-    np.testing.assert_allclose(to_unit_range(jnp.asarray(values), limits), expected, atol=1e-6)
-    levels = np.arange(256, dtype=np.uint8)[:, None].repeat(2, axis=1)
-    # uint8 is scaled for display already, whatever the data set's units are.
-    for given in (None, limits):
-        found = scale_to_unit(levels, given)
-        np.testing.assert_array_equal(found, levels.astype(np.float32) / 127.5 - 1.0)
-        np.testing.assert_allclose(to_unit_range(jnp.asarray(levels), given), found, atol=1e-6)
-    with pytest.raises(ValueError, match='limits'):
-        scale_to_unit(values)

@@ -10,9 +10,9 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from eojax.config import data_options
-from eojax.data.dataset import scale_to_unit
 from eojax.data.sets import airsar
 from eojax.data.sets.airsar import CLASS_NAMES, Grid, find_patches, load
+from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
 from tests.data.sets.airsar_scenes import HEIGHT, LEVELS, WIDTH, write_scene
 from tests.real_data import real_data

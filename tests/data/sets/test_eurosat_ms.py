@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from eojax.config.base import base_config, check_config
-from eojax.data.dataset import Dataset, scale_to_unit
+from eojax.data.dataset import Dataset
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.reading.published_images import load_published
 from eojax.data.sets import DATASETS, eurosat_ms
+from eojax.data.value_range import scale_to_unit
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
 from tests.data.labelled_archives import write_tree, write_zip

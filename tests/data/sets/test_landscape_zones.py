@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 from sklearn.ensemble import RandomForestClassifier
 
 from eojax.config import data_options
-from eojax.data.dataset import scale_to_unit
 from eojax.data.sets import landscape_zones
 from eojax.data.sets.landscape_zones import CLASS_NAMES, SENSORS, generate, make_scenes
 from eojax.data.sets.local_climate_zones import LOW_RISE, SO2SAT_COUNTS
+from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
 from eojax.synthetic.render_sar import multilook_db, render_sar
 from eojax.synthetic.scene import Scene

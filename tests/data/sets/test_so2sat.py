@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from eojax.config.base import base_config, check_config, set_key
-from eojax.data.dataset import Dataset, scale_to_unit
+from eojax.data.dataset import Dataset
 from eojax.data.reading import hdf5
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.reading.patches import patch_pixels
 from eojax.data.sets import DATASETS, so2sat
 from eojax.data.sets.so2sat_patches import MEAN, SENSORS, STD
+from eojax.data.value_range import scale_to_unit
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
 from eojax.training import loop as train

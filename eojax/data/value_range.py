@@ -1,0 +1,36 @@
+"""From stored values to the range that every network sees, on the host and on the devices alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from eojax.data.facts import Limits
+from eojax.errors import UserError
+
+if TYPE_CHECKING:
+    from jax import Array
+
+Values = TypeVar('Values', np.ndarray, 'Array')
+
+
+def scale_to_unit(images: Values, limits: Limits | None = None) -> Values:
+    """Stored values to float32 [-1, 1].
+
+    Args:
+      images: `[..., bands]`, of NumPy or of jax, whose arithmetic is used; uint8 is 0 to 255
+        whatever the limits are, any other type is in the data set's units.
+      limits: per band the values that become -1 and +1; those beyond are clipped.
+
+    Raises:
+      UserError: another type than uint8 without limits.
+    """
+    numpy = images.__array_namespace__()
+    values = images.astype(np.float32)
+    if images.dtype == np.uint8:
+        return values / 127.5 - 1.0
+    if limits is None:
+        raise UserError(f'images of type {images.dtype} need limits, the values of -1 and +1')
+    low, high = np.asarray(limits, np.float32).T
+    return numpy.clip((values - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
