@@ -14,7 +14,8 @@ from PIL import Image
 
 from eojax.apps.report import command as report
 from eojax.apps.report.curves import Marks, curves, metric_names
-from eojax.apps.report.page import number, tag
+from eojax.apps.report.page import render
+from eojax.apps.report.wording import number
 from eojax.data import split_record
 from eojax.data.split_record import PartRecord, SplitRecord
 from eojax.data.splits import Rule
@@ -207,7 +208,35 @@ def test_text_from_files_stays_text(page):
     assert not page.named('i')
     assert 'a <b>run</b> & "more"' in page.text
     assert '<i>River</i>' in page.text
-    assert tag('p', '<&>', title='"') == '<p title="&quot;">&lt;&amp;&gt;</p>'
+
+
+def test_no_text_of_a_run_becomes_markup(tmp_path):
+    # It closes whatever attribute or element it could stand in.
+    text = '"\'><script>alert(1)<'
+    config = {'method': {'name': text}, 'data': {'name': text}, text: {'name': text, text: [text]},
+              'model': {'name': text}, 'steps': 9, 'note': text}  # fmt: skip
+    rows = [{'step': 1, text: 2.0, 'phase': text}, {'step': 2, text: 3.0, 'phase': f'{text}2'},
+            {'step': 2, 'event': text, 'at': text, 'done': text},
+            {'step': 2, 'event': 'diverged', 'rate': text}]  # fmt: skip
+    run = _write(tmp_path / text, config__json=config, metrics__jsonl=rows)
+    numbers = {text: text, f'precision_{text}': 0.5, f'auroc_{text}': 0.5, 'step': text}
+    _write(run / 'evaluation', evaluation__json=numbers)
+    _write(run / text, evaluation__json={'test_images': text})
+    _write(run / f'map{text}', summary__json={text: {text: text}, 'b': [{text: [text]}]})
+    for folder in ('evaluation', f'map{text}'):
+        _picture(run / folder / f'{text}.png')
+    (run / f'map{text}' / f'torn{text}.png').write_bytes(b'')
+    _picture(run / 'samples' / f'step_{text}.png')
+    page = _page(run)
+    assert not page.named('script')
+    assert page.text.count('<script>alert(1)<') > 25
+    known = {'class', 'id', 'href', 'src', 'alt', 'width', 'height', 'style', 'role', 'tabindex',
+             'aria-label', 'scope', 'lang', 'charset', 'name', 'content', 'http-equiv', 'viewbox',
+             'points', 'x', 'y', 'dy', 'text-anchor', 'x1', 'x2', 'y1', 'y2', 'cx', 'cy', 'r',
+             'open'}  # fmt: skip
+    assert {name for _, attributes in page.elements for name in attributes} <= known
+    styles = {a['style'] for _, a in page.elements if 'style' in a}
+    assert styles == {'--share: 0.0%'}
 
 
 def test_nothing_is_loaded_from_elsewhere(folder, page):
@@ -263,7 +292,7 @@ def test_curves_leave_out_what_is_no_number_and_hold_far_values_on_the_axis():
     rows[500]['x'] = 1e9
     rows[10]['x'] = float('nan')
     assert metric_names(rows) == ['x']
-    drawn = Page(curves(rows, Marks()))
+    drawn = Page(render('curves.html', panels=curves(rows, Marks())))
     assert '1 beyond the axis' in drawn.text
     (line,) = drawn.named('polyline')
     heights = [float(p.split(',')[1]) for p in str(line['points']).split()]
@@ -271,7 +300,7 @@ def test_curves_leave_out_what_is_no_number_and_hold_far_values_on_the_axis():
     # Rises over nearly all of the panel's 140 units, undisturbed by the one value.
     assert heights == sorted(heights, reverse=True)
     assert heights[0] - heights[-1] > 40
-    flat = Page(curves([{'step': 5, 'loss': 2.0}], Marks()))
+    flat = Page(render('curves.html', panels=curves([{'step': 5, 'loss': 2.0}], Marks())))
     assert len(flat.named('circle')) == 1
 
 
@@ -288,12 +317,17 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path):
     assert [a['id'] for a in page.named('section')] == ['configuration', 'missing']
 
 
-def test_a_supervised_run_is_not_told_to_sample(tmp_path):
-    run = _write(tmp_path / 'run', config__json=tiny_config('supervised').to_dict())
-    text = _page(run).text
-    assert 'apps.generate' not in text
-    assert 'apps.restore' not in text
-    assert 'apps.map_scene' in text
+@pytest.mark.parametrize(
+    ('method', 'offered'),
+    [
+        ('jem', {'generate', 'restore', 'map_scene', 'compare_domains', 'calibration'}),
+        ('supervised', {'map_scene', 'compare_domains', 'calibration'}),
+        ('vae', {'generate'}),  # it draws images, but starts no chain from a damaged one
+    ],
+)
+def test_a_run_is_offered_what_its_method_can_do(tmp_path, method, offered):
+    run = _write(tmp_path / 'run', config__json={'method': {'name': method}})
+    assert set(re.findall(r'eojax\.apps\.(\w+)', _page(run).text)) == offered
 
 
 def test_a_config_of_elsewhere_is_told_as_it_is(tmp_path):

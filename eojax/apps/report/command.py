@@ -15,11 +15,11 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import eojax
-from eojax.apps.report.curves import Marks, curves, events_table, phase_starts
-from eojax.apps.report.evaluation import Trained, evaluation_figures, evaluation_numbers
+from eojax.apps.report.curves import Event, Marks, Panel, curves, events, phase_starts
+from eojax.apps.report.evaluation import Evaluation, Trained, describe_evaluation
 from eojax.apps.report.files import (
     RunFiles,
     get,
@@ -29,21 +29,10 @@ from eojax.apps.report.files import (
     network_of,
     read_run,
 )
-from eojax.apps.report.outputs import output_part
-from eojax.apps.report.page import (
-    Html,
-    bytes_in_words,
-    command,
-    details,
-    number,
-    page,
-    picture,
-    plain,
-    section,
-    table,
-    tag,
-    words,
-)
+from eojax.apps.report.outputs import OutputPart, describe_output
+from eojax.apps.report.page import Section, Table, render
+from eojax.apps.report.pictures import Picture, read_picture
+from eojax.apps.report.wording import bytes_in_words, number, plain, words
 from eojax.atomic_file import write_atomically
 from eojax.config.base import flatten
 from eojax.errors import UserError, one_line_errors
@@ -54,38 +43,56 @@ _TILES = {
 }  # fmt: skip
 
 
+class Training(NamedTuple):
+    """The course of a training.
+
+    Attributes:
+      phases: from which step on, in words; empty for a single one.
+      panels: a curve for each metric.
+      events: such as divergences.
+    """
+
+    phases: str
+    panels: Sequence[Panel]
+    events: Sequence[Event]
+
+
+class Group(NamedTuple):
+    """A group of the config, which the reader may unfold: each key with its value in words."""
+
+    title: str
+    settings: Sequence[tuple[str, str]]
+    opened: bool = False
+
+
+class Configuration(NamedTuple):
+    """The config by groups, and how many images each part of the data has."""
+
+    splits: Table | None
+    groups: Sequence[Group]
+
+
 def report(run: RunFiles) -> str:
     """The page about a run, as HTML."""
     title = run.folder.resolve().name
-    sections = [
-        section('evaluation', 'Evaluation', *_evaluation(run)),
-        section('samples', 'Samples', *_samples(run)),
-        section('training', 'Training', *_training(run)),
-        section('apps', 'What the run was used for', *_outputs(run)),
-        section('configuration', 'Configuration', *_configuration(run)),
-        section('missing', 'Not made yet', _missing(run)),
-    ]
-    links = [
-        tag('a', name, href=f'#{anchor}')
-        for part, anchor, name in zip(
-            sections,
-            ('evaluation', 'samples', 'training', 'apps', 'configuration', 'missing'),
-            ('Evaluation', 'Samples', 'Training', 'Use', 'Configuration', 'Not made yet'),
-            strict=True,
-        )
-        if part
-    ]
-    header = tag(
-        'header',
-        tag('h1', title),
-        tag('p', ' · '.join(_facts(run)), class_='lede'),
-        _tiles(run),
-        tag('nav', *links, aria_label='Parts of this page'),
+    sections = (
+        Section('evaluation', 'Evaluation', 'Evaluation', _evaluations(run)),
+        Section('samples', 'Samples', 'Samples', [*_samples(run)]),
+        Section('training', 'Training', 'Training', _training(run)),
+        Section('apps', 'What the run was used for', 'Use', _outputs(run)),
+        Section('configuration', 'Configuration', 'Configuration', _configuration(run)),
+        Section('missing', 'Not made yet', 'Not made yet', [*missing_parts(run)]),
     )
-    made = datetime.now(UTC).strftime('%Y-%m-%d %H:%M')
-    footer = f'Made by eojax {eojax.__version__} on {made} UTC from {run.folder}. '
-    note = 'Dates of the run are those of its files.'
-    return page(f'{title} · eojax', header, tag('main', *sections), tag('footer', footer, note))
+    return render(
+        'page.html',
+        title=title,
+        facts=[*_facts(run)],
+        tiles=_tiles(run),
+        sections=[section for section in sections if section.content],
+        version=eojax.__version__,
+        made=datetime.now(UTC).strftime('%Y-%m-%d %H:%M'),
+        folder=run.folder,
+    )
 
 
 def _facts(run: RunFiles) -> Iterator[str]:
@@ -109,14 +116,9 @@ def _facts(run: RunFiles) -> Iterator[str]:
     yield datetime.fromtimestamp(newest, UTC).strftime('%Y-%m-%d')
 
 
-def _tiles(run: RunFiles) -> Html | None:
+def _tiles(run: RunFiles) -> list[tuple[str, str]]:
     numbers = run.evaluations.get(run.folder / 'evaluation', {})
-    shown = [
-        tag('div', tag('dt', name), tag('dd', number(numbers[key], key)))
-        for key, name in _TILES.items()
-        if key in numbers
-    ]
-    return tag('dl', *shown, class_='tiles') if shown else None
+    return [(name, number(numbers[key], key)) for key, name in _TILES.items() if key in numbers]
 
 
 def _trained(run: RunFiles, step: Any) -> Trained:
@@ -136,84 +138,68 @@ def _trained(run: RunFiles, step: Any) -> Trained:
     )
 
 
-def _evaluation(run: RunFiles) -> Iterator[str | None]:
-    for folder, numbers in run.evaluations.items():
-        own = folder == run.folder / 'evaluation'
-        if not own:
-            yield tag('h3', f'Other images: {words(folder.name)}')
-        about = []
-        if 'test_images' in numbers:
-            kind = 'images of the test split' if own else 'images'
-            about.append(f'{number(numbers["test_images"])} {kind}')
-        if 'step' in numbers:
-            about.append(f'the state after step {number(numbers["step"])}')
-        yield tag('p', ', '.join(about), class_='note') if about else None
-        yield evaluation_numbers(numbers, _trained(run, numbers.get('step')) if own else None)
-        yield evaluation_figures(folder)
+def _evaluations(run: RunFiles) -> list[Evaluation]:
+    return [
+        describe_evaluation(
+            folder,
+            numbers,
+            _trained(run, numbers.get('step')) if folder == run.folder / 'evaluation' else None,
+        )
+        for folder, numbers in run.evaluations.items()
+    ]
 
 
-def _samples(run: RunFiles) -> Iterator[Html]:
+def _samples(run: RunFiles) -> Iterator[Picture]:
     grid = run.folder / 'evaluation' / 'samples.png'
     if grid.is_file():
         text = 'Two real training images of each class, and samples in the order they were drawn.'
-        yield picture(grid, text, text)
+        yield read_picture(grid, text, text)
     buffer = sorted((run.folder / 'samples').glob('step_*.png'))
     if buffer:
         step = buffer[-1].stem.removeprefix('step_')
         when = f'step {int(step):,}' if step.isdecimal() else step
         text = f'The same 64 places of the replay buffer, after {when}.'
-        yield picture(buffer[-1], text, text)
+        yield read_picture(buffer[-1], text, text)
 
 
-def _training(run: RunFiles) -> Iterator[str | None]:
+def _training(run: RunFiles) -> Training | None:
     if not run.rows:
-        return
-    starts, events = phase_starts(run.rows), events_table(run.rows)
-    if len(starts) > 1:
-        told = ', then '.join(f'{name} from step {step:,}' for name, step in starts)
-        yield tag('p', f'Phases: {told} (dotted line).', class_='note')
+        return None
+    starts = phase_starts(run.rows)
+    phases = ', then '.join(f'{name} from step {step:,}' for name, step in starts)
     at = tuple(row.get('at', row['step']) for row in run.rows if 'event' in row)
     places = tuple(step for step in at if isinstance(step, (int, float)))
-    yield curves(run.rows, Marks(tuple(step for _, step in starts[1:]), places))
-    if events:
-        yield tag('h3', 'Divergence and recovery')
-        rows = [[tag('span', what, class_='alarm'), step, done] for what, step, done in events]
-        yield table(['what', 'at step', 'what was done'], rows, 'Events of the training')
-    else:
-        yield tag('p', 'No divergence was recorded.', class_='note')
+    marks = Marks(tuple(step for _, step in starts[1:]), places)
+    return Training(phases if len(starts) > 1 else '', curves(run.rows, marks), events(run.rows))
 
 
-def _outputs(run: RunFiles) -> Iterator[Html]:
-    for output in run.outputs:
-        inside = output.folder.is_relative_to(run.folder)
-        shown = output.folder.relative_to(run.folder) if inside else output.folder
-        yield output_part(output, str(shown))
+def _outputs(run: RunFiles) -> list[OutputPart]:
+    def name(folder: Path) -> str:
+        inside = folder.is_relative_to(run.folder)
+        return str(folder.relative_to(run.folder) if inside else folder)
+
+    return [describe_output(output, name(output.folder)) for output in run.outputs]
 
 
-def _configuration(run: RunFiles) -> Iterator[str | None]:
+def _configuration(run: RunFiles) -> Configuration | None:
+    splits = None
     if run.splits:
         rows = [[words(part), number(num)] for part, num in run.splits.items()]
-        yield table(['part of the data', 'images'], rows, 'Images of each split')
+        splits = Table('Images of each split', ['part of the data', 'images'], rows)
+    groups = []
     top = {key: value for key, value in run.config.items() if not isinstance(value, Mapping)}
     if top:
-        yield details('Run', _settings(top), opened=True)
+        groups.append(Group('Run', _settings(top), opened=True))
     for group, values in run.config.items():
         if isinstance(values, Mapping) and values:
             name = values.get('name')
             title = f'{words(group).capitalize()}: {plain(name)}' if name else words(group)
-            yield details(title[:1].upper() + title[1:], _settings(dict(flatten(values))))
+            groups.append(Group(title[:1].upper() + title[1:], _settings(dict(flatten(values)))))
+    return Configuration(splits, groups) if splits or groups else None
 
 
-def _settings(values: Mapping[str, Any]) -> Html:
-    rows = [tag('tr', tag('th', key, scope='row'), tag('td', plain(value)))
-            for key, value in values.items()]  # fmt: skip
-    return tag('div', tag('table', tag('tbody', *rows), class_='settings'), class_='scroll')
-
-
-def _missing(run: RunFiles) -> Html | None:
-    """What could be on the page and is not there, with the command that makes it."""
-    items = [tag('li', text, command(line) if line else None) for text, line in missing_parts(run)]
-    return tag('ul', *items, class_='missing') if items else None
+def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, plain(value)) for key, value in values.items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,8 @@
-"""The course of a training as panels of SVG, drawn from the rows of `metrics.jsonl`.
+"""The course of a training as panels of SVG, computed from the rows of `metrics.jsonl`.
 
-Drawn here and not by matplotlib, so that the lines take the page's colours, light or dark, and stay
-sharp. A long series is the median of equal parts, in a band from the lowest to the highest value.
+The page draws them, not matplotlib, so that the lines take the page's colours, light or dark, and
+stay sharp. A long series is the median of equal parts, in a band from the
+lowest to the highest value.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from eojax.apps.report.page import Html, number, tag, words
+from eojax.apps.report.wording import number, words
 
-_WIDTH, _HEIGHT = 320.0, 170.0  # of a panel, with its labels
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 8.0, 22.0
 _PARTS = 150  # of a long series
 _FIRST = ('loss', 'accuracy', 'validation_accuracy', 'validation_nll')
 _LAST = '_per_second'
@@ -33,6 +32,59 @@ class Marks(NamedTuple):
     events: tuple[float, ...] = ()
 
 
+class Frame(NamedTuple):
+    """A panel with its labels, and the edges of the area where lines are drawn."""
+
+    width: float = 320.0
+    height: float = 170.0
+    left: float = 44.0
+    right: float = 312.0
+    top: float = 8.0
+    bottom: float = 148.0
+
+
+class Tick(NamedTuple):
+    """A label of an axis: its place along the axis, its text, and which end of it lies there."""
+
+    place: str
+    text: str
+    anchor: str = 'end'
+
+
+class Mark(NamedTuple):
+    """A vertical line: its kind, `phase` or `event`, and its place."""
+
+    kind: str
+    place: str
+
+
+class Panel(NamedTuple):
+    """One metric against the step.
+
+    Attributes:
+      title: the metric.
+      note: its last value, or how many lie beyond the axis.
+      told: what is drawn, in words.
+      levels, steps: labels of the two axes.
+      marks: see `Marks`.
+      line: the points of the curve.
+      band: the outline of the range of a long series; empty for a short one.
+      dots: the values of a very short series.
+      frame: of the panel.
+    """
+
+    title: str
+    note: str
+    told: str
+    levels: list[Tick]
+    steps: list[Tick]
+    marks: list[Mark]
+    line: str
+    band: str
+    dots: list[tuple[str, str]]
+    frame: Frame
+
+
 def metric_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The keys that have a number in some row: the main ones first, speeds at the end."""
     found: dict[str, None] = {}
@@ -45,7 +97,7 @@ def metric_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*first, *(name for name in found if name not in (*first, *last)), *last]
 
 
-def curves(rows: Sequence[Mapping[str, Any]], marks: Marks) -> Html:
+def curves(rows: Sequence[Mapping[str, Any]], marks: Marks) -> list[Panel]:
     """A panel for each metric of the rows, against the step."""
     end = max((row['step'] for row in rows), default=0)
     panels = []
@@ -53,7 +105,7 @@ def curves(rows: Sequence[Mapping[str, Any]], marks: Marks) -> Html:
         points = [(row['step'], row[name]) for row in rows if _is_number(row.get(name))]
         values = np.array(sorted(points), np.float64)
         panels.append(_panel(name, values[:, 0], values[:, 1], end, marks))
-    return tag('div', *panels, class_='curves')
+    return panels
 
 
 def _is_number(value: Any) -> bool:
@@ -61,34 +113,43 @@ def _is_number(value: Any) -> bool:
     return kind and bool(np.isfinite(value))
 
 
-def _panel(name: str, steps: np.ndarray, values: np.ndarray, end: int, marks: Marks) -> Html:
+def _panel(name: str, steps: np.ndarray, values: np.ndarray, end: int, marks: Marks) -> Panel:
     low, high = _range(values)
     ticks = np.asarray(MaxNLocator(4).tick_values(low, high))
     low, high = min(low, ticks[0]), max(high, ticks[-1])
+    frame = Frame()
 
     def across(step: Any) -> Any:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * step / max(end, 1)
+        return frame.left + (frame.right - frame.left) * step / max(end, 1)
 
     def up(value: Any) -> Any:
         inside = np.clip(value, low, high)
-        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (inside - low) / (high - low)
+        return frame.bottom - (frame.bottom - frame.top) * (inside - low) / (high - low)
 
-    parts = [*_axes(ticks, end, across, up)]
-    for kind, places in (('phase', marks.phases), ('event', marks.events)):
-        for place in places:
-            x = f'{across(min(place, end)):.1f}'
-            parts.append(tag('line', class_=kind, x1=x, x2=x, y1=_TOP, y2=_HEIGHT - _BOTTOM))
-    parts += _series(across(steps), up(values))
-    title = words(name)
     last = number(float(values[-1]), name)
     told = (
-        f'{title} against the step: {len(values):,} values from {number(float(values.min()), name)}'
-        f' to {number(float(values.max()), name)}, the last {last}'
+        f'{words(name)} against the step: {len(values):,} values from'
+        f' {number(float(values.min()), name)} to {number(float(values.max()), name)},'
+        f' the last {last}'
     )
     outside = int(np.sum((values < low) | (values > high)))
-    note = f'{outside:,} beyond the axis' if outside else f'last {last}'
-    svg = tag('svg', *parts, viewBox=f'0 0 {_WIDTH:g} {_HEIGHT:g}', role='img', aria_label=told)
-    return tag('figure', tag('figcaption', tag('b', title), tag('span', note)), svg)
+    line, band, dots = _series(across(steps), up(values))
+    return Panel(
+        title=words(name),
+        note=f'{outside:,} beyond the axis' if outside else f'last {last}',
+        told=told,
+        levels=_levels(ticks, up),
+        steps=_steps(end, across, frame),
+        marks=[
+            Mark(kind, f'{across(min(place, end)):.1f}')
+            for kind, places in (('phase', marks.phases), ('event', marks.events))
+            for place in places
+        ],
+        line=line,
+        band=band,
+        dots=dots,
+        frame=frame,
+    )
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
@@ -103,21 +164,22 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def _axes(ticks: np.ndarray, end: int, across: Any, up: Any) -> list[Html]:
-    parts = []
+def _levels(ticks: np.ndarray, up: Any) -> list[Tick]:
     write = EngFormatter(sep='') if np.abs(ticks).max() >= 1e4 else _short(ticks)
-    for value in ticks:
-        y = f'{up(value):.1f}'
-        parts.append(tag('line', class_='grid', x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y))
-        text = write(value)
-        parts.append(tag('text', text, x=_LEFT - 6, y=y, dy='.35em', text_anchor='end'))
+    return [Tick(f'{up(value):.1f}', write(value)) for value in ticks]
+
+
+def _steps(end: int, across: Any, frame: Frame) -> list[Tick]:
     thousands = EngFormatter(sep='')
-    for step in MaxNLocator(4, integer=True).tick_values(0, max(end, 1)):
-        if step <= end:
-            anchor = 'end' if across(step) > _WIDTH - 20 else 'middle'
-            place = {'x': f'{across(step):.1f}', 'y': _HEIGHT - 5, 'text_anchor': anchor}
-            parts.append(tag('text', thousands(step), **place))
-    return parts
+    return [
+        Tick(
+            f'{across(step):.1f}',
+            thousands(step),
+            'end' if across(step) > frame.width - 20 else 'middle',
+        )
+        for step in MaxNLocator(4, integer=True).tick_values(0, max(end, 1))
+        if step <= end
+    ]
 
 
 def _short(ticks: np.ndarray) -> Any:
@@ -131,25 +193,17 @@ def _short(ticks: np.ndarray) -> Any:
     return lambda value: f'{value:.{decimals}f}'
 
 
-def _series(x: np.ndarray, y: np.ndarray) -> list[Html]:
+def _series(x: np.ndarray, y: np.ndarray) -> tuple[str, str, list[tuple[str, str]]]:
+    """The line, the band and the dots of a series; see `Panel`."""
     if len(x) <= 2 * _PARTS:
-        parts = [tag('polyline', class_='line', points=_points(x, y))]
-        if len(x) <= 12:
-            dots = (tag('circle', class_='dot', cx=f'{a:.1f}', cy=f'{b:.1f}', r=2.6)
-                    for a, b in zip(x, y, strict=True))  # fmt: skip
-            parts += dots
-        return parts
-    pieces = [(np.mean(a), np.median(b), b.min(), b.max())
-              for a, b in zip(np.array_split(x, _PARTS), np.array_split(y, _PARTS), strict=True)
-              ]  # fmt: skip
-    middle, median, lowest, highest = np.array(pieces).T
-    around = _points(
-        np.concatenate([middle, middle[::-1]]), np.concatenate([lowest, highest[::-1]])
-    )
-    return [
-        tag('polygon', class_='band', points=around),
-        tag('polyline', class_='line', points=_points(middle, median)),
-    ]
+        dots = [(f'{a:.1f}', f'{b:.1f}') for a, b in zip(x, y, strict=True)]
+        return _points(x, y), '', dots if len(x) <= 12 else []
+    parts = [(np.mean(a), np.median(b), b.min(), b.max())
+             for a, b in zip(np.array_split(x, _PARTS), np.array_split(y, _PARTS), strict=True)
+             ]  # fmt: skip
+    middle, median, lowest, highest = np.array(parts).T
+    outline = np.concatenate([middle, middle[::-1]]), np.concatenate([lowest, highest[::-1]])
+    return _points(middle, median), _points(*outline), []
 
 
 def _points(x: np.ndarray, y: np.ndarray) -> str:
@@ -169,20 +223,28 @@ def phase_starts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     return starts
 
 
-def events_table(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """What happened, at which step, and what was done about it; from the rows with an `event`."""
-    told = []
+class Event(NamedTuple):
+    """What happened, at which step, and what was done about it."""
+
+    what: str
+    step: str
+    done: str
+
+
+def events(rows: Sequence[Mapping[str, Any]]) -> list[Event]:
+    """Those of the rows with an `event`."""
+    listed = []
     for row in rows:
         if 'event' not in row:
             continue
-        at = row.get('at', row['step'])
+        at = number(row.get('at', row['step']))
         if row['event'] == 'diverged':
             rate = row.get('rate')
             times = f'{rate:g}' if _is_number(rate) else number(rate)
             done = f'back to step {row["step"]:,}, learning rate times {times}'
-            told.append(('diverged', number(at), done))
+            listed.append(Event('diverged', at, done))
         else:
             rest = {k: v for k, v in row.items() if k not in ('event', 'step', 'at')}
             done = ', '.join(f'{words(key)} {number(value, key)}' for key, value in rest.items())
-            told.append((words(str(row['event'])), number(at), done))
-    return told
+            listed.append(Event(words(str(row['event'])), at, done))
+    return listed

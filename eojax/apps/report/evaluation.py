@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eojax.apps.report.page import (
-    Html,
-    bar,
-    breakable,
-    columns,
-    gallery,
-    join,
-    number,
-    picture,
-    table,
-    tag,
-    words,
-)
+from eojax.apps.report.page import Table
+from eojax.apps.report.pictures import Picture, read_picture
+from eojax.apps.report.wording import number, words
 from eojax.evaluation.published_results import (
     EPOCHS,
     IMAGE_SIZE,
@@ -73,33 +63,95 @@ class Trained(NamedTuple):
     epochs: float | None
 
 
-def evaluation_numbers(numbers: Mapping[str, Any], trained: Trained | None) -> Html:
-    """Tables of an `evaluation.json`.
+class Paper(NamedTuple):
+    """A paper's number, as printed, and where it stands."""
+
+    printed: str
+    place: str
+
+
+class Measure(NamedTuple):
+    """One of the main numbers: its name, a note, its value, and what papers report."""
+
+    name: str
+    note: str
+    value: str
+    papers: Sequence[Paper]
+
+
+class ClassScore(NamedTuple):
+    """The scores of a class, and the length of its bar, from 0% to 100%."""
+
+    name: str
+    f1: str
+    precision: str
+    recall: str
+    length: str
+
+
+class Evaluation(NamedTuple):
+    """What the page tells of one `evaluation.json`.
+
+    Attributes:
+      title: of other images than the test split; empty for those.
+      about: which images, and which state.
+      measures: the main numbers.
+      differences: from the papers' protocols; empty where no numbers of papers are shown.
+      cited: the papers.
+      sets: test images against others; None without such numbers.
+      classes: the scores of each.
+      figures: of the folder, but for the samples.
+    """
+
+    title: str
+    about: str
+    measures: Sequence[Measure]
+    differences: Sequence[str]
+    cited: Sequence[str]
+    sets: Table | None
+    classes: Sequence[ClassScore]
+    figures: Sequence[Picture]
+
+    @property
+    def compared(self) -> bool:
+        """Whether numbers of papers are shown."""
+        return bool(self.cited)
+
+
+def describe_evaluation(
+    folder: Path, numbers: Mapping[str, Any], trained: Trained | None
+) -> Evaluation:
+    """An `evaluation.json` and the figures beside it.
 
     Args:
-      trained: to look up the papers' numbers; None leaves them out.
+      trained: what the run is, to look up the papers' numbers; None for other images than those of
+        the test split.
     """
     published = [] if trained is None else _published(trained, numbers)
-    parts: list[str | None] = [_main_table(numbers, published)]
-    if trained is not None and published:
-        differences = [tag('li', line) for line in _differences(trained, numbers, published)]
-        cited = [PAPERS[name] for name in sorted({result.paper for result in published})]
-        parts += [
-            tag('h3', 'How the protocols differ'),
-            tag('ul', *differences, class_='note'),
-            *(tag('p', line, class_='note') for line in cited),
-        ]
-    return columns(join(parts), join([_set_table(numbers), _class_table(numbers)]))
+    about = []
+    if 'test_images' in numbers:
+        kind = 'images' if trained is None else 'images of the test split'
+        about.append(f'{number(numbers["test_images"])} {kind}')
+    if 'step' in numbers:
+        about.append(f'the state after step {number(numbers["step"])}')
+    return Evaluation(
+        title=f'Other images: {words(folder.name)}' if trained is None else '',
+        about=', '.join(about),
+        measures=_measures(numbers, published),
+        differences=[*_differences(trained, numbers, published)] if trained and published else [],
+        cited=[PAPERS[name] for name in sorted({result.paper for result in published})],
+        sets=_sets(numbers),
+        classes=[*_classes(numbers)],
+        figures=_figures(folder),
+    )
 
 
-def evaluation_figures(folder: Path) -> Html | None:
-    """The figures of an evaluation's folder, but for the samples."""
+def _figures(folder: Path) -> list[Picture]:
     known = [folder / f'{name}.png' for name in _FIGURES]
     others = sorted(set(folder.glob('*.png')) - {*known, folder / 'samples.png'})
     paths = [p for p in (*known, *others) if p.is_file() and not p.name.startswith('.')]
     texts = [_FIGURES.get(path.stem, words(path.stem)) for path in paths]
-    shown = [picture(path, text, text, chart=True) for path, text in zip(paths, texts, strict=True)]
-    return gallery(shown)
+    return [read_picture(p, text, text, chart=True) for p, text in zip(paths, texts, strict=True)]
 
 
 def _published(trained: Trained, numbers: Mapping[str, Any]) -> list[PublishedResult]:
@@ -107,28 +159,24 @@ def _published(trained: Trained, numbers: Mapping[str, Any]) -> list[PublishedRe
     return [result for result in found if result.key in numbers]
 
 
-def _main_table(numbers: Mapping[str, Any], published: list[PublishedResult]) -> Html:
+def _measures(numbers: Mapping[str, Any], published: list[PublishedResult]) -> list[Measure]:
     rest = [
         key for key in numbers if key not in (*_MEASURES, *_COUNTS)
         and not _of_class(key, numbers) and not key.startswith(_OF_SET)
     ]  # fmt: skip
-    rows = []
+    measures = []
     for key in [*(k for k in _MEASURES if k in numbers), *rest]:
         name, note = _MEASURES.get(key, (words(key), ''))
         if key in ('fid', 'kid') and 'inception_images' in numbers:
             note += f', {number(numbers["inception_images"])} images'
-        first = join([name, tag('small', note) if note else None])
-        row = [first, tag('strong', number(numbers[key], key))]
-        if published:
-            row.append(join(_paper(r) for r in published if r.key == key))
-        rows.append(row)
-    header = ['', 'this run', 'paper'] if published else ['', 'this run']
-    return table(header, rows, 'The main numbers')
+        papers = [_paper(result) for result in published if result.key == key]
+        measures.append(Measure(name, note, number(numbers[key], key), papers))
+    return measures
 
 
-def _paper(result: PublishedResult) -> Html:
+def _paper(result: PublishedResult) -> Paper:
     place = result.place.replace(' ', '\u00a0').replace('-', '\u2011')  # on one line
-    return tag('div', result.printed, tag('small', f'{result.paper}, {place}'))
+    return Paper(result.printed, f'{result.paper}, {place}')
 
 
 def _differences(
@@ -169,22 +217,16 @@ def _of_class(key: str, numbers: Mapping[str, Any]) -> bool:
     return prefix is not None and f'precision_{key.removeprefix(prefix)}' in numbers
 
 
-def _class_table(numbers: Mapping[str, Any]) -> Html | None:
-    names = [k.removeprefix('precision_') for k in numbers if k.startswith('precision_')]
-    rows = []
-    for name in names:
+def _classes(numbers: Mapping[str, Any]) -> Iterator[ClassScore]:
+    for name in [k.removeprefix('precision_') for k in numbers if k.startswith('precision_')]:
         # One decimal: a class has some hundred images.
         scores = [numbers.get(f'{prefix}{name}') for prefix in _OF_CLASS]
-        shown = [f'{x:.1%}' if isinstance(x, (int, float)) else '–' for x in scores]
-        length = scores[2] if isinstance(scores[2], (int, float)) else 0.0
-        rows.append([breakable(name), bar(length, shown[2]), shown[0], shown[1]])
-    if not rows:
-        return None
-    header = ['class', 'F1', 'precision', 'recall']
-    return join([tag('h3', 'By class'), table(header, rows, 'Scores of each class')])
+        precision, recall, f1 = (f'{x:.1%}' if isinstance(x, (int, float)) else '–' for x in scores)
+        share = scores[2] if isinstance(scores[2], (int, float)) else 0.0
+        yield ClassScore(name, f1, precision, recall, f'{100 * min(max(share, 0.0), 1.0):.1f}%')
 
 
-def _set_table(numbers: Mapping[str, Any]) -> Html | None:
+def _sets(numbers: Mapping[str, Any]) -> Table | None:
     names = [key.removeprefix('auroc_') for key in numbers if key.startswith('auroc_')]
     if not names:
         return None
@@ -199,5 +241,4 @@ def _set_table(numbers: Mapping[str, Any]) -> Html | None:
         ' pass a threshold which 95% of the test images pass.'
     )
     header = ['set', 'AUROC\u00a0↑', 'passes at 95%\u00a0↓']
-    found = table(header, rows, 'Test images against other sets')
-    return join([tag('h3', 'Images of other kinds'), found, tag('p', note, class_='note')])
+    return Table('Test images against other sets', header, rows, note=note)

@@ -18,7 +18,7 @@ from eojax.training.progress import read_metrics
 _APPS = {
     'map_scene': ('logits', '--scene=S2.tif'),
     'compare_domains': ('logits', '--domain=NAME=PATH'),
-    'restore': ('sample', '--images=PATH --damage=centre'),
+    'restore': ('restore', '--images=PATH --damage=centre'),
     'generate': ('sample', '--num=64'),
     'calibration': ('logits', ''),
 }
@@ -42,6 +42,13 @@ class RunFiles(NamedTuple):
     splits: Mapping[str, int]
     evaluations: Mapping[Path, Mapping[str, Any]]
     outputs: Sequence[Output]
+
+
+class Missing(NamedTuple):
+    """A part that the page lacks, and the command that makes it; empty where there is none."""
+
+    text: str
+    command: str = ''
 
 
 def read_run(folder: Path, included: Sequence[Path] = ()) -> RunFiles:
@@ -107,22 +114,23 @@ def last_step(run: RunFiles) -> int:
     return max([row['step'] for row in run.rows] + evaluated, default=0)
 
 
-def missing_parts(run: RunFiles) -> Iterator[tuple[str, str]]:
-    """What could be on the page and is not there, with the command that makes it or nothing."""
+def missing_parts(run: RunFiles) -> Iterator[Missing]:
+    """What the page could show and the run does not have."""
     where = f'--workdir={shlex.quote(str(run.folder))}'
     method = name_of(run.config, 'method') or ''
     able = METHODS[method].ABILITIES if method in METHODS else None
     total, done = get(run.config, 'steps'), last_step(run)
     evaluation = run.evaluations.get(run.folder / 'evaluation')
     if not run.rows:
-        yield 'Training curves: no interval has been logged yet (metrics.jsonl).', ''
+        yield Missing('Training curves: no interval has been logged yet (metrics.jsonl).')
     if isinstance(total, int) and done < total:
-        yield f'The rest of the training, after step {done:,}: the same command resumes it.', ''
+        text = f'The rest of the training, after step {done:,}: the same command resumes it.'
+        yield Missing(text)
     if evaluation is None:
-        yield 'The evaluation on the test split:', f'python -m eojax.evaluate {where}'
+        yield Missing('The evaluation on the test split:', f'python -m eojax.evaluate {where}')
     elif 'fid' not in evaluation and (able is None or 'sample' in able):
         line = f'python -m eojax.evaluate {where} --inception=inception_v3_fid.npz'
-        yield 'FID and KID of the samples, which need the Inception weights:', line
+        yield Missing('FID and KID of the samples, which need the Inception weights:', line)
     made = {output.app for output in run.outputs}
     for app, (needed, options) in _APPS.items():
         if app in made or (able is not None and needed not in able):
@@ -130,4 +138,4 @@ def missing_parts(run: RunFiles) -> Iterator[tuple[str, str]]:
         title = next(title for name, title in KINDS.values() if name == app)
         out = f'--out={shlex.quote(str(run.folder / app))}'
         line = ' '.join(filter(None, (f'python -m eojax.apps.{app}', where, options, out)))
-        yield f'{title}:', line
+        yield Missing(f'{title}:', line)

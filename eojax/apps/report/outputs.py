@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eojax.apps.report.page import Html, gallery, join, number, picture, table, tag, words
+from eojax.apps.report.page import Table
+from eojax.apps.report.pictures import Picture, read_picture
+from eojax.apps.report.wording import number, words
 from eojax.errors import UserError
 
 # What an app is known by -> its name, and the title of its output.
@@ -121,33 +123,50 @@ def _output(folder: Path, files: Sequence[str]) -> Output | None:
     return Output(folder, app, title, values, pictures)
 
 
-def output_part(output: Output, shown_as: str) -> Html:
+class OutputPart(NamedTuple):
     """The part of the page about one folder.
 
+    Attributes:
+      title: its heading.
+      folder: its name on the page.
+      pictures: the main ones.
+      left_out: how many more there are, in words; empty where there are none.
+      tables: of its JSON files.
+    """
+
+    title: str
+    folder: str
+    pictures: Sequence[Picture]
+    left_out: str
+    tables: Sequence[Table]
+
+
+def describe_output(output: Output, folder: str) -> OutputPart:
+    """The part of the page about what an app wrote.
+
     Args:
-      shown_as: the folder's name on the page.
+      folder: its name on the page.
     """
     shown = output.pictures[:_PICTURES_AT_MOST]
     captions = [_CAPTIONS.get((output.app, path.stem), words(path.stem)) for path in shown]
-    figures = [
-        picture(path, f'{output.title}: {caption}', caption)
-        for path, caption in zip(shown, captions, strict=True)
-    ]
     left_out = len(output.pictures) - len(shown)
-    return join([
-        tag('h3', output.title),
-        tag('p', 'From ', tag('code', shown_as), class_='note'),
-        gallery(figures) if len(figures) > 1 else join(figures),
-        tag('p', f'{left_out:,} more figures are in the folder.', class_='note')
-        if left_out else None,
-        *(
-            part for name, value in output.values.items()
-            for part in tables_of(value, '' if name in KINDS else words(Path(name).stem))
-        ),
-    ])  # fmt: skip
+    return OutputPart(
+        output.title,
+        folder,
+        [
+            read_picture(path, f'{output.title}: {caption}', caption)
+            for path, caption in zip(shown, captions, strict=True)
+        ],
+        f'{left_out:,}' if left_out else '',
+        [
+            table
+            for name, value in output.values.items()
+            for table in tables_of(value, '' if name in KINDS else words(Path(name).stem))
+        ],
+    )
 
 
-def tables_of(value: Any, title: str = '') -> Iterator[Html]:
+def tables_of(value: Any, title: str = '') -> Iterator[Table]:
     """What a JSON file holds as tables: one for its numbers, and one for each group of objects.
 
     Args:
@@ -170,7 +189,7 @@ def tables_of(value: Any, title: str = '') -> Iterator[Html]:
             yield from tables_of(item, f'{title}: {words(key)}' if title else words(key))
 
 
-def _table_of_objects(objects: Mapping[str, Mapping[str, Any]], title: str) -> Iterator[Html]:
+def _table_of_objects(objects: Mapping[str, Mapping[str, Any]], title: str) -> Iterator[Table]:
     flat = {name: dict(_flatten(item)) for name, item in objects.items()}
     columns = list(dict.fromkeys(key for item in flat.values() for key in item))
     # Of series, such as the counts of a histogram, a table would only say how long they are.
@@ -181,12 +200,10 @@ def _table_of_objects(objects: Mapping[str, Mapping[str, Any]], title: str) -> I
     yield _cut(['', *map(words, columns)], rows, title)
 
 
-def _cut(header: Sequence[str], rows: list[list[str]], title: str) -> Html:
-    parts = [table(header, rows[:_ROWS_AT_MOST], title or 'Numbers', visible=bool(title))]
-    if len(rows) > _ROWS_AT_MOST:
-        line = f'{len(rows) - _ROWS_AT_MOST:,} more rows are in the file.'
-        parts.append(tag('p', line, class_='note'))
-    return join(parts)
+def _cut(header: Sequence[str], rows: list[list[str]], title: str) -> Table:
+    more = len(rows) - _ROWS_AT_MOST
+    note = f'{more:,} more rows are in the file.' if more > 0 else ''
+    return Table(title or 'Numbers', header, rows[:_ROWS_AT_MOST], bool(title), note)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

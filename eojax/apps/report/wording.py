@@ -1,0 +1,64 @@
+"""Numbers, names and values as a report writes them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+_SHARES = ('accuracy', 'ece', 'precision', 'recall', 'f1', 'fpr95', 'share')
+
+
+def number(value: object, key: str = '') -> str:
+    """A value for people: thousands apart, four digits, and per cent where the key names a share.
+
+    Args:
+      key: as in a JSON file; its beginning says what kind of number it is.
+    """
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, int):
+        return f'{value:,}'
+    if not isinstance(value, float):
+        return '–' if value is None else str(value)
+    if not math.isfinite(value):
+        return '–' if math.isnan(value) else ('∞' if value > 0 else '-∞')
+    last = key.rsplit(' ', 1)[-1].removeprefix('validation_').removeprefix('mean_')
+    if last.split('_')[0] in (*_SHARES, 'confidence') and 0 <= value <= 1:
+        return f'{value:.2%}'
+    if last.split('_')[0] in ('auroc', 'kid', 'ssim'):
+        return f'{value:.3f}'
+    if value == 0:
+        return '0'
+    if not 1e-4 <= abs(value) < 1e7:
+        return f'{value:.2e}'
+    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    return f'{value:,.{decimals}f}'
+
+
+def words(name: str) -> str:
+    """The name of a key, a file or a folder, as words."""
+    return ' '.join(name.replace('_', ' ').split())
+
+
+def pieces(name: str) -> list[str]:
+    """The words of a name such as HerbaceousVegetation, between which a line may break."""
+    return re.split(r'(?<=[a-z])(?=[A-Z])|(?<=_)', name)
+
+
+def bytes_in_words(num: int) -> str:
+    """A file's size, such as 1.4 MB."""
+    return f'{num / 1e6:.1f} MB' if num >= 1e5 else f'{num / 1e3:.0f} kB'
+
+
+def plain(value: Any) -> str:
+    """A value of a config as one would write it."""
+    if isinstance(value, (list, tuple)):
+        return ', '.join(map(plain, value)) or '(empty)'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f'{value:,}'
+    if value == '' or value is None:
+        return '(none)' if value is None else '(empty)'
+    return str(value)
