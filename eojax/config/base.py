@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eojax.config import data_options
+from eojax.data import options as data_options
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS, optimizers
 from eojax.models import MODELS

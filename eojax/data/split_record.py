@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from eojax.atomic_file import write_atomically
-from eojax.data.columns import Names, names_digest
+from eojax.data.columns import names_digest
 from eojax.data.dataset import Dataset
-from eojax.data.splits import Rule, Splits, split_dataset
+from eojax.data.splits import Rule, Splits
 from eojax.errors import UserError
 
 
@@ -35,35 +37,31 @@ class SplitRecord(NamedTuple):
     Attributes:
       rule: that made them.
       parts: by the fields of `Splits`.
+      class_counts: labelled training images of each class; all 0 where labels are not per image.
     """
 
     rule: Rule
     parts: Mapping[str, PartRecord]
+    class_counts: tuple[int, ...]
 
 
-def split_and_record(dataset: Dataset, rule: Rule) -> tuple[Splits, SplitRecord]:
-    """The splits of a data set and their record.
-
-    Raises:
-      UserError: see `eojax.data.splits.make_splits`.
-    """
-    splits = split_dataset(dataset, rule)
-    return splits, record_of(splits, dataset.names, rule)
-
-
-def record_of(splits: Splits, names: Names, rule: Rule) -> SplitRecord:
-    """The record of splits of these names."""
+def record_of(splits: Splits, dataset: Dataset, rule: Rule) -> SplitRecord:
+    """The record of the splits of a data set."""
+    places = dataset.places
     parts = {
-        part: PartRecord(len(indices), names_digest(names, indices))
+        part: PartRecord(len(indices), names_digest(places.names, indices))
         for part, indices in splits._asdict().items()
     }
-    return SplitRecord(rule, parts)
+    labels = places.labels[splits.labelled]
+    counts = np.bincount(labels[labels >= 0], minlength=dataset.num_classes)
+    return SplitRecord(rule, parts, tuple(counts.tolist()))
 
 
 def write(path: Path, record: SplitRecord) -> None:
     """Writes a record as JSON to `path`, whole or not at all."""
     parts = {name: part._asdict() for name, part in record.parts.items()}
-    text = json.dumps({'rule': record.rule._asdict(), 'parts': parts}, indent=1) + '\n'
+    plain = {**record._asdict(), 'rule': record.rule._asdict(), 'parts': parts}
+    text = json.dumps(plain, indent=1) + '\n'
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
@@ -81,7 +79,8 @@ def read(path: Path) -> SplitRecord:
             name: PartRecord(int(part['places']), str(part['sha256']))
             for name, part in plain['parts'].items()
         }
-        return SplitRecord(Rule(**plain['rule']), parts)
+        counts = tuple(map(int, plain['class_counts']))
+        return SplitRecord(Rule(**plain['rule']), parts, counts)
     except FileNotFoundError:
         raise UserError(f'no such file: {path}') from None
     except (ValueError, TypeError, KeyError) as error:

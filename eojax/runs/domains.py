@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.config.data_options import errors_name_group
-from eojax.data import class_groups, split_record, splits
+from eojax.data import class_groups, kept_splits, split_record, splits
 from eojax.data.dataset import Dataset
+from eojax.data.options import errors_name_group
 from eojax.data.sets import DATASETS
 from eojax.data.split_record import SplitRecord
 from eojax.data.splits import Splits
@@ -74,7 +74,7 @@ def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
         own = DATASETS[options.name].from_config(options, sharding.is_main_process())
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
         rule = splits.rule_of(options, config.seed)
-        split, record = split_record.split_and_record(dataset, rule)
+        split, record = kept_splits.split_and_record(dataset, rule)
     return Domain(dataset, split, *training_set(dataset, split), own.class_names, record)
 
 

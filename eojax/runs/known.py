@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from eojax.atomic_file import write_atomically
 from eojax.data import facts as data_facts
 from eojax.data.facts import Facts
@@ -41,10 +39,8 @@ class Known(NamedTuple):
 
 def known_of(domain: Domain) -> Known:
     """What is known of a data set that was read."""
-    facts, labels = domain.dataset.facts, domain.dataset.labels[domain.splits.labelled]
-    counts = {part: len(indices) for part, indices in domain.splits._asdict().items()}
-    by_class = np.bincount(labels[labels >= 0], minlength=facts.num_classes)
-    return Known(facts, domain.own_classes, counts, tuple(by_class.tolist()))
+    counts = {name: part.places for name, part in domain.record.parts.items()}
+    return Known(domain.dataset.facts, domain.own_classes, counts, domain.record.class_counts)
 
 
 def write_known(folder: Path, known: Mapping[str, Known]) -> None:

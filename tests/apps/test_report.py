@@ -105,7 +105,7 @@ def _run(folder: Path, **config: Any) -> Path:
     values = tiny_config('jem').to_dict() | {'steps': 400}
     values['data'] |= {'name': 'eurosat', 'size': 32}
     sizes = {'train': 800, 'validation': 80, 'test': 120, 'labelled': 800, 'unlabelled': 0}
-    record = SplitRecord(Rule(0), {part: PartRecord(num, '') for part, num in sizes.items()})
+    record = SplitRecord(Rule(0), {part: PartRecord(num, '') for part, num in sizes.items()}, ())
     _write(folder, config__json=values | config, metrics__jsonl=_rows())
     split_record.write(folder / 'splits.json', record)
     _write(folder / 'evaluation', evaluation__json=EVALUATION)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from eojax.data import split_record, splits
-from eojax.data.columns import MappedColumn, open_column
+from eojax.data.columns import MappedColumn, Names, open_column
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.split_record import SplitRecord
 from eojax.data.splits import Rule, Splits, make_splits
@@ -356,14 +356,17 @@ def test_names_may_be_an_array_of_text_or_bytes(tmp_path: Path) -> None:
     names, labels = names_and_labels()
     names = [name.replace('Town', 'Straße') for name in names]
     expected = make_splits(names, labels, 3, 4, 5)
+
+    def record_of(names: Names) -> SplitRecord:
+        data = image_dataset(np.zeros((len(labels), 1, 1, 3), np.uint8), labels, names, 'abc')
+        return split_record.record_of(expected, data, Rule(4))
+
     encoded = np.array([name.encode() for name in names])
     np.save(tmp_path / 'names.npy', encoded)
     for column in (np.array(names), encoded, open_column(tmp_path / 'names.npy')):
         for one, other in zip(expected, make_splits(column, labels, 3, 4, 5), strict=True):
             np.testing.assert_array_equal(one, other)
-        assert split_record.record_of(expected, column, Rule(4)) == split_record.record_of(
-            expected, names, Rule(4)
-        )
+        assert record_of(column) == record_of(names)
 
 
 def test_a_mapped_column_pickles_as_its_path(tmp_path: Path) -> None:
@@ -389,7 +392,9 @@ def test_record_round_trip_and_comparison(tmp_path: Path) -> None:
 
     def record(seed: int, labels_per_class: int, names: list[str] = names) -> SplitRecord:
         found = make_splits(names, labels[: len(names)], 3, seed, labels_per_class)
-        return split_record.record_of(found, names, Rule(seed, labels_per_class))
+        images = np.zeros((len(names), 1, 1, 3), np.uint8)
+        data = image_dataset(images, labels[: len(names)], names, tuple('abc'))
+        return split_record.record_of(found, data, Rule(seed, labels_per_class))
 
     split_record.write(path, record(0, 5))
     assert [file.name for file in tmp_path.iterdir()] == ['splits.json']
@@ -398,6 +403,7 @@ def test_record_round_trip_and_comparison(tmp_path: Path) -> None:
     assert {name: part.places for name, part in kept.parts.items()} == {
         'train': 146, 'validation': 16, 'test': 41, 'labelled': 15, 'unlabelled': 131,
     }  # fmt: skip
+    assert kept.class_counts == (5, 5, 5)
     assert len(path.read_text()) < 1200
     split_record.verify(path, record(0, 5))
     with pytest.raises(

@@ -13,6 +13,7 @@ from eojax.data.sets import (
     landscape_pairs,
     landscape_zones,
     landscapes,
+    prepared,
     so2sat,
     ucmerced,
 )
@@ -27,6 +28,7 @@ DATASETS: dict[str, DatasetKind] = {
     'landscape_pairs': landscape_pairs.KIND,
     'landscape_zones': landscape_zones.KIND,
     'landscapes': landscapes.KIND,
+    'prepared': prepared.KIND,
     'so2sat': so2sat.KIND,
     'ucmerced': ucmerced.KIND,
 }

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from eojax.config.base import check_config, flatten
-from eojax.config.data_options import errors_name_group
 from eojax.data import class_groups, splits
 from eojax.data.dataset import Dataset
+from eojax.data.options import errors_name_group
 from eojax.data.sets import DATASETS
 from eojax.errors import UserError
 from eojax.evaluation import evaluate

@@ -9,7 +9,7 @@ import rasterio
 from ml_collections import ConfigDict
 from PIL import Image
 
-from eojax.config import data_options
+from eojax.data import options as data_options
 from eojax.data.sets import airsar
 from eojax.data.sets.airsar import CLASS_NAMES, Grid, find_patches, load
 from eojax.data.value_range import scale_to_unit

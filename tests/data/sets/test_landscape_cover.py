@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from eojax.config import data_options
 from eojax.data import facts as data_facts
+from eojax.data import options as data_options
 from eojax.data import splits
 from eojax.data.class_groups import parse, regroup
 from eojax.data.dataset import Dataset, Window

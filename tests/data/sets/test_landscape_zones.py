@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 from sklearn.ensemble import RandomForestClassifier
 
-from eojax.config import data_options
+from eojax.data import options as data_options
 from eojax.data.sets import landscape_zones
 from eojax.data.sets.landscape_zones import CLASS_NAMES, SENSORS, generate, make_scenes
 from eojax.data.sets.local_climate_zones import LOW_RISE, SO2SAT_COUNTS
