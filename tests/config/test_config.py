@@ -42,7 +42,7 @@ def defaults_of(method: str, model: str, data: str) -> ConfigDict:
     """The config of three names; a data set of files without a default place gets one."""
     source = 'landscapes' if getattr(METHODS[method], 'NEEDS_SOURCE', False) else ''
     config = base_config(method, model, data, source)
-    if data in ('folder', 'airsar'):
+    if data in ('airsar', 'folder', 'prepared'):
         config.data.root = 'somewhere'
     return config
 
