@@ -529,7 +529,7 @@ def test_a_classifier_alone_gives_classes_and_confidence(jem, scene, tmp_path, c
 
 
 def test_classes_have_colours_of_their_own():
-    assert len(set(scene_figures.class_colours(CLASS_NAMES))) == 10
+    assert len(set(scene_figures.class_colours(CLASS_NAMES, CLASS_COLOURS))) == 10
     for num in (1, 17, 255):
         colours = scene_figures.class_colours([f'class {number}' for number in range(num)])
         assert len(set(colours)) == num

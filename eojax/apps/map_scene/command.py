@@ -12,6 +12,9 @@ The network has to see the values that it was trained on (`--scale`,
 atmosphere (level 1C) from 0 to 0.275 as 0 to 255; scenes of level 1C are scaled so, those of level
 2A are first brought to level 1C by a clear atmosphere, 8-bit scenes are taken as they are.
 
+A method that classifies pixels is run on overlapping windows, and each pixel takes its class from
+the window whose middle is nearest (`eojax.apps.map_scene.pixel_map`); no border is left out.
+
 What is written to `--out`, or for several scenes to a folder in it named as the scene:
 
 `class_map.tif`: uint8, the most probable class, with colours and names; 255 is no data.
@@ -122,16 +125,13 @@ def _check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f'--{name} must be at least 1, not {value}')
-    if options.patch and options.stride and options.patch % options.stride:
-        raise UserError(
-            f'--stride={options.stride} does not divide the patch of {options.patch} pixels'
-        )
     find_jobs(options.scene, options.out)
     open_folder_for_writing(options.out)
 
 
 def _can_map(run: Run) -> None:
-    ability(run.method, 'logits', run.config.method.name, METHODS)
+    if 'pixel_logits' not in run.method.abilities:
+        ability(run.method, 'logits', run.config.method.name, METHODS)
     check_classes(run.task.class_names)
 
 

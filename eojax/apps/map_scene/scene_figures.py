@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from eojax.data.sets import eurosat
 from eojax.drawing.style import TEXT, bare_axes, new_figure, save_figure
 
 # In inches: a panel's longest side, the space between panels, titles, what explains them below.
@@ -58,14 +57,19 @@ class Overview(NamedTuple):
     pixel_metres: float | None
 
 
-def class_colours(names: Sequence[str]) -> tuple[Colour, ...]:
-    """A colour for each class, all different: EuroSAT's own, or hues that stay apart.
+def class_colours(
+    names: Sequence[str], known: Mapping[str, str] | None = None
+) -> tuple[Colour, ...]:
+    """A colour for each class, all different: the data set's own, or hues that stay apart.
+
+    Args:
+      known: `#rrggbb` by class name, as the facts of the data set state them; they are taken where
+        there is one for each class.
 
     Returns:
       Red, green and blue from 0 to 255.
     """
-    known = eurosat.CLASS_COLOURS
-    if set(names) <= set(known):
+    if known and set(names) <= set(known):
         return tuple(_rgb(known[name]) for name in names)
     colours = []
     for number in range(len(names)):

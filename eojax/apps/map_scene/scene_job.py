@@ -13,6 +13,7 @@ import rasterio
 from rasterio.enums import Resampling
 
 from eojax.apps.map_scene import scene_figures
+from eojax.apps.map_scene.pixel_map import map_pixels
 from eojax.apps.map_scene.scene_files import (
     Layer,
     LayerFiles,
@@ -122,7 +123,7 @@ def layers_of(model: Model) -> list[Layer]:
     names = model.run.task.class_names
     check_classes(names)
     layers = [
-        Layer('class_map', 'most probable class', names, scene_figures.class_colours(names)),
+        Layer('class_map', 'most probable class', names, _colours(model)),
         Layer('confidence', 'max p(y|x)'),
     ]
     if model.threshold is not None:
@@ -134,6 +135,11 @@ def layers_of(model: Model) -> list[Layer]:
             Layer('unseen', text, ('like training', 'unseen'), colours),
         ]
     return layers
+
+
+def _colours(model: Model) -> tuple[scene_figures.Colour, ...]:
+    facts = model.run.facts
+    return scene_figures.class_colours(facts.class_names, facts.class_colours)
 
 
 def settings_of(
@@ -197,14 +203,14 @@ def _make(
     tags = {'scene': job.scene.name, 'run': run, 'step': settings['step']}
     try:
         with LayerFiles(folder, raster, layers_of(model), tags) as files:
-            for row in map_rows(model.run, model.state, raster, tiling, course.watch):
-                labels, confidence = row.probabilities.argmax(-1), row.probabilities.max(-1)
-                totals.add(labels[row.classified], confidence[row.classified])
-                values = {'class_map': labels, 'confidence': confidence}
+            rows = map_pixels if tiling.by_pixel else map_rows
+            for row in rows(model.run, model.state, raster, tiling, course.watch):
+                totals.add(row.labels[row.classified], row.confidence[row.classified])
+                values = {'class_map': row.labels, 'confidence': row.confidence}
                 if row.log_density is not None and model.threshold is not None:
                     values['log_density'] = row.log_density
                     values['unseen'] = row.log_density < model.threshold
-                files.write(values, row.classified, tiling.stride)
+                files.write(values, row.classified, tiling.cell)
             course.stop()
             if not course.classified:
                 raise UserError(
@@ -270,7 +276,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
         dict(zip(names, totals.areas / totals.whole, strict=True)),
         None if metres is None else metres * raster.width / shape[1],
     )
-    colours = scene_figures.class_colours(names)
+    colours = _colours(model)
     scene_figures.scene_map(overview, names, colours, folder / PICTURE)
 
 

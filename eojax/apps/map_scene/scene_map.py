@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from eojax.data.facts import IMAGES
 from eojax.data.reading.patches import patch_pixels, resample
 from eojax.data.reading.raster import Raster
 from eojax.errors import UserError
@@ -30,13 +31,21 @@ class Tiling(NamedTuple):
 
     Attributes:
       height, width: of the scene in pixels.
-      patch, stride: in pixels; the stride divides the patch.
+      patch, stride: in pixels; the stride divides the patch, unless each pixel has a class of its
+        own (`eojax.apps.map_scene.pixel_map`).
+      by_pixel: whether each pixel has a class of its own.
     """
 
     height: int
     width: int
     patch: int
     stride: int
+    by_pixel: bool = False
+
+    @property
+    def cell(self) -> int:
+        """The side of what has one class, in pixels."""
+        return 1 if self.by_pixel else self.stride
 
     @property
     def rows(self) -> int:
@@ -89,7 +98,23 @@ class ScoredRow(NamedTuple):
 
 
 class CellRow(NamedTuple):
-    """A row of the map's cells.
+    """A row of the map.
+
+    Attributes:
+      classified: bool `[cells]`, whether the cell has a class.
+      labels: int `[cells]`, the most probable class.
+      confidence: `[cells]`, its probability.
+      log_density: float64 `[cells]`; None for a method without it.
+    """
+
+    classified: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    log_density: np.ndarray | None
+
+
+class CellMeans(NamedTuple):
+    """The means over the patches that cover each cell of a row.
 
     Attributes:
       classified: bool `[cell_columns]`, whether any patch covers the cell.
@@ -128,27 +153,56 @@ def find_tiling(
             f'{raster.path}: has no coordinate system, so a map of it would lie nowhere on Earth;'
             ' give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)'
         )
-    patch = patch or patch_pixels(run.facts, run.config.data.size, raster.pixel_metres())
-    if min(raster.height, raster.width) < patch:
-        raise UserError(
-            f'{raster.path}: {raster.width}x{raster.height} pixels, smaller than a patch of'
-            f' {patch}x{patch}; --patch=PIXELS takes smaller ones'
-        )
+    window = run.method.window
+    if window is not None:
+        return _find_windows(raster, run, window, patch, stride)
+    patch = patch or patch_pixels(run.facts, run.task.image_shape[0], raster.pixel_metres())
+    _check_patch(raster, patch)
     stride = stride or patch
     if patch % stride:
         raise UserError(f'--stride={stride} does not divide the patch of {patch} pixels')
     return Tiling(raster.height, raster.width, patch, stride)
 
 
+def _find_windows(
+    raster: Raster, run: Run, window: int, patch: int | None, stride: int | None
+) -> Tiling:
+    """The windows of a method that classifies pixels: as much ground as in training."""
+    if run.method.rasters != (IMAGES,):
+        others = ', '.join(name for name in run.method.rasters if name != IMAGES)
+        raise UserError(f'{raster.path}: the run needs {others} too, which a scene does not hold')
+    metres, pixel = run.facts.metres, raster.pixel_metres()
+    if patch is None and metres is not None and pixel is not None:
+        patch = max(1, round(window * metres / pixel))
+    patch = patch or window
+    _check_patch(raster, patch)
+    stride = stride or max(1, patch // 2)
+    if stride > patch:
+        raise UserError(f'--stride={stride} leaves gaps between windows of {patch} pixels')
+    return Tiling(raster.height, raster.width, patch, stride, by_pixel=True)
+
+
+def _check_patch(raster: Raster, patch: int) -> None:
+    if min(raster.height, raster.width) < patch:
+        raise UserError(
+            f'{raster.path}: {raster.width}x{raster.height} pixels, smaller than a patch of'
+            f' {patch}x{patch}; --patch=PIXELS takes smaller ones'
+        )
+
+
 def warm_up(run: Run, state: Any, raster: Raster) -> None:
     """Compiles the program that scores patches, if that was not done yet: by one batch of zeros."""
     if (_names(run), run.mesh) not in run.programs:
         pixel = raster.read(0, 0, 1, 1).pixels
-        images = np.zeros((1, *run.task.image_shape), pixel.dtype)
+        side = run.method.window
+        size = run.task.image_shape[:2] if side is None else (side, side)
+        images = np.zeros((1, *size, len(run.images.bands)), pixel.dtype)
         deque(score_batches(run, _names(run), state, [images]), maxlen=0)
 
 
 def _names(run: Run) -> tuple[str, ...]:
+    if 'pixel_logits' in run.method.abilities:
+        return ('classes', 'confidence')
     return ('logits', 'log_density') if learned_density(run) else ('logits',)
 
 
@@ -157,13 +211,14 @@ def map_rows(
     state: Any,
     raster: Raster,
     tiling: Tiling,
-    watch: Callable[[ScoredRow], object] = lambda row: None,
+    watch: Callable[[int, int, np.ndarray | None], object] = lambda *row: None,
 ) -> Iterator[CellRow]:
     """The map of a scene, row by row of its cells from the top.
 
     Args:
       run, state: as in `scoring.score_batches`.
-      watch: is given each row of patches as it is done.
+      watch: is told of each row of patches as it is done: how many were classified, how many
+        patches it has, and log p(x) of those classified.
 
     Yields:
       `tiling.cell_rows` rows.
@@ -174,10 +229,12 @@ def map_rows(
 
     def scored() -> Iterator[ScoredRow]:
         for row in score_strips(run, state, read_strips(raster, tiling)):
-            watch(row)
+            watch(len(row.probabilities), len(row.whole), row.log_density)
             yield row
 
-    return average_rows(scored(), tiling)
+    for cells in average_rows(scored(), tiling):
+        labels, confidence = cells.probabilities.argmax(-1), cells.probabilities.max(-1)
+        yield CellRow(cells.classified, labels, confidence, cells.log_density)
 
 
 def read_strips(raster: Raster, tiling: Tiling) -> Iterator[Strip]:
@@ -254,7 +311,7 @@ def score_strips(run: Run, state: Any, strips: Iterator[Strip]) -> Iterator[Scor
     yield from completed()
 
 
-def average_rows(rows: Iterator[ScoredRow], tiling: Tiling) -> Iterator[CellRow]:
+def average_rows(rows: Iterator[ScoredRow], tiling: Tiling) -> Iterator[CellMeans]:
     """The means over all patches that cover each cell, row by row of cells."""
     ends = np.arange(tiling.cell_columns) + 1
     first = np.maximum(ends - tiling.overlap, 0)
@@ -279,4 +336,4 @@ def average_rows(rows: Iterator[ScoredRow], tiling: Tiling) -> Iterator[CellRow]
             sums = sums + window[-1]
         count = sums[:, :1].round()
         means = sums[:, 1:] / np.maximum(count, 1.0)
-        yield CellRow(count[:, 0] > 0, means[:, 1:], means[:, 0] if density else None)
+        yield CellMeans(count[:, 0] > 0, means[:, 1:], means[:, 0] if density else None)

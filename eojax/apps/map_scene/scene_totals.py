@@ -7,7 +7,7 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from eojax.apps.map_scene.scene_map import ScoredRow, Tiling
+from eojax.apps.map_scene.scene_map import Tiling
 from eojax.data.reading.raster import Raster
 from eojax.devices import sharding
 
@@ -26,16 +26,16 @@ class Totals:
         rows = raster.pixel_hectares(np.arange(raster.height))
         self.known = rows is not None
         self._rows = np.ones(raster.height) if rows is None else rows
-        self._stride = tiling.stride
+        self._cell = tiling.cell
         self.areas = np.zeros(num_classes)
         self.whole = float(self._rows.sum() * raster.width)
         self._confidence = self._cells = 0.0
 
     def add(self, labels: np.ndarray, confidence: np.ndarray) -> None:
         """The classified cells of the next row: their classes, and max p(y|x)."""
-        rows, self._rows = np.split(self._rows, [self._stride])
+        rows, self._rows = np.split(self._rows, [self._cell])
         counts = np.bincount(labels, minlength=len(self.areas))
-        self.areas += counts * (float(rows.sum()) * self._stride)
+        self.areas += counts * (float(rows.sum()) * self._cell)
         self._confidence += float(confidence.sum())
         self._cells += len(labels)
 
@@ -54,7 +54,8 @@ class Course:
 
     def __init__(self, tiling: Tiling, threshold: float | None, title: str) -> None:
         self._bar = tqdm(
-            total=tiling.rows * tiling.columns, desc=title, unit='patch',
+            total=None if tiling.by_pixel else tiling.rows * tiling.columns,
+            desc=title, unit='patch',
             disable=not sharding.is_main_process(),
         )  # fmt: skip
         self._threshold = threshold
@@ -62,12 +63,12 @@ class Course:
         self.classified = self.unseen = 0
         self.seconds = 0.0
 
-    def watch(self, row: ScoredRow) -> None:
-        """A row of patches is done."""
-        self.classified += len(row.probabilities)
-        if row.log_density is not None and self._threshold is not None:
-            self.unseen += int(np.count_nonzero(row.log_density < self._threshold))
-        self._bar.update(len(row.whole))
+    def watch(self, classified: int, patches: int, log_density: np.ndarray | None = None) -> None:
+        """A row of patches is done, of which some were classified."""
+        self.classified += classified
+        if log_density is not None and self._threshold is not None:
+            self.unseen += int(np.count_nonzero(log_density < self._threshold))
+        self._bar.update(patches)
 
     def stop(self) -> None:
         """Closes the bar and takes the time; stopping again changes nothing."""
