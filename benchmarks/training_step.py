@@ -63,9 +63,9 @@ class TrainingStep:
         self._programs: Programs = compile_phase(self.run, self.phase, self._carry, self._key)
         self.compile_seconds = self._programs.seconds
         self.steps_per_call = self._programs.steps_per_call
-        streams, limits = self.phase.streams, self.run.limits
+        streams, facts = self.phase.streams, self.run.facts_by_group
         self._drawing = jax.jit(
-            lambda feed, key, step: draw_batch(feed, streams, key, step, limits),
+            lambda feed, key, step: draw_batch(feed, streams, key, step, facts),
             out_shardings=sharding.split(self.run.mesh),
         )
         self._position = 0

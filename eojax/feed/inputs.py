@@ -7,7 +7,7 @@ are the same either way.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -16,11 +16,13 @@ import numpy as np
 from jax import Array, random
 from jax.sharding import Mesh
 
-from eojax.data.dataset import Dataset
+from eojax.data.facts import PIXEL_LABELS
 from eojax.devices import sharding
-from eojax.feed.pipeline import Feed, Resident, StoredBatch, streams_of
-from eojax.feed.streamed import StepBatches, read_batches, rows_of
-from eojax.feed.streams import Stream
+from eojax.feed.pipeline import Feed
+from eojax.feed.reading import Pixels, held_in_memory
+from eojax.feed.resident import Resident, StoredBatch, place_training
+from eojax.feed.streamed import StepReader, read_steps, rows_of
+from eojax.feed.streams import SplitData, Stream, rasters_read, streams_of
 
 # Batches on their way to the devices while a step computes.
 _PLACED_AHEAD = 2
@@ -88,45 +90,46 @@ class Inputs:
 
 
 def choose_input(
-    training: Dataset,
-    truth: np.ndarray,
-    parts: Mapping[str, np.ndarray],
+    data: SplitData,
+    streams: Sequence[Stream],
     mesh: Mesh,
     steps: int,
     resident_gigabytes: float,
     workers: int,
 ) -> Input:
-    """Resident where the training images are in memory and small enough, else streamed.
+    """Resident where all that streams read of the training places is small enough, else streamed.
 
     Args:
-      training: the training set; its images may be read on access.
-      truth: int32 `[N]`, its classes with those that methods may not see, -1 where not known.
-      parts: indices into it.
+      data: the data set and its splits.
+      streams: all that draw from it, of all phases.
       steps: of the run.
       resident_gigabytes: the limit, in units of 2**30 bytes.
       workers: processes that read streamed input, in each process of the run.
     """
-    in_memory = isinstance(training.images, np.ndarray)
-    if in_memory and training.images.nbytes <= resident_gigabytes * 2**30:
-        return ResidentInput(training, truth, parts, mesh)
-    # An array would be copied to every worker: threads read it just as well.
-    return StreamedInput(training, truth, parts, mesh, steps, 0 if in_memory else workers)
+    if training_bytes(data, streams) <= resident_gigabytes * 2**30:
+        return ResidentInput(data, streams, mesh)
+    # What is in memory would be copied to every worker: threads read it just as well.
+    workers = 0 if held_in_memory(data.dataset.source) else workers
+    return StreamedInput(data, mesh, steps, workers)
+
+
+def training_bytes(data: SplitData, streams: Iterable[Stream]) -> int:
+    """Of all the rasters of the training places that streams read."""
+    facts, places, train = data.dataset.facts, data.dataset.places, data.splits.train
+    if facts.size is not None:
+        area = len(train) * facts.size[0] * facts.size[1]
+    else:
+        area = int((places.heights[train].astype(np.int64) * places.widths[train]).sum())
+    return Pixels(data.dataset.source, facts, rasters_read(streams, facts)).nbytes(area)
 
 
 class ResidentInput:
-    """The training images on every device."""
+    """The training places on every device."""
 
     streamed = False
 
-    def __init__(
-        self,
-        training: Dataset,
-        truth: np.ndarray,
-        parts: Mapping[str, np.ndarray],
-        mesh: Mesh,
-    ) -> None:
-        arrays = (training.images, training.labels, truth, dict(parts))
-        self._resident = Resident(*sharding.place(arrays, sharding.replicated(mesh)))
+    def __init__(self, data: SplitData, streams: Iterable[Stream], mesh: Mesh) -> None:
+        self._resident = place_training(data, streams, mesh)
 
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident:
         return self._resident
@@ -146,19 +149,9 @@ class StreamedInput:
 
     streamed = True
 
-    def __init__(
-        self,
-        training: Dataset,
-        truth: np.ndarray,
-        parts: Mapping[str, np.ndarray],
-        mesh: Mesh,
-        steps: int,
-        workers: int,
-    ) -> None:
+    def __init__(self, data: SplitData, mesh: Mesh, steps: int, workers: int) -> None:
         self._placement = sharding.split(mesh)
-        self._training, self._truth = training, truth
-        self._parts, self._steps = dict(parts), steps
-        self._workers = workers
+        self._data, self._steps, self._workers = data, steps, workers
         self._reading: Iterator[Any] | None = None
         self._ready: collections.deque[StoredBatch] = collections.deque()
         self._streams: Mapping[str, Stream] = {}
@@ -173,8 +166,9 @@ class StreamedInput:
         ):  # fmt: skip
             self.close()
             self._mine = {name: self._rows(stream) for name, stream in streams.items()}
-            batches = self._batches(streams, sharding.local(key), self._mine)
-            self._reading = read_batches(batches, step, self._workers)
+            reader = StepReader(self._data, streams, sharding.local(key), self._steps, self._mine)
+            places = self._data.dataset.places
+            self._reading = read_steps(reader, places, step, self._workers)
             self._streams, self._words, self._next = dict(streams), words, step
         while len(self._ready) < _PLACED_AHEAD:
             batch = next(self._reading, None)
@@ -185,48 +179,34 @@ class StreamedInput:
         return self._ready.popleft()
 
     def example(self, streams: Mapping[str, Stream], key: Array) -> StoredBatch:
-        first = self._batches(streams, sharding.local(key), None)[0]
+        first = StepReader(self._data, streams, sharding.local(key), self._steps).step(0)
         return jax.tree.map(jnp.asarray, first)
 
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
-        images, place = self._training.images, self._placement
+        facts, source = self._data.dataset.facts, self._data.dataset.source
 
-        def shape(size: int, rest: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct((size, *rest), dtype, sharding=place)
+        def shape(stream: Stream, rest: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((stream.batch_size, *rest), dtype, sharding=self._placement)
 
-        return {
-            name: {
-                'images': shape(stream.batch_size, images.shape[1:], images.dtype),
-                'labels': shape(stream.batch_size, (), np.int32),
-                'truth': shape(stream.batch_size, (), np.int32),
-                'index': shape(stream.batch_size, (), np.int32),
-            }
-            for name, stream in streams.items()
-        }
+        def shapes_of(stream: Stream) -> dict[str, jax.ShapeDtypeStruct]:
+            pixels = Pixels(source, facts, rasters_read([stream], facts))
+            size = facts.size if stream.window is None else (stream.window, stream.window)
+            assert size is not None
+            stored = {n: shape(stream, pixels.shape(n, *size), pixels.dtype(n))
+                      for n in pixels.rasters}  # fmt: skip
+            number = shape(stream, (), np.int32)
+            corners = {} if stream.window is None else {'row': number, 'column': number}
+            truth = stored.pop(PIXEL_LABELS, number)
+            labelled = shape(stream, (), np.bool_)
+            return {**stored, 'truth': truth, 'labelled': labelled, 'index': number, **corners}
+
+        return {name: shapes_of(stream) for name, stream in streams.items()}
 
     def close(self) -> None:
         if self._reading is not None:
             self._reading.close()  # type: ignore[attr-defined]
         self._reading = None
         self._ready.clear()
-
-    def _batches(
-        self,
-        streams: Mapping[str, Stream],
-        key: Array,
-        rows: Mapping[str, np.ndarray] | None,
-    ) -> StepBatches:
-        training = self._training
-        return StepBatches(
-            training.images,
-            training.labels,
-            self._truth,
-            self._parts,
-            streams,
-            key,
-            self._steps,
-            rows,
-        )
 
     def _rows(self, stream: Stream) -> np.ndarray:
         shape = (stream.batch_size,)

@@ -57,22 +57,43 @@ def stored_indices(positions: np.ndarray, seeds: np.ndarray, size: int) -> np.nd
     """
     rounds, half_bits = seeds[positions // size], _half_bits(size)
     values: Any = (positions % size).astype(np.uint32)
-    mask = np.uint32((1 << half_bits) - 1)
     outside = np.ones(len(values), bool)
     while outside.any():
-        left, right = values >> half_bits, values & mask
-        for i in range(_ROUNDS):
-            left, right = right, left ^ (_mixed(right ^ rounds[:, i]) & mask)
-        values = np.where(outside, (left << half_bits) | right, values)
+        values = np.where(outside, _feistel(values, rounds, half_bits), values)
         outside = values >= size
     return values.astype(np.int32)
 
 
+def word_seeds(key: Array, num: int) -> Array:
+    """What `random_words` makes `num` independent words of each position from: uint32 `[num, 6]`.
+
+    Independent of the order that the same key gives.
+    """
+    # The last number of 32 bits, which no epoch has.
+    return random.bits(random.fold_in(_threefry(key), np.uint32(0xFFFFFFFF)), (num, _ROUNDS))
+
+
+def random_words(positions: Any, seeds: Any) -> Any:
+    """32 bits for each position that look drawn, the same of jax and of NumPy.
+
+    Args:
+      positions: integers `[num]`, 0 to 2**31 - 1.
+      seeds: one row of `word_seeds`.
+
+    Returns:
+      uint32 `[num]`. Two positions never have the same word, which nobody sees: of 2**32 words
+      draws with and without replacement look alike.
+    """
+    return _feistel(positions.astype(np.uint32), seeds, 16)
+
+
 def _seeds(key: Array, epoch: Array) -> Array:
+    return random.bits(random.fold_in(_threefry(key), epoch), (_ROUNDS,))
+
+
+def _threefry(key: Array) -> Array:
     # Always threefry: what other generators give under vmap depends on the batch around it.
-    words = random.key_data(key)[:2]
-    threefry = random.wrap_key_data(words, impl='threefry2x32')
-    return random.bits(random.fold_in(threefry, epoch), (_ROUNDS,))
+    return random.wrap_key_data(random.key_data(key)[:2], impl='threefry2x32')
 
 
 def _half_bits(size: int) -> int:
@@ -91,11 +112,12 @@ def _walk(values: Array, seeds: Array, size: int) -> Array:
     return lax.while_loop(outside, again, _feistel(values, seeds, half_bits))
 
 
-def _feistel(values: Array, seeds: Array, half_bits: int) -> Array:
-    mask = jnp.uint32((1 << half_bits) - 1)
+def _feistel(values: Any, seeds: Any, half_bits: int) -> Any:
+    """A permutation of the numbers of twice `half_bits` bits, of arrays of jax and of NumPy."""
+    mask = np.uint32((1 << half_bits) - 1)
     left, right = values >> half_bits, values & mask
     for i in range(_ROUNDS):
-        left, right = right, left ^ (_mixed(right ^ seeds[:, i]) & mask)
+        left, right = right, left ^ (_mixed(right ^ seeds[..., i]) & mask)
     return (left << half_bits) | right
 
 

@@ -40,10 +40,10 @@ def initial_carry(run: Run, key: Array) -> Carry:
 
     Each process computes all of it by itself, and keeps what its devices hold.
     """
-    streams, limits = run.method.phases[0].streams, run.limits
+    streams, facts = run.method.phases[0].streams, run.facts_by_group
     key = sharding.local(key)
     feed = run.feed.example(streams, key)
-    batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), limits))(feed)
+    batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), facts))(feed)
     state = run.method.init(random.fold_in(key, 0), batch)
     if run.method.phases[0].begin is not None:
         state = run.method.phases[0].begin(state)

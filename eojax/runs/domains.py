@@ -22,7 +22,6 @@ from eojax.data.split_record import SplitRecord
 from eojax.data.splits import Splits
 from eojax.devices import sharding
 from eojax.errors import UserError
-from eojax.feed.pipeline import training_set
 
 TARGET, SOURCE = 'data', 'source'
 # In a run's folder.
@@ -35,23 +34,24 @@ class Domain(NamedTuple):
     Attributes:
       dataset: all images, on the host or read on access; its classes are those of the run.
       splits: indices into `dataset`.
-      training: its training images, with label -1 outside the labelled subset.
-      parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into `training`.
       own_classes: the names of the data set's classes, before any were grouped.
       record: of the splits, which a run's folder keeps.
     """
 
     dataset: Dataset
     splits: Splits
-    training: Dataset
-    parts: Mapping[str, np.ndarray]
     own_classes: tuple[str, ...]
     record: SplitRecord
 
     @property
-    def truth(self) -> np.ndarray:
-        """The classes of the training images, int32, those kept from the method among them."""
-        return np.asarray(self.dataset.labels[self.splits.train], np.int32)
+    def training(self) -> Dataset:
+        """The training images, with label -1 outside the labelled subset.
+
+        It copies what is in memory: ask once.
+        """
+        train = self.dataset.subset(self.splits.train)
+        labelled = np.isin(self.splits.train, self.splits.labelled)
+        return train.with_labels(np.where(labelled, train.labels, -1).astype(np.int32))
 
 
 def load_domains(config: ConfigDict) -> dict[str, Domain]:
@@ -75,7 +75,7 @@ def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
         rule = splits.rule_of(options, config.seed)
         split, record = kept_splits.split_and_record(dataset, rule)
-    return Domain(dataset, split, *training_set(dataset, split), own.class_names, record)
+    return Domain(dataset, split, own.class_names, record)
 
 
 def keep(domains: Mapping[str, Domain], folder: Path) -> None:

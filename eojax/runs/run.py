@@ -20,7 +20,7 @@ from eojax.data.splits import Splits
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.inputs import Inputs, choose_input
-from eojax.feed.pipeline import check_streams
+from eojax.feed.streams import check_streams
 from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
@@ -77,6 +77,11 @@ class Run(NamedTuple):
     def splits(self) -> Splits:
         """Indices into `dataset`."""
         return self._target.splits
+
+    @property
+    def facts_by_group(self) -> dict[str, Facts]:
+        """What is known of each data set without its pixels."""
+        return {group: known.facts for group, known in self.known.items()}
 
     @property
     def limits(self) -> dict[str, Limits | None]:
@@ -136,7 +141,7 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
     run = build(config, folder, known, domains)
     _warn_of_replicated_buffer(config, run.mesh)
     for phase in run.method.phases:
-        check_streams(phase.streams, {g: d.parts for g, d in domains.items()}, run.mesh.size)
+        check_streams(phase.streams, domains, run.mesh.size)
         for name, stream in phase.streams.items():
             if config.steps * stream.batch_size >= 2**31:
                 raise UserError(
@@ -145,9 +150,8 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
                 )
     inputs = {
         group: choose_input(
-            domain.training,
-            domain.truth,
-            domain.parts,
+            domain,
+            [s for p in run.method.phases for s in p.streams.values() if s.data == group],
             run.mesh,
             config.steps,
             config[group].resident_gigabytes,

@@ -64,13 +64,13 @@ def step_program(
     The ticket is the step counter, in a buffer of its own: the host may wait for it after the
     carry has been donated to a later call.
     """
-    max_loss, limits = run.config.recovery.max_loss, run.limits
+    max_loss, facts = run.config.recovery.max_loss, run.facts_by_group
 
     def everywhere(indices: Array) -> Array:
         return lax.with_sharding_constraint(indices, sharding.replicated(run.mesh))
 
     def one(carry: Carry, feed: Feed, key: Array) -> Carry:
-        batch = draw_batch(feed, phase.streams, order_key(key), carry.step, limits, everywhere)
+        batch = draw_batch(feed, phase.streams, order_key(key), carry.step, facts, everywhere)
         batch = lax.with_sharding_constraint(batch, sharding.split(run.mesh))
         state, metrics = phase.step(carry.state, batch, random.fold_in(key, 2 + carry.step))
         sums = {

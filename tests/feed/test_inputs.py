@@ -15,9 +15,11 @@ from jax import random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, set_key
-from eojax.data.dataset import ArraySource, image_dataset
+from eojax.data.dataset import image_dataset
+from eojax.data.splits import Splits
 from eojax.devices import sharding
 from eojax.feed.inputs import ResidentInput, StreamedInput, choose_input
+from eojax.feed.streams import Stream
 from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.training import loop as train
@@ -25,6 +27,7 @@ from eojax.training.step_program import compile_phase, order_key
 from eojax.training.stopping import Stopped
 from tests.data.files_on_access import OnAccess
 from tests.data.sets.geotiff_archives import eurosat_ms_members
+from tests.feed.split_places import SplitPlaces
 from tests.training_runs import (
     assert_same_bits,
     rows,
@@ -58,20 +61,24 @@ def streamed_config(archive: Path, **changes: Any) -> ConfigDict:
 
 
 def test_size_decides():
-    mesh, parts = sharding.data_mesh(), {'train': np.arange(100, dtype=np.int32)}
+    mesh, streams = sharding.data_mesh(), [Stream('train', 8)]
     images = np.zeros((100, 8, 8, 3), np.uint8)
-    training = image_dataset(images, np.zeros(100, np.int32), ('a',) * 100, ('x',))
+    train, none = np.arange(20, 80, dtype=np.int32), np.arange(0, dtype=np.int32)
+    splits = Splits(train, none, none, train, none)
 
-    def choice(images: Any, gigabytes: float) -> type:
-        stored = training._replace(source=ArraySource({'images': images}))
-        chosen = choose_input(stored, stored.labels, parts, mesh, 10, gigabytes, 2)
+    def choice(images: Any, size: float, streams: list[Stream]) -> type:
+        dataset = image_dataset(images, np.zeros(100, np.int32), ('a',) * 100, ('x',))
+        domain = SplitPlaces(dataset, splits)
+        chosen = choose_input(domain, streams, mesh, 10, size / 2**30, 2)
         assert chosen.streamed == isinstance(chosen, StreamedInput)
         return type(chosen)
 
-    assert choice(images, images.nbytes / 2**30) is ResidentInput
-    assert choice(images, (images.nbytes - 1) / 2**30) is StreamedInput
-    # What is read on access was too large for the data set to hold.
-    assert choice(OnAccess(100), 4.0) is StreamedInput
+    # Of the 60 training images alone, wherever they lie; nothing is placed that nobody draws.
+    needed = 60 * 8 * 8 * 3
+    for stored in (images, OnAccess(100, 8)):
+        assert choice(stored, needed, streams) is ResidentInput
+        assert choice(stored, needed - 1, streams) is StreamedInput
+        assert choice(stored, 0, []) is ResidentInput
 
 
 def test_a_set_above_the_limit_is_streamed_and_trains_the_same(tmp_path: Path, archive: Path):

@@ -13,20 +13,19 @@ import pytest
 from jax import Array, random
 
 from eojax.data.dataset import Dataset, image_dataset
-from eojax.data.splits import Splits
+from eojax.data.facts import Facts, Raster
+from eojax.data.split_record import record_of
+from eojax.data.splits import Rule, Splits
 from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
-from eojax.feed.pipeline import (
-    Resident,
-    check_streams,
-    draw_batch,
-    gather,
-    to_uint8,
-    training_set,
-)
-from eojax.feed.streams import Stream
+from eojax.feed.pipeline import draw_batch, to_uint8
+from eojax.feed.resident import Resident, gather
+from eojax.feed.streams import Stream, check_streams
+from eojax.runs.domains import Domain
+from tests.feed.split_places import SplitPlaces
 
 KEY = random.key(0)
+FACTS = {'data': Facts()}
 
 
 def numbered(num: int, size: int = 4) -> Dataset:
@@ -38,21 +37,19 @@ def numbered(num: int, size: int = 4) -> Dataset:
 
 
 def resident_of(num: int, labelled: int) -> Resident:
-    labels = np.full(num, -1, np.int32)
-    labels[:labelled] = np.arange(labelled) % 3
     parts = {'labelled': np.arange(labelled), 'unlabelled': np.arange(labelled, num),
              'train': np.arange(num)}  # fmt: skip
     return Resident(
-        jnp.asarray(numbered(num).images),
-        jnp.asarray(labels),
+        {'images': jnp.asarray(numbered(num).images)},
         jnp.arange(num, dtype=jnp.int32) % 3,
+        jnp.arange(num) < labelled,
         {name: jnp.asarray(part, jnp.int32) for name, part in parts.items()},
     )
 
 
 @functools.cache
 def drawer(streams: tuple[tuple[str, Stream], ...]) -> Any:
-    return jax.jit(lambda r, k, s: draw_batch({'data': r}, dict(streams), k, s))
+    return jax.jit(lambda r, k, s: draw_batch({'data': r}, dict(streams), k, s, FACTS))
 
 
 def draw(resident: Resident, streams: dict[str, Stream], step: int, key: Array = KEY) -> Any:
@@ -67,12 +64,10 @@ def test_training_set_hides_the_labels_outside_the_labelled_subset():
         labelled=np.array([3, 9], np.int32),
         unlabelled=np.array([1, 4, 6], np.int32),
     )
-    training, parts = training_set(numbered(10), splits)
+    dataset = numbered(10)
+    training = Domain(dataset, splits, ('a',), record_of(splits, dataset.names, Rule(0))).training
     np.testing.assert_array_equal(training.images[:, 0, 0, 0], [1, 3, 4, 6, 9])
     np.testing.assert_array_equal(training.labels, [-1, 0, -1, -1, 0])  # 3 % 3 and 9 % 3
-    np.testing.assert_array_equal(parts['labelled'], [1, 4])
-    np.testing.assert_array_equal(parts['unlabelled'], [0, 2, 3])
-    np.testing.assert_array_equal(parts['train'], np.arange(5))
     assert training.labels.dtype == np.int32
 
 
@@ -89,7 +84,7 @@ def test_images_labels_and_indices_belong_together():
             assert images.dtype == np.float32
             values = np.broadcast_to((index / 127.5 - 1.0)[:, None, None, None], images.shape)
             np.testing.assert_allclose(images, values, atol=1e-6)
-            np.testing.assert_array_equal(labels, resident.labels[index])
+            np.testing.assert_array_equal(labels, np.where(index < 12, index % 3, -1))
             np.testing.assert_array_equal(batch[name]['truth'], index % 3)
         assert (batch['labelled']['labels'] >= 0).all()
         assert (batch['unlabelled']['labels'] == -1).all()
@@ -123,9 +118,12 @@ def test_streams_draw_independently_and_do_not_disturb_each_other():
 def test_augmentation_is_new_at_every_visit():
     images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
     parts = {'train': jnp.zeros(1, jnp.int32)}
-    resident = Resident(jnp.asarray(images), *jnp.zeros((2, 1), jnp.int32), parts)
+    known = (jnp.zeros(1, jnp.int32), jnp.ones(1, bool))
+    resident = Resident({'images': jnp.asarray(images)}, *known, parts)
     streams = {'train': Stream('train', 64, 'dihedral')}
-    drawn = jax.jit(lambda s: draw_batch({'data': resident}, streams, KEY, s)['train']['images'])
+    drawn = jax.jit(
+        lambda s: draw_batch({'data': resident}, streams, KEY, s, FACTS)['train']['images']
+    )
     first, second = np.asarray(drawn(jnp.int32(0))), np.asarray(drawn(jnp.int32(1)))
     assert len(np.unique(first.reshape(64, -1), axis=0)) == 8
     assert (first != second).any((1, 2, 3)).mean() > 0.5
@@ -158,13 +156,13 @@ def test_images_are_an_argument_and_no_constant_of_the_program():
     streams = {'labelled': Stream('labelled', 8, 'dihedral_shift')}
     texts = []
     for num in (20, 200):
-        drawn = jax.jit(lambda r, k, s: draw_batch({'data': r}, streams, k, s))
+        drawn = jax.jit(lambda r, k, s: draw_batch({'data': r}, streams, k, s, FACTS))
         lowered = drawn.lower(resident_of(num, num), KEY, jnp.int32(0))
         texts.append(lowered.compile().as_text() or '')
     assert 'u8[20,4,4,3]' in texts[0]
     assert 'u8[200,4,4,3]' in texts[1]
     assert len(texts[1]) < 1.1 * len(texts[0])  # as constants, ten times the data would show
-    trace = jax.make_jaxpr(lambda r, k, s: draw_batch({'data': r}, streams, k, s))(
+    trace = jax.make_jaxpr(lambda r, k, s: draw_batch({'data': r}, streams, k, s, FACTS))(
         resident_of(200, 200), KEY, jnp.int32(0)
     )
     assert all(np.size(constant) < 100 for constant in trace.consts)
@@ -175,12 +173,14 @@ def test_each_data_set_has_its_own_size_bands_type_and_limits():
     stored = np.arange(9 * 6 * 6 * 2, dtype=np.uint16).reshape(9, 6, 6, 2) * 50
     parts = {'train': jnp.arange(9, dtype=jnp.int32)}
     numbers = jnp.arange(9, dtype=jnp.int32)
-    source = Resident(jnp.asarray(stored), numbers, numbers, parts)
-    limits = {'data': None, 'source': ((0.0, 20_000.0), (10_000.0, 40_000.0))}
+    source = Resident({'images': jnp.asarray(stored)}, numbers, numbers >= 0, parts)
+    limits = ((0.0, 20_000.0), (10_000.0, 40_000.0))
+    rasters = {'images': Raster(('a', 'b'), 'uint16', limits)}
+    facts = {**FACTS, 'source': Facts(rasters=rasters)}
     streams = {'target': Stream('train', 8), 'other': Stream('train', 4, data='source')}
 
     def draw_both(feed: Any) -> Any:
-        drawn = jax.jit(lambda f: draw_batch(f, streams, KEY, jnp.int32(3), limits))
+        drawn = jax.jit(lambda f: draw_batch(f, streams, KEY, jnp.int32(3), facts))
         return jax.device_get(drawn(feed))
 
     batch = draw_both({'data': target, 'source': source})
@@ -194,7 +194,7 @@ def test_each_data_set_has_its_own_size_bands_type_and_limits():
     np.testing.assert_allclose(batch['other']['images'], expected, atol=1e-5)
     # The target's stream is what it is alone, and so it is where a set is read and not resident.
     alone = draw(target, {'target': streams['target']}, 3)
-    read = gather(source, {'other': streams['other']}, KEY, jnp.int32(3))
+    read = gather(source, {'other': streams['other']}, KEY, jnp.int32(3), facts['source'])
     for other in (alone, draw_both({'data': target, 'source': read})):
         for name, arrays in other.items():
             for key, value in arrays.items():
@@ -205,10 +205,11 @@ def test_batches_are_those_of_earlier_versions():
     """Digests of what was drawn when a run had one data set: its runs go on unchanged."""
     num = 23
     images = (np.arange(num * 8 * 8 * 3) ** 2 % 251).astype(np.uint8).reshape(num, 8, 8, 3)
-    labels = np.where(np.arange(num) < 5, np.arange(num) % 3, -1).astype(np.int32)
+    truth = np.arange(num, dtype=np.int32) % 3
     parts = {'labelled': np.arange(5), 'unlabelled': np.arange(5, num), 'train': np.arange(num)}
     placed = {name: jnp.asarray(part, jnp.int32) for name, part in parts.items()}
-    resident = Resident(jnp.asarray(images), *(jnp.asarray(labels),) * 2, placed)
+    stored = {'images': jnp.asarray(images)}
+    resident = Resident(stored, jnp.asarray(truth), jnp.arange(num) < 5, placed)
     streams = {
         'labelled': Stream('labelled', 6, 'flips_shift'),
         'unlabelled': Stream('unlabelled', 8, 'dihedral'),
@@ -226,8 +227,12 @@ def test_batches_are_those_of_earlier_versions():
 
 
 def test_streams_that_cannot_be_drawn_are_refused():
-    full = {'labelled': np.arange(10), 'unlabelled': np.arange(0), 'train': np.arange(10)}
-    parts = {'data': full, 'source': {**full, 'labelled': np.arange(0)}}
+    every, none = np.arange(10), np.arange(0)
+    full = SplitPlaces(numbered(10), Splits(every, none, none, every, none))
+    parts = {
+        'data': full,
+        'source': full._replace(splits=full.splits._replace(labelled=none)),
+    }
     check_streams({'labelled': Stream('labelled', 64)}, parts, 8)
     with pytest.raises(UserError, match=r'^the images stream .*: data\.labels.*unlabelled part$'):
         check_streams({'images': Stream('unlabelled', 8)}, parts, 1)

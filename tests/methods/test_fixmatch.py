@@ -186,7 +186,7 @@ def test_labelled_images_are_among_the_unlabelled(tmp_path):
     feed = run.feed.example(streams, key)
     seen: set[int] = set()
     for step in range(12):
-        batch = draw_batch(feed, streams, key, jnp.int32(step))
+        batch = draw_batch(feed, streams, key, jnp.int32(step), run.facts_by_group)
         seen |= set(np.asarray(batch['unlabelled']['index']).tolist())
     labelled = set(np.flatnonzero(run.task.training.labels >= 0).tolist())
     assert labelled <= seen

@@ -66,7 +66,7 @@ def test_labelling_meets_every_image_and_keeps_the_given_labels(tmp_path):
     step = jax.jit(phase.step)
     feed = run.feed.example(phase.streams, key)
     for number in range(FIRST, FIRST + LABELLING):
-        batch = draw_batch(feed, phase.streams, key, jnp.int32(number))
+        batch = draw_batch(feed, phase.streams, key, jnp.int32(number), run.facts_by_group)
         state, metrics = step(state, batch, key)
     labels = np.asarray(state.labels)
     assert (labels >= 0).all()
@@ -91,7 +91,7 @@ def test_the_joint_model_learns_from_the_labels_in_the_state(tmp_path):
     state = phase.begin(state)
     assert state.first == ()
     feed = run.feed.example(phase.streams, key)
-    batch = draw_batch(feed, phase.streams, key, jnp.int32(8))
+    batch = draw_batch(feed, phase.streams, key, jnp.int32(8), run.facts_by_group)
     assert phase.streams['labelled'].part == 'train'
     new, metrics = jax.jit(phase.step)(state, batch, key)
     config = two_stages(steps=13 - FIRST - LABELLING)

@@ -13,8 +13,10 @@ from jax import Array, random
 from scipy.special import logsumexp
 
 from eojax.config.base import base_config
+from eojax.data.facts import Facts
 from eojax.errors import UserError
-from eojax.feed.pipeline import Resident, draw_batch
+from eojax.feed.pipeline import draw_batch
+from eojax.feed.resident import Resident
 from eojax.methods import jem
 from eojax.methods.method import Method
 from eojax.models import MODELS, wide_resnet
@@ -401,16 +403,15 @@ def test_samples_of_a_trained_model(monkeypatch: Patch):
 def test_few_labels_are_drawn_repeatedly_and_the_step_takes_them(monkeypatch: Patch):
     method, state, _ = started(monkeypatch)
     images = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), np.uint8)
-    labels = np.full(20, -1, np.int32)
-    labels[:CLASSES] = np.arange(CLASSES)  # one label a class, for a batch of six
+    truth, labelled = jnp.arange(20) % CLASSES, jnp.arange(20) < CLASSES  # one label a class
     parts = {'labelled': jnp.arange(CLASSES), 'unlabelled': jnp.arange(CLASSES, 20),
              'train': jnp.arange(20)}  # fmt: skip
-    feed = {'data': Resident(jnp.asarray(images), *(jnp.asarray(labels),) * 2, parts)}
+    feed = {'data': Resident({'images': jnp.asarray(images)}, truth, labelled, parts)}
     phase = method.phases[-1]
 
     @jax.jit
     def step(state: Any, number: Array) -> Any:
-        batch = draw_batch(feed, phase.streams, random.key(1), number)
+        batch = draw_batch(feed, phase.streams, random.key(1), number, {'data': Facts()})
         new, metrics = phase.step(state, batch, random.fold_in(random.key(2), number))
         return new, metrics, batch
 

@@ -82,7 +82,7 @@ def test_streams_of_both_domains_are_scaled_by_their_own_limits(tmp_path: Path) 
     streams = {'a': Stream('unlabelled', 4), 'b': Stream('train', 4, data='source')}
     key = random.key(0)
     feed = run.feed.example(streams, key)
-    batch = draw_batch(feed, streams, key, jnp.int32(0), run.limits)
+    batch = draw_batch(feed, streams, key, jnp.int32(0), run.facts_by_group)
     run.feed.close()
     assert (np.asarray(batch['a']['labels']) == -1).all()  # two labels a class; the source has all
     np.testing.assert_array_equal(batch['b']['labels'], source.labels[batch['b']['index']])

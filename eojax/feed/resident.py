@@ -1,0 +1,238 @@
+"""Training data on the devices: placed once, and drawn from inside the compiled step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.sharding import Mesh
+
+from eojax.data.columns import name_at
+from eojax.data.facts import PIXEL_LABELS, Facts
+from eojax.devices import sharding
+from eojax.errors import UserError
+from eojax.feed import shelves, windows
+from eojax.feed.permutation import draw_indices
+from eojax.feed.reading import Pixels, StrangePixels, in_threads
+from eojax.feed.streams import (
+    PARTS,
+    SplitData,
+    Stream,
+    grid_of,
+    part_of,
+    rasters_read,
+    stream_keys,
+)
+
+# Stream to what was drawn of it, as stored: rasters at their own resolution; `truth` int32 `[N]`,
+# or uint8 `[N, h, w]` where labels are per pixel; `labelled` bool `[N]`, whether a method may see
+# it; `index`, and `row` and `column` of windows, int32 `[N]`.
+StoredBatch = Mapping[str, Mapping[str, Array]]
+
+# Places that are read by one thread at a time.
+_AT_ONCE = 64
+
+
+class Tiles(NamedTuple):
+    """Where places of different sizes lie in one large picture.
+
+    Attributes:
+      heights, widths: int32 `[N]`, in pixels.
+      tops, lefts: int32 `[N]`, the upper left corners.
+      thresholds: by part, uint32, the shares of its places (`eojax.feed.windows.area_thresholds`).
+    """
+
+    heights: Array
+    widths: Array
+    tops: Array
+    lefts: Array
+    thresholds: Mapping[str, Array]
+
+
+class Resident(NamedTuple):
+    """The training places of a data set.
+
+    Attributes:
+      rasters: as stored, by name: `[N, h, w, C]`, or one picture `[height, width, C]` of all places
+        where these differ in size; `labels` without bands where they are per pixel.
+      truth: int32 `[N]`, classes; -1 where not known.
+      labelled: bool `[N]`, whether methods may know the class.
+      parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into the above.
+      tiles: None where all places are equally large.
+    """
+
+    rasters: Mapping[str, Array]
+    truth: Array
+    labelled: Array
+    parts: Mapping[str, Array]
+    tiles: Tiles | None = None
+
+
+def place_training(data: SplitData, streams: Iterable[Stream], mesh: Mesh) -> Resident:
+    """Reads the rasters of the training places that streams ask for, onto every device.
+
+    Raises:
+      UserError: a place that cannot be read.
+    """
+    facts, places, splits = data.dataset.facts, data.dataset.places, data.splits
+    everywhere = sharding.replicated(mesh)
+
+    def put(array: np.ndarray) -> Array:
+        return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
+
+    pixels = Pixels(data.dataset.source, facts, rasters_read(streams, facts))
+    parts = {part: np.searchsorted(splits.train, part_of(splits, part)) for part in PARTS}
+    tiles = None
+    try:
+        if facts.size is not None:
+            rasters = _equal_places(pixels, splits.train, *facts.size)
+        else:
+            heights, widths = places.heights[splits.train], places.widths[splits.train]
+            plan = shelves.arrange(heights, widths, grid_of(facts))
+            rasters = _one_picture(pixels, splits.train, heights, widths, plan)
+            tiles = Tiles(
+                put(heights.astype(np.int32)),
+                put(widths.astype(np.int32)),
+                put(plan.tops),
+                put(plan.lefts),
+                {
+                    part: put(windows.area_thresholds(heights[chosen], widths[chosen]))
+                    for part, chosen in parts.items()
+                    if len(chosen)
+                },
+            )
+    except StrangePixels as error:
+        raise UserError(f'{name_at(places.names, error.place)}: {error.reason}') from error
+    return Resident(
+        {name: put(raster) for name, raster in rasters.items()},
+        put(places.labels[splits.train].astype(np.int32)),
+        put(np.isin(splits.train, splits.labelled)),
+        {part: put(chosen.astype(np.int32)) for part, chosen in parts.items()},
+        tiles,
+    )
+
+
+def _equal_places(
+    pixels: Pixels, places: np.ndarray, height: int, width: int
+) -> dict[str, np.ndarray]:
+    rasters = pixels.empty(len(places), height, width)
+
+    def read(task: int) -> None:
+        some = slice(task * _AT_ONCE, (task + 1) * _AT_ONCE)
+        for name, values in pixels.read_whole(places[some], height, width).items():
+            rasters[name][some] = values
+
+    in_threads(read, -(-len(places) // _AT_ONCE))
+    return rasters
+
+
+def _one_picture(
+    pixels: Pixels,
+    places: np.ndarray,
+    heights: np.ndarray,
+    widths: np.ndarray,
+    plan: shelves.Shelves,
+) -> dict[str, np.ndarray]:
+    # Zeros take no memory until they are written to.
+    rasters = {
+        name: np.zeros(pixels.shape(name, plan.height, plan.width), pixels.dtype(name))
+        for name in pixels.rasters
+    }
+
+    def read(i: int) -> None:
+        into = {}
+        for name, raster in rasters.items():
+            rows, columns = pixels.shape(name, int(heights[i]), int(widths[i]))[:2]
+            top, left = pixels.shape(name, int(plan.tops[i]), int(plan.lefts[i]))[:2]
+            into[name] = raster[top : top + rows, left : left + columns]
+        pixels.read(int(places[i]), None, into)
+
+    in_threads(read, len(places))
+    return rasters
+
+
+def gather(
+    resident: Resident,
+    streams: Mapping[str, Stream],
+    key: Array,
+    step: Array,
+    facts: Facts,
+    everywhere: Callable[[Array], Array] = lambda indices: indices,
+) -> StoredBatch:
+    """What streams draw from a data set at a step, as stored.
+
+    Args:
+      resident: the data set.
+      streams: those that draw from it.
+      key: of the run.
+      step: int32, counted over the whole run.
+      facts: of the data set.
+      everywhere: keeps an array of indices on every device: finding them takes a loop over all,
+        which devices with a share each would have to agree on.
+    """
+    return {
+        name: _draw(resident, stream, stream_keys(key, name)[0], step, facts, everywhere)
+        for name, stream in sorted(streams.items())
+    }
+
+
+def _draw(
+    resident: Resident,
+    stream: Stream,
+    key: Array,
+    step: Array,
+    facts: Facts,
+    everywhere: Callable[[Array], Array],
+) -> dict[str, Array]:
+    part, size, tiles = resident.parts[stream.part], stream.batch_size, resident.tiles
+    names = rasters_read([stream], facts)
+    if stream.window is None:
+        chosen = part[everywhere(draw_indices(key, step * size, size, len(part)))]
+        stored = {name: resident.rasters[name][chosen] for name in names}
+        return _described(resident, stored, chosen)
+    positions = step * size + jnp.arange(size, dtype=jnp.int32)
+    seeds, grid = windows.window_seeds(key), grid_of(facts)
+    if tiles is None:
+        chosen = part[everywhere(draw_indices(key, step * size, size, len(part)))]
+        heights, widths = (jnp.full(size, side, jnp.int32) for side in facts.size or ())
+    else:
+        thresholds = tiles.thresholds[stream.part]
+        chosen = part[everywhere(windows.draw_places(positions, seeds, thresholds))]
+        heights, widths = tiles.heights[chosen], tiles.widths[chosen]
+    row, column = windows.draw_corners(positions, seeds, heights, widths, stream.window, grid)
+    tops, lefts, place = row, column, chosen if tiles is None else None
+    if tiles is not None:
+        tops, lefts = tiles.tops[chosen] + row, tiles.lefts[chosen] + column
+    stored = {}
+    for name in names:
+        scale = 1 if name == PIXEL_LABELS else facts.rasters[name].scale
+        corners = (tops // scale, lefts // scale)
+        stored[name] = _cut(resident.rasters[name], place, *corners, stream.window // scale)
+    return _described(resident, stored, chosen) | {'row': row, 'column': column}
+
+
+def _described(resident: Resident, stored: dict[str, Array], chosen: Array) -> dict[str, Array]:
+    truth = stored.pop(PIXEL_LABELS, None)
+    return {
+        **stored,
+        'truth': resident.truth[chosen] if truth is None else truth,
+        'labelled': resident.labelled[chosen],
+        'index': chosen,
+    }
+
+
+def _cut(raster: Array, place: Array | None, tops: Array, lefts: Array, side: int) -> Array:
+    """Windows of places `[N, h, w, ...]`, or of one picture `[h, w, ...]` where `place` is None."""
+    first: tuple[Array, ...] = () if place is None else (place,)
+    bands = raster.shape[len(first) + 2 :]
+    sizes = (1,) * len(first) + (side, side) + bands
+
+    def one(*corner: Any) -> Array:
+        start = (*corner, *(jnp.int32(0) for _ in bands))
+        return lax.dynamic_slice(raster, start, sizes).reshape(side, side, *bands)
+
+    return jax.vmap(one)(*first, tops, lefts)
