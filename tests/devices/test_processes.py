@@ -140,7 +140,8 @@ def test_one_stop_one_end_and_a_checkpoint_for_any_number(tmp_path: Path) -> Non
 
 def test_an_error_in_one_ends_all_with_its_message(tmp_path: Path) -> None:
     program = (
-        'from eojax import processes; from eojax.errors import UserError; import jax, time\n'
+        'from eojax.devices import processes; from eojax.errors import UserError\n'
+        'import jax, time\n'
         'processes.start()\n'
         'with processes.together():\n'
         '  if jax.process_index() == 1: raise UserError("the disk is full")\n'
