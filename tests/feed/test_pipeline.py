@@ -65,7 +65,7 @@ def test_training_set_hides_the_labels_outside_the_labelled_subset():
         unlabelled=np.array([1, 4, 6], np.int32),
     )
     dataset = numbered(10)
-    training = Domain(dataset, splits, ('a',), record_of(splits, dataset.names, Rule(0))).training
+    training = Domain(dataset, splits, ('a',), record_of(splits, dataset, Rule(0))).training
     np.testing.assert_array_equal(training.images[:, 0, 0, 0], [1, 3, 4, 6, 9])
     np.testing.assert_array_equal(training.labels, [-1, 0, -1, -1, 0])  # 3 % 3 and 9 % 3
     assert training.labels.dtype == np.int32
