@@ -27,7 +27,7 @@ from benchmarks import command, provenance, suites
 from benchmarks.command import Numbers
 from benchmarks.other_load import OtherLoad
 from benchmarks.pillow_augmentation import Strong, strong_views, weak_views
-from benchmarks.table import aligned, spread_text
+from benchmarks.table import spread_text
 from benchmarks.timing import Workload, interleave, rates, ratios, repeated
 from benchmarks.training_step import STEP_ALONE, TrainingStep
 from benchmarks.worker_processes import Workers
@@ -35,6 +35,7 @@ from eojax.augment import AUGMENTATIONS
 from eojax.augment.randaugment import operations_of, strong
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import one_line_errors
+from eojax.tables import plain_table
 
 ENTRY = 'fixmatch'
 VIEWS = ('weak', 'strong')
@@ -197,7 +198,7 @@ def text(record: dict[str, Any]) -> str:
     rows.append(('eojax to Pillow on all cores', cells[0], cells[1]))
     share = numbers['strong_share_of_step']
     return '\n'.join([
-        *aligned(rows),
+        *plain_table(rows),
         '',
         f'{about["batch"]} images of {about["size"]} px; eojax on'
         f' {record["hardware"]["device"]}; median (slowest-fastest round).',

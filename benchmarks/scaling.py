@@ -26,10 +26,11 @@ from benchmarks.collectives import CHIPS, Prediction, predict, reduced_bytes
 from benchmarks.flops import StepFlops, step_flops
 from benchmarks.forced_devices import BUFFER_PARTS, ForcedDevices, Size
 from benchmarks.suites import CONFIGS
-from benchmarks.table import aligned, number_text, spread_text
+from benchmarks.table import number_text, spread_text
 from benchmarks.timing import Spread, Workload, interleave, rates, ratios
 from eojax.config.command_line import load_config
 from eojax.errors import one_line_errors
+from eojax.tables import plain_table
 
 CONFIG = 'jem_eurosat.py'
 DEVICES = (1, 2, 4)
@@ -198,7 +199,7 @@ def measured_text(numbers: Mapping[str, Any], devices: Sequence[int], size: Size
                 spread_text(numbers, f'{name}_steps_per_second'),
                 spread_text(numbers, f'{name}_relative_throughput'),
             ))  # fmt: skip
-    lines += [*aligned(rows), '', 'Collectives of the compiled step (bytes on each device):']
+    lines += [*plain_table(rows), '', 'Collectives of the compiled step (bytes on each device):']
     for count in devices:
         prefix = f'measured_{count}_devices_'
         found = {
@@ -238,7 +239,7 @@ def predicted_text(numbers: Mapping[str, Any], step: Step, utilisation: float) -
             texts = ['-' if value is None else f'{value:.1%}' for value in cells]
             rows.append((str(chips), texts[0], texts[1], texts[2], texts[3]))
         title = f'{about.title} ({about.flops_per_second / 1e12:.0f} TFLOP/s, {link})'
-        lines += ['', title, *aligned(rows)]
+        lines += ['', title, *plain_table(rows)]
     return '\n'.join(lines)
 
 

@@ -24,7 +24,6 @@ from benchmarks import command, provenance
 from benchmarks.command import Numbers
 from benchmarks.other_load import OtherLoad
 from benchmarks.rivals import torch_device
-from benchmarks.table import aligned
 from benchmarks.timing import Workload, interleave, ratios, repeated, spread
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import one_line_errors
@@ -35,6 +34,7 @@ from eojax.losses.sliced_wasserstein import (
     random_projections,
     sliced_wasserstein,
 )
+from eojax.tables import plain_table
 
 OURS = ('forward', 'gradient', 'class_gradient', 'sort')
 THEIRS = {
@@ -257,7 +257,7 @@ def text(record: dict[str, Any]) -> str:
         others = ['-' if value is None else f'{value:.3g}x' for value in found]
         rows.append((str(batch), str(projections), *times, share, *others))
     return '\n'.join([
-        *aligned(rows),
+        *plain_table(rows),
         '',
         f'{about["features"]} features, {about["classes"]} classes, on'
         f' {record["hardware"]["device"]}; gradient: value and both gradients; sort: its share of'

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.rivals import NO_TORCH, PEERS
 from benchmarks.timing import times_faster
+from eojax.tables import plain_table
 
 HEADINGS = (
     'entry', 'steps/s', 'images/s', 'step alone/s', 'input alone/s', 'compile s', 'peak memory',
@@ -21,7 +22,7 @@ def table(record: Mapping[str, Any]) -> str:
       record: of a suite, as `benchmarks/results/README.md` says.
     """
     rows = [HEADINGS, *(_row(record, entry) for entry in record['suite']['entries'])]
-    lines = aligned(rows)
+    lines = plain_table(rows)
     lines.insert(1, '-' * len(lines[0]))
     return '\n'.join([*lines, '', *_legend(record)])
 
@@ -77,18 +78,6 @@ def _joined(notes: Sequence[str]) -> list[str]:
         entry, _, text = note.partition(': ')
         entries.setdefault(text, []).append(entry)
     return [f'{", ".join(names)}: {text}' for text, names in entries.items()]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, the first column to the left and the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        '  '.join(
-            cell.ljust(width) if not i else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def number_text(value: float) -> str:

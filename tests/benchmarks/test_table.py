@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.table import aligned, number_text, spread_text, table
+from benchmarks.table import number_text, spread_text, table
 from tests.benchmarks.fabricated import suite_record
 
 
@@ -41,7 +41,3 @@ def test_numbers_have_no_exponents():
         '0.0123', '2.35', '99.9', '123,457',
     ]  # fmt: skip
     assert spread_text({'x': 2.0, 'x_low': 1.5, 'x_high': 2.25}, 'x') == '2 (1.5-2.25)'
-
-
-def test_columns_are_aligned():
-    assert aligned([('a', 'b'), ('long', '1')]) == ['a     b', 'long  1']

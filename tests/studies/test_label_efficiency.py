@@ -15,7 +15,7 @@ from PIL import Image
 from eojax.config.base import base_config, from_json
 from eojax.studies.grid.process import reliability_file
 from eojax.studies.grid.run_grid import Listener, Start
-from eojax.studies.grid.tables import aligned, summarise
+from eojax.studies.grid.tables import over_seeds, percent_cells, runs_of
 from eojax.studies.label_efficiency import command as label_efficiency
 from eojax.studies.label_efficiency.figures import merged
 from tests.apps.finished_runs import changed, write_finished, write_reliability
@@ -258,19 +258,19 @@ def test_a_run_without_its_evaluation_is_no_row(tmp_path, capsys):
     assert 'has no evaluation' in capsys.readouterr().err
 
 
-def test_one_run_has_no_deviation():
-    assert summarise([0.5]) == (0.5, None, 1)
-    assert summarise([]) is None
-    mean, deviation, runs = summarise([1.0, 2.0, 6.0])
-    assert (mean, runs) == (3.0, 3)
-    assert deviation == pytest.approx(7**0.5)
-
-
-def test_tables_are_aligned_as_text():
-    lines = aligned([['config', 'a', 'longer one'], ['x', '1.00', '10.00']], left=(0,)).split('\n')
-    assert lines == [
-        '| config     |     x |',
-        '|------------|------:|',
-        '| a          |  1.00 |',
-        '| longer one | 10.00 |',
-    ]
+def test_the_seeds_of_a_series_are_summarised_by_labels():
+    numbers = [(10, 0, 1.0), (10, 1, 2.0), (10, 2, 6.0), ('all', 0, 0.5), (1, 0, None)]
+    rows = [{'labels': n, 'seed': s, 'x': x, 'other': 7} for n, s, x in numbers]
+    runs = runs_of(rows, 'x', 'labels')
+    summary = over_seeds(runs, ['all', 10, 1, 5])
+    np.testing.assert_array_equal(summary['count'], [1, 3, 0, 0])
+    np.testing.assert_allclose(summary['mean'], [0.5, 3.0, np.nan, np.nan])
+    np.testing.assert_allclose(summary['std'], [np.nan, 7**0.5, np.nan, np.nan])
+    np.testing.assert_allclose(summary['sem'], [np.nan, (7 / 3) ** 0.5, np.nan, np.nan])
+    # One run of three has no number: the cell says how many have.
+    assert percent_cells(summary, 'std') == ['50.00 (1)', '300.00 ± 264.58', '–', '–']
+    assert percent_cells(summary, 'sem', '+')[1] == '+300.00 ± 152.75'
+    # A difference is of the seeds that both have.
+    fewer = runs_of([row | {'x': 1.0} for row in rows[:2]], 'x', 'labels')
+    difference = over_seeds(runs - fewer, [10])
+    assert (difference['mean'].item(), difference['count'].item()) == (0.5, 2)

@@ -15,6 +15,7 @@ from eojax.evaluation.reference import TEST, density_name, reference_scores, tes
 from eojax.evaluation.scoring import score_all
 from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
 from eojax.runs.run import Run
+from eojax.tables import markdown_table
 
 BINS, SMOOTHING = 50, 1e-12
 _EXAMPLES = 18  # at either end of log p(x)
@@ -162,15 +163,7 @@ def table(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
             row += [f'{numbers[s]["auroc"]:.3f} / {numbers[s]["fpr95"]:.1%}' for s in SCORES]
     if escape:
         head = [cell.replace('|', '\\|') for cell in head]
-    lines = [head, *rows.values()]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = [
-        [cell.ljust(width) if i == 0 else cell.rjust(width)
-         for i, (cell, width) in enumerate(zip(line, widths, strict=True))]
-        for line in lines
-    ]  # fmt: skip
-    rule = ['-' * width if i == 0 else '-' * (width - 1) + ':' for i, width in enumerate(widths)]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in (aligned[0], rule, *aligned[1:]))
+    return markdown_table([head, *rows.values()])
 
 
 def summary(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:

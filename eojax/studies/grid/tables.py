@@ -7,15 +7,17 @@ A row is what `eojax.studies.grid.cells.row_of` says of a run; a series is the r
 from __future__ import annotations
 
 import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import pandas as pd
 
 from eojax.atomic_file import write_atomically
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.run_grid import duration
+from eojax.tables import markdown_table
 
 
 def write_table(folder: Path, rows: Sequence[Row], markdown: str) -> None:
@@ -44,31 +46,56 @@ def labels_rank(labels: Any) -> float:
     return float('-inf') if labels == 'all' else -float(labels)
 
 
-class Summary(NamedTuple):
-    """Of the runs of a cell.
+def runs_of(rows: Sequence[Row], measure: str, labels: str) -> pd.Series:
+    """A number of each run that has it.
 
-    Attributes:
-      mean: over the seeds.
-      deviation: standard deviation of the sample, n - 1; None for a single run.
-      runs: how many.
+    Args:
+      rows: of one series.
+      measure: the key of the number.
+      labels: the key of the number of labels.
+
+    Returns:
+      The numbers by labels (as text) and seed: the difference of two is that of equal seeds.
     """
-
-    mean: float
-    deviation: float | None
-    runs: int
-
-    @property
-    def standard_error(self) -> float | None:
-        """Of the mean: the deviation over the root of the number of runs."""
-        return None if self.deviation is None else self.deviation / math.sqrt(self.runs)
+    runs = pd.DataFrame(rows, columns=[labels, 'seed', measure]).dropna(subset=measure)
+    runs = runs.astype({labels: str, measure: float})
+    return runs.set_index([labels, 'seed'])[measure]
 
 
-def summarise(values: Sequence[float]) -> Summary | None:
-    """Mean and deviation; None of nothing."""
-    if not values:
-        return None
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Summary(statistics.fmean(values), deviation, len(values))
+def over_seeds(runs: pd.Series, labels: Sequence[Any]) -> pd.DataFrame:
+    """What the seeds of a series have in common.
+
+    Args:
+      runs: see `runs_of`.
+      labels: the numbers of labels that are wanted, in order.
+
+    Returns:
+      A row for each number of labels: `mean`; `std`, the standard deviation of the sample, n - 1;
+      `sem`, the standard error of the mean; and `count`, how many runs. NaN where there are too few
+      runs.
+    """
+    summary = runs.groupby(level=0).agg(['mean', 'std', 'sem', 'count'])
+    summary = summary.reindex([str(number) for number in labels])
+    return summary.fillna({'count': 0})
+
+
+def percent_cells(summary: pd.DataFrame, error: str, sign: str = '') -> list[str]:
+    """A column of a table: means in per cent, with their errors.
+
+    Args:
+      summary: see `over_seeds`.
+      error: the column that stands behind the `±`, `std` or `sem`.
+      sign: '+' writes the sign of positive numbers too.
+
+    Returns:
+      `62.00 ± 2.83`, with the number of runs behind it where it is smaller than the column's
+      largest; `–` where there are none.
+    """
+    cells, most = [], summary['count'].max()
+    for mean, deviation, runs in summary[['mean', error, 'count']].itertuples(index=False):
+        text = f'{100 * mean:{sign}.2f}' + (f' ± {100 * deviation:.2f}' if runs > 1 else '')
+        cells.append('–' if not runs else text if runs == most else f'{text} ({runs:.0f})')
+    return cells
 
 
 def runs_table(rows: Sequence[Row], told: Mapping[str, str]) -> str:
@@ -79,23 +106,21 @@ def runs_table(rows: Sequence[Row], told: Mapping[str, str]) -> str:
       told: keys of the rows that say what a series is -> titles of their columns.
     """
     measured = ('steps', 'runs', 'time a run', 'device', 'commit')
-    columns: list[list[str]] = [[title] for title in (*told.values(), *measured)]
+    table: list[Sequence[str]] = [(*told.values(), *measured)]
     for data, config in dict.fromkeys((row['data'], row['config']) for row in rows):
         own = [row for row in rows if (row['data'], row['config']) == (data, config)]
         finished = [row for row in own if row['error'] is None]
-        seconds = summarise([row['seconds'] for row in finished if row['seconds'] is not None])
-        cells = (
+        seconds = [row['seconds'] for row in finished if row['seconds'] is not None]
+        table.append((
             *(_each([row[key] for row in own]) for key in told),
             _each([f'{row["steps"]:,}' for row in finished]),
             f'{len(finished)} of {len(own)}',
-            '–' if seconds is None else duration(seconds.mean),
+            duration(statistics.fmean(seconds)) if seconds else '–',
             _each([row['hardware']['device'] for row in finished if row['hardware']]),
             _each([_short(row['commit']) for row in finished if row['commit']]),
-        )
-        for column, cell in zip(columns, cells, strict=True):
-            column.append(cell)
+        ))  # fmt: skip
     texts = [p for p, key in enumerate(told) if any(isinstance(row[key], str) for row in rows)]
-    return aligned(columns, left=(*texts, len(columns) - 2, len(columns) - 1))
+    return markdown_table(table, left=(*texts, len(table[0]) - 2, len(table[0]) - 1))
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
@@ -113,27 +138,3 @@ def _each(values: Sequence[Any]) -> str:
     """What runs say, each thing once."""
     told = dict.fromkeys(str(value) for value in values if value not in (None, ''))
     return ', '.join(told) or '–'
-
-
-def aligned(columns: Sequence[Sequence[str]], left: Sequence[int] = ()) -> str:
-    """A Markdown table whose columns are aligned in plain text too.
-
-    Args:
-      columns: each with its title first.
-      left: the columns that are aligned to the left.
-    """
-    widths = [max(3, *map(len, column)) for column in columns]
-    lines = []
-    for number, cells in enumerate(zip(*columns, strict=True)):
-        padded = [
-            cell.ljust(width) if place in left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        lines.append(f'| {" | ".join(padded)} |')
-        if number == 0:
-            rules = [
-                '-' * (width + 2) if place in left else '-' * (width + 1) + ':'
-                for place, width in enumerate(widths)
-            ]
-            lines.append(f'|{"|".join(rules)}|')
-    return '\n'.join(lines)

@@ -91,11 +91,11 @@ def _draw_panel(
     for number, (config, method) in enumerate(methods.items()):
         colour, marker = colours[config]
         shift = beside(number, len(methods))
-        points = [(n, s) for n in labels if (s := summary_of(rows, key, config, n)) is not None]
+        summary = summary_of(rows, key, config, labels)
+        summary.index = [places[n] * shift for n in labels]
+        points = summary[summary['count'] > 0]
         axes.errorbar(
-            [places[n] * shift for n, _ in points],
-            [s.mean for _, s in points],
-            [s.deviation or 0.0 for _, s in points],
+            points.index, points['mean'], points['std'].fillna(0.0),
             color=colour, marker=marker, markersize=6, linewidth=1.8, capsize=3, elinewidth=1.2,
             label=config, zorder=3,
         )  # fmt: skip
@@ -167,9 +167,9 @@ def _draw_curves(
     for config, curve in curves.items():
         colour, marker = colours[config]
         filled = curve.counts > 0
-        error = summary_of(rows, 'ece', config, labels)
+        (error,) = summary_of(rows, 'ece', config, [labels])['mean']
         paper = published('ece', data, methods_of_rows(rows)[config], labels)
-        text = config if error is None else f'{config}: ECE {error.mean:.1%}'
+        text = config if np.isnan(error) else f'{config}: ECE {error:.1%}'
         axes.plot(
             curve.confidence[filled], curve.accuracy[filled],
             color=colour, marker=marker, markersize=5, linewidth=1.8,

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from eojax.evaluation.published_results import PAPERS, PublishedResult, published_results
 from eojax.studies.grid.cells import Row
-from eojax.studies.grid.tables import Summary, aligned, failures, labels_rank, runs_table, summarise
+from eojax.studies.grid.tables import (
+    failures,
+    labels_rank,
+    over_seeds,
+    percent_cells,
+    runs_of,
+    runs_table,
+)
+from eojax.tables import markdown_table
 
 _MEASURES = {
     'accuracy': 'Accuracy in %',
@@ -18,17 +29,10 @@ _TOLD = {'config': 'config', 'data': 'data', 'method': 'method', 'network': 'net
          'image_size': 'px'}  # fmt: skip
 
 
-def summary_of(rows: Sequence[Row], key: str, config: str, labels: Any) -> Summary | None:
-    """Of the runs of a config with so many labels that have the number `key`."""
-    return summarise(
-        [
-            row[key]
-            for row in rows
-            if row['config'] == config
-            and row['labels_per_class'] == labels
-            and row.get(key) is not None
-        ]
-    )
+def summary_of(rows: Sequence[Row], key: str, config: str, labels: Sequence[Any]) -> pd.DataFrame:
+    """A number of a config's runs over the seeds, by labels; see `over_seeds`."""
+    own = [row for row in rows if row['config'] == config]
+    return over_seeds(runs_of(own, key, 'labels_per_class'), labels)
 
 
 def published(key: str, data: str, method: str, labels: Any) -> PublishedResult | None:
@@ -71,38 +75,27 @@ def _measure_table(rows: Sequence[Row], key: str, cited: dict[str, set[str]]) ->
     labels, methods, data = labels_of_rows(rows), methods_of_rows(rows), rows[0]['data']
     columns = [['labels per class', *map(str, labels)]]
     for config, method in methods.items():
-        found = {number: summary_of(rows, key, config, number) for number in labels}
-        paper = {number: published(key, data, method, number) for number in labels}
-        most = max((summary.runs for summary in found.values() if summary), default=0)
-        columns.append([config, *(_cell(found[number], most) for number in labels)])
-        if not any(paper.values()):
+        ours = summary_of(rows, key, config, labels)
+        papers = [published(key, data, method, number) for number in labels]
+        columns.append([config, *percent_cells(ours, 'std')])
+        if not any(papers):
             continue
-        columns.append(['paper', *(_printed(paper[number]) for number in labels)])
-        columns.append(
-            ['difference', *(_difference(found[number], paper[number]) for number in labels)]
-        )
-        for result in filter(None, paper.values()):
+        columns.append(['paper', *map(_printed, papers)])
+        pairs = zip(ours['mean'], papers, strict=True)
+        columns.append(['difference', *(_difference(mean, paper) for mean, paper in pairs)])
+        for result in filter(None, papers):
             cited.setdefault(result.paper, set()).add(result.place)
-    return aligned(columns)
-
-
-def _cell(summary: Summary | None, most: int) -> str:
-    if summary is None:
-        return '–'
-    text = f'{100 * summary.mean:.2f}'
-    if summary.deviation is not None:
-        text += f' ± {100 * summary.deviation:.2f}'
-    return text if summary.runs == most else f'{text} ({summary.runs})'
+    return markdown_table([*zip(*columns, strict=True)], left=())
 
 
 def _printed(result: PublishedResult | None) -> str:
     return '–' if result is None else result.printed.removesuffix('%')
 
 
-def _difference(summary: Summary | None, result: PublishedResult | None) -> str:
-    if summary is None or result is None:
+def _difference(mean: float, result: PublishedResult | None) -> str:
+    if result is None or math.isnan(mean):
         return '–'
-    return f'{100 * (summary.mean - result.value):+.2f}'
+    return f'{100 * (mean - result.value):+.2f}'
 
 
 def _notes(rows: Sequence[Row], cited: dict[str, set[str]]) -> list[str]:

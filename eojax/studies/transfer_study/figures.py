@@ -12,6 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from eojax.drawing.style import COLOURS, FAINT, new_figure, plain_axes, save_figure
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.figures import MARKERS, beside, label_axis, places_of
+from eojax.studies.grid.tables import over_seeds
 from eojax.studies.transfer_study.table import (
     Comparison,
     Series,
@@ -19,7 +20,7 @@ from eojax.studies.transfer_study.table import (
     comparisons,
     labels_of_rows,
     parts_of,
-    summary_of,
+    runs_of_series,
 )
 from eojax.studies.transfer_study.variants import METHODS_COMPARED
 
@@ -57,11 +58,11 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], comparison: Comparison) -> None
     labels, series = labels_of_rows(rows), comparison.series
     places = places_of(labels)
     for number, (one, style) in enumerate(zip(series, _styles(series), strict=True)):
-        found = [(n, s) for n in labels if (s := summary_of(rows, 'accuracy', one, n)) is not None]
+        summary = over_seeds(runs_of_series(rows, 'accuracy', one), labels)
+        summary.index = [places[n] * beside(number, len(series)) for n in labels]
+        points = summary[summary['count'] > 0]
         axes.errorbar(
-            [places[n] * beside(number, len(series)) for n, _ in found],
-            [s.mean for _, s in found],
-            [s.standard_error or 0.0 for _, s in found],
+            points.index, points['mean'], points['sem'].fillna(0.0),
             markersize=6, linewidth=1.8, capsize=3, elinewidth=1.2, label=one.title, zorder=3,
             **style,
         )  # fmt: skip

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.tables import (
-    Summary,
-    aligned,
     by_folder,
     failures,
     labels_rank,
+    over_seeds,
+    percent_cells,
+    runs_of,
     runs_table,
-    summarise,
 )
 from eojax.studies.transfer_study.variants import ALIGNED, CLASS_SETS, METHODS_COMPARED, OWN_CLASSES
+from eojax.tables import markdown_table
 
 TITLES = {'swd_transfer': 'SWD-transfer', 'fine_tune': 'fine-tuning', 'sar_only': 'SAR only'}
 _CLASS_TITLES = {'lowrise': 'four low-rise zones', 'urban': 'ten urban zones', 'all': 'all zones'}
@@ -140,25 +143,10 @@ def belongs(row: Row, series: Series) -> bool:
     return tuple(row[key] for key in _KEYS) == series.key
 
 
-def summary_of(rows: Sequence[Row], measure: str, series: Series, labelled: Any) -> Summary | None:
-    """A measure over the seeds of a series."""
-    return summarise(list(_by_seed(rows, measure, series, labelled).values()))
-
-
-def difference_of(
-    rows: Sequence[Row], measure: str, first: Series, second: Series, labelled: Any
-) -> Summary | None:
-    """The first minus the second over the seeds that both have, seed by seed."""
-    ours, theirs = (_by_seed(rows, measure, s, labelled) for s in (first, second))
-    return summarise([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
-
-
-def _by_seed(rows: Sequence[Row], measure: str, series: Series, labelled: Any) -> dict[int, float]:
-    return {
-        row['seed']: row[measure]
-        for row in rows
-        if belongs(row, series) and row['labelled'] == labelled and row.get(measure) is not None
-    }
+def runs_of_series(rows: Sequence[Row], measure: str, series: Series) -> pd.Series:
+    """A measure of the runs of a series, one a seed; see `runs_of`."""
+    runs = runs_of([row for row in rows if belongs(row, series)], measure, 'labelled')
+    return runs[~runs.index.duplicated(keep='last')]
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -194,23 +182,11 @@ def markdown(rows: Sequence[Row]) -> str:
 def _measure_table(rows: Sequence[Row], measure: str, comparison: Comparison) -> str:
     labels, series = labels_of_rows(rows), comparison.series
     columns = [['labelled', *map(str, labels)]]
-    for one in series:
-        found = [summary_of(rows, measure, one, n) for n in labels]
-        columns.append([one.title, *_cells(found, '.2f')])
+    runs = [runs_of_series(rows, measure, one) for one in series]
+    for one, own in zip(series, runs, strict=True):
+        columns.append([one.title, *percent_cells(over_seeds(own, labels), 'sem')])
     for i, j in comparison.pairs if measure == 'accuracy' else ():
-        found = [difference_of(rows, measure, series[i], series[j], n) for n in labels]
-        columns.append([f'{series[i].title} − {series[j].title}', *_cells(found, '+.2f')])
-    return aligned(columns)
-
-
-def _cells(summaries: Sequence[Summary | None], form: str) -> Iterator[str]:
-    """A column in percent."""
-    most = max((summary.runs for summary in summaries if summary), default=0)
-    for summary in summaries:
-        if summary is None:
-            yield '–'
-            continue
-        text, error = f'{100 * summary.mean:{form}}', summary.standard_error
-        if error is not None:
-            text += f' ± {100 * error:.2f}'
-        yield text if summary.runs == most else f'{text} ({summary.runs})'
+        differences = over_seeds(runs[i] - runs[j], labels)  # of equal seeds
+        cells = percent_cells(differences, 'sem', sign='+')
+        columns.append([f'{series[i].title} − {series[j].title}', *cells])
+    return markdown_table([*zip(*columns, strict=True)], left=())
