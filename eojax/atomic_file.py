@@ -12,10 +12,9 @@ from typing import BinaryIO
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Fills a temporary file beside `path` by `write(file)`, then renames it to `path`.
 
-    Raises
-    ------
-    OSError: the folder is not writable or the disk is full; `path` is as it was before, and the
-      temporary file is gone.
+    Raises:
+      OSError: the folder is not writable or the disk is full; `path` is as it was before, and the
+        temporary file is gone.
     """
     # The name is unique, so that several processes may write the same file at the same time.
     temporary = path.with_name(f'.{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp')

@@ -15,12 +15,11 @@ from eojax.synthetic.scene import Material
 class Style(NamedTuple):
     """What the buildings of a quarter look like; numbers or one value an image, `[N, 1, 1]`.
 
-    Attributes
-    ----------
-    low, high: metres, the range of heights.
-    tile, metal: the shares of tiled roofs and of bright, flat ones; the rest are dark.
-    fill_across, fill_along: the share of a lot's width and length that is built on.
-    occupied: the share of lots with a building.
+    Attributes:
+      low, high: metres, the range of heights.
+      tile, metal: the shares of tiled roofs and of bright, flat ones; the rest are dark.
+      fill_across, fill_along: the share of a lot's width and length that is built on.
+      occupied: the share of lots with a building.
     """
 
     low: np.ndarray | float

@@ -100,11 +100,11 @@ def houses(
 ) -> None:
     """Paints houses in a row along every street, with gardens or courts inside the blocks.
 
-    Parameters
-    ----------
-    frontage: length of street a house has to itself, metres; below 12 the row closes to a terrace.
-    density: the share of plots with a house.
-    tile, metal: the shares of tiled roofs and of bright ones; the rest are dark.
+    Args:
+      frontage: length of street a house has to itself, metres; below 12 the row closes to a
+        terrace.
+      density: the share of plots with a house.
+      tile, metal: the shares of tiled roofs and of bright ones; the rest are dark.
     """
     chance = canvas.chance
     on_strip = blocks.to_strip_cut < blocks.to_cross_cut

@@ -60,11 +60,10 @@ class Canvas:
     ) -> None:
         """Lays `material` over the ground.
 
-        Parameters
-        ----------
-        material: one for all, or ids of `[N, H, W]`.
-        cover: the share of each pixel that it covers, 0 to 1, `[N, H, W]`.
-        layers: the material's values of other layers; a pixel takes on the mean of what it holds.
+        Args:
+          material: one for all, or ids of `[N, H, W]`.
+          cover: the share of each pixel that it covers, 0 to 1, `[N, H, W]`.
+          layers: the material's values of other layers; a pixel takes on the mean of what it holds.
         """
         cover = np.broadcast_to(np.asarray(cover, np.float32), self.fraction.shape)
         main = cover >= 0.5
@@ -117,10 +116,9 @@ class Canvas:
 
         So any layout, which covers a whole canvas, can become a quarter of a larger one.
 
-        Parameters
-        ----------
-        where: bool `[N, H, W]`.
-        ground: how much of the copy's elevation is kept, 0 to 1; a soft edge leaves no cliff.
+        Args:
+          where: bool `[N, H, W]`.
+          ground: how much of the copy's elevation is kept, 0 to 1; a soft edge leaves no cliff.
         """
         part = copy.copy(self)
         for name in LAYERS:

@@ -14,9 +14,8 @@ import numpy as np
 class Chance:
     """One random generator an image; every draw returns float32 with the batch axis first.
 
-    Parameters
-    ----------
-    seeds: one seed an image, anything that `numpy.random.default_rng` takes.
+    Args:
+      seeds: one seed an image, anything that `numpy.random.default_rng` takes.
     """
 
     def __init__(self, seeds: Iterable[int | list[int]]) -> None:

@@ -35,12 +35,11 @@ def make_tiles(
 ) -> Scene:
     """Draws tiles of a region.
 
-    Parameters
-    ----------
-    region: from `regions.make_region`.
-    numbers: the tiles' numbers, `[N]`. A tile depends on the region, `seed`, its number and `size`
-      alone.
-    size: height and width in pixels of 10 m.
+    Args:
+      region: from `regions.make_region`.
+      numbers: the tiles' numbers, `[N]`. A tile depends on the region, `seed`, its number and
+        `size` alone.
+      size: height and width in pixels of 10 m.
     """
     canvas = Canvas(Chance([seed, int(i), 2] for i in numbers), size)
     canvas.conditions = tile_conditions(region, canvas.chance)

@@ -58,12 +58,11 @@ def fields(
 ) -> Parcels:
     """Covers the whole canvas with fields.
 
-    Parameters
-    ----------
-    width, length: of the parcels, metres, `[N, 1, 1]`.
-    bare, grass: the shares of parcels that lie bare or are ripe, and that are meadows.
-    contrast: how much parcels differ in growth and brightness.
-    bend: metres by which boundaries sway.
+    Args:
+      width, length: of the parcels, metres, `[N, 1, 1]`.
+      bare, grass: the shares of parcels that lie bare or are ripe, and that are meadows.
+      contrast: how much parcels differ in growth and brightness.
+      bend: metres by which boundaries sway.
     """
     chance, size = canvas.chance, canvas.size
     block, angle, _ = two_blocks(canvas, split)

@@ -75,11 +75,10 @@ def noise(
     A sum over octaves: normal values on a lattice of `spacing` metres, joined by cubic B-splines.
     The fields do not wrap around, and cost two small matrix products an octave.
 
-    Parameters
-    ----------
-    spacings: the lattices' spacings in metres.
-    weights: each octave's amplitude, a number or `[N, 1, 1]`; in proportion to the spacings if not
-      given.
+    Args:
+      spacings: the lattices' spacings in metres.
+      weights: each octave's amplitude, a number or `[N, 1, 1]`; in proportion to the spacings if
+        not given.
     """
     scales = [np.asarray(w, np.float32) for w in (spacings if weights is None else weights)]
     bases = [_spline_basis(size, float(s)) for s in spacings]
@@ -106,10 +105,9 @@ def band(distance: np.ndarray, half_width: float | np.ndarray) -> np.ndarray:
 
     The exact box integral across the band, so that a path narrower than a pixel shows faintly.
 
-    Parameters
-    ----------
-    distance: from the pixel's centre to the band's middle, metres, signed or not.
-    half_width: half the band's width, metres.
+    Args:
+      distance: from the pixel's centre to the band's middle, metres, signed or not.
+      half_width: half the band's width, metres.
     """
     near = np.abs(distance)
     outer = np.clip(0.5 + (half_width - near) / PIXEL_SIZE, 0.0, 1.0)

@@ -15,15 +15,14 @@ _KINDS = 256  # parcels whose ids agree modulo this share their attributes; neig
 class Parcels(NamedTuple):
     """Which parcel every pixel lies in; arrays of `[N, H, W]`.
 
-    Attributes
-    ----------
-    ids: int32, unique in an image.
-    kind: integers below 256, the index of a parcel's attributes in tables of `[N, 256]`.
-    across, along: metres from the middle of the parcel, across the strip and along it.
-    half_width, half_length: metres, half the parcel's sides.
-    strip_cut, cross_cut: which cut is the nearest to the pixel, as an index below 256: of those
-      between strips, and of those within a strip.
-    angle: direction of the strips, radians, `[N, 1, 1]` or `[N, H, W]`.
+    Attributes:
+      ids: int32, unique in an image.
+      kind: integers below 256, the index of a parcel's attributes in tables of `[N, 256]`.
+      across, along: metres from the middle of the parcel, across the strip and along it.
+      half_width, half_length: metres, half the parcel's sides.
+      strip_cut, cross_cut: which cut is the nearest to the pixel, as an index below 256: of those
+        between strips, and of those within a strip.
+      angle: direction of the strips, radians, `[N, 1, 1]` or `[N, H, W]`.
     """
 
     ids: np.ndarray
@@ -75,12 +74,11 @@ def lay_out(
 ) -> Parcels:
     """Cuts the plane into strips of about `width` metres and these into about `length` metres.
 
-    Parameters
-    ----------
-    x, y: metres; bend them for curved parcels.
-    angle, width, length: `[N, 1, 1]`, or `[N, H, W]` that are constant within a block.
-    irregular: 0 for a regular grid, below 1.
-    block: integers `[N, H, W]`; no parcel reaches over the border of two blocks.
+    Args:
+      x, y: metres; bend them for curved parcels.
+      angle, width, length: `[N, 1, 1]`, or `[N, H, W]` that are constant within a block.
+      irregular: 0 for a regular grid, below 1.
+      block: integers `[N, H, W]`; no parcel reaches over the border of two blocks.
     """
     along, across = rotate(x, y, angle)
     place = chance.uniform(-50.0, 50.0, 2, 1, 1)

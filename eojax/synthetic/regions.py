@@ -20,20 +20,19 @@ from eojax.synthetic.scene import Conditions
 class Region(NamedTuple):
     """What the tiles of a region have in common.
 
-    Attributes
-    ----------
-    name: `plain_0`: its kind and its number.
-    altitude: metres above the sea, of the lowest ground of a tile.
-    relief: metres, standard deviation of the hills.
-    field_width: metres.
-    bare, grass: the shares of fields that lie bare or are ripe, and that are meadows.
-    hedges, tracks: the shares of the fields' borders that have them.
-    orchards: the share of fields with planted rows.
-    woods, heath: the shares of the land that are wooded, and that are heath.
-    town, works, river, lake, sea: how often a tile has one, 0 to 1.
-    town_radius: metres.
-    dense: how often a town has a closely built core, 0 to 1.
-    conditions: the season and the light, arrays with one entry.
+    Attributes:
+      name: `plain_0`: its kind and its number.
+      altitude: metres above the sea, of the lowest ground of a tile.
+      relief: metres, standard deviation of the hills.
+      field_width: metres.
+      bare, grass: the shares of fields that lie bare or are ripe, and that are meadows.
+      hedges, tracks: the shares of the fields' borders that have them.
+      orchards: the share of fields with planted rows.
+      woods, heath: the shares of the land that are wooded, and that are heath.
+      town, works, river, lake, sea: how often a tile has one, 0 to 1.
+      town_radius: metres.
+      dense: how often a town has a closely built core, 0 to 1.
+      conditions: the season and the light, arrays with one entry.
     """
 
     name: str

@@ -106,13 +106,12 @@ _CORNER_DB = 5.0  # spread of the double bounce from wall to wall
 class Acquisition(NamedTuple):
     """How and when the radar passes, one value an image.
 
-    Attributes
-    ----------
-    descending: bool `[N]`; the radar looks to the west on descending passes, to the east on
-      ascending ones, and slightly to the north on both.
-    incidence: float32 `[N]`, radians from the vertical, on level ground.
-    wind: float32 `[N]`, metres a second.
-    roughness: float32 `[N]`, -1 (smooth ground) to 1.
+    Attributes:
+      descending: bool `[N]`; the radar looks to the west on descending passes, to the east on
+        ascending ones, and slightly to the north on both.
+      incidence: float32 `[N]`, radians from the vertical, on level ground.
+      wind: float32 `[N]`, metres a second.
+      roughness: float32 `[N]`, -1 (smooth ground) to 1.
     """
 
     descending: np.ndarray

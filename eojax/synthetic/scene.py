@@ -51,14 +51,13 @@ class Material(IntEnum):
 class Conditions(NamedTuple):
     """The season and the light, one value an image.
 
-    Attributes
-    ----------
-    sun_azimuth, sun_elevation: float32 `[N]`, radians; azimuth clockwise from north.
-    haze: float32 `[N]`, 0 (clean air) to about 1 (milky); optical views alone depend on it.
-    dryness: float32 `[N]`, 0 (lush) to 1 (parched grass).
-    soil: float32 `[N, 3]`, reflectance of the dry soil in red, green, blue.
-    masonry: float32 `[N, 3]`, factors on the reflectance of roads and roofs (region, age).
-    foliage: float32 `[N, 3]`, factors on the reflectance of green leaves (species, leaf age).
+    Attributes:
+      sun_azimuth, sun_elevation: float32 `[N]`, radians; azimuth clockwise from north.
+      haze: float32 `[N]`, 0 (clean air) to about 1 (milky); optical views alone depend on it.
+      dryness: float32 `[N]`, 0 (lush) to 1 (parched grass).
+      soil: float32 `[N, 3]`, reflectance of the dry soil in red, green, blue.
+      masonry: float32 `[N, 3]`, factors on the reflectance of roads and roofs (region, age).
+      foliage: float32 `[N, 3]`, factors on the reflectance of green leaves (species, leaf age).
     """
 
     sun_azimuth: np.ndarray
@@ -76,24 +75,23 @@ class Scene(NamedTuple):
     A pixel is made of two materials at most (a linear mixture): `land_cover` fills `fraction` of
     it and `mixed_with` the rest. The other layers hold means over the pixel.
 
-    Attributes
-    ----------
-    elevation: float32, the ground (on water: the surface), metres.
-    height: float32, buildings and canopy above the ground, metres.
-    land_cover: uint8, the pixel's main `Material`.
-    mixed_with: uint8, its second `Material`.
-    fraction: float32, 0.5 to 1, the share of `land_cover`.
-    parcel: int32, field, garden block or works site; -1 where the ground is not parcelled.
-    row_angle: float32, the direction that rows, tillage or streets follow, radians, clockwise from
-      east; 0 where there is none.
-    vegetation: float32, 0 to 1, green cover of the pixel's vegetated part or its soil; says nothing
-      on water, roads and roofs.
-    wetness: float32, 0 to 1, moisture of soil and sand.
-    tint: float32, about -1 to 1, natural variation of the material's brightness.
-    water_depth: float32, metres; 0 where there is no water.
-    turbidity: float32, 0 to 1, suspended matter in water; 0 where there is none.
-    conditions: the season and the light.
-    seed: int64 `[N]`, what a view's sensor noise and speckle are drawn from.
+    Attributes:
+      elevation: float32, the ground (on water: the surface), metres.
+      height: float32, buildings and canopy above the ground, metres.
+      land_cover: uint8, the pixel's main `Material`.
+      mixed_with: uint8, its second `Material`.
+      fraction: float32, 0.5 to 1, the share of `land_cover`.
+      parcel: int32, field, garden block or works site; -1 where the ground is not parcelled.
+      row_angle: float32, the direction that rows, tillage or streets follow, radians, clockwise
+        from east; 0 where there is none.
+      vegetation: float32, 0 to 1, green cover of the pixel's vegetated part or its soil; says
+        nothing on water, roads and roofs.
+      wetness: float32, 0 to 1, moisture of soil and sand.
+      tint: float32, about -1 to 1, natural variation of the material's brightness.
+      water_depth: float32, metres; 0 where there is no water.
+      turbidity: float32, 0 to 1, suspended matter in water; 0 where there is none.
+      conditions: the season and the light.
+      seed: int64 `[N]`, what a view's sensor noise and speckle are drawn from.
     """
 
     elevation: np.ndarray

@@ -13,10 +13,9 @@ from eojax.synthetic.scene import Material
 def river(canvas: Canvas, angle: np.ndarray | None = None, slopes: float = 160.0) -> None:
     """Lets a winding river cut through the canvas, with banks, bars and riverside trees.
 
-    Parameters
-    ----------
-    angle: its direction, radians, `[N, 1, 1]`; a random one if not given.
-    slopes: metres from the water over which the ground rises to its own height.
+    Args:
+      angle: its direction, radians, `[N, 1, 1]`; a random one if not given.
+      slopes: metres from the water over which the ground rises to its own height.
     """
     chance, size = canvas.chance, canvas.size
     half_width = 14.0 + 95.0 * chance.image(0.0, 1.0) ** 1.5

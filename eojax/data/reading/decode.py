@@ -31,18 +31,16 @@ def decode_image(
 ) -> np.ndarray:
     """One image as uint8 `[height, width, num_bands]`, values 0 to 255.
 
-    Parameters
-    ----------
-    data: the content of the file.
-    name: for messages.
-    num_bands: 1, 3 or 4; an image of another number is refused.
-    size: height and width that the file must have, in pixels.
-    resize: height and width to resample to (bicubic, with a low-pass filter where it shrinks);
-      an image that is not square is stretched.
+    Args:
+      data: the content of the file.
+      name: for messages.
+      num_bands: 1, 3 or 4; an image of another number is refused.
+      size: height and width that the file must have, in pixels.
+      resize: height and width to resample to (bicubic, with a low-pass filter where it shrinks);
+        an image that is not square is stretched.
 
-    Raises
-    ------
-    UserError: broken, of another size, of another number of bands, not 8 bits a band.
+    Raises:
+      UserError: broken, of another size, of another number of bands, not 8 bits a band.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as file:
@@ -77,16 +75,14 @@ def decode_images(
 
     Without `size` and `resize`, all images must have the first one's height and width.
 
-    Parameters
-    ----------
-    names: for messages, one per image, at least one.
-    read: the content of image `i`; called from several threads.
-    progress: show a bar on stderr.
-    num_bands, size, resize: as in `decode_image`.
+    Args:
+      names: for messages, one per image, at least one.
+      read: the content of image `i`; called from several threads.
+      progress: show a bar on stderr.
+      num_bands, size, resize: as in `decode_image`.
 
-    Raises
-    ------
-    UserError: the first image, in order, that cannot be read or decoded.
+    Raises:
+      UserError: the first image, in order, that cannot be read or decoded.
     """
     if resize is not None and resize < 1:
         raise UserError(f'images cannot be resized to {resize} pixels; give a positive number')

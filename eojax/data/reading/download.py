@@ -35,16 +35,14 @@ def fetch(
 ) -> Path:
     """The path of the archive in `folder`; downloaded unless it is there with the right checksum.
 
-    Parameters
-    ----------
-    archive: what to fetch.
-    folder: where to keep it; created if need be.
-    progress: show a bar on stderr.
-    option: the user's option that names a file that is already there, for messages.
+    Args:
+      archive: what to fetch.
+      folder: where to keep it; created if need be.
+      progress: show a bar on stderr.
+      option: the user's option that names a file that is already there, for messages.
 
-    Raises
-    ------
-    UserError: no network, an error of the server, a file with another checksum, a full disk.
+    Raises:
+      UserError: no network, an error of the server, a file with another checksum, a full disk.
     """
     import pooch
     import requests

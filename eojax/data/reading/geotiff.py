@@ -40,19 +40,18 @@ def decode_geotiff(
 ) -> np.ndarray:
     """One image as uint16 `[height, width, len(bands)]`, values as they are stored.
 
-    Parameters
-    ----------
-    data: the content of the file.
-    name: for messages.
-    file_bands: names of all bands of the file in their order; a file of another number is refused.
-    bands: which of them to take, in the order wanted.
-    size: height and width that the file must have, in pixels.
-    resize: height and width to resample to: each pixel is the mean over the ground it covers where
-      that shrinks the image, bilinear where it enlarges it, rounded to whole numbers.
+    Args:
+      data: the content of the file.
+      name: for messages.
+      file_bands: names of all bands of the file in their order; a file of another number is
+        refused.
+      bands: which of them to take, in the order wanted.
+      size: height and width that the file must have, in pixels.
+      resize: height and width to resample to: each pixel is the mean over the ground it covers
+        where that shrinks the image, bilinear where it enlarges it, rounded to whole numbers.
 
-    Raises
-    ------
-    UserError: broken or truncated, of another size or number of bands, not uint16.
+    Raises:
+      UserError: broken or truncated, of another size or number of bands, not uint16.
     """
     if data[:4] not in _MAGIC:
         raise UserError(f'{name}: not a GeoTIFF')

@@ -26,9 +26,8 @@ NUMBERS = 'fiub'
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Opens a file for reading.
 
-    Raises
-    ------
-    UserError: it is missing, unreadable, truncated or not HDF5.
+    Raises:
+      UserError: it is missing, unreadable, truncated or not HDF5.
     """
     with open_file(path) as file:
         yield file
@@ -102,9 +101,8 @@ class Hdf5Rows:
     def __call__(self, name: str) -> np.ndarray:
         """A row as stored.
 
-        Raises
-        ------
-        UserError: the file, the array or the row is missing or cannot be read.
+        Raises:
+          UserError: the file, the array or the row is missing or cannot be read.
         """
         part, _, row = name.rpartition('/')
         return read_part(self._array(part), int(row))

@@ -39,10 +39,9 @@ class ImageFiles(NamedTuple):
 def open_image_files(path: Path) -> Iterator[ImageFiles]:
     """Opens a folder or a zip archive; hidden files, `__MACOSX` and other files are left out.
 
-    Raises
-    ------
-    UserError: `path` is missing, unreadable, no zip archive or a truncated one. `read` raises it
-      for a member that is truncated, damaged (CRC), encrypted or longer than `MAX_FILE_BYTES`.
+    Raises:
+      UserError: `path` is missing, unreadable, no zip archive or a truncated one. `read` raises it
+        for a member that is truncated, damaged (CRC), encrypted or longer than `MAX_FILE_BYTES`.
     """
     if path.is_dir():
         yield _folder_files(path)
@@ -56,9 +55,8 @@ def list_files(path: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
 
     Hidden files and `__MACOSX` are left out; names are relative to `path`, with forward slashes.
 
-    Raises
-    ------
-    UserError: as `open_image_files`.
+    Raises:
+      UserError: as `open_image_files`.
     """
     if path.is_dir():
         files = _walk_folder(path)[0]
@@ -90,9 +88,8 @@ class FileReader:
     def __call__(self, name: str) -> bytes:
         """The content of a file.
 
-        Raises
-        ------
-        UserError: as `open_image_files` and its `read`.
+        Raises:
+          UserError: as `open_image_files` and its `read`.
         """
         opened = self._opened
         if opened is None or opened[0] != os.getpid():

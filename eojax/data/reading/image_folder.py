@@ -53,24 +53,22 @@ def read_image_folder(
     The archive is never extracted. The class folders may lie at any depth, all below one folder;
     images above them are left out, and a line on stderr says so.
 
-    Parameters
-    ----------
-    path: folder or zip archive.
-    class_names: the classes and their order; None takes the class folders as they are.
-    size: height and width that every file must have, in pixels; None accepts any one size.
-    progress: show a bar on stderr.
-    cache: folder that keeps the decoded array (see `pixel_cache.cache_folder`); None keeps none.
-    resize: height and width to resample all images to, so that they may differ in size.
-    bands: names of the bands; for 8-bit files their number (1, 3 or 4) is what all must have.
-    allow_missing_classes: accept classes of `class_names` of which there is no image.
-    file_format: how files are decoded.
-    resident_bytes: a larger set stays on disk, `LazyImages`, its files but the first being checked
-      when they are read; None reads a set of any size.
+    Args:
+      path: folder or zip archive.
+      class_names: the classes and their order; None takes the class folders as they are.
+      size: height and width that every file must have, in pixels; None accepts any one size.
+      progress: show a bar on stderr.
+      cache: folder that keeps the decoded array (see `pixel_cache.cache_folder`); None keeps none.
+      resize: height and width to resample all images to, so that they may differ in size.
+      bands: names of the bands; for 8-bit files their number (1, 3 or 4) is what all must have.
+      allow_missing_classes: accept classes of `class_names` of which there is no image.
+      file_format: how files are decoded.
+      resident_bytes: a larger set stays on disk, `LazyImages`, its files but the first being
+        checked when they are read; None reads a set of any size.
 
-    Raises
-    ------
-    UserError: path missing, no or truncated archive, unexpected or empty class folder; a file that
-      is damaged, or has another size or number of bands. The message names it.
+    Raises:
+      UserError: path missing, no or truncated archive, unexpected or empty class folder; a file
+        that is damaged, or has another size or number of bands. The message names it.
     """
     source = Path(path).expanduser()
     if resize is not None and resize < 1:
@@ -110,9 +108,8 @@ def find_classes(
 ) -> LabelledFiles:
     """Finds the level of the class folders and sorts the images below them by name.
 
-    Raises
-    ------
-    UserError: no class folders, class folders at several levels, an unexpected one, an empty one.
+    Raises:
+      UserError: no class folders, class folders at several levels, an unexpected one, an empty one.
     """
     counts = Counter(_parent(file) for file in listing.files)
     if not counts:

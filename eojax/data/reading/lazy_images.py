@@ -53,16 +53,14 @@ class LazyImages:
     ) -> None:
         """Reads and decodes the first image.
 
-        Parameters
-        ----------
-        path: the folder or zip archive.
-        files: names in it, at least one, with forward slashes.
-        decode: of the content of one file; a function that pickles.
-        reader: of what is named by `files` where it is no file with encoded pixels.
+        Args:
+          path: the folder or zip archive.
+          files: names in it, at least one, with forward slashes.
+          decode: of the content of one file; a function that pickles.
+          reader: of what is named by `files` where it is no file with encoded pixels.
 
-        Raises
-        ------
-        UserError: the first file cannot be read or decoded.
+        Raises:
+          UserError: the first file cannot be read or decoded.
         """
         self._reader = FileReader(path) if reader is None else reader
         self._files = tuple(files)
@@ -92,9 +90,8 @@ class LazyImages:
     def __getitem__(self, key: Any) -> np.ndarray:
         """One image, or those of a slice, of integers or of a mask, as numpy would index them.
 
-        Raises
-        ------
-        UserError: a file that cannot be read or decoded, or differs from the first in size.
+        Raises:
+          UserError: a file that cannot be read or decoded, or differs from the first in size.
         """
         if hasattr(key, '__index__') and np.ndim(key) == 0:
             return self._one(range(len(self))[operator.index(key)])
@@ -116,15 +113,13 @@ class LazyImages:
     ) -> np.ndarray:
         """All images in memory.
 
-        Parameters
-        ----------
-        threads: at most so many, and at most the processor's cores.
-        progress: show a bar on stderr.
-        title: of the bar.
+        Args:
+          threads: at most so many, and at most the processor's cores.
+          progress: show a bar on stderr.
+          title: of the bar.
 
-        Raises
-        ------
-        UserError: the first file, in order, that is not as it should be.
+        Raises:
+          UserError: the first file, in order, that is not as it should be.
         """
         images = np.empty(self.shape, self.dtype)
 

@@ -41,14 +41,13 @@ def cached_dataset(
     again after a line on stderr; where it cannot be kept (read-only or full disk), one line says
     so and the work goes on without.
 
-    Parameters
-    ----------
-    folder: where the files lie; created if need be.
-    title: for messages and file names.
-    key: what was read and how, as JSON values.
-    fingerprint: changes when the content of the source changes.
-    build: reads and decodes the source; what it leaves on disk is not kept here either.
-    resident_bytes: kept images that take more than that are not read, but built again.
+    Args:
+      folder: where the files lie; created if need be.
+      title: for messages and file names.
+      key: what was read and how, as JSON values.
+      fingerprint: changes when the content of the source changes.
+      build: reads and decodes the source; what it leaves on disk is not kept here either.
+      resident_bytes: kept images that take more than that are not read, but built again.
     """
     text = json.dumps({'format': FORMAT, **key}, sort_keys=True)
     slug = re.sub(r'[^A-Za-z0-9_-]+', '_', title)[:40]

@@ -85,9 +85,8 @@ def build(images: PublishedImages, source: Path, data_dir: Path) -> Path:
 
     One that is there already is left as it is, and a line on stderr says so.
 
-    Raises
-    ------
-    UserError: what is missing, damaged or unexpected in `source`, by name.
+    Raises:
+      UserError: what is missing, damaged or unexpected in `source`, by name.
     """
     config = PublishedConfig(
         name=images.name,

@@ -56,16 +56,14 @@ def read_tfds(
 ) -> Dataset:
     """Reads all splits of a prepared data set; equal to reading the archive it was made from.
 
-    Parameters
-    ----------
-    folder: holds `dataset_info.json` (see `prepared_folder`).
-    images: which data set it must be.
-    resize, progress, cache: as in `image_folder.read_image_folder`.
+    Args:
+      folder: holds `dataset_info.json` (see `prepared_folder`).
+      images: which data set it must be.
+      resize, progress, cache: as in `image_folder.read_image_folder`.
 
-    Raises
-    ------
-    UserError: the data set is damaged, not in a format with random access, has other classes or
-      lacks one.
+    Raises:
+      UserError: the data set is damaged, not in a format with random access, has other classes or
+        lacks one.
     """
 
     def build() -> Dataset:

@@ -101,19 +101,17 @@ def load(
 ) -> Dataset:
     """Patches as uint16 `[num, size, size, 3]`, named `<class>/<row>_<column>`, with their `parts`.
 
-    Parameters
-    ----------
-    root: the GeoTIFF, or a folder with one that has labels beside it.
-    grid: how the patches are cut.
-    seed: another seed is another choice of blocks.
-    classes: those that are wanted; patches of others are left out.
-    test_fraction, validation_fraction: see `assign_blocks`.
-    progress: show the number of patches of each part on stderr.
+    Args:
+      root: the GeoTIFF, or a folder with one that has labels beside it.
+      grid: how the patches are cut.
+      seed: another seed is another choice of blocks.
+      classes: those that are wanted; patches of others are left out.
+      test_fraction, validation_fraction: see `assign_blocks`.
+      progress: show the number of patches of each part on stderr.
 
-    Raises
-    ------
-    UserError: files that are absent or unlike the above, a scene without patches, or a class that
-      is not in enough blocks for all parts.
+    Raises:
+      UserError: files that are absent or unlike the above, a scene without patches, or a class that
+        is not in enough blocks for all parts.
     """
     raster, labels_file = _find_files(Path(root).expanduser())
     decibels, labels = _read(raster, labels_file)

@@ -120,23 +120,20 @@ def generate(
     Place i depends on `seed`, i and `size` alone and is called `<class>/<class>_<i>`: a smaller
     data set is a part of a larger one of the same seed, and two sensors see the same places.
 
-    Parameters
-    ----------
-    num: how many, at least 1.
-    size: their height and width in pixels of 10 m, at least 16.
-    seed: at least 0.
-    sensor: one of `SENSORS`.
-    classes: only places of these are drawn; the data set has all seventeen as its classes.
-    gain_db: standard deviation of the radar's gain from place to place.
-    frequencies: one of `FREQUENCIES`; with `equal` classes take turns.
+    Args:
+      num: how many, at least 1.
+      size: their height and width in pixels of 10 m, at least 16.
+      seed: at least 0.
+      sensor: one of `SENSORS`.
+      classes: only places of these are drawn; the data set has all seventeen as its classes.
+      gain_db: standard deviation of the radar's gain from place to place.
+      frequencies: one of `FREQUENCIES`; with `equal` classes take turns.
 
-    Returns
-    -------
-    A `Dataset` in the order of names.
+    Returns:
+      A `Dataset` in the order of names.
 
-    Raises
-    ------
-    UserError: for arguments outside these ranges.
+    Raises:
+      UserError: for arguments outside these ranges.
     """
     if num < 1:
         raise UserError(f'{NAME}: num is {num}; ask for at least 1 image')
@@ -194,17 +191,15 @@ def make_scenes(
 ) -> Scene:
     """The scenes of one class behind the images of `generate`.
 
-    Parameters
-    ----------
-    label: index into `CLASS_NAMES`.
-    size: height and width in pixels of 10 m, at least 16.
-    seed: at least 0.
-    indices: the places' numbers, `[N]`. A scene depends on `seed`, its number, `label` and `size`
-      alone.
+    Args:
+      label: index into `CLASS_NAMES`.
+      size: height and width in pixels of 10 m, at least 16.
+      seed: at least 0.
+      indices: the places' numbers, `[N]`. A scene depends on `seed`, its number, `label` and `size`
+        alone.
 
-    Raises
-    ------
-    UserError: for an unknown label, a size below 16 or a negative seed or index.
+    Raises:
+      UserError: for an unknown label, a size below 16 or a negative seed or index.
     """
     if not 0 <= label < len(CLASS_NAMES):
         raise UserError(f'{NAME}: unknown label {label} (known: 0 to {len(CLASS_NAMES) - 1})')

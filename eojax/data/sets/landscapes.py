@@ -41,20 +41,17 @@ def generate(num: int, size: int = 64, seed: int = 0, labels: np.ndarray | None 
     Image i depends on `seed`, i, its label and `size` alone, and is called `<class>/<class>_<i>`:
     without `labels`, a smaller data set is a part of a larger one of the same seed.
 
-    Parameters
-    ----------
-    num: how many images, at least 1.
-    size: their height and width in pixels of 10 m, at least 16.
-    seed: at least 0.
-    labels: the class of image i, integers `[num]`; by default the classes take turns.
+    Args:
+      num: how many images, at least 1.
+      size: their height and width in pixels of 10 m, at least 16.
+      seed: at least 0.
+      labels: the class of image i, integers `[num]`; by default the classes take turns.
 
-    Returns
-    -------
-    A `Dataset` in the order of names, so class after class.
+    Returns:
+      A `Dataset` in the order of names, so class after class.
 
-    Raises
-    ------
-    UserError: for arguments outside these ranges.
+    Raises:
+      UserError: for arguments outside these ranges.
     """
     if num < 1:
         raise UserError(f'landscapes: num is {num}; ask for at least 1 image')
@@ -89,17 +86,15 @@ def make_scenes(
 ) -> Scene:
     """Builds the scenes behind the images of `generate`.
 
-    Parameters
-    ----------
-    labels: classes, integers `[N]`, indices into `CLASS_NAMES`.
-    size: height and width in pixels of 10 m, at least 16.
-    seed: at least 0.
-    indices: the scenes' numbers, `[N]`; 0 to N - 1 if not given. A scene depends on `seed`, its
-      number, its label and `size` alone.
+    Args:
+      labels: classes, integers `[N]`, indices into `CLASS_NAMES`.
+      size: height and width in pixels of 10 m, at least 16.
+      seed: at least 0.
+      indices: the scenes' numbers, `[N]`; 0 to N - 1 if not given. A scene depends on `seed`, its
+        number, its label and `size` alone.
 
-    Raises
-    ------
-    UserError: for unknown labels, a size below 16 or a negative seed or index.
+    Raises:
+      UserError: for unknown labels, a size below 16 or a negative seed or index.
     """
     labels = np.asarray(labels)
     _check(labels, size, seed)

@@ -79,22 +79,20 @@ def load(
 
     Images are called `<file>/<row>`, `training/0000123`. Version 3 has no validation images.
 
-    Parameters
-    ----------
-    root: the folder that holds the files of version 2 or the folders of version 3.
-    sensor: 'rgb' or 's2' (three or ten bands of Sentinel-2), or 'vv' (Sentinel-1, real and
-      imaginary part).
-    version: one of `VERSIONS`.
-    size: height and width in pixels; other than 32 is resampled, see `patches.resample`.
-    vv_limit: the greatest value of 'vv' that is told from greater ones.
-    progress: show a bar, and the number of images of each class, on stderr.
-    cache: keep the decoded pixels in the cache folder.
-    resident_bytes: a larger set stays on disk, `LazyImages`, its patches but the first being
-      checked when they are read; None reads a set of any size.
+    Args:
+      root: the folder that holds the files of version 2 or the folders of version 3.
+      sensor: 'rgb' or 's2' (three or ten bands of Sentinel-2), or 'vv' (Sentinel-1, real and
+        imaginary part).
+      version: one of `VERSIONS`.
+      size: height and width in pixels; other than 32 is resampled, see `patches.resample`.
+      vv_limit: the greatest value of 'vv' that is told from greater ones.
+      progress: show a bar, and the number of images of each class, on stderr.
+      cache: keep the decoded pixels in the cache folder.
+      resident_bytes: a larger set stays on disk, `LazyImages`, its patches but the first being
+        checked when they are read; None reads a set of any size.
 
-    Raises
-    ------
-    UserError: what is missing, damaged or unexpected, by name; without `root`, where to get it.
+    Raises:
+      UserError: what is missing, damaged or unexpected, by name; without `root`, where to get it.
     """
     _check_options(sensor, version, vv_limit)
     if size < 1:
