@@ -43,7 +43,7 @@ _STEP, _VIEWS_OF_STEP = 'step', 'strong views of the step'
 
 
 class Size(NamedTuple):
-    """What is augmented: so many images of so many pixels, in a round for so many seconds."""
+    """The work to measure: so many images of so many pixels, in a round for so many seconds."""
 
     batch: int
     pixels: int
@@ -155,7 +155,7 @@ def device_view(view: str, config: ConfigDict, shape: tuple[int, ...]) -> Callab
 
 
 def strong_options(config: ConfigDict) -> Strong:
-    """What Pillow does for the strong view of a config."""
+    """The operations of Pillow for the strong view of a config."""
     method = config.method
     return Strong(
         method.augment,

@@ -1,4 +1,4 @@
-"""What a device reaches at best: a large matrix product and a large copy, measured like the steps.
+"""The best that a device reaches: a large matrix product and a large copy, measured like the steps.
 
 The product is bfloat16 on accelerators and float32 on the CPU, which is what the steps of the two
 suites compute in.

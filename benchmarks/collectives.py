@@ -1,4 +1,4 @@
-"""What several devices have to tell each other in a training step, and how long that takes.
+"""The traffic between devices in a training step, and the time it takes.
 
 The predictions are first-order: bytes over rates, no latency, one utilisation for all chips. They
 say where communication begins to matter, not how fast a cluster is.
@@ -85,7 +85,7 @@ class Prediction(NamedTuple):
 
 
 def ring_all_reduce_bytes(size: float, devices: int) -> float:
-    """What each device of a ring sends to sum `size` bytes: 2 (n - 1) / n of them."""
+    """The bytes that each device of a ring sends to sum `size` bytes: 2 (n - 1) / n of them."""
     return 2.0 * (devices - 1) / devices * size
 
 

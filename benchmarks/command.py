@@ -1,4 +1,4 @@
-"""What the measuring commands share: their flags, early refusals, and how numbers are written."""
+"""The common part of the measuring commands: flags, early refusals, and the writing of numbers."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def rounded(value: float) -> float:
 
 
 def load_notes(other_cores: float | None) -> list[str]:
-    """What a reader must know of other processes' load, of a measurement on the CPU."""
+    """Notes on the load of other processes during a measurement on the CPU."""
     return [BUSY] if jax.default_backend() == 'cpu' and not is_quiet(other_cores) else []
 
 

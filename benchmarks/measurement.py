@@ -20,7 +20,7 @@ Seconds = Mapping[str, Sequence[float]]
 
 
 class Measured(NamedTuple):
-    """What was measured of a suite.
+    """The measurements of a suite.
 
     Attributes:
       numbers: flat, for a record.

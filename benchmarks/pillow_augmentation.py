@@ -51,7 +51,7 @@ _POINTWISE: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 
 
 class Strong(NamedTuple):
-    """What the strong augmentation does, as the config group `method` of FixMatch has it.
+    """The settings of the strong augmentation, as the config group `method` of FixMatch has them.
 
     Attributes:
       weak: name of the weak augmentation that comes first.

@@ -182,7 +182,7 @@ def with_table(text: str, table: str, path: Path) -> str:
 
 
 def source(rows: Sequence[Row]) -> str:
-    """What identifies the numbers that a chart shows."""
+    """A digest of the numbers that a chart shows."""
     shown = [
         (row.entry, row.sizes, row.hardware, row.rates(), [row.number(f'ratio_{p}') for p in PEERS])
         for row in rows

@@ -44,7 +44,7 @@ Numbers = dict[str, float | None]
 
 
 class Step(NamedTuple):
-    """What a prediction starts from.
+    """The measured values that a prediction starts from.
 
     Attributes:
       flops: of the step with one whole batch.

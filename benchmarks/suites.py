@@ -1,4 +1,4 @@
-"""What is timed: the configs that training uses, at which sizes, on which kind of device.
+"""The suites: the configs that are timed, at which sizes, on which kind of device.
 
 Every entry is a config of `configs/`, on drawn images of its own size in place of its data sets, so
 that a suite runs anywhere and downloads nothing. The `gpu` suite has the published sizes in

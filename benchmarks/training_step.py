@@ -96,7 +96,7 @@ class TrainingStep:
         return made
 
     def _feed(self) -> Any:
-        """What the next step is fed: of streamed input, the next batch that was read."""
+        """The feed of the next step: of streamed input, the next batch that was read."""
         step = self._position % self.run.config.steps
         self._position += self.steps_per_call
         return self.run.feed.feed(self.phase.streams, order_key(self._key), step)

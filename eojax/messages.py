@@ -1,4 +1,4 @@
-"""What the program says to its user beside its results, a line at a time."""
+"""Messages of the program to its user beside its results, a line at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all tests share: the CPU, a cache of compiled programs, and no file of the user's."""
+"""The common ground of all tests: the CPU, a cache of compiled programs, no file of the user's."""
 
 from __future__ import annotations
 

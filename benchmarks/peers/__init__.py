@@ -36,7 +36,7 @@ AUGMENTATIONS = ('none', 'flips', 'dihedral', 'flips_shift', 'dihedral_shift')
 
 
 class Peer(Protocol):
-    """What the benchmark asks of a peer.
+    """The interface that the benchmark needs of a peer.
 
     Attributes:
       name: `reference style` or `best effort`.

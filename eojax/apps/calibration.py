@@ -48,7 +48,7 @@ from eojax.runs.run import Run, with_data
 
 
 class Measured(NamedTuple):
-    """What a run says of labelled images.
+    """The confidences of a run for labelled images.
 
     Attributes:
       method: its name.

@@ -1,4 +1,4 @@
-"""What the commands of `eojax.apps` have in common: which run, where to write, and how they start.
+"""The common part of the commands of `eojax.apps`: which run, where to write, how they start.
 
 A command makes its parser by `run_parser`, and ends in `run_command(parser, check, work)`: the
 options are checked before anything is read, a mistake ends in one line, and the processes of a

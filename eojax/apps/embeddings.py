@@ -50,7 +50,7 @@ class Embedded(NamedTuple):
 
 
 class Embeddings(NamedTuple):
-    """What `measure_embeddings` found out about a run.
+    """The result of `measure_embeddings` for a run.
 
     Attributes:
       class_names: of the labels.
@@ -121,7 +121,7 @@ def embed(run: Run, state: Any, source: Dataset, target: Dataset) -> Embedded:
 
 
 def read_embeddings(folder: Path) -> Embeddings | None:
-    """What is kept of a run; None where nothing is.
+    """The embeddings that are kept of a run; None where there are none.
 
     Raises:
       UserError: it is damaged.

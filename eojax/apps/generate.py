@@ -56,7 +56,7 @@ _FILM_CHAINS, _FILM_FRAMES = 8, 8
 
 
 class Request(NamedTuple):
-    """What to make.
+    """The images to make.
 
     Attributes:
       num: images.
@@ -76,7 +76,7 @@ class Request(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """What was made; fields as in `samples.npz`.
+    """The images that were made; fields as in `samples.npz`.
 
     Attributes:
       predicted, log_density: None for a method without logits, or without a density.

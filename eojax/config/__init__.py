@@ -1,3 +1,3 @@
-"""What a config holds, its checks, and the command line that changes it."""
+"""Configs: their keys, their checks, and the command line that changes them."""
 
 from eojax.config.base import base_config as base_config

@@ -1,4 +1,4 @@
-"""What a config holds: the same groups everywhere, defaults from the parts, strict checks.
+"""The keys of a config: the same groups everywhere, defaults from the parts, strict checks.
 
 A file in `configs/` calls `base_config` with the names of its method, model and data set and then
 sets what it cares about. The result is locked: a key that no part knows is an error, not a no-op.

@@ -48,7 +48,7 @@ def load_config(path: str) -> ConfigDict:
 
 
 def help_text(path: str | None) -> str:
-    """What the command takes; with a config, its keys and their values too."""
+    """The help text of the command; with a config, its keys and their values too."""
     lines = [
         'python -m eojax.main --config=FILE [--workdir=DIR] [--config.KEY=VALUE ...]',
         '  --config: what to run, a file such as configs/quickstart.py',

@@ -26,7 +26,7 @@ class Window(NamedTuple):
 
 
 class Places(NamedTuple):
-    """What is known of each image or tile: columns, one entry a place.
+    """The facts of each image or tile: columns, one entry a place.
 
     Attributes:
       names: `[num]` stable, unique names (`River/River_12.jpg`), sorted; splits depend on them

@@ -1,4 +1,4 @@
-"""What is known of a data set without its pixels: one value, which a run's folder keeps.
+"""The facts of a data set without its pixels: one value, which a run's folder keeps.
 
 Whoever opens a trained run needs these facts (classes, bands, limits, metres per pixel) and not the
 images; `data.json` in the run's folder holds them (`eojax.runs`).

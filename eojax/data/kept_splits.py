@@ -68,7 +68,7 @@ def _columns_folder(places: Places) -> Path | None:
 
 
 def _key(dataset: Dataset, rule: Rule, index: Path) -> str:
-    """What a split depends on, as a short text; the index holds a digest of each column."""
+    """All that a split depends on, as a short text; the index holds a digest of each column."""
     facts = dataset.facts
     rest = [rule._asdict(), facts.label, facts.num_classes, facts.group_names]
     return hashlib.sha256(index.read_bytes() + json.dumps(rest).encode()).hexdigest()[:24]

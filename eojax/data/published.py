@@ -1,4 +1,4 @@
-"""What is known about a published set of labelled images, where it is downloaded from included."""
+"""The facts of a published set of labelled images, and where it is downloaded from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's folder keeps of its splits: the rule, and of each part how many and a digest.
+"""The record of a run's splits: the rule, and of each part how many and a digest.
 
 Names are not listed: the file is as short for 100 million places as for ten.
 """

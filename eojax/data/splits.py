@@ -47,7 +47,7 @@ class Splits(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What a config says of the splits of a data set; see `make_splits`."""
+    """The options of a config for the splits of a data set; see `make_splits`."""
 
     seed: int
     labels_per_class: str | int = 'all'

@@ -1,4 +1,4 @@
-"""What XLA is asked for beyond its defaults, where a measurement speaks for it."""
+"""Options of XLA beyond its defaults, each for a measured reason."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def visible_indices(bands: Sequence[str]) -> list[int]:
 
 
 def displayed(images: np.ndarray, bands: Sequence[str], limits: Limits | None = None) -> np.ndarray:
-    """What is seen of a data set's images: uint8 `[..., 3]`, or `[..., 1]` for grey.
+    """A data set's images as they are shown: uint8 `[..., 3]`, or `[..., 1]` for grey.
 
     Args:
       images: `[..., bands]`; uint8 is taken as it is, other types are scaled from their limits to 0

@@ -1,4 +1,4 @@
-"""What all figures are made with: a canvas of their own, plain axes, a PNG that appears whole.
+"""The base of all figures: a canvas of their own, plain axes, a PNG that appears whole.
 
 matplotlib is used through its objects, with the Agg canvas, and nothing keeps a state. The colours
 are those of Okabe and Ito (2008), which stay apart for the colour blind.

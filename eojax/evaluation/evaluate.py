@@ -112,7 +112,7 @@ def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
 
 
 def evaluators_of(run: Run, state: Any, tested: Dataset) -> list[Evaluator]:
-    """What there is to measure of a method, by its abilities."""
+    """The evaluators of a method, chosen by its abilities."""
     abilities, names = run.method.abilities, run.facts.class_names
     if 'pixel_logits' in abilities:
         return [pixel_classes(names)]
@@ -146,7 +146,7 @@ def _table(numbers: Mapping[str, float]) -> str:
 
 
 def validate(run: Run, state: Any) -> dict[str, float]:
-    """What the training's log says of the validation split, by `validation_<metric>`.
+    """The numbers of the validation split in the training's log, by `validation_<metric>`.
 
     Accuracy and negative log-likelihood, of images or of pixels; the mean log p(x) of a method
     without logits.

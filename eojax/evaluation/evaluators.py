@@ -53,7 +53,7 @@ class Evaluator(NamedTuple):
 def measure(
     run: Run, state: Any, tested: EvaluationSet, evaluators: Sequence[Evaluator], title: str = ''
 ) -> list[Measured]:
-    """What evaluators say of the images that are tested; all processes of a run call it together.
+    """The numbers of evaluators for the tested images; all processes of a run call it together.
 
     Args:
       state: of the method.

@@ -1,4 +1,4 @@
-"""What the papers report, for the data sets, methods and numbers of labels of this repository.
+"""The papers' results for the data sets, methods and numbers of labels of this repository.
 
 Each number has the table or figure it is from. All runs of [1] and [2] are of WRN-28-10, trained
 for 200 epochs on 64 px images, of which 20% are held out and 10% of the rest serve validation;
@@ -107,7 +107,7 @@ _EUROSAT_ECE = {
 
 
 def published_results(data: str, method: str, labels_per_class: str | int) -> list[PublishedResult]:
-    """What the papers report for a method on a data set; empty where they do not.
+    """The papers' results for a method on a data set; empty where there are none.
 
     Args:
       data, method: names as in a config.

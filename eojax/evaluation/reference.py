@@ -1,4 +1,4 @@
-"""What a run keeps of its own images: what other images are compared with.
+"""The scores that a run keeps of its own images, to compare other images with.
 
 log p(x) is unnormalised, so a value means something only beside those of the training set. At the
 end of training the run's folder gets, in `reference/`:
@@ -210,7 +210,7 @@ def _held(path: Path, names: list[str], num: int, fingerprint: np.ndarray) -> di
 
 
 def _read(path: Path, fingerprint: np.ndarray) -> dict[str, np.ndarray]:
-    """What is kept of this very checkpoint; nothing where the file is absent or damaged."""
+    """The scores kept of this very checkpoint; nothing where the file is absent or damaged."""
     kept = _load(path)
     # The sum's last bits may depend on the machine.
     same = np.allclose(kept.pop(_FINGERPRINT, np.nan), fingerprint, rtol=1e-6, atol=0.0)

@@ -1,4 +1,4 @@
-"""What a trained network says about any number of images: logits, log p(x), in equal batches.
+"""The outputs of a trained network for any number of images, in equal batches.
 
 A method may look at its input through noise (`eojax.methods.jem`), so a score has a key: that of
 the run's seed and the batch's number. The same images in the same order give the same scores.

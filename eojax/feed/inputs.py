@@ -1,4 +1,4 @@
-"""What the compiled step is fed: data that lie on the devices, or batches that are read for it.
+"""The feed of the compiled step: data on the devices, or batches that are read for it.
 
 The choice follows from size (`data.resident_gigabytes`), for each data set by itself; the batches
 are the same either way.
@@ -38,7 +38,7 @@ class Input(Protocol):
     streamed: bool
 
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident | StoredBatch:
-        """What `draw_batch` takes at a step; `key` is the one that it gets."""
+        """The input of `draw_batch` at a step; `key` is the one that it gets."""
 
     def example(self, streams: Mapping[str, Stream], key: Array) -> Resident | StoredBatch:
         """The feed of step 0, whole, on this process's first device."""
@@ -63,7 +63,7 @@ class Inputs:
         self.streamed = any(one.streamed for one in inputs.values())
 
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Feed:
-        """What `draw_batch` takes at a step; `key` is the one that it gets."""
+        """The input of `draw_batch` at a step; `key` is the one that it gets."""
         return {data: one.feed(own, key, step) for data, one, own in self._used(streams)}
 
     def example(self, streams: Mapping[str, Stream], key: Array) -> Feed:

@@ -42,7 +42,7 @@ def draw_indices(key: Array, start: Array, num: int, size: int) -> Array:
 
 
 def epoch_seeds(key: Array, first: int, num: int) -> np.ndarray:
-    """What the orders of the epochs `first` to `first + num - 1` depend on: uint32 `[num, 6]`."""
+    """Seeds of the orders of the epochs `first` to `first + num - 1`: uint32 `[num, 6]`."""
     epochs = first + jnp.arange(num, dtype=jnp.int32)
     return np.asarray(jax.jit(jax.vmap(lambda epoch: _seeds(key, epoch)))(epochs))
 
@@ -65,9 +65,9 @@ def stored_indices(positions: np.ndarray, seeds: np.ndarray, size: int) -> np.nd
 
 
 def word_seeds(key: Array, num: int) -> Array:
-    """What `random_words` makes `num` independent words of each position from: uint32 `[num, 6]`.
+    """Seeds from which `random_words` makes `num` independent words of each position.
 
-    Independent of the order that the same key gives.
+    They are uint32 `[num, 6]`, independent of the order that the same key gives.
     """
     # The last number of 32 bits, which no epoch has.
     return random.bits(random.fold_in(_threefry(key), np.uint32(0xFFFFFFFF)), (num, _ROUNDS))

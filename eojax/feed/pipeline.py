@@ -59,7 +59,7 @@ def draw_batch(
 def _finished(
     stored: Mapping[str, Array], stream: Stream, key: Array, facts: Facts
 ) -> dict[str, Array]:
-    """What was drawn of a stream, with rasters of one size, augmented, in the network's range."""
+    """The drawn batch of a stream, with rasters of one size, augmented, in the network's range."""
     batch = dict(stored)
     for raster in stream.rasters:
         batch[raster] = _repeated(batch[raster], facts.rasters[raster].scale)

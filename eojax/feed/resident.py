@@ -163,7 +163,7 @@ def gather(
     facts: Facts,
     everywhere: Callable[[Array], Array] = lambda indices: indices,
 ) -> StoredBatch:
-    """What streams draw from a data set at a step, as stored.
+    """The draws of streams from a data set at a step, as stored.
 
     Args:
       resident: the data set.

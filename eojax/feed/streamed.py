@@ -42,7 +42,7 @@ Rows = dict[str, dict[str, np.ndarray]]
 
 
 class _Order(NamedTuple):
-    """What the draws of a stream depend on.
+    """All that the draws of a stream depend on.
 
     Attributes:
       rows: of the batch, those to read.
@@ -165,7 +165,7 @@ def _order(data: SplitData, stream: Stream, key: Array, steps: int, rows: np.nda
 
 
 def read_steps(reader: StepReader, places: Places, start: int, workers: int) -> Iterator[Rows]:
-    """What is read for the steps from `start` on, in order, read ahead.
+    """The rows for the steps from `start` on, in order, read ahead.
 
     Args:
       places: of the data set, for messages.

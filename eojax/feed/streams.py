@@ -1,4 +1,4 @@
-"""What a method is fed: streams by name, and the batches that come of them."""
+"""The feed of a method: streams by name, and the batches that come of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTS = ('labelled', 'unlabelled', 'train')
 
 
 class Stream(NamedTuple):
-    """What a method wants to be fed, under one name.
+    """A part of each batch, as a method asks for it under one name.
 
     Attributes:
       part: of the training data: `labelled`, `unlabelled` (all the rest) or `train` (both).

@@ -22,7 +22,7 @@ _PLACE, _ROW, _COLUMN = range(3)
 
 
 def window_seeds(key: Array) -> Array:
-    """What the windows of a stream depend on, uint32 `[3, 6]`; `key` is that of its order."""
+    """Seeds of the windows of a stream, uint32 `[3, 6]`; `key` is that of its order."""
     return word_seeds(key, 3)
 
 

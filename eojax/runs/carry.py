@@ -1,4 +1,4 @@
-"""What goes from step to step on the devices, and how it begins."""
+"""The carry: the values that go from step to step on the devices, and how they begin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eojax.runs.run import Run
 
 
 class Carry(NamedTuple):
-    """What goes from step to step on the devices, and into a checkpoint.
+    """The values that go from step to step on the devices, and into a checkpoint.
 
     Attributes:
       state: the method's.

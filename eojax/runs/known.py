@@ -1,4 +1,4 @@
-"""What a run knows of its data sets without their pixels: `data.json` in its folder.
+"""A run's knowledge of its data sets without their pixels: `data.json` in its folder.
 
 Whoever uses a trained run opens it by this file alone (`eojax.runs.opening`): the images need not
 be there any more.
@@ -21,7 +21,7 @@ FILE = 'data.json'
 
 
 class Known(NamedTuple):
-    """What is known of a data set, and of its split, without reading it.
+    """The facts of a data set, and of its split, that are known without reading it.
 
     Attributes:
       facts: its classes are those of the run.
@@ -38,7 +38,7 @@ class Known(NamedTuple):
 
 
 def known_of(domain: Domain) -> Known:
-    """What is known of a data set that was read."""
+    """The facts of a data set that was read."""
     counts = {name: part.places for name, part in domain.record.parts.items()}
     return Known(domain.dataset.facts, domain.own_classes, counts, domain.record.class_counts)
 
@@ -54,7 +54,7 @@ def write_known(folder: Path, known: Mapping[str, Known]) -> None:
 
 
 def read_known(folder: Path) -> dict[str, Known]:
-    """What `write_known` wrote.
+    """The facts that `write_known` wrote.
 
     Raises:
       UserError: the file is absent or damaged.

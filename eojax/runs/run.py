@@ -80,7 +80,7 @@ class Run(NamedTuple):
 
     @property
     def facts_by_group(self) -> dict[str, Facts]:
-        """What is known of each data set without its pixels."""
+        """The facts of each data set without its pixels."""
         return {group: known.facts for group, known in self.known.items()}
 
     @property
@@ -90,7 +90,7 @@ class Run(NamedTuple):
 
     @property
     def feed(self) -> Inputs:
-        """What the compiled steps are fed; of a run that is trained."""
+        """The feed of the compiled steps, of a run that is trained."""
         if self.input is None:
             raise ValueError('this run was opened to be used: nothing feeds its steps')
         return self.input
@@ -190,7 +190,7 @@ def with_data(run: Run, group: str = TARGET) -> Run:
 
 
 def _task(known: Mapping[str, Known], mesh: Mesh) -> Task:
-    """What a method knows of the data."""
+    """The facts of the data that a method may know."""
     target = known[TARGET]
     size = target.facts.size or (0, 0)
     source = known.get(SOURCE)

@@ -65,7 +65,7 @@ class Langevin(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """What a chain returns.
+    """The result of a chain.
 
     Attributes:
       images: its end, `[N, H, W, C]`, float32.

@@ -13,7 +13,7 @@ from eojax.synthetic.scene import Material
 
 
 class Style(NamedTuple):
-    """What the buildings of a quarter look like; numbers or one value an image, `[N, 1, 1]`.
+    """The look of a quarter's buildings; numbers or one value an image, `[N, 1, 1]`.
 
     Attributes:
       low, high: metres, the range of heights.

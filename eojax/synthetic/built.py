@@ -1,4 +1,4 @@
-"""What people build: roads, houses along streets, works with large roofs, painted on a canvas."""
+"""Works of people: roads, houses along streets, works with large roofs, painted on a canvas."""
 
 from __future__ import annotations
 

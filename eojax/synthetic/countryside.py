@@ -1,4 +1,4 @@
-"""What grows: relief, fields and their boundaries, rows, woods and heath, painted on a canvas."""
+"""Open country: relief, fields and their boundaries, rows, woods and heath, painted on a canvas."""
 
 from __future__ import annotations
 

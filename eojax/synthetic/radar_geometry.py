@@ -1,4 +1,4 @@
-"""What height does to a radar image: slopes, shadow, layover and walls.
+"""Effects of height on a radar image: slopes, shadow, layover and walls.
 
 All layers here are `[N, H, W]` in the radar's frame: columns run away from the radar, which looks
 right, and `HEADING` turns its view a little towards row 0. Metres, radians from the vertical.

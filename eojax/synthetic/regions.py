@@ -18,7 +18,7 @@ from eojax.synthetic.scene import Conditions
 
 
 class Region(NamedTuple):
-    """What the tiles of a region have in common.
+    """The common traits of the tiles of a region.
 
     Attributes:
       name: `plain_0`: its kind and its number.
@@ -147,7 +147,7 @@ KINDS: Mapping[str, Ranges] = {
         'woods': (0.05, 0.12),
     },
 }
-"""What every kind of region has of its own, beside what is common to all."""
+"""The traits of each kind of region, beside those that all share."""
 
 
 def make_region(seed: int, number: int) -> Region:

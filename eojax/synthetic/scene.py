@@ -1,4 +1,4 @@
-"""What a landscape is before any sensor looks at it: physical layers on a 10 m grid.
+"""A landscape before any sensor looks at it: physical layers on a 10 m grid.
 
 Every view of a place (colour, elevation, radar backscatter, a map of its materials) is computed
 from one and the same `Scene`.
@@ -16,7 +16,7 @@ PIXEL_SIZE = 10.0
 
 
 class Material(IntEnum):
-    """What covers the ground; the values of `Scene.land_cover`."""
+    """The material that covers the ground; the values of `Scene.land_cover`."""
 
     WATER = 0
     """Open water: sea, lake, river, pond."""

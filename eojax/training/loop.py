@@ -277,7 +277,7 @@ class _Loop:
         self.programs = None
 
     def _end_interval(self) -> _Report:
-        """What there is to tell of the interval up to here; the sums begin anew."""
+        """The numbers of the interval up to here; the sums begin anew."""
         assert self.programs is not None
         self.carry, interval = self.programs.interval(self.carry)
         now = time.perf_counter()

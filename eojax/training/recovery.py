@@ -1,4 +1,4 @@
-"""What a run remembers of its divergences between a rollback and the next checkpoint.
+"""A run's memory of its divergences between a rollback and the next checkpoint.
 
 Without it, a run that is killed in between would come back as if nothing had happened.
 """

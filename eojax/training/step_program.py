@@ -37,7 +37,7 @@ class Programs(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """What the devices say of a logging interval.
+    """The sums of a logging interval on the devices.
 
     Attributes:
       sums: of each metric.
@@ -123,7 +123,7 @@ def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
 
 
 def steps_per_call(run: Run) -> int:
-    """What the config says; where that is 0, one on the CPU, whose loops are slow, else ten.
+    """The config's number; where that is 0, one on the CPU, whose loops are slow, else ten.
 
     Streamed input feeds one step a call.
     """

@@ -35,7 +35,7 @@ EVALUATION = {
 
 
 class Page(HTMLParser):
-    """What a page holds: its elements, its text, and the cells of each table row."""
+    """The contents of a page: its elements, its text, and the cells of each table row."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What other processes compute is told apart from what this one does."""
+"""The load of other processes is told apart from that of this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the devices tell each other in a training step, read from the compiled program."""
+"""The traffic between devices in a training step, read from the compiled program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all launch scripts have in common, and the one for one machine."""
+"""The common part of all launch scripts, and the one for one machine."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def cloud(tmp_path: Path) -> Path:
 
 
 def _training(folder: Path, lines: str) -> None:
-    """What `python -m eojax.main` does on a worker."""
+    """A stand-in for `python -m eojax.main` on a worker."""
     write_command(folder / 'training', f'printf "%s|" "$@" >>told; echo >>told\n{lines}')
 
 

@@ -1,4 +1,4 @@
-"""What carries over from the source to the target, and the target's phase by hand."""
+"""The parts that carry over from the source to the target, and the target's phase by hand."""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ _LUMINANCE = (19595, 38470, 7471)  # Pillow's, in parts of 65,536
 
 
 class Drawn(NamedTuple):
-    """What one pass does: int64 indices into `OPERATIONS` and float32 amounts, `[N]` each."""
+    """The draws of one pass: int64 indices into `OPERATIONS` and float32 amounts, `[N]` each."""
 
     operation: Tensor
     amount: Tensor
 
 
 class Square(NamedTuple):
-    """What cutout covers: int64 `[N]` upper and left borders, which may lie outside."""
+    """The squares of cutout: int64 `[N]` upper and left borders, which may lie outside."""
 
     top: Tensor
     left: Tensor

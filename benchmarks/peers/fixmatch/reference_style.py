@@ -56,7 +56,7 @@ def build(
 
 
 class Held(NamedTuple):
-    """What a worker has from the beginning."""
+    """The data that a worker has from the beginning."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -64,7 +64,7 @@ class Held(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a worker is asked for: indices of a step's images, and the seed of its draws."""
+    """A task for a worker: indices of a step's images, and the seed of its draws."""
 
     labelled: np.ndarray
     unlabelled: np.ndarray
@@ -186,7 +186,7 @@ class ReferenceStyle:
 
 
 def _orders(config: ConfigDict, labels: np.ndarray) -> Iterator[Chosen]:
-    """What each step's images are."""
+    """The images of each step."""
     generator = torch.Generator().manual_seed(config.seed)
     places = torch.from_numpy(labels)
     labelled = shuffled(torch.nonzero(places >= 0)[:, 0], config.batch_size, generator)

@@ -1,4 +1,4 @@
-"""What trained runs say of sets of images: scores, how well they tell these apart, and a table."""
+"""Scores of sets of images by trained runs, how well they tell these apart, and a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXAMPLES = 18  # at either end of log p(x)
 
 
 class Judged(NamedTuple):
-    """What a run says of a domain.
+    """The scores of a domain by one run.
 
     Attributes:
       text: what the domain is and how it was read.
@@ -37,7 +37,7 @@ class Judged(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What a run says of all domains.
+    """The scores of all domains by one run.
 
     Attributes:
       run: folder, method and step, for people and `comparison.json`.

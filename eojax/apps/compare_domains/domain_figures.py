@@ -32,7 +32,7 @@ _EXAMPLE_ROWS = 2
 
 
 class Row(NamedTuple):
-    """What one run says of a domain, in its figure.
+    """The scores of a domain by one run, as its figure shows them.
 
     Attributes:
       title: the run's.

@@ -110,7 +110,7 @@ def find_domain(
     patch: int | None = None,
     reading: Reading = DEFAULT_READING,
 ) -> Domain:
-    """What lies at a path, as a set of at most `num` images, evenly spread.
+    """The images at a path: a set of at most `num`, evenly spread.
 
     Args:
       path: see the module.

@@ -54,7 +54,7 @@ class Job(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What maps the scenes.
+    """The parts that map scenes.
 
     Attributes:
       run, state: on the devices of this process.
@@ -145,7 +145,7 @@ def _colours(model: Model) -> tuple[scene_figures.Colour, ...]:
 def settings_of(
     job: Job, model: Model, raster: Raster, tiling: Tiling, reading: Reading
 ) -> dict[str, Any]:
-    """What a map depends on: a map of the same settings need not be made again."""
+    """All that a map depends on: a map of the same settings need not be made again."""
     status, run = job.scene.stat(), model.run
     return {
         'scene': str(job.scene.resolve()),

@@ -1,4 +1,4 @@
-"""What a trained network says of every place of a scene: the map, computed strip by strip.
+"""The map: the output of a trained network at every place of a scene, computed strip by strip.
 
 A scene is cut into square patches, `stride` apart, and each patch in which every pixel holds data
 is classified. Where patches overlap, each cell of `stride` x `stride` pixels takes the mean of
@@ -84,7 +84,7 @@ class Strip(NamedTuple):
 
 
 class ScoredRow(NamedTuple):
-    """What the network says of a row of patches.
+    """The network's output for a row of patches.
 
     Attributes:
       whole: bool `[columns]`, which patches were classified.

@@ -1,4 +1,4 @@
-"""What is added up while a scene is mapped: areas, confidence, patches and the time they take."""
+"""Sums over a scene that is mapped: areas, confidence, patches and the time they take."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def report(run: RunFiles) -> str:
 
 
 def _facts(run: RunFiles) -> Iterator[str]:
-    """What the run is, in a few words."""
+    """The run in a few words."""
     for value in (
         name_of(run.config, 'method'),
         name_of(run.config, 'data'),

@@ -224,7 +224,7 @@ def phase_starts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
 
 
 class Event(NamedTuple):
-    """What happened, at which step, and what was done about it."""
+    """An event of the training, its step, and what was done about it."""
 
     what: str
     step: str

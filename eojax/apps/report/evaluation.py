@@ -45,7 +45,7 @@ _COUNTS = ('step', 'test_images', 'inception_images')
 
 
 class Trained(NamedTuple):
-    """What the papers' protocol is compared with; None where the run folder does not say it.
+    """The run's own protocol, for a comparison with the papers'; None where it is not known.
 
     Attributes:
       data, method, labels_per_class, size, network: of the config.
@@ -90,7 +90,7 @@ class ClassScore(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What the page tells of one `evaluation.json`.
+    """The contents of one `evaluation.json`, as the page shows them.
 
     Attributes:
       title: of other images than the test split; empty for those.
@@ -182,7 +182,7 @@ def _paper(result: PublishedResult) -> Paper:
 def _differences(
     trained: Trained, numbers: Mapping[str, Any], published: list[PublishedResult]
 ) -> Iterator[str]:
-    """What keeps this run's numbers from being compared with the papers' as they stand."""
+    """The differences that keep this run's numbers from being compared with the papers'."""
     keys = {result.key for result in published}
     if trained.size not in (None, IMAGE_SIZE):
         yield f'Images of {trained.size} px here, of {IMAGE_SIZE} px in the papers.'

@@ -1,4 +1,4 @@
-"""What a report reads of a run folder, and what could be there and is not."""
+"""The files of a run folder that a report reads, and the parts that are not there yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _APPS = {
 
 
 class RunFiles(NamedTuple):
-    """What a run folder holds, as far as a report tells it.
+    """The contents of a run folder, as far as a report shows them.
 
     Attributes:
       folder: of the run.
@@ -115,7 +115,7 @@ def last_step(run: RunFiles) -> int:
 
 
 def missing_parts(run: RunFiles) -> Iterator[Missing]:
-    """What the page could show and the run does not have."""
+    """The parts that the page could show and the run does not have."""
     where = f'--workdir={shlex.quote(str(run.folder))}'
     method = name_of(run.config, 'method') or ''
     able = METHODS[method].ABILITIES if method in METHODS else None

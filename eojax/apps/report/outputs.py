@@ -61,7 +61,7 @@ class Output(NamedTuple):
 
 
 def read_value(path: Path) -> Any:
-    """What a JSON file holds.
+    """The value of a JSON file.
 
     Raises:
       UserError: it is damaged.
@@ -73,7 +73,7 @@ def read_value(path: Path) -> Any:
 
 
 def find_outputs(run_folder: Path, included: Sequence[Path] = ()) -> list[Output]:
-    """What apps wrote below a run folder, and in other folders.
+    """The outputs of apps below a run folder, and in other folders.
 
     Args:
       included: folders elsewhere; each must hold something.
@@ -167,7 +167,7 @@ def describe_output(output: Output, folder: str) -> OutputPart:
 
 
 def tables_of(value: Any, title: str = '') -> Iterator[Table]:
-    """What a JSON file holds as tables: one for its numbers, and one for each group of objects.
+    """The tables of a JSON file: one for its numbers, and one for each group of objects.
 
     Args:
       value: as `json.loads` gives it.

@@ -118,7 +118,7 @@ def read_case(run: Run, options: argparse.Namespace) -> Case:
 
 
 def compare(case: Case, found: Repaired) -> dict[str, np.ndarray]:
-    """What each method makes of the images, uint8 `[N, H, W, C]`, by its name in the JSON."""
+    """The repairs by each method, uint8 `[N, H, W, C]`, by its name in the JSON."""
     made = {
         'model': found.mean,
         'model_one_chain': found.one,

@@ -1,4 +1,4 @@
-"""What a repair tells of itself: its settings, and how near each method came to the truth."""
+"""The record of a repair: its settings, and how near each method came to the truth."""
 
 from __future__ import annotations
 

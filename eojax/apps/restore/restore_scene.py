@@ -70,7 +70,7 @@ _LOSSLESS = ('deflate', 'lzw', 'zstd', 'packbits')
 
 
 class Missing(NamedTuple):
-    """What is missing of a scene, bool `[height, width]` each.
+    """The missing pixels of a scene, bool `[height, width]` each.
 
     Attributes:
       unknown: no value to go by.
@@ -117,7 +117,7 @@ class Found(NamedTuple):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What a GeoTIFF needs said where it does not tell by itself."""
+    """Facts of a GeoTIFF that the user states where the file does not."""
     group = parser.add_argument_group('of a GeoTIFF')
     group.add_argument('--bands', default='', help="its bands for the run's, by number or name")
     group.add_argument('--scale', default='auto', help='auto, l1c, l2a or LOW:HIGH')
@@ -179,7 +179,7 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
 
 
 def find_missing(raster: Raster, patch: int, options: argparse.Namespace) -> Missing:
-    """What is to be repaired.
+    """The pixels to repair.
 
     Raises:
       UserError: nothing, or a mask that does not fit.
@@ -320,7 +320,7 @@ def _read(
 def _methods(
     images: np.ndarray, masks: np.ndarray, found: Repaired, compared: bool
 ) -> dict[str, np.ndarray]:
-    """What each method makes of the windows, by its name in the JSON."""
+    """The repaired windows of each method, by its name in the JSON."""
     made = {'model': found.mean}
     if compared:
         made |= {

@@ -31,7 +31,7 @@ class Reader(Protocol):
     path: Path
 
     def __call__(self, name: str) -> Any:
-        """What `Decode` takes; a `UserError` where it cannot be read."""
+        """The input of `Decode`; a `UserError` where it cannot be read."""
 
 
 def memory_limit(options: ConfigDict) -> int:

@@ -1,4 +1,4 @@
-"""What the values of a scene mean for a data set: 8-bit, reflectance, or what the user says."""
+"""The meaning of a scene's values for a data set: 8-bit, reflectance, or as the user says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALIASES = {'red': 'B04', 'green': 'B03', 'blue': 'B02'}
 
 
 class Stored(NamedTuple):
-    """What a file tells of its values.
+    """The facts of a file about its values.
 
     Attributes:
       title: of the file, for messages; its last part is the product's name.
@@ -132,7 +132,7 @@ def _find_level(
 
 
 def _linear(text: str, limits: Limits | None, num_bands: int) -> Conversion:
-    """What `LOW:HIGH` says, once or for each band."""
+    """The limits of `LOW:HIGH`, once or for each band."""
     try:
         pairs = [tuple(float(v) for v in part.split(':')) for part in text.split(',')]
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the values of a Sentinel-2 scene mean, and how they become those that EuroSAT is in.
+"""The meaning of a Sentinel-2 scene's values, and how they become those of EuroSAT.
 
 EuroSAT was cut from level-1C scenes: reflectance at the top of the atmosphere, times 10,000. Its
 RGB images show 0 to 2,750 of B04, B03 and B02 as 0 to 255 (a line fitted to a GeoTIFF and the JPEG

@@ -78,7 +78,7 @@ def _decibels(scene: Scene, gain: np.ndarray) -> np.ndarray:
 
 
 class Sensor(NamedTuple):
-    """What a view of a scene is.
+    """A view of a scene.
 
     Attributes:
       bands: a name for each band.

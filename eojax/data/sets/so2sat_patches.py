@@ -51,7 +51,7 @@ VV_STEPS = 32767
 
 
 class Sensor(NamedTuple):
-    """What is taken of the patches.
+    """The channels that are taken of the patches.
 
     Attributes:
       key: the array in the files.

@@ -25,7 +25,7 @@ _OPTIONAL = ('groups', 'parts')
 
 
 class Plan(NamedTuple):
-    """What is written, before any of it is.
+    """The plan of a prepared data set, before any of it is written.
 
     Attributes:
       facts: of the data set that results.

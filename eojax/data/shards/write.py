@@ -61,7 +61,7 @@ class Job(NamedTuple):
 
 
 def make_plan(dataset: Dataset, grid: Grid, per_shard: int, compression: str) -> Plan:
-    """What to write of a data set.
+    """The part of a data set to write.
 
     Raises:
       UserError: a grid or compression that there is not, or no place as large as a window.
@@ -216,7 +216,7 @@ def _join(job: Job, field: str, dtype: np.dtype, path: Path) -> None:
 
 
 def _checked(job: Job, place: int, read: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What was read, which must be of the types that the facts state."""
+    """Checks that the pixels have the types that the facts state, and returns them."""
     for name, raster in job.plan.facts.rasters.items():
         if read[name].dtype != raster.dtype or read[name].shape[2] != len(raster.bands):
             title = name_at(job.dataset.places.names, place)

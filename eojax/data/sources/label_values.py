@@ -1,4 +1,4 @@
-"""What the values of a label file mean: from stored numbers or colours to classes."""
+"""The meaning of a label file's values: from stored numbers or colours to classes."""
 
 from __future__ import annotations
 

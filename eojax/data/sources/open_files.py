@@ -1,4 +1,4 @@
-"""What a thread keeps open, or decoded, between two reads of the same file."""
+"""Files that a thread keeps open, or decoded, between two reads of the same file."""
 
 from __future__ import annotations
 

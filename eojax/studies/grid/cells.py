@@ -161,7 +161,7 @@ def rows_of(cells: Sequence[Cell]) -> list[Row]:
 
 
 def row_of(folder: Path, labels: Mapping[str, Any], evaluated: bool = True) -> Row:
-    """What is known of a run: its labels, its numbers, and where they come from.
+    """The row of a run: its labels, its numbers, and where they come from.
 
     Args:
       evaluated: whether its numbers count; else its row has an `error` instead.

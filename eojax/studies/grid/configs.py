@@ -1,4 +1,4 @@
-"""What a grid of runs is told on its command line: configs, changes to all of them, lists.
+"""The command line of a grid of runs: configs, changes to all of them, lists.
 
 Changes are typed as for `eojax.main`, `--config.key=value`, and are checked and read as there.
 """

@@ -15,7 +15,7 @@ from eojax.studies.grid.tables import write_table
 
 
 class Results(NamedTuple):
-    """What a command makes of its runs.
+    """The outputs that a command makes of its runs.
 
     Attributes:
       rows: all rows of the table, sorted, given those of the grid's own cells.

@@ -22,7 +22,7 @@ _FILE = 'provenance.json'
 
 
 class RunRecord(NamedTuple):
-    """What `provenance.json` holds; empty for a run that no grid has started.
+    """The contents of `provenance.json`; empty for a run that no grid has started.
 
     Attributes:
       parts: in the order in which they ran.

@@ -1,4 +1,4 @@
-"""What the tables of grids have in common: rows in their files, numbers over seeds, Markdown.
+"""The common part of the tables of grids: rows in their files, numbers over seeds, Markdown.
 
 A row is what `eojax.studies.grid.cells.row_of` says of a run; a series is the runs with the same
 `config` (a label of their cells) and `data`.
@@ -63,7 +63,7 @@ def runs_of(rows: Sequence[Row], measure: str, labels: str) -> pd.Series:
 
 
 def over_seeds(runs: pd.Series, labels: Sequence[Any]) -> pd.DataFrame:
-    """What the seeds of a series have in common.
+    """Means and deviations of a series over its seeds.
 
     Args:
       runs: see `runs_of`.
@@ -135,6 +135,6 @@ def _short(commits: str) -> str:
 
 
 def _each(values: Sequence[Any]) -> str:
-    """What runs say, each thing once."""
+    """The values of runs, each once."""
     told = dict.fromkeys(str(value) for value in values if value not in (None, ''))
     return ', '.join(told) or '–'

@@ -19,7 +19,7 @@ OF_A_RUN = ('seed', LABELS_KEY)
 
 
 def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a row says of its run besides what is measured.
+    """The labels in the row of a run, beside its measured numbers.
 
     Args:
       config: as in `config.json`.

@@ -134,7 +134,7 @@ def comparisons(rows: Sequence[Row]) -> Iterator[Comparison]:
 
 
 def weight_title(weight: float | None) -> str:
-    """What the contrastive loss is, for people."""
+    """The contrastive loss in words."""
     return f'SupCon {weight:g}' if weight else 'no SupCon'
 
 

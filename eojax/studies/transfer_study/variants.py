@@ -48,7 +48,7 @@ _SPARE_CHECKPOINTS = 8
 
 
 class Variant(NamedTuple):
-    """What the paper's figures tell apart.
+    """One of the variants that the paper's figures tell apart.
 
     Attributes:
       classes: one of `CLASS_SETS`, or `OWN_CLASSES`.
@@ -71,7 +71,7 @@ class Variant(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is to be trained.
+    """The runs to be trained.
 
     Attributes:
       experiments: of `EXPERIMENTS`.
@@ -137,7 +137,7 @@ def study_cells(workdir: Path, config: ConfigDict, wanted: Wanted) -> list[Cell]
 
 
 def variants(config: ConfigDict, wanted: Wanted) -> list[Variant]:
-    """What the experiments need, each once; where they do not say it, as the config has it."""
+    """The variants that the experiments need, each once; other settings are the config's."""
     norm, weight = config.model.norm, float(config.method.contrastive_weight)
     found: list[Variant] = []
     for classes in wanted.classes or [classes_of(config)]:
@@ -210,7 +210,7 @@ def variant_of(config: ConfigDict) -> Variant:
 
 
 def labels_of(config: ConfigDict) -> dict[str, Any]:
-    """What the row of a run says of it besides what is measured."""
+    """The labels in the row of a run, beside its measured numbers."""
     variant, values = variant_of(config), config.to_dict()
     per_class = parse_labels_per_class(config.data.labels_per_class)
     names = [*class_groups.parse(config.data.classes)] or _class_names(config.data)

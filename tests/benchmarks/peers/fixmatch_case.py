@@ -84,7 +84,7 @@ def unit(images: np.ndarray) -> np.ndarray:
 
 
 class Steps(NamedTuple):
-    """What eojax has after each of some steps on the same images."""
+    """The state of eojax after each of some steps on the same images."""
 
     states: list[Any]
     metrics: list[Any]

@@ -15,7 +15,7 @@ NUM_CLASSES = len(so2sat.CLASS_NAMES)
 
 
 def arrays(num: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """What a file holds, with heavy tails in `sen1`; label i is class i, again and again."""
+    """The arrays of a file, with heavy tails in `sen1`; label i is class i, again and again."""
     rng = np.random.default_rng(seed)
     return {
         'label': np.eye(NUM_CLASSES)[np.arange(num) % NUM_CLASSES],

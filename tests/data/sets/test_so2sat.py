@@ -123,7 +123,7 @@ def test_names_and_parts_are_the_published_split(tmp_path: Path, version: str) -
 
 
 class Spy:
-    """What is read of arrays: key, and numbers of values."""
+    """The reads of arrays: key, and numbers of values."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads: list[tuple[str, int]] = []

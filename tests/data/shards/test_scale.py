@@ -1,4 +1,4 @@
-"""What opening a prepared data set reads: headers, whatever the number of windows."""
+"""The reads of opening a prepared data set: headers, whatever the number of windows."""
 
 from __future__ import annotations
 
