@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from eojax.data.columns import Names
 from eojax.data.facts import IMAGES, Facts, Limits, Raster
-from eojax.data.reading.lazy_images import Images
+from eojax.data.reading.lazy_images import Images, LazyImages
 from eojax.errors import UserError
 
 # What `Places.parts` holds.
@@ -145,6 +146,20 @@ def _cut(pixels: np.ndarray, window: Window, scale: int) -> np.ndarray:
     return pixels[rows, columns]
 
 
+class _WholeImages(NamedTuple):
+    """Reads the raster `images` of whole places, by their numbers, for `LazyImages`."""
+
+    source: Source
+    path: Path
+
+    def __call__(self, name: int) -> np.ndarray:
+        return self.source.read(int(name), None, (IMAGES,))[IMAGES]
+
+
+def _as_read(pixels: np.ndarray, title: str) -> np.ndarray:
+    return pixels
+
+
 class Dataset(NamedTuple):
     """Places, what is known of all of them together, and how their pixels are read.
 
@@ -165,9 +180,12 @@ class Dataset(NamedTuple):
         uint8, values 0 to 255, or another type in the units that the data set's file states.
         `LazyImages` where they are too large for the memory.
         """
-        if not isinstance(self.source, ArraySource):
-            raise TypeError('the places of this data set are read by windows')
-        return self.source.arrays[IMAGES]
+        if isinstance(self.source, ArraySource):
+            return self.source.arrays[IMAGES]
+        if self.facts.size is None:
+            raise TypeError('the places of this data set differ in size: they are read by windows')
+        reader = _WholeImages(self.source, Path(self.facts.title or self.facts.name))
+        return LazyImages(reader.path, range(self.places.num), _as_read, reader)
 
     @property
     def labels(self) -> np.ndarray:

@@ -28,9 +28,11 @@ Decode = Callable[[Any, str], np.ndarray]
 class Reader(Protocol):
     """Reads by name from the folder or file at `path`; it pickles, and threads may share it."""
 
-    path: Path
+    @property
+    def path(self) -> Path:
+        """The folder or file."""
 
-    def __call__(self, name: str) -> Any:
+    def __call__(self, name: Any) -> Any:
         """The input of `Decode`; a `UserError` where it cannot be read."""
 
 
@@ -49,21 +51,28 @@ class LazyImages:
     """
 
     def __init__(
-        self, path: Path, files: Sequence[str], decode: Decode, reader: Reader | None = None
+        self,
+        path: Path,
+        files: Sequence[Any],
+        decode: Decode,
+        reader: Reader | None = None,
     ) -> None:
         """Reads and decodes the first image.
 
         Args:
           path: the folder or zip archive.
-          files: names in it, at least one, with forward slashes.
+          files: names in it, at least one, with forward slashes; or a range of numbers, where the
+            reader takes these.
           decode: of the content of one file; a function that pickles.
           reader: of what is named by `files` where it is no file with encoded pixels.
 
         Raises:
           UserError: the first file cannot be read or decoded.
         """
-        self._reader = FileReader(path) if reader is None else reader
-        self._files = tuple(files)
+        self._reader: Reader = FileReader(path) if reader is None else reader
+        self._files: Sequence[Any] = files
+        if not isinstance(files, range):
+            self._files = tuple(files)
         self._decode = decode
         first = decode(self._reader(self._files[0]), self._title(0))
         self._image_shape: tuple[int, ...] = first.shape
@@ -95,14 +104,14 @@ class LazyImages:
         """
         if hasattr(key, '__index__') and np.ndim(key) == 0:
             return self._one(range(len(self))[operator.index(key)])
-        chosen = np.arange(len(self))[key]
+        chosen = self._numbers(key)
         images = np.empty((chosen.size, *self._image_shape), self.dtype)
         self._fill(images, chosen.ravel())
         return images.reshape(*chosen.shape, *self._image_shape)
 
     def subset(self, indices: np.ndarray) -> LazyImages:
         """The images at `indices`, in that order; nothing is read."""
-        chosen = np.arange(len(self))[indices]
+        chosen = self._numbers(indices)
         part = object.__new__(LazyImages)
         part.__dict__.update(self.__dict__)
         part._files = tuple(self._files[i] for i in chosen)
@@ -138,6 +147,17 @@ class LazyImages:
             bar.close()
             executor.shutdown(wait=True, cancel_futures=True)
         return images
+
+    def _numbers(self, key: Any) -> np.ndarray:
+        """The numbers of the images that a key means; a batch takes no list of all."""
+        if isinstance(key, np.ndarray) and key.dtype.kind in 'iu':
+            numbers = key.astype(np.int64)
+            if numbers.size and not -len(self) <= numbers.min() <= numbers.max() < len(self):
+                raise IndexError(f'{numbers.min()} to {numbers.max()}, of {len(self)} images')
+            return np.where(numbers < 0, numbers + len(self), numbers)
+        if isinstance(key, slice):
+            return np.arange(*key.indices(len(self)))
+        return np.arange(len(self))[key]
 
     def _fill(self, images: np.ndarray, chosen: Iterable[int]) -> None:
         for place, i in enumerate(chosen):

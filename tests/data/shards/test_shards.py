@@ -213,6 +213,22 @@ def test_threads_and_pickled_copies_read_the_same(whole: Path) -> None:
     )
 
 
+def test_all_images_as_an_array_that_is_read_where_it_is_indexed(whole: Path) -> None:
+    found = open_prepared(whole)
+    images = pickle.loads(pickle.dumps(found.images))
+    assert images.shape == (found.places.num, 32, 32, 3)
+    for key in (4, slice(2, 9, 3), np.array([7, -1, 7])):
+        numbers = np.arange(found.places.num)[key]
+        expected = [
+            found.source.read(int(n), None, ('images',))['images'] for n in np.ravel(numbers)
+        ]
+        np.testing.assert_array_equal(images[key], expected if np.ndim(numbers) else expected[0])
+    with pytest.raises(IndexError):
+        images[np.array([0, found.places.num])]
+    with pytest.raises(TypeError, match='differ in size'):
+        tiles().images  # noqa: B018
+
+
 def test_damage_is_named(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / 'out'
     write_all(job(folder), progress=False)
