@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eojax.studies.grid import process as grid_process
-from eojax.studies.grid.run_grid import Listener, Start
+from eojax.studies.grid.runner import Listener, Start
 
 # Of a run, as in its `provenance.json`.
 PROVENANCE: dict[str, Any] = {

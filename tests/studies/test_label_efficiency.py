@@ -14,7 +14,7 @@ from PIL import Image
 
 from eojax.config.base import base_config, from_json
 from eojax.studies.grid.process import reliability_file
-from eojax.studies.grid.run_grid import Listener, Start
+from eojax.studies.grid.runner import Listener, Start
 from eojax.studies.grid.tables import over_seeds, percent_cells, runs_of
 from eojax.studies.label_efficiency import command as label_efficiency
 from eojax.studies.label_efficiency.figures import merged

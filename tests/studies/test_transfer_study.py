@@ -19,7 +19,7 @@ from eojax.data.sets.local_climate_zones import LOW_RISE, URBAN
 from eojax.data.value_range import scale_to_unit
 from eojax.runs.opening import load_state
 from eojax.runs.run import prepare
-from eojax.studies.grid.run_grid import Listener, Start
+from eojax.studies.grid.runner import Listener, Start
 from eojax.studies.transfer_study import command as transfer_study
 from eojax.studies.transfer_study.table import comparisons, reference
 from eojax.studies.transfer_study.variants import Variant, variant_config

@@ -1,6 +1,6 @@
 """The cells of a grid of runs: what they are, whether they can be run, and what came out of them.
 
-Each cell is an ordinary run folder; `eojax.studies.grid.run_grid` runs them.
+Each cell is an ordinary run folder; `eojax.studies.grid.runner` runs them.
 """
 
 from __future__ import annotations

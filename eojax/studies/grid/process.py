@@ -1,4 +1,4 @@
-"""One run of a grid, in a process of its own; `eojax.studies.grid.run_grid` starts it.
+"""One run of a grid, in a process of its own; `eojax.studies.grid.runner` starts it.
 
     python -m eojax.studies.grid.process --config=CONFIG.json --workdir=RUN [--measure | --embed]
 

@@ -10,7 +10,7 @@ from eojax.apps.command import open_folder_for_writing
 from eojax.devices import processes
 from eojax.errors import UserError
 from eojax.studies.grid.cells import Cell, Row, check
-from eojax.studies.grid.run_grid import Ended, Start, finish, run_grid
+from eojax.studies.grid.runner import Ended, Start, finish, run_grid
 from eojax.studies.grid.tables import write_table
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from eojax.atomic_file import write_atomically
 from eojax.studies.grid.cells import Row
-from eojax.studies.grid.run_grid import duration
+from eojax.studies.grid.runner import duration
 from eojax.tables import markdown_table
 
 

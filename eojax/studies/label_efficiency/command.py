@@ -36,7 +36,7 @@ from eojax.methods import METHODS
 from eojax.studies.grid.cells import Cell, rows_of
 from eojax.studies.grid.configs import load_configs, parse_arguments, parse_list, parse_seeds
 from eojax.studies.grid.results import Results, start_alone, train_and_write
-from eojax.studies.grid.run_grid import Start, measure_calibration, start_process
+from eojax.studies.grid.runner import Start, measure_calibration, start_process
 from eojax.studies.grid.series import check_series
 from eojax.studies.grid.tables import trained_folders
 from eojax.studies.label_efficiency import figures

@@ -44,7 +44,7 @@ from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.studies.grid.cells import Cell, Row, rows_of
 from eojax.studies.grid.configs import changed_config, parse_arguments, parse_list, parse_seeds
 from eojax.studies.grid.results import Results, start_alone, train_and_write
-from eojax.studies.grid.run_grid import Start, measure, start_process
+from eojax.studies.grid.runner import Start, measure, start_process
 from eojax.studies.grid.series import check_series, found_cells
 from eojax.studies.transfer_study import figures
 from eojax.studies.transfer_study.embedding import embedded_folders, embedding_figure

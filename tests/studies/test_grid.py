@@ -19,7 +19,7 @@ from eojax.runs import provenance
 from eojax.studies.grid import process as grid_process
 from eojax.studies.grid import run_record
 from eojax.studies.grid.cells import Cell, check, is_finished, row_of, rows_of
-from eojax.studies.grid.run_grid import (
+from eojax.studies.grid.runner import (
     Ended,
     Listener,
     duration,
