@@ -59,7 +59,7 @@ def prepare(dataset: str, root: str | Path | None, data_dir: str | Path) -> Path
       UserError: what is missing, damaged or unexpected, by name.
     """
     try:
-        from eojax.data.reading import tfds_builder
+        from eojax.data.reading.tfds import builder as tfds_builder
     except ImportError:
         raise UserError('preparing needs pip install tensorflow-datasets array_record') from None
     if dataset not in PREPARED:

@@ -13,7 +13,7 @@ import pytest
 
 from eojax.data import prepare
 from eojax.data.reading.published_images import load_published
-from eojax.data.reading.tfds_source import prepared_folder
+from eojax.data.reading.tfds.source import prepared_folder
 from eojax.data.sets import eurosat, ucmerced
 from eojax.errors import UserError
 from tests.data.comparisons import assert_same

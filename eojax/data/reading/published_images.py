@@ -17,7 +17,7 @@ from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.pixel_cache import cache_folder
-from eojax.data.reading.tfds_source import prepared_folder, read_tfds
+from eojax.data.reading.tfds.source import prepared_folder, read_tfds
 from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError, unknown_name
 
@@ -93,7 +93,7 @@ def load_published(
 
     Raises:
       UserError: what is missing, damaged or unexpected, by name; see
-        `image_folder.read_image_folder`, `download.fetch` and `tfds_source.read_tfds`.
+        `image_folder.read_image_folder`, `download.fetch` and `tfds.source.read_tfds`.
     """
     if size is not None and size < 1:
         raise UserError(f'{images.title} cannot be resized to {size} pixels; give a positive size')

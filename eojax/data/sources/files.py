@@ -82,15 +82,15 @@ class FileSource:
         window = Window(0, 0, height, width) if window is None else window
         check_window(window, (height, width), f'{self._root}: {name}')
         values = place_values(self._fields, name)
-        read: dict[str, np.ndarray] = {}
-        for raster in rasters:
-            if raster == PIXEL_LABELS:
-                read[raster] = self._labels(place, values, window)
-            else:
-                facts = self._rasters[raster]
-                part = self._part(raster, facts, values, window, (height, width))
-                read[raster] = _filled(part, facts)
-        return read
+        parts = {
+            raster: self._part(raster, self._rasters[raster], values, window, (height, width))
+            for raster in rasters
+            if raster != PIXEL_LABELS
+        }
+        read = {raster: _filled(part, self._rasters[raster]) for raster, part in parts.items()}
+        if PIXEL_LABELS in rasters:
+            read[PIXEL_LABELS] = self._labels(place, values, window, parts.get(IMAGES))
+        return {raster: read[raster] for raster in rasters}
 
     def subset(self, indices: np.ndarray) -> FileSource:
         """See `Source.subset`."""
@@ -105,7 +105,10 @@ class FileSource:
             None if self._lacking is None else self._lacking[indices],
         )
 
-    def _labels(self, place: int, values: Mapping[str, str], window: Window) -> np.ndarray:
+    def _labels(
+        self, place: int, values: Mapping[str, str], window: Window, images: Part | None
+    ) -> np.ndarray:
+        """The classes of a window's pixels; `images` are those, where they were read."""
         layer = self._layers[PIXEL_LABELS]
         if self._lacking is not None and self._lacking[place]:
             return np.full((window.height, window.width), UNKNOWN, np.uint8)
@@ -119,20 +122,26 @@ class FileSource:
             first = int(layer.values.values[0])
             stored.pixels[~stored.valid] = first
         labels = layer.values.apply(stored.pixels, f'{self._root}: {file}')
-        valid = self._valid_images(values, window, size)
+        valid = self._valid_images(values, window, size, images)
         for mask in (stored.valid, valid):
             labels = labels if mask is None else np.where(mask, labels, np.uint8(UNKNOWN))
         return labels
 
     def _valid_images(
-        self, values: Mapping[str, str], window: Window, size: tuple[int, int]
+        self,
+        values: Mapping[str, str],
+        window: Window,
+        size: tuple[int, int],
+        images: Part | None,
     ) -> np.ndarray | None:
         """Which pixels of a window hold data in `images`; None where all do."""
         layer, facts = self._layers[IMAGES], self._rasters[IMAGES]
-        files = [pattern.fill(values) for pattern in layer.patterns]
-        if all(file.lower().endswith(whole_images.SUFFIXES) for file in files):
-            return None
-        valid = self._part(IMAGES, facts, values, window, size).valid
+        if images is None:
+            files = [pattern.fill(values) for pattern in layer.patterns]
+            if not any(self._may_lack_data(file, layer.bands) for file in files):
+                return None
+            images = self._part(IMAGES, facts, values, window, size)
+        valid = images.valid
         if valid is None or facts.scale == 1:
             return valid
         return valid.repeat(facts.scale, 0).repeat(facts.scale, 1)
@@ -202,6 +211,11 @@ class FileSource:
                 )
             cut = cut[..., numbers]
         return Part(cut.copy(), None)
+
+    def _may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
+        if file.lower().endswith(whole_images.SUFFIXES):
+            return False
+        return self._windows.may_lack_data(file, bands)
 
     def size_of(self, file: str) -> tuple[int, int]:
         """Height and width of a file.

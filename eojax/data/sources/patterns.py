@@ -66,8 +66,8 @@ class Pattern:
                 expression += f'(?P={field})' if field in seen else f'(?P<{field}>[^/]+?)'
                 seen.add(field)
         compiled = re.compile(expression)
-        found = ((file, compiled.fullmatch(file)) for file in files)
-        return {file: match.groupdict() for file, match in found if match}
+        matches = ((file, compiled.fullmatch(file)) for file in files)
+        return {file: match.groupdict() for file, match in matches if match}
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The file with these fields."""

@@ -62,6 +62,13 @@ class RasterWindows:
         """Height and width."""
         return self._file(file).shape
 
+    def may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
+        """Whether a pixel of these bands may be without data: of the file's mask, or no number."""
+        opened = self._file(file)
+        indexes = _indexes(opened, bands, f'{self.root}: {file}')
+        floats = any(np.dtype(opened.dtypes[index - 1]).kind in 'fc' for index in indexes)
+        return floats or _is_masked(opened, indexes)
+
     def read(self, file: str, window: Window, bands: Sequence[str], dtype: str | None) -> Part:
         """A window as it is stored.
 
@@ -80,10 +87,9 @@ class RasterWindows:
         if dtype is not None and types != [dtype]:
             raise UserError(f'{title}: pixels of type {", ".join(types)}; expected {dtype}')
         where = RasterWindow(window.column, window.row, window.width, window.height)
-        flags = [opened.mask_flag_enums[index - 1] for index in indexes]
         try:
             pixels = opened.read(indexes, window=where)
-            masked = any(MaskFlags.all_valid not in flag for flag in flags)
+            masked = _is_masked(opened, indexes)
             masks = opened.read_masks(indexes, window=where) if masked else None
         except (RasterioError, OSError) as error:
             reason = ' '.join(str(error.__cause__ or error).split())
@@ -113,6 +119,10 @@ class RasterWindows:
                 raise UserError(f'no such file: {path}') from None
             reason = ' '.join(str(error.__cause__ or error).split())
             raise UserError(f'{title}: not a GeoTIFF or JPEG 2000 file ({reason})') from None
+
+
+def _is_masked(file: DatasetReader, indexes: Sequence[int]) -> bool:
+    return any(MaskFlags.all_valid not in file.mask_flag_enums[index - 1] for index in indexes)
 
 
 def _indexes(file: DatasetReader, bands: Sequence[str], title: str) -> list[int]:

@@ -92,3 +92,29 @@ def test_a_scene_is_a_place_without_labels() -> None:
     with rasterio.open(root / 'sentinel2_T48QUE_rgbn.tif') as file:
         whole = np.moveaxis(file.read(), 0, -1)
     np.testing.assert_array_equal(read, whole[1000:1064, 1004:1068])
+
+
+def test_places_seen_by_several_sensors() -> None:
+    path = real_data('terramesh_places.zip')
+    rasters = {
+        'images': Raster(tuple(f'band {i}' for i in range(12)), 'int16', ((0.0, 4000.0),) * 12),
+        'sar': Raster(('vv', 'vh'), 'float64', ((-25.0, 0.0),) * 2),
+        'elevation': Raster(('height',), 'int16', ((0.0, 500.0),)),
+    }
+    classes = ('water', 'trees', 'flooded', 'crops', 'built', 'bare', 'snow', 'clouds', 'range')
+    files = {'images': 'S2L2A', 'sar': 'S1RTC', 'elevation': 'DEM'}
+    values = {0: None, **{number: number - 1 for number in range(1, 10)}}
+    layout = Layout(
+        {
+            **{raster: layer(folder + '/{name}.tif') for raster, folder in files.items()},
+            'labels': layer('LULC/{name}.tif', values=values),
+        }
+    )
+    data = read_layout(path, Facts('terramesh', '', classes, rasters, 'pixel'), layout)
+    assert (data.places.num, data.facts.size) == (3, (224, 224))
+    read = data.source.read(1, Window(50, 60, 64, 48), (*rasters, 'labels'))
+    for raster, folder in {**files, 'labels': 'LULC'}.items():
+        with rasterio.open(f'/vsizip/{path}/{folder}/{data.names[1]}.tif') as file:
+            whole = np.moveaxis(file.read(), 0, -1)[50:114, 60:108]
+        expected = whole[..., 0] - 1 if raster == 'labels' else whole
+        np.testing.assert_array_equal(read[raster], expected)
