@@ -201,7 +201,7 @@ def _draw(
         heights, widths = (jnp.full(size, side, jnp.int32) for side in facts.size or ())
     else:
         thresholds = tiles.thresholds[stream.part]
-        chosen = part[everywhere(windows.draw_places(positions, seeds, thresholds))]
+        chosen = part[windows.draw_places(positions, seeds, thresholds)]
         heights, widths = tiles.heights[chosen], tiles.widths[chosen]
     row, column = windows.draw_corners(positions, seeds, heights, widths, stream.window, grid)
     tops, lefts, place = row, column, chosen if tiles is None else None

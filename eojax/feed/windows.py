@@ -51,8 +51,11 @@ def draw_places(positions: Any, seeds: Any, thresholds: Any) -> Any:
       int32 `[num]`, numbers of places.
     """
     words = random_words(positions, seeds[_PLACE])
-    numpy = np if isinstance(words, np.ndarray) else jnp
-    return numpy.searchsorted(thresholds, words, side='right').astype(np.int32)
+    if isinstance(words, np.ndarray):
+        return np.searchsorted(thresholds, words, side='right').astype(np.int32)
+    # Without a loop, in which devices with a share of the batch each would have to agree.
+    places = jnp.searchsorted(thresholds, words, side='right', method='scan_unrolled')
+    return places.astype(np.int32)
 
 
 def draw_corners(
