@@ -20,15 +20,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import random
 from ml_collections import ConfigDict
 
 from benchmarks.flops import StepFlops
-from eojax.data.dataset import image_dataset
+from eojax.data.facts import Facts, Raster
 from eojax.methods import METHODS
 from eojax.methods.method import Task
+from eojax.runs.carry import batch_shapes
 
 _KINDS = (
     'all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute',
@@ -139,22 +139,16 @@ def reduced_bytes(
     short = config.copy_and_resolve_references()
     if 'sampler' in short:
         short.sampler.start = 'uniform'  # which needs no images
-    names = tuple(str(number) for number in range(num_classes))
-    nothing = np.zeros((0, *image_shape), np.uint8)
-    task = Task(names, image_shape, image_dataset(nothing, np.zeros(0, np.int32), (), names))
+    facts = Facts(class_names=tuple(str(number) for number in range(num_classes)))
+    task = Task(facts, image_shape, num_training=1, label_counts=(1,) * num_classes)
     method = METHODS[config.method.name].build(short, task)
     phase, key = method.phases[-1], random.key(0)
-    batch = {
-        name: {
-            'images': jax.ShapeDtypeStruct((stream.batch_size, *image_shape), jnp.float32),
-            'labels': jax.ShapeDtypeStruct((stream.batch_size,), jnp.int32),
-            'index': jax.ShapeDtypeStruct((stream.batch_size,), jnp.int32),
-        }
-        for name, stream in phase.streams.items()
-    }
-    state = jax.eval_shape(method.init, key, batch)
+    raster = Raster(tuple(str(number) for number in range(image_shape[-1])))
+    known = facts._replace(rasters={'images': raster}, size=image_shape[:2])
+    batch = batch_shapes(phase.streams, {'data': known})
+    state = jax.eval_shape(method.init, key, batch, method.fitted)
     _, metrics = jax.eval_shape(phase.step, state, batch, key)
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.parameters))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trained.parameters))
     return 4 * parameters, 4 * len(metrics)
 
 

@@ -21,13 +21,14 @@ import numpy as np
 from jax import random
 from ml_collections import ConfigDict
 
-from eojax.data.dataset import image_dataset
+from eojax import models
+from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.streams import Stream
 from eojax.methods import METHODS
 from eojax.methods.joint.energy import energy_of
 from eojax.methods.method import Phase, Task
-from eojax.models import MODELS, convolution
+from eojax.models import convolution
 
 
 class StepFlops(NamedTuple):
@@ -68,21 +69,23 @@ def step_flops(
     if sampled:
         # Where chains start is no part of the network's work, and needs no data this way.
         short.sampler.update({'steps': 1, 'start': 'uniform'})
-    names = tuple(str(number) for number in range(num_classes))
+    facts = Facts(class_names=tuple(str(number) for number in range(num_classes)))
     shapes = {'data': image_shape, 'source': source_shape or image_shape}
-    # One labelled image, so that classes have shares.
-    sets = {
-        group: image_dataset(np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32), ('',), names)
-        for group, shape in shapes.items()
-    }
-    task = Task(names, image_shape, sets['data'], source=sets['source'] if source_shape else None)
+    task = Task(
+        facts,
+        image_shape,
+        num_training=1,
+        label_counts=(1,) * num_classes,
+        source=facts if source_shape else None,
+        source_shape=source_shape,
+    )
     method = METHODS[config.method.name].build(short, task)
     number = phase % len(method.phases)
     chosen = method.phases[number]
     batch = {name: _batch(stream, shapes[stream.data]) for name, stream in chosen.streams.items()}
     key = random.key(0)
     with plain_convolutions():
-        state = jax.eval_shape(method.init, key, batch)
+        state = jax.eval_shape(method.init, key, batch, method.fitted)
         for earlier in method.phases[1 : number + 1]:
             state = state if earlier.begin is None else jax.eval_shape(earlier.begin, state)
         whole = counted(lambda s, b: chosen.step(s, b, key), state, batch)
@@ -101,21 +104,21 @@ def _chain_update(
     config: ConfigDict, image_shape: tuple[int, int, int], num_classes: int, state: Any
 ) -> float:
     """One forward and one backward pass with respect to the image, of all chains."""
-    model = MODELS[config.model.name].build(config.model, num_classes)
+    network = models.build(config.model, num_classes)
     shape = (config.method.likelihood_batch_size, *image_shape)
 
     def gradient(parameters: Any, statistics: Any, images: jax.Array) -> jax.Array:
-        energy = energy_of(model, parameters, statistics, None)
+        energy = energy_of(network, parameters, statistics, None)
         return jax.grad(lambda x: energy(x).sum())(images)
 
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
-    return counted(gradient, state.parameters, state.statistics, images)
+    return counted(gradient, state.trained.parameters, state.trained.statistics, images)
 
 
 def _batch(stream: Stream, image_shape: tuple[int, int, int]) -> dict[str, jax.ShapeDtypeStruct]:
     integers = jax.ShapeDtypeStruct((stream.batch_size,), jnp.int32)
     images = jax.ShapeDtypeStruct((stream.batch_size, *image_shape), jnp.float32)
-    return {'images': images, 'labels': integers, 'index': integers}
+    return {'images': images, 'labels': integers, 'truth': integers, 'index': integers}
 
 
 def counted(function: Callable[..., Any], *shapes: Any) -> float:

@@ -103,8 +103,9 @@ def _numbers_of(name: str, step: TrainingStep, seconds: Seconds) -> dict[str, fl
     """The numbers of an entry; those that need the ceiling come later."""
     ours = rates(seconds[END_TO_END])
     task = step.run.task
-    source: Any = None if task.source is None else task.source.images.shape[1:]
-    flops = step_flops(step.run.config, task.image_shape, task.num_classes, source_shape=source)
+    flops = step_flops(
+        step.run.config, task.image_shape, task.num_classes, source_shape=task.source_shape
+    )
     numbers: dict[str, float | None] = {
         **spread_numbers(f'{name}_steps_per_second', ours),
         f'{name}_images_per_second': rounded(ours.median * step.images),

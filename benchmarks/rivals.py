@@ -15,7 +15,7 @@ from benchmarks.training_step import TrainingStep
 from eojax.data.dataset import ArraySource, Dataset
 from eojax.data.facts import IMAGES
 from eojax.errors import UserError
-from eojax.methods.method import Task
+from eojax.runs.run import Run
 
 PEERS = ('reference_style', 'best_effort')
 # By method, the package of its peers and which there are.
@@ -72,7 +72,7 @@ def build(step: TrainingStep) -> Rivals:
         return Rivals([], [f'no PyTorch peer has the method {config.method.name!r}'])
     package, names = PACKAGES[config.method.name]
     workloads, notes, peers = [], [], []
-    sets = _sets(step.run.task)
+    sets = _sets(step.run)
     for name in names:
         module: Any = importlib.import_module(f'benchmarks.peers.{package}.{name}')
         try:
@@ -89,13 +89,13 @@ def build(step: TrainingStep) -> Rivals:
     return Rivals(workloads, list(dict.fromkeys(notes)), closing)
 
 
-def _sets(task: Task) -> Mapping[str, Dataset]:
+def _sets(run: Run) -> Mapping[str, Dataset]:
     """The training images in memory, by the config's groups."""
-    there = {'data': task.training, 'source': task.source}
+    assert run.domains is not None
+    training = {group: domain.training for group, domain in run.domains.items()}
     return {
-        name: dataset._replace(source=ArraySource({IMAGES: np.asarray(dataset.images)}))
-        for name, dataset in there.items()
-        if dataset is not None
+        group: dataset._replace(source=ArraySource({IMAGES: np.asarray(dataset.images)}))
+        for group, dataset in training.items()
     }
 
 

@@ -59,7 +59,9 @@ class TrainingStep:
         self._key = sharding.place_key(random.key(config.seed, impl=config.random), self.run.mesh)
         before = _peak_memory()
         self._carry = _last_carry(self.run, self._key)
-        self.parameters = jax.tree.map(np.asarray, jax.device_get(self._carry.state.parameters))
+        self.parameters = jax.tree.map(
+            np.asarray, jax.device_get(self._carry.state.trained.parameters)
+        )
         self._programs: Programs = compile_phase(self.run, self.phase, self._carry, self._key)
         self.compile_seconds = self._programs.seconds
         self.steps_per_call = self._programs.steps_per_call
@@ -138,7 +140,6 @@ def _last_carry(run: Run, key: Array) -> Carry:
     state, done = carry.state, 0
     for before, phase in itertools.pairwise(run.method.phases):
         done += before.steps
-        state = state._replace(step=jnp.int32(done))
         state = phase.begin(state) if phase.begin is not None else state
     last = len(run.method.phases) - 1
     carry = fresh_sums(metric_names(run, last, state), state, jnp.int32(done))

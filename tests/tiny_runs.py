@@ -21,6 +21,7 @@ from eojax.runs.checkpoint import Checkpoints
 from eojax.runs.known import write_known
 from eojax.runs.opening import checkpoint_folder
 from eojax.runs.run import Run
+from tests.trained_states import with_trained
 
 
 class TinyRun(NamedTuple):
@@ -65,8 +66,8 @@ def tiny_run(method: str) -> TinyRun:
     domains.keep(run.domains, folder)
     write_known(folder, run.known)
     carry = initial_carry(run, jax.random.key(0))
-    average = jax.tree.map(_nowhere_zero, carry.state.average)
-    state = carry.state._replace(parameters=average, average=average)
+    average = jax.tree.map(_nowhere_zero, carry.state.trained.average)
+    state = with_trained(carry.state, parameters=average, average=average)
     carry = jax.device_put(carry._replace(state=state), carry_shardings(run, carry))
     for which in ('last', 'best'):
         checkpoints = Checkpoints(checkpoint_folder(folder, which), 1)

@@ -5,7 +5,6 @@ The target is drawn landscapes as they are; the source is two bands of others, l
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +22,7 @@ from eojax.data.sets import DATASETS, landscapes
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.methods import METHODS
-from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 
 SOURCE_LIMITS = ((0.0, 30_000.0), (5_000.0, 60_000.0))
 
@@ -47,9 +46,8 @@ def two_bands() -> DatasetKind:
 
 
 class TwoDomainState(NamedTuple):
-    """Step and parameters: a linear classifier of each domain."""
+    """A linear classifier of each domain."""
 
-    step: Array
     parameters: dict[str, Array]
 
 
@@ -63,17 +61,16 @@ def _logits(weights: Array, images: Array) -> Array:
 
 def _build(config: ConfigDict, task: Task) -> Method:
     """First the source alone, then both, pulled together by their means of logits."""
-    assert task.source is not None
-    shapes = {'target': task.image_shape, 'source': task.source.images.shape[1:]}
+    assert task.source_shape is not None
+    shapes = {'target': task.image_shape, 'source': task.source_shape}
     streams = {
         'target': Stream('labelled', config.batch_size, 'flips'),
         'unlabelled': Stream('train', 2 * config.batch_size),
         'source': Stream('labelled', config.batch_size, 'flips', data='source'),
     }
 
-    def init(key: Array, batch: Batch) -> TwoDomainState:
+    def init(key: Array, batch: Batch, fitted: Any) -> TwoDomainState:
         return TwoDomainState(
-            jnp.zeros((), jnp.int32),
             {
                 name: 0.01
                 * random.normal(random.fold_in(key, i), (np.prod(shape), task.num_classes))
@@ -97,7 +94,7 @@ def _build(config: ConfigDict, task: Task) -> Method:
         loss, gradient = jax.value_and_grad(loss_of)(state.parameters, batch)
         rate = config.optimizer.learning_rate
         parameters = jax.tree.map(lambda p, g: p - rate * g, state.parameters, gradient)
-        return TwoDomainState(state.step + 1, parameters), {'loss': loss}
+        return TwoDomainState(parameters), {'loss': loss}
 
     def logits(state: TwoDomainState, images: Array, key: Array) -> Array:
         return _logits(state.parameters['target'], images)
@@ -107,12 +104,8 @@ def _build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (first, second), {'logits': logits})
 
 
-TWO_DOMAINS: Any = SimpleNamespace(
-    DEFAULTS={'method': {'source_steps': 4}},
-    ABILITIES=('logits',),
-    NEEDS_SOURCE=True,
-    check=_check,
-    build=_build,
+TWO_DOMAINS = Recipe(
+    {'method': {'source_steps': 4}}, ('logits',), _check, _build, needs_source=True
 )
 
 

@@ -85,7 +85,7 @@ def measure_embeddings(folder: Path) -> None:
     num = min(IMAGES, *(len(own.labels) for own in tested.values()))
     chosen = {name: own.subset(spread(len(own.labels), num)) for name, own in tested.items()}
     arrays: dict[str, Any] = {
-        'class_names': np.asarray(run.task.class_names),
+        'class_names': np.asarray(run.facts.class_names),
         'source_labels': chosen[SOURCE].labels,
         'target_labels': chosen[TARGET].labels,
     }

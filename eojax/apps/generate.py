@@ -177,7 +177,7 @@ def _chain(run: Run, request: Request) -> Langevin | None:
 
 def write(run: Run, made: Generated, out: Path) -> None:
     """Writes all files into `out`, each of them whole or not at all."""
-    names = run.task.class_names
+    names = run.facts.class_names
     seen = visible_bands(made.images, run.images.bands)
     digits = max(4, len(str(len(seen) - 1)))
     for number, image in enumerate(seen):
@@ -244,12 +244,12 @@ def _check(options: argparse.Namespace) -> None:
 
 def _generate(options: argparse.Namespace) -> None:
     def can_sample(run: Run) -> None:
-        if options.name is not None and options.name not in run.task.class_names:
-            raise unknown_name('class', options.name, run.task.class_names)
+        if options.name is not None and options.name not in run.facts.class_names:
+            raise unknown_name('class', options.name, run.facts.class_names)
         ability(run.method, 'sample', run.config.method.name, METHODS)
 
     run, state = open_trained(options.workdir, options.checkpoint, options.data_root, can_sample)
-    names = run.task.class_names
+    names = run.facts.class_names
     label = None if options.name is None else names.index(options.name)
     given = (options.start, options.steps, options.step_size, options.noise, options.seed)
     request = Request(options.num, label, *given)

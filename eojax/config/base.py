@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from eojax.data import options as data_options
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS, optimizers
-from eojax.models import MODELS
+from eojax.models import MODELS, buildable
 
 # A run may be resumed with other values of these: they do not change what it computes.
 FREE_AT_RESUME = (
@@ -47,7 +47,7 @@ def base_config(
     """The complete config of a method, a model and a data set, with every default.
 
     Args:
-      source: another data set, for methods that learn from two (those with `NEEDS_SOURCE`).
+      source: another data set, for methods that learn from two (those that need a source).
 
     Keys at the top:
       seed: of everything random.
@@ -89,7 +89,7 @@ def base_config(
         'random': 'threefry2x32',
         'data': data_options.defaults(data),
         **({'source': data_options.defaults(source)} if source else {}),
-        'model': {'name': model, **_entry('model', model, MODELS).DEFAULTS},
+        'model': {'name': model, **_entry('model', model, MODELS).defaults},
         'optimizer': dict(optimizers.DEFAULTS),
         'recovery': {'tries': 5, 'rate_factor': 0.5, 'max_loss': 1e6},
         'evaluate': {
@@ -101,7 +101,7 @@ def base_config(
             'outlier_images': 1000,
         },
     }
-    for group, defaults in _entry('method', method, METHODS).DEFAULTS.items():
+    for group, defaults in _entry('method', method, METHODS).defaults.items():
         config[group] = {**config.get(group, {}), **defaults}
     config['method'] = {'name': method, **config['method']}
     result = ConfigDict(config, sort_keys=False)
@@ -143,7 +143,7 @@ def check_config(config: ConfigDict) -> None:
     for group in ('data', 'source'):
         if group in config:
             data_options.check(config[group], group)
-    MODELS[config.model.name].check(config)
+    _check_model(config)
     METHODS[config.method.name].check(config)
 
 
@@ -167,7 +167,7 @@ def _check_numbers(given: Mapping[str, Any]) -> None:
 def _check_source(config: ConfigDict) -> None:
     """A source is there for the methods that learn from one, and for no other."""
     name = config.method.name
-    needed = [n for n, module in METHODS.items() if getattr(module, 'NEEDS_SOURCE', False)]
+    needed = [known for known, recipe in METHODS.items() if recipe.needs_source]
     if name in needed and 'source' not in config:
         raise UserError(
             f'method {name!r} learns from a second data set:'
@@ -178,6 +178,18 @@ def _check_source(config: ConfigDict) -> None:
             f'method {name!r} takes no second data set, and the config has a group source;'
             f' these do: {", ".join(sorted(needed)) or "none"}'
         )
+
+
+def _check_model(config: ConfigDict) -> None:
+    """The network is one that the method trains, and takes the images of the data sets."""
+    trained = METHODS[config.method.name].models or buildable()
+    if config.model.name not in trained:
+        raise UserError(
+            f'method {config.method.name!r} does not train a {config.model.name}: model.name must'
+            f' be {" or ".join(trained)}'
+        )
+    sizes = {f'{group}.size': config[group].size for group in ('data', 'source') if group in config}
+    MODELS[config.model.name].check(config.model, sizes)
 
 
 def _names(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def density(run: Run, state: Any, name: str, samples: Callable[[], np.ndarray | 
     Of each image one number is held.
 
     Args:
-      name: the score that stands for log p(x), `eojax.evaluation.reference.density_name`.
+      name: the score that stands for log p(x), `eojax.evaluation.scoring.density_name`.
       samples: generated images, uint8 `[N, H, W, C]`; None of methods that make none.
     """
 

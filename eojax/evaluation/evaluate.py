@@ -43,7 +43,6 @@ from eojax.evaluation.evaluators import Evaluator
 from eojax.evaluation.generation import generated, samples_of
 from eojax.evaluation.outliers import parse_outliers, spread
 from eojax.evaluation.reconstructions import reconstruction
-from eojax.evaluation.reference import density_name
 from eojax.evaluation.sampling import (
     buffer_capacity,
     buffer_images,
@@ -51,7 +50,7 @@ from eojax.evaluation.sampling import (
     draw_samples,
     run_on_starts,
 )
-from eojax.evaluation.scoring import score
+from eojax.evaluation.scoring import density_name, score
 from eojax.feed.pipeline import to_uint8
 from eojax.runs.run import Run, with_data
 
@@ -125,7 +124,7 @@ def evaluators_of(run: Run, state: Any, tested: Dataset) -> list[Evaluator]:
             made = samples()
             return None if made is None else made.images
 
-        chosen.append(density(run, state, density_name(run), images))
+        chosen.append(density(run, state, density_name(run.method), images))
     if 'sample' in abilities:
         chosen.append(generated(run, state, tested, samples))
     if 'reconstruct' in abilities:

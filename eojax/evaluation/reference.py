@@ -26,7 +26,7 @@ from jax.experimental import multihost_utils
 from eojax.atomic_file import write_atomically
 from eojax.devices import sharding
 from eojax.evaluation.outliers import spread
-from eojax.evaluation.scoring import score_all, scores_of
+from eojax.evaluation.scoring import density_name, score_all, scores_of
 from eojax.messages import say
 from eojax.runs.run import Run, with_data
 from eojax.samplers.starts import StationaryGaussian, fit_stationary_gaussian
@@ -52,11 +52,6 @@ class Examples(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray
-
-
-def density_name(run: Run) -> str:
-    """The score that stands for log p(x): the method's own, else log-sum-exp of its logits."""
-    return 'log_density' if 'log_density' in run.method.abilities else 'log_sum_exp'
 
 
 def keep(run: Run, state: Any) -> None:
@@ -105,7 +100,7 @@ def reference_scores(
         new = score_all(run, missing, state, run.dataset.images, chosen, title)
         held |= {f'{part}_{name}': scores for name, scores in new.items()}
         more: dict[str, np.ndarray] = {}
-        density = f'{TEST}_{density_name(run)}'
+        density = f'{TEST}_{density_name(run.method)}'
         if part == TEST and density in held:
             order = np.argsort(held[density], kind='stable')
             for end, rows in (('lowest', order[:ENDS]), ('highest', order[::-1][:ENDS])):

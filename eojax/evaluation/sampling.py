@@ -1,10 +1,9 @@
 """Samples of a trained method that can `sample`: chains in equal batches, from buffer or afresh.
 
 `sample(state, key, labels)`, images `[N, H, W, C]` in [-1, 1] for labels int32 `[N]`, is all that
-is asked of a method. Its config says what the labels mean to it: with `method.class_conditional`
-they are the classes to make images of, else a method without chains has only their number. One
-whose config has a `sampler` group samples by Langevin chains, and takes their parameters, their
-starts and more besides (`eojax.methods.jem`).
+is asked of a method. `Method.sampling` says what the labels mean to it: `by_class`, they are the
+classes to make images of, else a method without chains has only their number. One with chains takes
+their parameters, their starts and more besides (`eojax.methods.jem`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.run import Run
-from eojax.samplers import langevin
 from eojax.samplers.langevin import Langevin
 from eojax.samplers.replay_buffer import ReplayBuffer
 
@@ -48,7 +46,7 @@ class Starts(NamedTuple):
 
 def chain_of(run: Run) -> Langevin | None:
     """The chains that the run was trained with; None for a method without chains."""
-    return langevin.from_config(run.config.sampler) if 'sampler' in run.config else None
+    return run.method.sampling.chain
 
 
 def batch_size(run: Run) -> int:
@@ -152,7 +150,7 @@ def buffer_images(run: Run, state: Any, slots: np.ndarray) -> tuple[np.ndarray, 
 
 def by_class(run: Run) -> bool:
     """Whether the run's own samples are of given classes: chains of E(x, y) instead of E(x)."""
-    return bool(run.config.method.get('class_conditional', False))
+    return run.method.sampling.by_class
 
 
 def _gather(buffer: ReplayBuffer, parts: Array, slots: Array) -> tuple[Array, Array]:

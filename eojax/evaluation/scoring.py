@@ -215,7 +215,7 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     if logits is not None:
         found['log_sum_exp'] = lambda *a: jax.nn.logsumexp(logits(*a), axis=-1)
         found['max_probability'] = lambda *a: jax.nn.softmax(logits(*a), axis=-1).max(-1)
-    density = found.get('log_density', found.get('log_sum_exp'))
+    density = found.get(density_name(method))
     if density is not None:
 
         def gradient(state: Any, images: Array, key: Array) -> Array:
@@ -224,6 +224,15 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
 
         found['gradient'] = gradient
     return found
+
+
+def density_name(method: Method) -> str:
+    """The score that stands for log p(x) of a method.
+
+    Its own `log_density`, where it has trained one; else `log_sum_exp` of its logits, which nothing
+    has trained to be a density: it is there to be compared with those that were.
+    """
+    return 'log_density' if 'log_density' in method.abilities else 'log_sum_exp'
 
 
 def _compiled(run: Run, names: tuple[str, ...]) -> Callable[..., dict[str, Array]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from eojax.methods import (
     berundanet,
     fine_tune,
@@ -16,17 +14,17 @@ from eojax.methods import (
     swd_transfer,
     vae,
 )
+from eojax.methods.method import Recipe
 
-# Each module has DEFAULTS (config groups), ABILITIES (names), check(config), build(config, task).
-METHODS: dict[str, ModuleType] = {
-    'berundanet': berundanet,
-    'fine_tune': fine_tune,
-    'fixmatch': fixmatch,
-    'fixmatch_jem': fixmatch_jem,
-    'fixmatch_then_jem': fixmatch_then_jem,
-    'jem': jem,
-    'sar_only': sar_only,
-    'supervised': supervised,
-    'swd_transfer': swd_transfer,
-    'vae': vae,
+METHODS: dict[str, Recipe] = {
+    'berundanet': berundanet.RECIPE,
+    'fine_tune': fine_tune.RECIPE,
+    'fixmatch': fixmatch.RECIPE,
+    'fixmatch_jem': fixmatch_jem.RECIPE,
+    'fixmatch_then_jem': fixmatch_then_jem.RECIPE,
+    'jem': jem.RECIPE,
+    'sar_only': sar_only.RECIPE,
+    'supervised': supervised.RECIPE,
+    'swd_transfer': swd_transfer.RECIPE,
+    'vae': vae.RECIPE,
 }

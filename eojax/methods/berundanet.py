@@ -29,20 +29,19 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.augment import AUGMENTATIONS
 from eojax.devices import sharding
 from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import optimizers
-from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.methods import descent
+from eojax.methods.descent import Aside, Trained
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.options import check_shared
 from eojax.models import berundanet
-from eojax.models.model import running_average
 
 # Differences in [-1, 1] to what is averaged over images, pixels and bands.
 RECONSTRUCTIONS: dict[str, Callable[[Array], Array]] = {'l1': jnp.abs, 'l2': jnp.square}
@@ -56,19 +55,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'average_decay': 0.0,
     },
 }
-ABILITIES = ('logits', 'log_density', 'reconstruct')
 # The network whose feature map the decoder reads.
 ENCODER = 'wide_resnet'
 
 
 class BerundaNetState(NamedTuple):
-    """All that the next step needs; `average` is what evaluation uses."""
+    """All that the next step needs."""
 
-    step: Array
-    parameters: Any
-    statistics: Any
-    average: Any
-    optimizer: optax.OptState
+    trained: Trained
 
 
 def check(config: ConfigDict) -> None:
@@ -78,83 +72,58 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     options = config.method
-    if config.model.name != ENCODER:
-        raise UserError(f'model.name must be {ENCODER!r} for berundanet, not {config.model.name!r}')
-    for key, name, known in (
-        ('method.augment', options.augment, AUGMENTATIONS),
-        ('method.reconstruction', options.reconstruction, RECONSTRUCTIONS),
-    ):
-        if name not in known:
-            raise unknown_name(key, name, known)
+    check_shared(options)
+    if options.reconstruction not in RECONSTRUCTIONS:
+        raise unknown_name('method.reconstruction', options.reconstruction, RECONSTRUCTIONS)
     for key in ('unlabelled_ratio', 'decoder_features'):
         if options[key] < 1:
             raise UserError(f'method.{key} must be at least 1, not {options[key]}')
     weight = options.reconstruction_weight
     if not 0.0 <= weight < math.inf:
         raise UserError(f'method.reconstruction_weight must not be negative, not {weight}')
-    if not 0.0 <= options.average_decay < 1.0:
-        raise UserError(f'method.average_decay must lie in [0, 1), not {options.average_decay}')
 
 
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
     options = config.method
-    model = berundanet.build(
+    network = berundanet.build(
         config.model, task.num_classes, task.image_shape[-1], options.decoder_features
     )
-    optimizer = optimizers.build(config.optimizer, config.steps)
+    down = descent.build(config.optimizer, config.steps, options.average_decay)
     deviation = RECONSTRUCTIONS[options.reconstruction]
 
-    def init(key: Array, batch: Batch) -> BerundaNetState:
-        parameters, statistics = model.init(key, batch['labelled']['images'][:1])
-        return BerundaNetState(
-            jnp.zeros((), jnp.int32),
-            parameters,
-            statistics,
-            jax.tree.map(jnp.copy, parameters),
-            optimizer.init(parameters),
-        )
+    def init(key: Array, batch: Batch, fitted: Any) -> BerundaNetState:
+        return BerundaNetState(down.begin(*network.init(key, batch['labelled']['images'][:1])))
 
     def loss_of(parameters: Any, statistics: Any, batch: Batch, key: Array) -> Any:
         labels = batch['labelled']['labels']
         groups = [batch['labelled']['images'], batch['unlabelled']['images']]
         images = sharding.join(groups, task.num_devices)
-        outputs, painted, statistics = model.train(parameters, statistics, images, key)
+        (outputs, painted), statistics = network.train(parameters, statistics, images, key=key)
         logits, _ = sharding.parted(outputs, [len(g) for g in groups], task.num_devices)
         supervised = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         reconstruction = deviation(painted - images).mean()  # Eq. 3.6, 3.7
         loss = supervised + options.reconstruction_weight * reconstruction  # Eq. 3.3
         metrics = {
-            'loss': loss,
             'cross_entropy': supervised,
             'reconstruction': reconstruction,
             'accuracy': (logits.argmax(-1) == labels).mean(),
         }
-        return loss, (metrics, statistics)
+        return loss, Aside(metrics, statistics)
 
     def step(state: BerundaNetState, batch: Batch, key: Array) -> tuple[BerundaNetState, Metrics]:
-        gradient, (metrics, statistics) = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(loss_of, has_aux=True)(p, state.statistics, batch, key),
-            state.parameters,
-            config.optimizer,
-        )
-        updates, moments = optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        average = running_average(state.average, parameters, state.step, options.average_decay)
-        new = BerundaNetState(state.step + 1, parameters, statistics, average, moments)
-        return new, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+        old = state.trained
+        new, aside = down.step(old, lambda p: loss_of(p, old.statistics, batch, key))
+        return BerundaNetState(new), aside.metrics
 
     def logits(state: BerundaNetState, images: Array, key: Array) -> Array:
         # The decoder is not part of the compiled program: nothing reads its output.
-        return model.apply(state.average, state.statistics, images)[0]
-
-    def log_density(state: BerundaNetState, images: Array, key: Array) -> Array:
-        # Not a density that was trained: the log-sum-exp of a classifier, for comparison.
-        return jax.nn.logsumexp(logits(state, images, key), axis=-1)
+        outputs: Array = network.apply(state.trained.average, state.trained.statistics, images)[0]
+        return outputs
 
     def reconstruct(state: BerundaNetState, images: Array, key: Array) -> Array:
         """Images `[N, H, W, C]` as the second head paints them, clipped to [-1, 1]."""
-        painted = model.apply(state.average, state.statistics, images)[1]
+        painted = network.apply(state.trained.average, state.trained.statistics, images)[1]
         return jnp.clip(painted, -1.0, 1.0)
 
     num = options.unlabelled_ratio * config.batch_size
@@ -162,5 +131,8 @@ def build(config: ConfigDict, task: Task) -> Method:
         'labelled': Stream('labelled', config.batch_size, options.augment),
         'unlabelled': Stream('train', num, options.augment),
     }
-    abilities = {'logits': logits, 'log_density': log_density, 'reconstruct': reconstruct}
+    abilities = {'logits': logits, 'reconstruct': reconstruct}
     return Method(init, (Phase('berundanet', config.steps, streams, step),), abilities)
+
+
+RECIPE = Recipe(DEFAULTS, ('logits', 'reconstruct'), check, build, models=(ENCODER,))

@@ -25,15 +25,13 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from eojax.methods.method import Method, Task
+from eojax.methods.method import Method, Recipe, Task
 from eojax.methods.transfer import embedding_classifier, transfer_phases
 from eojax.methods.transfer.transfer_phases import TransferState
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {**embedding_classifier.DEFAULTS, **transfer_phases.DEFAULTS},
 }
-ABILITIES = ('logits', 'embedding')
-NEEDS_SOURCE = True
 
 
 def check(config: ConfigDict) -> None:
@@ -57,19 +55,20 @@ def build(config: ConfigDict, task: Task) -> Method:
     bands = transfer_phases.bands_of(task)
 
     def begin(state: TransferState) -> TransferState:
-        encoder = transfer_phases.carried_over(
-            state.parameters['source'], state.parameters['target'], bands
-        )
-        parameters = {'target': encoder, 'classifier': state.parameters['classifier']}
-        statistics = {'target': jax.tree.map(jnp.copy, state.statistics['source'])}
-        return second.begin(state.step, parameters, statistics)
+        old, statistics = state.trained.parameters, state.trained.statistics
+        encoder = transfer_phases.carried_over(old['source'], old['target'], bands)
+        parameters = {'target': encoder, 'classifier': old['classifier']}
+        return second.begin(parameters, {'target': jax.tree.map(jnp.copy, statistics['source'])})
 
     phases = (
         transfer_phases.source_phase(network, first),
         transfer_phases.target_phase('fine_tuning', network, second, config.batch_size, begin),
     )
     abilities = {
-        'logits': transfer_phases.target_logits(network, first.steps),
+        'logits': transfer_phases.target_logits(network),
         'embedding': transfer_phases.embeddings(network, 'target'),
     }
     return Method(init, phases, abilities)
+
+
+RECIPE = Recipe(DEFAULTS, ('logits', 'embedding'), check, build, needs_source=True)

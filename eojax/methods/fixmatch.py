@@ -32,6 +32,7 @@ import optax
 from jax import Array, random
 from ml_collections import ConfigDict
 
+from eojax import models
 from eojax.augment import AUGMENTATIONS
 from eojax.augment.randaugment import operations_of, strong
 from eojax.augment.warp import INTERPOLATIONS
@@ -48,10 +49,10 @@ from eojax.losses.consistency import (
     pseudo_labels,
     update_beliefs,
 )
-from eojax.methods import optimizers
-from eojax.methods.method import Method, Metrics, Phase, Task
-from eojax.models import MODELS
-from eojax.models.model import Model, running_average
+from eojax.methods import descent
+from eojax.methods.descent import Aside, Trained
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.options import check_shared
 
 THRESHOLDS = ('fixed', 'adaptive')
 TEACHERS = ('network', 'average')
@@ -72,21 +73,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'average_decay': 0.999,
     },
 }
-ABILITIES = ('logits', 'log_density')
 
 
 class FixMatchState(NamedTuple):
-    """All that the next step needs; `average` is what evaluation uses.
+    """All that the next step needs.
 
     Attributes:
       beliefs: running means of the predictions, for the options that need them.
     """
 
-    step: Array
-    parameters: Any
-    statistics: Any
-    average: Any
-    optimizer: optax.OptState
+    trained: Trained
     beliefs: Beliefs
 
 
@@ -104,8 +100,8 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     options = config.method
+    check_shared(options)
     for key, known in (
-        ('augment', AUGMENTATIONS),
         ('threshold_kind', THRESHOLDS),
         ('teacher', TEACHERS),
         ('interpolation', INTERPOLATIONS),
@@ -119,9 +115,8 @@ def check(config: ConfigDict) -> None:
     for key in ('threshold', 'cutout_share'):
         if not 0.0 <= options[key] <= 1.0:
             raise UserError(f'method.{key} must lie in [0, 1], not {options[key]}')
-    for key in ('average_decay', 'beliefs_decay'):
-        if not 0.0 <= options[key] < 1.0:
-            raise UserError(f'method.{key} must lie in [0, 1), not {options[key]}')
+    if not 0.0 <= options.beliefs_decay < 1.0:
+        raise UserError(f'method.beliefs_decay must lie in [0, 1), not {options.beliefs_decay}')
     if options.consistency_weight < 0.0:
         raise UserError(
             f'method.consistency_weight must not be negative, not {options.consistency_weight}'
@@ -171,41 +166,33 @@ def guess(
 
 def class_shares(task: Task) -> Array:
     """The shares of the classes among the labelled training images, float32 `[K]`."""
-    labels = task.training.labels
-    counts = np.bincount(labels[labels >= 0], minlength=task.num_classes)
-    return jnp.asarray(counts / counts.sum(), jnp.float32)
+    counts = np.asarray(task.label_counts)
+    return jnp.asarray(counts / max(counts.sum(), 1), jnp.float32)
 
 
-def guess_metrics(pseudo: PseudoLabels, index: Array, task: Task) -> dict[str, Array]:
-    """How many images have a pseudo-label, and, where that is known, how many of these are right.
+def guess_metrics(pseudo: PseudoLabels, truth: Array) -> dict[str, Array]:
+    """The share of images with a pseudo-label, and of those whose class is known the share right.
 
     Args:
-      index: of the images among the training images.
+      truth: int32 `[N]`, the classes of the images; -1 where a class is not known.
     """
-    metrics = {'mask_rate': pseudo.chosen.mean()}
-    if task.true_labels is not None:
-        right = pseudo.labels == jnp.asarray(task.true_labels)[index]
-        chosen = jnp.maximum(pseudo.chosen.sum(), 1)
-        metrics['pseudo_label_accuracy'] = (right & pseudo.chosen).sum() / chosen
-    return metrics
+    counted = pseudo.chosen & (truth >= 0)
+    right = counted & (pseudo.labels == truth)
+    return {
+        'mask_rate': pseudo.chosen.mean(),
+        'pseudo_label_accuracy': right.sum() / jnp.maximum(counted.sum(), 1),
+    }
 
 
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
-    model: Model = MODELS[config.model.name].build(config.model, task.num_classes)
-    optimizer = optimizers.build(config.optimizer, config.steps)
     options, target = config.method, class_shares(task)
+    network = models.build(config.model, task.num_classes)
+    down = descent.build(config.optimizer, config.steps, options.average_decay)
 
-    def init(key: Array, batch: Batch) -> FixMatchState:
-        parameters, statistics = model.init(key, batch['labelled']['images'][:1])
-        return FixMatchState(
-            jnp.zeros((), jnp.int32),
-            parameters,
-            statistics,
-            jax.tree.map(jnp.copy, parameters),
-            optimizer.init(parameters),
-            initial_beliefs(task.num_classes),
-        )
+    def init(key: Array, batch: Batch, fitted: Any) -> FixMatchState:
+        trained = down.begin(*network.init(key, batch['labelled']['images'][:1]))
+        return FixMatchState(trained, initial_beliefs(task.num_classes))
 
     def loss_of(parameters: Any, state: FixMatchState, batch: Batch, key: Array) -> Any:
         key_views, key_model = random.split(key)
@@ -215,11 +202,12 @@ def build(config: ConfigDict, task: Task) -> Method:
         if options.teacher == 'network':
             groups.append(both.weak)
         joined = sharding.join(groups, task.num_devices)
-        outputs, statistics = model.train(parameters, state.statistics, joined, key_model)
+        old = state.trained
+        outputs, statistics = network.train(parameters, old.statistics, joined, key=key_model)
         logits, strongly, *guessed = sharding.parted(
             outputs, [len(g) for g in groups], task.num_devices
         )
-        weak = guessed[0] if guessed else model.apply(state.average, state.statistics, both.weak)
+        weak = guessed[0] if guessed else network.apply(old.average, old.statistics, both.weak)
         supervised = optax.softmax_cross_entropy_with_integer_labels(
             logits, labelled['labels']
         ).mean()  # Eq. 3.24
@@ -227,32 +215,29 @@ def build(config: ConfigDict, task: Task) -> Method:
         consistency = consistency_loss(strongly, pseudo)  # Eq. 3.25
         loss = supervised + options.consistency_weight * consistency  # Eq. 3.26
         metrics = {
-            'loss': loss,
             'cross_entropy': supervised,
             'consistency': consistency,
             'accuracy': (logits.argmax(-1) == labelled['labels']).mean(),
-            **guess_metrics(pseudo, unlabelled['index'], task),
+            **guess_metrics(pseudo, unlabelled['truth']),
         }
-        return loss, (metrics, statistics, beliefs)
+        return loss, Aside(metrics, statistics, beliefs)
 
     def step(state: FixMatchState, batch: Batch, key: Array) -> tuple[FixMatchState, Metrics]:
-        gradient, (metrics, statistics, beliefs) = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(loss_of, has_aux=True)(p, state, batch, key),
-            state.parameters,
-            config.optimizer,
-        )
-        updates, moments = optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        average = running_average(state.average, parameters, state.step, options.average_decay)
-        new = FixMatchState(state.step + 1, parameters, statistics, average, moments, beliefs)
-        return new, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+        new, aside = down.step(state.trained, lambda p: loss_of(p, state, batch, key))
+        return FixMatchState(new, aside.kept), aside.metrics
 
     def logits(state: FixMatchState, images: Array, key: Array) -> Array:
-        return model.apply(state.average, state.statistics, images)
-
-    def log_density(state: FixMatchState, images: Array, key: Array) -> Array:
-        # Not a density that was trained: the log-sum-exp of a classifier, for comparison.
-        return jax.nn.logsumexp(logits(state, images, key), axis=-1)
+        outputs: Array = network.apply(state.trained.average, state.trained.statistics, images)
+        return outputs
 
     phase = Phase('fixmatch', config.steps, streams(config), step)
-    return Method(init, (phase,), {'logits': logits, 'log_density': log_density})
+    return Method(init, (phase,), {'logits': logits})
+
+
+RECIPE = Recipe(
+    DEFAULTS,
+    ('logits',),
+    check,
+    build,
+    advice='lower optimizer.learning_rate or method.consistency_weight, or set optimizer.clip_norm',
+)

@@ -34,23 +34,20 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import optax
 from jax import Array, random
 from ml_collections import ConfigDict
 
+from eojax import models
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.streams import Batch
 from eojax.losses.consistency import Beliefs, consistency_loss, initial_beliefs
-from eojax.methods import fixmatch, optimizers
+from eojax.methods import descent, fixmatch, optimizers
+from eojax.methods.descent import Aside, Descent, Trained
 from eojax.methods.joint import options as jem_options
-from eojax.methods.joint.joint_model import ABILITIES as ABILITIES
-from eojax.methods.joint.joint_model import JointModel
-from eojax.methods.method import Method, Metrics, Phase, Task
-from eojax.models import MODELS
-from eojax.models.model import running_average
+from eojax.methods.joint.joint_model import ABILITIES, JointModel
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.samplers import replay_buffer
 from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import ReplayBuffer
@@ -70,20 +67,13 @@ class FixMatchJemState(NamedTuple):
     """All that the next step needs.
 
     Attributes:
-      step: int32, steps done.
-      parameters, statistics: of the network.
-      average: running average of the parameters, what evaluation uses.
-      optimizer: optax's state, of the phase's optimiser.
+      trained: the network, with the moments of the phase's optimiser.
       replay_buffer: ends of the chains.
       gaussian: where chains begin; None for uniform noise. Not trained.
       beliefs: running means of the predictions, for FixMatch's options that need them.
     """
 
-    step: Array
-    parameters: Any
-    statistics: Any
-    average: Any
-    optimizer: optax.OptState
+    trained: Trained
     replay_buffer: ReplayBuffer
     gaussian: StationaryGaussian | None
     beliefs: Beliefs
@@ -136,40 +126,29 @@ def check(config: ConfigDict) -> None:
 
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
-    model = MODELS[config.model.name].build(config.model, task.num_classes)
-    joint = JointModel(model, config.method, config.sampler, task)
+    options = config.method
+    network = models.build(config.model, task.num_classes)
+    joint = JointModel(network, options, config.sampler, task)
     training = _Training(joint, fixmatch.class_shares(task))
     streams, first = fixmatch.streams(config), config.fixmatch.steps
-    descent = _descent(config.optimizer, config.steps - first)
+    down = descent.build(config.optimizer, config.steps - first, options.average_decay)
 
     def begin(state: FixMatchJemState) -> FixMatchJemState:
-        return state._replace(optimizer=descent.optimizer.init(state.parameters))
+        return state._replace(trained=down.take_over(state.trained))
 
-    step = functools.partial(training.step, descent=descent)
-    shaping = config.method.score_matching_steps
+    step = functools.partial(training.step, down=down)
+    shaping = options.score_matching_steps
     phases = [Phase('joint', config.steps - first - shaping, streams, step)]
     if shaping:
         unchained = functools.partial(step, chains=False)
         phases.insert(0, Phase('score_matching', shaping, streams, unchained))
-    start = descent
+    start = down
     if first:
         phases[0] = phases[0]._replace(begin=begin)
-        start = _descent(config.fixmatch.optimizer, first)
-        alone = functools.partial(training.step, descent=start, density=False, chains=False)
+        start = descent.build(config.fixmatch.optimizer, first, options.average_decay)
+        alone = functools.partial(training.step, down=start, density=False, chains=False)
         phases.insert(0, Phase('fixmatch', first, streams, alone))
-    init = functools.partial(training.init, optimizer=start.optimizer)
-    return Method(init, tuple(phases), joint.abilities(), split=('replay_buffer',))
-
-
-class _Descent(NamedTuple):
-    """How a phase follows its gradient."""
-
-    options: ConfigDict
-    optimizer: optax.GradientTransformation
-
-
-def _descent(options: ConfigDict, steps: int) -> _Descent:
-    return _Descent(options, optimizers.build(options, steps))
+    return joint.method(functools.partial(training.init, down=start), phases)
 
 
 class _Training(NamedTuple):
@@ -178,18 +157,12 @@ class _Training(NamedTuple):
     model: JointModel
     target: Array
 
-    def init(
-        self, key: Array, batch: Batch, optimizer: optax.GradientTransformation
-    ) -> FixMatchJemState:
+    def init(self, key: Array, batch: Batch, fitted: Any, down: Descent) -> FixMatchJemState:
         key_model, key_buffer = random.split(key)
-        parameters, statistics = self.model.model.init(key_model, batch['labelled']['images'][:1])
+        images = batch['labelled']['images'][:1]
         return FixMatchJemState(
-            jnp.zeros((), jnp.int32),
-            parameters,
-            statistics,
-            jax.tree.map(jnp.copy, parameters),
-            optimizer.init(parameters),
-            *self.model.start_chains(key_buffer),
+            down.begin(*self.model.network.init(key_model, images)),
+            *self.model.start_chains(key_buffer, fitted),
             initial_beliefs(self.model.task.num_classes),
         )
 
@@ -198,7 +171,7 @@ class _Training(NamedTuple):
         state: FixMatchJemState,
         batch: Batch,
         key: Array,
-        descent: _Descent,
+        down: Descent,
         density: bool = True,
         chains: bool = True,
     ) -> tuple[FixMatchJemState, Metrics]:
@@ -206,30 +179,15 @@ class _Training(NamedTuple):
         two alone."""
         key_chain, key_loss = random.split(key)
         drawn, chain = self.model.run_chains(state, key_chain) if chains else (None, None)
-        gradient, (metrics, statistics, beliefs) = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(self._loss, has_aux=True)(p, state, batch, chain, key_loss, density),
-            state.parameters,
-            descent.options,
+        trained, aside = down.step(
+            state.trained, lambda p: self._loss(p, state, batch, chain, key_loss, density)
         )
-        updates, optimizer = descent.optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        metrics = {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
-        buffer = state.replay_buffer
-        if drawn is not None and chain is not None:
-            buffer = replay_buffer.store(buffer, drawn, chain.images)
-            metrics['sampler_gradient'] = chain.gradient_norm
-        decay = self.model.options.average_decay
-        new = FixMatchJemState(
-            state.step + 1,
-            parameters,
-            statistics,
-            running_average(state.average, parameters, state.step, decay),
-            optimizer,
-            buffer,
-            state.gaussian,
-            beliefs,
-        )
-        return new, metrics
+        new = state._replace(trained=trained, beliefs=aside.kept)
+        if drawn is None or chain is None:
+            return new, aside.metrics
+        buffer = replay_buffer.store(state.replay_buffer, drawn, chain.images)
+        metrics = {**aside.metrics, 'sampler_gradient': chain.gradient_norm}
+        return new._replace(replay_buffer=buffer), metrics
 
     def _loss(
         self,
@@ -239,8 +197,8 @@ class _Training(NamedTuple):
         chain: Chain | None,
         key: Array,
         density: bool,
-    ) -> tuple[Array, tuple[dict[str, Array], Any, Beliefs]]:
-        model, options = self.model, self.model.options
+    ) -> tuple[Array, Aside]:
+        model, options, old = self.model, self.model.options, state.trained
         key_views, key_noise, key_model, key_score = random.split(key, 4)
         labelled, unlabelled = batch['labelled'], batch['unlabelled']
         views = fixmatch.views(unlabelled['images'], key_views, options)
@@ -252,13 +210,13 @@ class _Training(NamedTuple):
         if averaged:
             needed = options.likelihood_batch_size if chain is not None else 0
             groups[1] = self._first(weak, needed)
-        logits, statistics = self._forward(parameters, state.statistics, groups, chain, key_model)
+        logits, statistics = self._forward(parameters, old.statistics, groups, chain, key_model)
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels(
             logits.labelled, labelled['labels']
         ).mean()  # Eq. 3.24
         guesses = logits.weak
         if averaged:
-            guesses = model.model.apply(state.average, state.statistics, weak)
+            guesses = model.network.apply(old.average, old.statistics, weak)
         pseudo, beliefs = fixmatch.guess(guesses, state.beliefs, self.target, options)
         consistency = consistency_loss(logits.strong, pseudo)  # Eq. 3.25
         loss = options.classification_weight * cross_entropy
@@ -267,16 +225,16 @@ class _Training(NamedTuple):
             'cross_entropy': cross_entropy,
             'consistency': consistency,
             'accuracy': (logits.labelled.argmax(-1) == labelled['labels']).mean(),
-            **fixmatch.guess_metrics(pseudo, unlabelled['index'], model.task),
+            **fixmatch.guess_metrics(pseudo, unlabelled['truth']),
         }
         if logits.real is not None and logits.sampled is not None:
-            likelihood, found = model.likelihood(logits.real, logits.sampled)
-            loss, metrics = loss + likelihood, metrics | found
+            likelihood, more = model.likelihood(logits.real, logits.sampled)
+            loss, metrics = loss + likelihood, metrics | more
         if options.score_matching_weight and density:
             clean = self._first(views.weak, options.score_matching_batch_size)
-            score, found = model.score_matching(parameters, statistics, clean, key_score)
-            loss, metrics = loss + score, metrics | found
-        return loss, ({'loss': loss, **metrics}, statistics, beliefs)
+            score, more = model.score_matching(parameters, statistics, clean, key_score)
+            loss, metrics = loss + score, metrics | more
+        return loss, Aside(metrics, statistics, beliefs)
 
     def _forward(
         self, parameters: Any, statistics: Any, groups: list[Array], chain: Chain | None, key: Array
@@ -286,7 +244,7 @@ class _Training(NamedTuple):
         if chain is None:
             parts, kept = self._together(parameters, statistics, groups, key)
             return Logits(parts[0], parts[1], parts[2], None, None), kept
-        if model.model.per_image:
+        if model.network.per_image:
             parts, kept = self._together(parameters, statistics, [*groups, chain.images], key)
             real = self._first(parts[1], num)
             return Logits(parts[0], parts[1], parts[2], real, parts[3]), kept
@@ -302,7 +260,7 @@ class _Training(NamedTuple):
         """The groups as one batch, which shares its statistics."""
         num_devices = self.model.task.num_devices
         joined = sharding.join(groups, num_devices)
-        outputs, kept = self.model.model.train(parameters, statistics, joined, key)
+        outputs, kept = self.model.network.train(parameters, statistics, joined, key=key)
         return sharding.parted(outputs, [len(g) for g in groups], num_devices), kept
 
     def _first(self, array: Array, num: int) -> Array:
@@ -310,3 +268,12 @@ class _Training(NamedTuple):
         if num == len(array):
             return array
         return sharding.parted(array, [num, len(array) - num], self.model.task.num_devices)[0]
+
+
+RECIPE = Recipe(
+    DEFAULTS,
+    ABILITIES,
+    check,
+    build,
+    advice=f'{jem_options.ADVICE}; before the joint phases lower fixmatch.optimizer.learning_rate',
+)

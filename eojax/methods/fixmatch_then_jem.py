@@ -27,14 +27,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, random
 from ml_collections import ConfigDict
 
+from eojax.data.dataset import Dataset
 from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
 from eojax.methods import fixmatch, jem, optimizers
-from eojax.methods.method import Method, Metrics, Phase, Task
-from eojax.models import MODELS, wide_resnet
+from eojax.methods.joint.joint_model import ABILITIES
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.models import MODELS, buildable, wide_resnet
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     **jem.DEFAULTS,
@@ -47,24 +50,23 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'optimizer': dict(optimizers.DEFAULTS),
     },
 }
-ABILITIES = jem.ABILITIES
 
 
 class TwoStageState(NamedTuple):
     """All that the next step needs.
 
     Attributes:
-      step: int32, steps done in all stages.
       first: the state of FixMatch; `()` once the joint model trains.
       labels: int32 `[training images]`, given or guessed; -1 where neither is there yet.
       seed: uint32, data of the key that the joint model begins with.
+      fitted: what the joint model begins with besides (`Method.fitted`); `()` once it trains.
       second: the state of the joint model; `()` before it trains.
     """
 
-    step: Array
     first: Any
     labels: Array
     seed: Array
+    fitted: Any
     second: Any
 
 
@@ -78,13 +80,13 @@ def check(config: ConfigDict) -> None:
     for key in ('steps', 'batch_size', 'labelling_batch_size'):
         if group[key] < 1:
             raise UserError(f'fixmatch.{key} must be at least 1, not {group[key]}')
-    if group.model.name not in MODELS:
-        raise unknown_name('fixmatch.model.name', group.model.name, MODELS)
+    if group.model.name not in buildable():
+        raise unknown_name('fixmatch.model.name', group.model.name, buildable())
     first = _first_config(config)
     try:
         fixmatch.check(first)
         optimizers.check(first.optimizer)
-        MODELS[group.model.name].check(first)
+        MODELS[group.model.name].check(group.model, {'data.size': config.data.size})
     except UserError as error:
         raise UserError(f'in the group fixmatch: {error}') from error
     if config.steps <= group.steps:
@@ -106,28 +108,33 @@ def build(config: ConfigDict, task: Task) -> Method:
     if left <= config.method.supervised_steps:
         raise UserError(
             f'steps {config.steps} are too few: FixMatch takes {config.fixmatch.steps},'
-            f' labelling {len(task.training.labels):,} images {labelling} and'
+            f' labelling {task.num_training:,} images {labelling} and'
             f' method.supervised_steps {config.method.supervised_steps}'
         )
     first = fixmatch.build(_first_config(config), task)
     second = jem.build(_second_config(config, labelling), task)
     example = jnp.zeros((1, *task.image_shape), jnp.float32)
 
-    def init(key: Array, batch: Batch) -> TwoStageState:
+    def fit(training: Dataset) -> _Fitted:
+        fitted = None if second.fit is None else second.fit(training)
+        return _Fitted(np.asarray(training.labels, np.int32), fitted)
+
+    def init(key: Array, batch: Batch, fitted: _Fitted) -> TwoStageState:
         key_first, key_second = random.split(key)
         return TwoStageState(
-            jnp.zeros((), jnp.int32),
-            first.init(key_first, batch),
-            jnp.asarray(task.training.labels, jnp.int32),
+            first.init(key_first, batch, None),
+            jnp.asarray(fitted.labels),
             random.key_data(key_second),
+            jax.tree.map(jnp.asarray, fitted.second),
             (),
         )
 
     def begin_second(state: TwoStageState) -> TwoStageState:
         key = random.wrap_key_data(state.seed, impl=config.random)
-        made = second.init(key, {'labelled': {'images': example}})
+        made = second.init(key, {'labelled': {'images': example}}, state.fitted)
         begin = second.phases[0].begin
-        return state._replace(first=(), second=begin(made) if begin is not None else made)
+        made = begin(made) if begin is not None else made
+        return state._replace(first=(), fitted=(), second=made)
 
     def label(state: TwoStageState, batch: Batch, key: Array) -> tuple[TwoStageState, Metrics]:
         images = batch['unlabelled']
@@ -135,15 +142,14 @@ def build(config: ConfigDict, task: Task) -> Method:
         q = jax.nn.softmax(logits)
         guessed = q.argmax(-1).astype(jnp.int32)
         given = images['labels'] >= 0
-        found = jnp.where(given, images['labels'], guessed)
-        metrics = {'loss': -jnp.log(q.max(-1)).mean()}
-        if task.true_labels is not None:
-            right = guessed == jnp.asarray(task.true_labels)[images['index']]
-            metrics['pseudo_label_accuracy'] = (right & ~given).sum() / jnp.maximum(
-                (~given).sum(), 1
-            )
-        labels = state.labels.at[images['index']].set(found)
-        return state._replace(step=state.step + 1, labels=labels), metrics
+        counted = ~given & (images['truth'] >= 0)
+        right = counted & (guessed == images['truth'])
+        metrics = {
+            'loss': -jnp.log(q.max(-1)).mean(),
+            'pseudo_label_accuracy': right.sum() / jnp.maximum(counted.sum(), 1),
+        }
+        new = jnp.where(given, images['labels'], guessed)
+        return state._replace(labels=state.labels.at[images['index']].set(new)), metrics
 
     everything = Stream('train', config.fixmatch.labelling_batch_size)
     phases = [_of_first(phase) for phase in first.phases]
@@ -153,7 +159,17 @@ def build(config: ConfigDict, task: Task) -> Method:
     phases[begins] = phases[begins]._replace(begin=begin_second)
     abilities = {name: _ability(name, first, second) for name in ABILITIES}
     split = tuple(f'second.{field}' for field in second.split)
-    return Method(init, tuple(phases), abilities, split)
+    shapes = _Fitted(jax.ShapeDtypeStruct((task.num_training,), jnp.int32), second.fitted)
+    return second._replace(
+        init=init, phases=tuple(phases), abilities=abilities, split=split, fit=fit, fitted=shapes
+    )
+
+
+class _Fitted(NamedTuple):
+    """What is known before training: the given labels, and what the joint model has fitted."""
+
+    labels: Any
+    second: Any
 
 
 def _first_config(config: ConfigDict) -> ConfigDict:
@@ -178,14 +194,14 @@ def _second_config(config: ConfigDict, labelling: int) -> ConfigDict:
 
 def _labelling_steps(config: ConfigDict, task: Task) -> int:
     """Until each image was met: wherever in an epoch they begin, the next one is whole."""
-    draws = 2 * len(task.training.labels) - 1
+    draws = 2 * task.num_training - 1
     return -(-draws // config.fixmatch.labelling_batch_size)
 
 
 def _of_first(phase: Phase) -> Phase:
     def step(state: TwoStageState, batch: Batch, key: Array) -> tuple[TwoStageState, Metrics]:
         inner, metrics = phase.step(state.first, batch, key)
-        return state._replace(step=state.step + 1, first=inner), metrics
+        return state._replace(first=inner), metrics
 
     return phase._replace(step=step)
 
@@ -197,7 +213,7 @@ def _of_second(phase: Phase) -> Phase:
         labels = state.labels[batch['labelled']['index']]
         labelled = {**batch['labelled'], 'labels': labels}
         inner, metrics = phase.step(state.second, {**batch, 'labelled': labelled}, key)
-        return state._replace(step=state.step + 1, second=inner), metrics
+        return state._replace(second=inner), metrics
 
     def begin(state: TwoStageState) -> TwoStageState:
         assert phase.begin is not None
@@ -219,8 +235,17 @@ def _ability(name: str, first: Method, second: Method) -> Callable[..., Any]:
         if name == 'replay':
             return None
         raise UserError(
-            f'fixmatch_then_jem cannot {name.replace("_", " ")} at step {int(state.step)}: its'
-            ' joint model has not begun yet'
+            f'fixmatch_then_jem cannot {name.replace("_", " ")} yet: at this step its joint model'
+            ' has not begun; train the run to its end first'
         )
 
     return function
+
+
+RECIPE = Recipe(
+    DEFAULTS,
+    ABILITIES,
+    check,
+    build,
+    advice=f'{jem.RECIPE.advice}; in its first stage lower fixmatch.optimizer.learning_rate',
+)

@@ -27,23 +27,21 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import optax
 from jax import Array, random
 from ml_collections import ConfigDict
 
+from eojax import models
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import optimizers
+from eojax.methods import descent
+from eojax.methods.descent import Aside, Descent, Trained
 from eojax.methods.joint.energy import energy_of as energy_of
 from eojax.methods.joint.energy import log_density as log_density
-from eojax.methods.joint.joint_model import ABILITIES as ABILITIES
-from eojax.methods.joint.joint_model import JointModel
+from eojax.methods.joint.joint_model import ABILITIES, JointModel
+from eojax.methods.joint.options import ADVICE
 from eojax.methods.joint.options import DEFAULTS as DEFAULTS
 from eojax.methods.joint.options import check as check
-from eojax.methods.method import Method, Metrics, Phase, Task
-from eojax.models import MODELS
-from eojax.models.model import running_average
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.samplers import replay_buffer
 from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import ReplayBuffer
@@ -54,19 +52,12 @@ class JemState(NamedTuple):
     """All that the next step needs.
 
     Attributes:
-      step: int32, steps done.
-      parameters, statistics: of the network.
-      average: running average of the parameters, what evaluation uses.
-      optimizer: optax's state.
+      trained: the network.
       replay_buffer: ends of the chains.
       gaussian: where chains begin; None for uniform noise. Not trained.
     """
 
-    step: Array
-    parameters: Any
-    statistics: Any
-    average: Any
-    optimizer: optax.OptState
+    trained: Trained
     replay_buffer: ReplayBuffer
     gaussian: StationaryGaussian | None
 
@@ -74,9 +65,10 @@ class JemState(NamedTuple):
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
     options = config.method
-    model = MODELS[config.model.name].build(config.model, task.num_classes)
-    joint = JointModel(model, options, config.sampler, task)
-    training = _Training(joint, optimizers.build(config.optimizer, config.steps), config.optimizer)
+    network = models.build(config.model, task.num_classes)
+    joint = JointModel(network, options, config.sampler, task)
+    down = descent.build(config.optimizer, config.steps, options.average_decay)
+    training = _Training(joint, down)
     labelled = Stream('labelled', config.batch_size, options.augment)
     images = Stream('train', options.likelihood_batch_size, options.likelihood_augment)
     clean = Stream('train', options.score_matching_batch_size, options.likelihood_augment)
@@ -99,62 +91,40 @@ def build(config: ConfigDict, task: Task) -> Method:
             functools.partial(training.step, joint=True),
         )
     )
-    return Method(training.init, tuple(phases), joint.abilities(), split=('replay_buffer',))
+    return joint.method(training.init, phases)
 
 
 class _Training(NamedTuple):
-    """The steps of a joint model and an optimiser; nothing in here changes."""
+    """The steps of a joint model; nothing in here changes."""
 
     model: JointModel
-    optimizer: optax.GradientTransformation
-    optimizer_options: ConfigDict
+    descent: Descent
 
-    def init(self, key: Array, batch: Batch) -> JemState:
+    def init(self, key: Array, batch: Batch, fitted: Any) -> JemState:
         key_model, key_buffer = random.split(key)
-        parameters, statistics = self.model.model.init(key_model, batch['labelled']['images'][:1])
-        return JemState(
-            jnp.zeros((), jnp.int32),
-            parameters,
-            statistics,
-            jax.tree.map(jnp.copy, parameters),
-            self.optimizer.init(parameters),
-            *self.model.start_chains(key_buffer),
-        )
+        images = batch['labelled']['images'][:1]
+        trained = self.descent.begin(*self.model.network.init(key_model, images))
+        return JemState(trained, *self.model.start_chains(key_buffer, fitted))
 
-    def step(self, state: JemState, batch: Batch, key: Array, joint: bool) -> tuple[Any, Metrics]:
+    def step(
+        self, state: JemState, batch: Batch, key: Array, joint: bool
+    ) -> tuple[JemState, Metrics]:
         """One update of Eq. 7; without `joint`, of log p(y|x) (and score matching) alone."""
         key_chain, key_loss = random.split(key)
         drawn, chain = self.model.run_chains(state, key_chain) if joint else (None, None)
-        gradient, (metrics, statistics) = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(self._loss, has_aux=True)(
-                p, state.statistics, batch, chain, key_loss
-            ),
-            state.parameters,
-            self.optimizer_options,
+        old = state.trained
+        trained, aside = self.descent.step(
+            old, lambda p: self._loss(p, old.statistics, batch, chain, key_loss)
         )
-        updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        metrics = {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
-        buffer = state.replay_buffer
-        if drawn is not None and chain is not None:
-            buffer = replay_buffer.store(buffer, drawn, chain.images)
-            metrics['sampler_gradient'] = chain.gradient_norm
-        new = JemState(
-            state.step + 1,
-            parameters,
-            statistics,
-            running_average(
-                state.average, parameters, state.step, self.model.options.average_decay
-            ),
-            optimizer,
-            buffer,
-            state.gaussian,
-        )
-        return new, metrics
+        if drawn is None or chain is None:
+            return state._replace(trained=trained), aside.metrics
+        buffer = replay_buffer.store(state.replay_buffer, drawn, chain.images)
+        metrics = {**aside.metrics, 'sampler_gradient': chain.gradient_norm}
+        return JemState(trained, buffer, state.gaussian), metrics
 
     def _loss(
         self, parameters: Any, statistics: Any, batch: Batch, chain: Chain | None, key: Array
-    ) -> tuple[Array, tuple[dict[str, Array], Any]]:
+    ) -> tuple[Array, Aside]:
         model = self.model
         key_labelled, key_real, key_model, key_score = random.split(key, 4)
         groups = [model.noisy(batch['labelled']['images'], key_labelled)]
@@ -169,11 +139,14 @@ class _Training(NamedTuple):
             'accuracy': (logits[0].argmax(-1) == labels).mean(),
         }
         if chain is not None:
-            likelihood, found = model.likelihood(logits[1], logits[2])
-            loss, metrics = loss + likelihood, metrics | found
+            likelihood, more = model.likelihood(logits[1], logits[2])
+            loss, metrics = loss + likelihood, metrics | more
         if model.options.score_matching_weight:
-            score, found = model.score_matching(
+            score, more = model.score_matching(
                 parameters, statistics, batch['clean']['images'], key_score
             )
-            loss, metrics = loss + score, metrics | found
-        return loss, ({'loss': loss, **metrics}, statistics)
+            loss, metrics = loss + score, metrics | more
+        return loss, Aside(metrics, statistics)
+
+
+RECIPE = Recipe(DEFAULTS, ABILITIES, check, build, advice=ADVICE)

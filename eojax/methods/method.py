@@ -9,43 +9,48 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 from jax import Array
+from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
+from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
+from eojax.samplers.langevin import Langevin
 
 State = Any
 Metrics = Mapping[str, Array]
+Shape = tuple[int, int, int]
 
 
 class Task(NamedTuple):
-    """What a method may know of its data before the first batch.
+    """All that a method is built from besides the config: numbers and names, no images.
+
+    A run's folder keeps these, so that a trained method is built again without its data.
 
     Attributes:
-      class_names: one for each logit.
-      image_shape: height, width, bands of what the network sees.
-      training: the training images on the host; labels outside the labelled subset are -1.
+      facts: of the target: classes, rasters, ...
+      image_shape: height, width and bands of the raster `images` as the network sees it.
+      num_training: how many training places there are.
+      label_counts: of each class, how many labelled training images it has.
       num_devices: over which each batch is split.
-      true_labels: int32, one for each training image, also for those whose label is kept from the
-        method: to report how often its own guesses are right, and for nothing else. None where
-        they are not known.
-      source: the training images of the source domain, likewise with labels -1 outside its labelled
-        subset, for methods that learn from two data sets; None for the others. Its classes are
-        `class_names`; its image size and bands are its own.
+      source: the facts of the source, for methods that learn from two data sets; None for the
+        others. Its classes are the target's; its image size and bands are its own.
+      source_shape: as `image_shape`, of the source's images.
     """
 
-    class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    training: Dataset
+    facts: Facts
+    image_shape: Shape
+    num_training: int
+    label_counts: tuple[int, ...]
     num_devices: int = 1
-    true_labels: np.ndarray | None = None
-    source: Dataset | None = None
+    source: Facts | None = None
+    source_shape: Shape | None = None
 
     @property
     def num_classes(self) -> int:
-        return len(self.class_names)
+        """How many classes the facts name."""
+        return self.facts.num_classes
 
 
 class Phase(NamedTuple):
@@ -67,18 +72,32 @@ class Phase(NamedTuple):
     begin: Callable[[State], State] | None = None
 
 
+class Sampling(NamedTuple):
+    """How a method that can `sample` does so.
+
+    Attributes:
+      chain: the Langevin chains that it is trained with; None for a method without chains, whose
+        `sample` takes none.
+      by_class: whether each sample is of a given class, p(x|y); otherwise they are of p(x).
+    """
+
+    chain: Langevin | None = None
+    by_class: bool = False
+
+
 class Method(NamedTuple):
     """A learning method.
 
     Attributes:
-      init: `(key, example_batch) -> state`, a NamedTuple with all that the next step needs, `step`
-        (int32, steps done) among it. What is in the state is in the checkpoint; what is not in the
-        state does not exist.
+      init: `(key, example_batch, fitted) -> state`, a NamedTuple with all that the next step needs.
+        What is in the state is in the checkpoint; what is not in the state does not exist. The
+        number of steps done is the loop's and not the state's.
       phases: in order; most methods have one.
       abilities: what it can do after training, by name, each `(state, ...) -> arrays`:
         `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1];
         `pixel_logits(state, images, key)` float32 `[N, h, w, classes]`;
-        `log_density(state, images, key)` float32 `[N]`, unnormalised;
+        `log_density(state, images, key)` float32 `[N]`, unnormalised, of a density that was
+        trained;
         `sample(state, key, labels, ...)` and the like, as their methods document them.
       split: names of the state's fields whose first axis is split over the devices; the others are
         replicated.
@@ -87,30 +106,67 @@ class Method(NamedTuple):
       rasters: what abilities take in place of images, in this order:
         `logits(state, *rasters, key)`.
       window: the side of the windows that it is evaluated in; None for whole images.
+      fit: the method's work on the host, done once before training: the training set of the
+        target, with label -1 outside the labelled subset, to a tree of NumPy arrays. None where
+        there is none.
+      fitted: shapes and types of what `fit` returns (`jax.ShapeDtypeStruct`), known without data.
+      sampling: of methods that can `sample`.
+      notes: what to tell the user before training, a line each.
     """
 
-    init: Callable[[Array, Batch], State]
+    init: Callable[[Array, Batch, Any], State]
     phases: tuple[Phase, ...]
     abilities: Mapping[str, Callable[..., Any]]
     split: tuple[str, ...] = ()
     score: str = 'accuracy'
     rasters: tuple[str, ...] = ('images',)
     window: int | None = None
+    fit: Callable[[Dataset], Any] | None = None
+    fitted: Any = None
+    sampling: Sampling = Sampling()
+    notes: tuple[str, ...] = ()
 
 
-def ability(method: Method, name: str, method_name: str, known: Mapping[str, Any]) -> Callable:
+class Recipe(NamedTuple):
+    """A learning method as configs know it, before there is a task.
+
+    Attributes:
+      defaults: the config groups that it adds to or changes, `method` among them.
+      abilities: the names of what it can do after training.
+      check: refuses, by a `UserError` that names the key, a config that cannot work.
+      build: the method of a checked config.
+      models: the names of the networks that it trains; where empty, all that `eojax.models.build`
+        can make.
+      needs_source: whether it learns from a second data set.
+      advice: what to change where training diverges, as the second half of a sentence.
+    """
+
+    defaults: Mapping[str, Mapping[str, Any]]
+    abilities: tuple[str, ...]
+    check: Callable[[ConfigDict], None]
+    build: Callable[[ConfigDict, Task], Method]
+    models: tuple[str, ...] = ()
+    needs_source: bool = False
+    advice: str = 'lower optimizer.learning_rate'
+
+
+def ability(
+    method: Method, name: str, method_name: str, known: Mapping[str, Recipe]
+) -> Callable[..., Any]:
     """The ability `name` of a method.
 
     Args:
-      known: the methods by name (each with `ABILITIES`), for the error.
+      known: the methods by name, for the error.
 
     Raises:
       UserError: the method does not have it; the message says which methods do.
     """
     if name in method.abilities:
         return method.abilities[name]
-    having = sorted(k for k, module in known.items() if name in module.ABILITIES)
-    raise UserError(
-        f'method {method_name!r} cannot {name.replace("_", " ")};'
-        f' these can: {", ".join(having) or "none"}'
-    )
+    having = ', '.join(having_ability(known, name)) or 'none'
+    raise UserError(f'method {method_name!r} cannot {name.replace("_", " ")}; these can: {having}')
+
+
+def having_ability(known: Mapping[str, Recipe], name: str) -> list[str]:
+    """The names of the methods that have an ability, sorted."""
+    return sorted(method for method, recipe in known.items() if name in recipe.abilities)

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
 from eojax.feed.streams import Batch
-from eojax.methods.method import Method, Task
+from eojax.methods.method import Method, Recipe, Task
 from eojax.methods.transfer import embedding_classifier
 from eojax.methods.transfer.transfer_phases import (
     TransferState,
@@ -29,7 +28,6 @@ from eojax.methods.transfer.transfer_phases import (
 )
 
 DEFAULTS: dict[str, dict[str, Any]] = {'method': {**embedding_classifier.DEFAULTS}}
-ABILITIES = ('logits', 'embedding')
 
 
 def check(config: ConfigDict) -> None:
@@ -46,10 +44,12 @@ def build(config: ConfigDict, task: Task) -> Method:
     network = embedding_classifier.from_config(config, task)
     only = stage(config, ('target', 'classifier'), 0, config.steps)
 
-    def init(key: Array, batch: Batch) -> TransferState:
-        parameters, statistics = network.init(key, {'target': task.image_shape})
-        return only.begin(jnp.zeros((), jnp.int32), parameters, statistics)
+    def init(key: Array, batch: Batch, fitted: Any) -> TransferState:
+        return only.begin(*network.init(key, {'target': task.image_shape}))
 
     phase = target_phase('sar_only', network, only, config.batch_size)
     abilities = {'logits': target_logits(network), 'embedding': embeddings(network, 'target')}
     return Method(init, (phase,), abilities)
+
+
+RECIPE = Recipe(DEFAULTS, ('logits', 'embedding'), check, build)

@@ -9,33 +9,27 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.augment import AUGMENTATIONS
-from eojax.errors import UserError, unknown_name
+from eojax import models
+from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import optimizers
-from eojax.methods.method import Method, Metrics, Phase, Task
-from eojax.models import MODELS
-from eojax.models.model import running_average
+from eojax.methods import descent
+from eojax.methods.descent import Aside, Trained
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.options import check_shared
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {'augment': 'flips', 'label_smoothing': 0.0, 'average_decay': 0.0},
 }
-ABILITIES = ('logits', 'log_density')
 
 
 class SupervisedState(NamedTuple):
-    """All that the next step needs; `average` is what evaluation uses."""
+    """All that the next step needs."""
 
-    step: Array
-    parameters: Any
-    statistics: Any
-    average: Any
-    optimizer: optax.OptState
+    trained: Trained
 
 
 def check(config: ConfigDict) -> None:
@@ -44,60 +38,42 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    method = config.method
-    if method.augment not in AUGMENTATIONS:
-        raise unknown_name('method.augment', method.augment, AUGMENTATIONS)
-    for key in ('label_smoothing', 'average_decay'):
-        if not 0.0 <= method[key] < 1.0:
-            raise UserError(f'method.{key} must lie in [0, 1), not {method[key]}')
+    check_shared(config.method)
+    smoothing = config.method.label_smoothing
+    if not 0.0 <= smoothing < 1.0:
+        raise UserError(f'method.label_smoothing must lie in [0, 1), not {smoothing}')
 
 
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
-    model = MODELS[config.model.name].build(config.model, task.num_classes)
-    optimizer = optimizers.build(config.optimizer, config.steps)
     options = config.method
+    network = models.build(config.model, task.num_classes)
+    down = descent.build(config.optimizer, config.steps, options.average_decay)
 
-    def init(key: Array, batch: Batch) -> SupervisedState:
-        parameters, statistics = model.init(key, batch['labelled']['images'][:1])
-        return SupervisedState(
-            jnp.zeros((), jnp.int32),
-            parameters,
-            statistics,
-            jax.tree.map(jnp.copy, parameters),
-            optimizer.init(parameters),
-        )
+    def init(key: Array, batch: Batch, fitted: Any) -> SupervisedState:
+        return SupervisedState(down.begin(*network.init(key, batch['labelled']['images'][:1])))
 
     def loss_of(parameters: Any, statistics: Any, batch: Batch, key: Array) -> Any:
         images, labels = batch['labelled']['images'], batch['labelled']['labels']
-        logits, statistics = model.train(parameters, statistics, images, key)
+        logits, statistics = network.train(parameters, statistics, images, key=key)
         targets = optax.smooth_labels(
             jax.nn.one_hot(labels, task.num_classes), options.label_smoothing
         )
         loss = optax.softmax_cross_entropy(logits, targets).mean()
-        accuracy = (logits.argmax(-1) == labels).mean()
-        return loss, ({'loss': loss, 'accuracy': accuracy}, statistics)
+        return loss, Aside({'accuracy': (logits.argmax(-1) == labels).mean()}, statistics)
 
     def step(state: SupervisedState, batch: Batch, key: Array) -> tuple[SupervisedState, Metrics]:
-        gradient, (metrics, statistics) = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(loss_of, has_aux=True)(p, state.statistics, batch, key),
-            state.parameters,
-            config.optimizer,
-        )
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        average = running_average(state.average, parameters, state.step, options.average_decay)
-        new = SupervisedState(state.step + 1, parameters, statistics, average, optimizer_state)
-        return new, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+        old = state.trained
+        new, aside = down.step(old, lambda p: loss_of(p, old.statistics, batch, key))
+        return SupervisedState(new), aside.metrics
 
     def logits(state: SupervisedState, images: Array, key: Array) -> Array:
-        return model.apply(state.average, state.statistics, images)
-
-    def log_density(state: SupervisedState, images: Array, key: Array) -> Array:
-        # Not a density that was trained: the log-sum-exp of a classifier, for comparison.
-        return jax.nn.logsumexp(logits(state, images, key), axis=-1)
+        outputs: Array = network.apply(state.trained.average, state.trained.statistics, images)
+        return outputs
 
     streams = {'labelled': Stream('labelled', config.batch_size, options.augment)}
     phase = Phase('supervised', config.steps, streams, step)
-    abilities = {'logits': logits, 'log_density': log_density}
-    return Method(init, (phase,), abilities)
+    return Method(init, (phase,), {'logits': logits})
+
+
+RECIPE = Recipe(DEFAULTS, ('logits',), check, build)

@@ -41,8 +41,9 @@ from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.consistency import pseudo_labels
 from eojax.losses.sliced_wasserstein import class_conditional_sliced_wasserstein, sliced_wasserstein
+from eojax.methods.descent import Aside
 from eojax.methods.fixmatch import guess_metrics
-from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.transfer import embedding_classifier, transfer_phases
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
 from eojax.methods.transfer.transfer_phases import Stage, TransferState
@@ -60,8 +61,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'pseudo_label_threshold': 0.95,
     },
 }
-ABILITIES = ('logits', 'source_logits', 'embedding', 'source_embedding')
-NEEDS_SOURCE = True
 
 
 def check(config: ConfigDict) -> None:
@@ -103,19 +102,20 @@ def build(config: ConfigDict, task: Task) -> Method:
     bands = transfer_phases.bands_of(task)
 
     def begin(state: TransferState) -> TransferState:
-        parameters = {k: state.parameters[k] for k in ('source', 'target', 'classifier')}
-        statistics = state.statistics
+        old, statistics = state.trained.parameters, state.trained.statistics
+        parameters = {name: old[name] for name in ('source', 'target', 'classifier')}
         if options.start_from_source:
             parameters['target'] = transfer_phases.carried_over(
                 parameters['source'], parameters['target'], bands
             )
             copied = jax.tree.map(jnp.copy, statistics['source'])
             statistics = {**statistics, 'target': copied}
-        return second.begin(state.step, parameters, statistics)
+        return second.begin(parameters, statistics)
 
     def source_logits(state: TransferState, images: Array, key: Array) -> Array:
-        embedding = network.embed(state.average, state.statistics, 'source', images)
-        return network.classify(state.average, embedding)
+        average = state.trained.average
+        embedding = network.embed(average, state.trained.statistics, 'source', images)
+        return network.classify(average, embedding)
 
     parts = _Alignment(network, second, options, task)
     streams = {
@@ -128,7 +128,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         Phase('alignment', second.steps, streams, parts.step, begin),
     )
     abilities = {
-        'logits': transfer_phases.target_logits(network, first.steps),
+        'logits': transfer_phases.target_logits(network),
         'source_logits': source_logits,
         'embedding': transfer_phases.embeddings(network, 'target'),
         'source_embedding': transfer_phases.embeddings(network, 'source'),
@@ -146,7 +146,9 @@ class _Alignment(NamedTuple):
 
     def step(self, state: TransferState, batch: Batch, key: Array) -> tuple[TransferState, Metrics]:
         """One update of Eq. 2."""
-        return self.stage.update(state, lambda p: self._loss(p, state.statistics, batch, key))
+        return self.stage.update(
+            state, lambda p: self._loss(p, state.trained.statistics, batch, key)
+        )
 
     def _loss(self, parameters: Any, statistics: Any, batch: Batch, key: Array) -> Any:
         key_source, key_target, key_alignment = random.split(key, 3)
@@ -180,7 +182,7 @@ class _Alignment(NamedTuple):
             )
             loss += options.class_alignment_weight * matched
             metrics |= {'class_alignment': matched, **more}
-        return loss, ({'loss': loss, **metrics}, statistics)
+        return loss, Aside(metrics, statistics)
 
     def _embed_source(
         self, parameters: Any, statistics: Any, batch: Batch, key: Array
@@ -216,4 +218,17 @@ class _Alignment(NamedTuple):
         guessed = jnp.where(pseudo.chosen, pseudo.labels, -1)
         groups = [[few, every], [labels, guessed]]
         known, labels_known = (sharding.join(g, self.task.num_devices) for g in groups)
-        return known, labels_known, guess_metrics(pseudo, batch['unlabelled']['index'], self.task)
+        return known, labels_known, guess_metrics(pseudo, batch['unlabelled']['truth'])
+
+
+RECIPE = Recipe(
+    DEFAULTS,
+    ('logits', 'source_logits', 'embedding', 'source_embedding'),
+    check,
+    build,
+    needs_source=True,
+    advice=(
+        'lower optimizer.learning_rate, method.alignment_weight or method.class_alignment_weight,'
+        ' or set optimizer.clip_norm'
+    ),
+)

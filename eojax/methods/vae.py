@@ -37,19 +37,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
-from eojax.augment import AUGMENTATIONS
 from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.pixel_likelihood import LIKELIHOODS
-from eojax.methods import optimizers
-from eojax.methods.method import Method, Metrics, Phase, Task
-from eojax.models import MODELS
-from eojax.models.convolutional_autoencoder import Autoencoder
-from eojax.models.model import running_average
+from eojax.methods import descent
+from eojax.methods.descent import Aside, Trained
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.options import check_shared
+from eojax.models import convolutional_autoencoder
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {
@@ -61,23 +59,20 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'average_decay': 0.0,
     },
 }
-ABILITIES = ('log_density', 'sample', 'reconstruct')
 NETWORK = 'convolutional_autoencoder'
 # Of the pixel noise before training, in units of [-1, 1]: about that of a blank reconstruction.
 _FIRST_SCALE = 0.3
 
 
 class VaeState(NamedTuple):
-    """All that the next step needs; `average` is what evaluation uses.
+    """All that the next step needs.
 
     Attributes:
-      parameters: `network` and `log_scale`, `[bands]`, of the pixel noise.
+      trained: its parameters are those of the `network`, and `log_scale`, `[bands]`, of the pixel
+        noise.
     """
 
-    step: Array
-    parameters: Any
-    average: Any
-    optimizer: optax.OptState
+    trained: Trained
 
 
 def check(config: ConfigDict) -> None:
@@ -87,26 +82,15 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     options = config.method
-    if config.model.name != NETWORK:
-        raise UserError(f'model.name must be {NETWORK!r} for a vae, not {config.model.name!r}')
-    for key, name, known in (
-        ('method.augment', options.augment, AUGMENTATIONS),
-        ('method.likelihood', options.likelihood, LIKELIHOODS),
-    ):
-        if name not in known:
-            raise unknown_name(key, name, known)
+    check_shared(options)
+    if options.likelihood not in LIKELIHOODS:
+        raise unknown_name('method.likelihood', options.likelihood, LIKELIHOODS)
     for key in ('beta', 'free_bits'):
         if not 0.0 <= options[key] < math.inf:
             raise UserError(f'method.{key} must not be negative, not {options[key]}')
     if options.importance_samples < 1:
         raise UserError(
             f'method.importance_samples must be at least 1, not {options.importance_samples}'
-        )
-    if not 0.0 <= options.average_decay < 1.0:
-        raise UserError(f'method.average_decay must lie in [0, 1), not {options.average_decay}')
-    if config.evaluate.checkpoint == 'best':
-        raise UserError(
-            "evaluate.checkpoint='best' is that of the best accuracy, which a vae does not have"
         )
 
 
@@ -149,19 +133,18 @@ def importance_bound(
 
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
-    network: Autoencoder = MODELS[config.model.name].build(config.model, task.image_shape)
-    optimizer = optimizers.build(config.optimizer, config.steps)
     options = config.method
+    network = convolutional_autoencoder.build(config.model, task.image_shape)
+    down = descent.build(config.optimizer, config.steps, options.average_decay)
     likelihood = LIKELIHOODS[options.likelihood]
     values = math.prod(task.image_shape)
 
-    def init(key: Array, batch: Batch) -> VaeState:
+    def init(key: Array, batch: Batch, fitted: Any) -> VaeState:
         parameters = {
             'network': network.init(key, batch['unlabelled']['images'][:1]),
             'log_scale': jnp.full((task.image_shape[-1],), math.log(_FIRST_SCALE), jnp.float32),
         }
-        average = jax.tree.map(jnp.copy, parameters)
-        return VaeState(jnp.zeros((), jnp.int32), parameters, average, optimizer.init(parameters))
+        return VaeState(down.begin(parameters))
 
     def log_likelihood(parameters: Any, images: Array, latents: Array) -> Array:
         means = network.decode(parameters['network'], latents)
@@ -176,31 +159,24 @@ def build(config: ConfigDict, task: Task) -> Method:
         priced = jnp.maximum(kl_each, options.free_bits).sum() if options.free_bits else kl
         loss = (options.beta * priced - fit) / values
         metrics = {
-            'loss': loss,
             'bits_per_value': (kl - fit) / (values * math.log(2.0)),
             'kl': kl,
             'used_latents': (kl_each > 0.01).sum().astype(jnp.float32),
             'pixel_scale': jnp.exp(parameters['log_scale']).mean(),
         }
-        return loss, metrics
+        return loss, Aside(metrics)
 
     def step(state: VaeState, batch: Batch, key: Array) -> tuple[VaeState, Metrics]:
-        gradient, metrics = optimizers.sharpness_aware_gradient(
-            lambda p: jax.grad(loss_of, has_aux=True)(p, batch['unlabelled']['images'], key),
-            state.parameters,
-            config.optimizer,
-        )
-        updates, moments = optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = optax.apply_updates(state.parameters, updates)
-        average = running_average(state.average, parameters, state.step, options.average_decay)
-        new = VaeState(state.step + 1, parameters, average, moments)
-        return new, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+        images = batch['unlabelled']['images']
+        new, aside = down.step(state.trained, lambda p: loss_of(p, images, key))
+        return VaeState(new), aside.metrics
 
     def log_density(state: VaeState, images: Array, key: Array) -> Array:
         """The importance-weighted bound on log p(x), in nats of 8-bit images."""
-        means, log_variances = network.encode(state.average['network'], images)
+        average = state.trained.average
+        means, log_variances = network.encode(average['network'], images)
         return importance_bound(
-            lambda latents: log_likelihood(state.average, images, latents),
+            lambda latents: log_likelihood(average, images, latents),
             means,
             log_variances,
             key,
@@ -210,13 +186,25 @@ def build(config: ConfigDict, task: Task) -> Method:
     def sample(state: VaeState, key: Array, labels: Array) -> Array:
         """Images `[N, H, W, C]` of latents from the prior; of the labels `[N]`, only N counts."""
         latents = random.normal(key, (labels.shape[0], network.latent))
-        return jnp.clip(network.decode(state.average['network'], latents), -1.0, 1.0)
+        return jnp.clip(network.decode(state.trained.average['network'], latents), -1.0, 1.0)
 
     def reconstruct(state: VaeState, images: Array, key: Array) -> Array:
         """Images `[N, H, W, C]` decoded from the mean of q(z|x); nothing is drawn."""
-        means, _ = network.encode(state.average['network'], images)
-        return jnp.clip(network.decode(state.average['network'], means), -1.0, 1.0)
+        parameters = state.trained.average['network']
+        means, _ = network.encode(parameters, images)
+        return jnp.clip(network.decode(parameters, means), -1.0, 1.0)
 
     streams = {'unlabelled': Stream('train', config.batch_size, options.augment)}
     abilities = {'log_density': log_density, 'sample': sample, 'reconstruct': reconstruct}
-    return Method(init, (Phase('vae', config.steps, streams, step),), abilities)
+    phases = (Phase('vae', config.steps, streams, step),)
+    return Method(init, phases, abilities, score='log_density')
+
+
+RECIPE = Recipe(
+    DEFAULTS,
+    ('log_density', 'sample', 'reconstruct'),
+    check,
+    build,
+    models=(NETWORK,),
+    advice='lower optimizer.learning_rate, or set optimizer.clip_norm',
+)

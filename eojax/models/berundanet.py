@@ -9,10 +9,8 @@ of the image's side.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
@@ -21,30 +19,16 @@ from ml_collections import ConfigDict
 from eojax.models import wide_resnet
 from eojax.models.convolution import Convolution
 from eojax.models.convolutional_autoencoder import doubled
+from eojax.models.model import Network, from_linen
 from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, Normalisation, WideResNet
 
 
-class TwoHeadedModel(NamedTuple):
-    """A classifier that also reconstructs its images, as pure functions.
-
-    Attributes:
-      init: `(key, images) -> (parameters, statistics)`; the parameters are those of the `encoder`,
-        which are a Wide-ResNet's with its head, and of the `decoder`.
-      apply: `(parameters, statistics, images) -> (logits, reconstructions)` as in evaluation:
-        float32 `[N, outputs]` and `[N, H, W, C]`.
-      train: `(parameters, statistics, images, key) -> (logits, reconstructions, statistics)` as in
-        training.
-    """
-
-    init: Callable[[Array, Array], tuple[Any, Any]]
-    apply: Callable[[Any, Any, Array], tuple[Array, Array]]
-    train: Callable[[Any, Any, Array, Array], tuple[Array, Array, Any]]
-
-
-def build(
-    options: ConfigDict, num_outputs: int, bands: int, decoder_features: int
-) -> TwoHeadedModel:
+def build(options: ConfigDict, num_outputs: int, bands: int, decoder_features: int) -> Network:
     """The network of the config group `model`, which is a Wide-ResNet's, and its decoder.
+
+    Its outputs are logits and reconstructions, float32 `[N, num_outputs]` and `[N, H, W, bands]`;
+    its parameters are those of the `encoder`, which are a Wide-ResNet's with its head, and of the
+    `decoder`.
 
     Args:
       bands: of the images.
@@ -59,30 +43,7 @@ def build(
         options.norm_momentum,
         DTYPES[options.dtype],
     )
-    network = BerundaNet(encoder, decoder)
-
-    def init(key: Array, images: Array) -> tuple[Any, Any]:
-        variables = jax.jit(network.init)(key, images)
-        return variables['params'], variables.get('batch_stats', {})
-
-    def apply(parameters: Any, statistics: Any, images: Array) -> tuple[Array, Array]:
-        variables = {'params': parameters, 'batch_stats': statistics}
-        outputs: Any = network.apply(variables, images, False)
-        return outputs
-
-    def train(
-        parameters: Any, statistics: Any, images: Array, key: Array
-    ) -> tuple[Array, Array, Any]:
-        (logits, reconstructions), updated = network.apply(
-            {'params': parameters, 'batch_stats': statistics},
-            images,
-            True,
-            mutable=['batch_stats'],
-            rngs={'dropout': key},
-        )
-        return logits, reconstructions, updated.get('batch_stats', {})
-
-    return TwoHeadedModel(init, apply, train)
+    return from_linen(BerundaNet(encoder, decoder), per_image=options.norm != 'batch')
 
 
 class BerundaNet(nn.Module):

@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 
 from eojax.errors import UserError, unknown_name
 from eojax.models.convolution import Convolution
-from eojax.models.model import Model, from_linen
+from eojax.models.model import Architecture, Network, Sizes, from_linen
 from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, NORMS, Normalisation
 
 DEFAULTS: dict[str, Any] = {
@@ -45,13 +45,15 @@ DEFAULTS: dict[str, Any] = {
 _INPUT_EPSILON = 1e-6
 
 
-def check(config: ConfigDict) -> None:
-    """Refuses options that no such network has.
+def check(model: ConfigDict, sizes: Sizes) -> None:
+    """Refuses options that no such network has, and images that it cannot take.
+
+    Args:
+      model: the config group of that name.
 
     Raises:
       UserError: one line that names the key.
     """
-    model = config.model
     for key in ('widths', 'strides'):
         if not model[key] or not all(n >= 1 and n == int(n) for n in model[key]):
             raise UserError(f'model.{key} must be whole numbers from 1 on, not {tuple(model[key])}')
@@ -69,15 +71,15 @@ def check(config: ConfigDict) -> None:
         raise UserError(f'model.norm_momentum must lie in [0, 1), not {model.norm_momentum}')
     # Of one pixel nothing is left by instance normalisation, and little of two by two.
     total = math.prod(int(stride) for stride in model.strides)
-    for group in ('data', 'source'):
-        if group in config and config[group].size < 3 * total:
+    for key, size in sizes.items():
+        if size < 3 * total:
             raise UserError(
                 f'model.strides {tuple(model.strides)} leave fewer than 3 x 3 pixels of a'
-                f' {group}.size of {config[group].size}'
+                f' {key} of {size}'
             )
 
 
-def build(options: ConfigDict, num_outputs: int) -> Model:
+def build(options: ConfigDict, num_outputs: int) -> Network:
     """The network of the config group `model`."""
     module = ConvNet(
         num_outputs,
@@ -91,6 +93,9 @@ def build(options: ConfigDict, num_outputs: int) -> Model:
         DTYPES[options.dtype],
     )
     return from_linen(module, per_image=options.norm != 'batch')
+
+
+ARCHITECTURE = Architecture(DEFAULTS, check, build)
 
 
 def normalise_bands(images: Array) -> Array:

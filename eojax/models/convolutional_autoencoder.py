@@ -23,10 +23,10 @@ from ml_collections import ConfigDict
 
 from eojax.errors import UserError, unknown_name
 from eojax.models.convolution import Convolution
+from eojax.models.model import Architecture, Network, Sizes, from_linen
 from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, Block, Normalisation
 
 NORMS = ('none', 'group', 'instance')
-METHOD = 'vae'  # the method that trains it
 DEFAULTS: dict[str, Any] = {
     'width': 32,
     'stages': 4,
@@ -41,45 +41,60 @@ _WIDEST = 8
 
 
 class Autoencoder(NamedTuple):
-    """Encoder and decoder as pure functions.
+    """Two networks, neither of which has statistics.
 
     Attributes:
-      init: `(key, images) -> parameters`.
-      encode: `(parameters, images) -> (means, log_variances)`, float32 `[N, latent]` each.
-      decode: `(parameters, latents) -> images`, float32 `[N, H, W, C]`, in [-1, 1] as far as it has
+      encoder: images to `(means, log_variances)`, float32 `[N, latent]` each.
+      decoder: latents `[N, latent]` to images, float32 `[N, H, W, C]`, in [-1, 1] as far as it has
         been learned.
       latent: length of a latent vector.
     """
 
-    init: Callable[[Array, Array], Any]
-    encode: Callable[[Any, Array], tuple[Array, Array]]
-    decode: Callable[[Any, Array], Array]
+    encoder: Network
+    decoder: Network
     latent: int
 
+    def init(self, key: Array, images: Array) -> dict[str, Any]:
+        """The parameters of both, by name, for images of one size."""
+        key_encoder, key_decoder = jax.random.split(key)
+        latents = jnp.zeros((1, self.latent))
+        return {
+            'encoder': self.encoder.init(key_encoder, images[:1])[0],
+            'decoder': self.decoder.init(key_decoder, latents)[0],
+        }
 
-def check(config: ConfigDict) -> None:
-    """Refuses options that no autoencoder has, and methods that do not train one.
+    def encode(self, parameters: Any, images: Array) -> tuple[Array, Array]:
+        """Means and log-variances of the latents."""
+        means, log_variances = self.encoder.apply(parameters['encoder'], {}, images)
+        return means, log_variances
+
+    def decode(self, parameters: Any, latents: Array) -> Array:
+        """The images of latents."""
+        images: Array = self.decoder.apply(parameters['decoder'], {}, latents)
+        return images
+
+
+def check(model: ConfigDict, sizes: Sizes) -> None:
+    """Refuses options that no autoencoder has, and images that it cannot take.
+
+    Args:
+      model: the config group of that name.
 
     Raises:
       UserError: one line that names the key.
     """
-    model = config.model
-    if config.method.name != METHOD:
-        raise UserError(
-            f"model.name 'convolutional_autoencoder' is for method {METHOD!r},"
-            f' not for {config.method.name!r}'
-        )
     for key in ('width', 'stages', 'blocks', 'latent'):
         if model[key] < 1:
             raise UserError(f'model.{key} must be at least 1, not {model[key]}')
     for name, choices in (('norm', NORMS), ('activation', ACTIVATIONS), ('dtype', DTYPES)):
         if model[name] not in choices:
             raise unknown_name(f'model.{name}', model[name], choices)
-    if config.data.size % 2**model.stages:
-        raise UserError(
-            f'data.size must be divisible by {2**model.stages} for model.stages={model.stages},'
-            f' not {config.data.size}'
-        )
+    for key, size in sizes.items():
+        if size % 2**model.stages:
+            raise UserError(
+                f'{key} must be divisible by {2**model.stages} for model.stages={model.stages},'
+                f' not {size}'
+            )
 
 
 def build(options: ConfigDict, image_shape: tuple[int, int, int]) -> Autoencoder:
@@ -88,31 +103,16 @@ def build(options: ConfigDict, image_shape: tuple[int, int, int]) -> Autoencoder
     shared = (options.blocks, options.norm, options.activation, DTYPES[options.dtype])
     encoder = Encoder(options.latent, features, *shared)
     decoder = Decoder(image_shape, features, *shared)
+    return Autoencoder(
+        from_linen(encoder, per_image=True), from_linen(decoder, per_image=True), options.latent
+    )
 
-    def init(key: Array, images: Array) -> Any:
-        key_encoder, key_decoder = jax.random.split(key)
-        latents = jnp.zeros((1, options.latent))
-        return {
-            'encoder': jax.jit(encoder.init)(key_encoder, images[:1])['params'],
-            'decoder': jax.jit(decoder.init)(key_decoder, latents)['params'],
-        }
 
-    def encode(parameters: Any, images: Array) -> tuple[Array, Array]:
-        moments = encoder.apply({'params': parameters['encoder']}, images)
-        assert isinstance(moments, Array)  # nothing is mutable here
-        means, log_variances = jnp.split(moments, 2, -1)
-        return means, log_variances
-
-    def decode(parameters: Any, latents: Array) -> Array:
-        images = decoder.apply({'params': parameters['decoder']}, latents)
-        assert isinstance(images, Array)
-        return images
-
-    return Autoencoder(init, encode, decode, options.latent)
+ARCHITECTURE = Architecture(DEFAULTS, check, None)
 
 
 class Encoder(nn.Module):
-    """Images `[N, H, W, C]` to means and log-variances of latents, float32 `[N, 2 latent]`.
+    """Images `[N, H, W, C]` to means and log-variances of latents, float32 `[N, latent]` each.
 
     Attributes:
       latent: length of a latent vector.
@@ -130,7 +130,7 @@ class Encoder(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, images: Array) -> Array:
+    def __call__(self, images: Array, train: bool = False) -> tuple[Array, Array]:
         act = ACTIVATIONS[self.activation]
         x = Convolution(self.features[0], 3, dtype=self.dtype, name='stem')(images)
         for stage, features in enumerate(self.features):
@@ -142,7 +142,9 @@ class Encoder(nn.Module):
         flat = x.astype(jnp.float32).reshape(x.shape[0], -1)
         # Small at first: q(z|x) begins near the prior, where the decoder sees unit noise.
         small = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
-        return nn.Dense(2 * self.latent, kernel_init=small, name='moments')(flat)
+        moments = nn.Dense(2 * self.latent, kernel_init=small, name='moments')(flat)
+        means, log_variances = jnp.split(moments, 2, -1)
+        return means, log_variances
 
 
 class Decoder(nn.Module):
@@ -161,7 +163,7 @@ class Decoder(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, latents: Array) -> Array:
+    def __call__(self, latents: Array, train: bool = False) -> Array:
         act = ACTIVATIONS[self.activation]
         height, width, bands = self.image_shape
         factor = 2 ** len(self.features)

@@ -1,29 +1,49 @@
-"""What a method sees of a network: two plain functions. Which library wrote it stays in here."""
+"""What a method sees of a network: plain functions. Which library wrote it stays in here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
-import optax
 from flax import linen as nn
 from jax import Array
+from ml_collections import ConfigDict
 
 Parameters = Any
 Statistics = Any
+# Sides of the images that a network gets, in pixels, by the config key that states them.
+Sizes = Mapping[str, int]
 
 
-class Model(NamedTuple):
-    """A network as pure functions.
+class Init(Protocol):
+    """Parameters and statistics before training; statistics are those of batch normalisation, an
+    empty mapping for networks without."""
+
+    def __call__(self, key: Array, *inputs: Array) -> tuple[Parameters, Statistics]: ...
+
+
+class Apply(Protocol):
+    """Outputs as in evaluation: statistics are read and not updated."""
+
+    def __call__(self, parameters: Parameters, statistics: Statistics, *inputs: Array) -> Any: ...
+
+
+class Train(Protocol):
+    """Outputs as in training, and the statistics after it; `key` is for dropout and the like."""
+
+    def __call__(
+        self, parameters: Parameters, statistics: Statistics, *inputs: Array, key: Array
+    ) -> tuple[Any, Statistics]: ...
+
+
+class Network(NamedTuple):
+    """A network as pure functions of any number of inputs; its outputs are any tree of arrays.
 
     Attributes:
-      init: `(key, images) -> (parameters, statistics)`; statistics are those of batch
-        normalisation, an empty mapping for networks without.
-      apply: `(parameters, statistics, images, key=None) -> outputs` as in evaluation: statistics
-        are read and not updated.
-      train: `(parameters, statistics, images, key) -> (outputs, statistics)` as in training.
+      init: `(key, *inputs) -> (parameters, statistics)`.
+      apply: `(parameters, statistics, *inputs) -> outputs`.
+      train: `(parameters, statistics, *inputs, key=key) -> (outputs, statistics)`.
       per_image: whether an image's output in training depends on that image alone, so that
         batches from several sources may be joined into one.
       stem: `(parameters, images) -> features`, the first layer; None for networks that cannot be
@@ -33,19 +53,35 @@ class Model(NamedTuple):
       affine_stem: whether the stem is affine in the images.
     """
 
-    init: Callable[[Array, Array], tuple[Parameters, Statistics]]
-    apply: Callable[[Parameters, Statistics, Array], Array]
-    train: Callable[[Parameters, Statistics, Array, Array], tuple[Array, Statistics]]
+    init: Init
+    apply: Apply
+    train: Train
     per_image: bool
     stem: Callable[[Parameters, Array], Array] | None = None
     trunk: Callable[[Parameters, Statistics, Array, Array | None], Array] | None = None
     affine_stem: bool = False
 
 
+class Architecture(NamedTuple):
+    """A kind of network as configs know it.
+
+    Attributes:
+      defaults: of the config group `model`.
+      check: `(options, sizes)` refuses, by a `UserError` that names the key, options that make no
+        network, and images of a size that it cannot take.
+      build: `(options, num_outputs) -> network`; None for networks that the methods which train
+        them build by functions of their own.
+    """
+
+    defaults: Mapping[str, Any]
+    check: Callable[[ConfigDict, Sizes], None]
+    build: Callable[[ConfigDict, int], Network] | None
+
+
 def from_linen(
     module: nn.Module, per_image: bool, stem: nn.Module | None = None, affine_stem: bool = False
-) -> Model:
-    """A `Model` of a linen module whose call takes `(images, train)`.
+) -> Network:
+    """The network of a linen module whose call takes its inputs and the keyword `train`.
 
     Args:
       stem: the module's first layer by itself, where the network can be cut after it: its
@@ -53,22 +89,21 @@ def from_linen(
         `after_stem`, for features in place of images.
     """
 
-    def init(key: Array, images: Array) -> tuple[Parameters, Statistics]:
-        variables = jax.jit(module.init)(key, images)
+    def init(key: Array, *inputs: Array) -> tuple[Parameters, Statistics]:
+        variables = jax.jit(module.init)(key, *inputs)
         return variables['params'], variables.get('batch_stats', {})
 
-    def apply(parameters: Parameters, statistics: Statistics, images: Array) -> Array:
-        outputs = module.apply({'params': parameters, 'batch_stats': statistics}, images, False)
-        assert isinstance(outputs, Array)  # nothing is mutable here
-        return outputs
+    def apply(parameters: Parameters, statistics: Statistics, *inputs: Array) -> Any:
+        variables = {'params': parameters, 'batch_stats': statistics}
+        return module.apply(variables, *inputs, train=False)
 
     def train(
-        parameters: Parameters, statistics: Statistics, images: Array, key: Array
-    ) -> tuple[Array, Statistics]:
+        parameters: Parameters, statistics: Statistics, *inputs: Array, key: Array
+    ) -> tuple[Any, Statistics]:
         outputs, updated = module.apply(
             {'params': parameters, 'batch_stats': statistics},
-            images,
-            True,
+            *inputs,
+            train=True,
             mutable=['batch_stats'],
             rngs={'dropout': key},
         )
@@ -85,12 +120,12 @@ def from_linen(
     ) -> Array:
         variables = {'params': parameters, 'batch_stats': statistics}
         if key is None:
-            outputs = module.apply(variables, features, False, after_stem=True)
+            outputs = module.apply(variables, features, train=False, after_stem=True)
         else:
             outputs, _ = module.apply(
                 variables,
                 features,
-                True,
+                train=True,
                 after_stem=True,
                 mutable=['batch_stats'],
                 rngs={'dropout': key},
@@ -98,17 +133,7 @@ def from_linen(
         assert isinstance(outputs, Array)
         return outputs
 
-    model = Model(init, apply, train, per_image)
+    network = Network(init, apply, train, per_image)
     if stem is None:
-        return model
-    return model._replace(stem=first_layer, trunk=trunk, affine_stem=affine_stem)
-
-
-def running_average(average: Parameters, parameters: Parameters, step: Array, decay: float) -> Any:
-    """The exponential running average of parameters; `decay` 0 keeps the newest.
-
-    Its memory grows with training, so that it does not remember the initial values: at step s it
-    is at most (1 + s) / (10 + s).
-    """
-    effective = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return optax.incremental_update(parameters, average, 1.0 - effective)
+        return network
+    return network._replace(stem=first_layer, trunk=trunk, affine_stem=affine_stem)

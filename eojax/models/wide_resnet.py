@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 
 from eojax.errors import UserError, unknown_name
 from eojax.models.convolution import Convolution
-from eojax.models.model import Model, from_linen
+from eojax.models.model import Architecture, Network, Sizes, from_linen
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     'relu': jax.nn.relu,
@@ -47,13 +47,15 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def check(config: ConfigDict) -> None:
-    """Refuses options that no Wide-ResNet has.
+def check(model: ConfigDict, sizes: Sizes) -> None:
+    """Refuses options that no Wide-ResNet has, and images that it cannot take.
+
+    Args:
+      model: the config group of that name.
 
     Raises:
       UserError: one line that names the key.
     """
-    model = config.model
     if model.depth < 10 or (model.depth - 4) % 6:
         raise UserError(f'model.depth must be 10, 16, 22, 28, ... (6 n + 4), not {model.depth}')
     if model.width < 1:
@@ -65,11 +67,12 @@ def check(config: ConfigDict) -> None:
         raise UserError(f'model.dropout must lie in [0, 1), not {model.dropout}')
     if model.density_alone and not model.density_head:
         raise UserError('model.density_alone is True, but model.density_head is not')
-    if config.data.size % 4:
-        raise UserError(f'data.size must be divisible by 4 for wide_resnet, not {config.data.size}')
+    for key, size in sizes.items():
+        if size % 4:
+            raise UserError(f'{key} must be divisible by 4 for wide_resnet, not {size}')
 
 
-def build(options: ConfigDict, num_outputs: int) -> Model:
+def build(options: ConfigDict, num_outputs: int) -> Network:
     """The network of the config group `model`."""
     return from_linen(
         module(options, num_outputs),
@@ -77,6 +80,9 @@ def build(options: ConfigDict, num_outputs: int) -> Model:
         stem=_stem(DTYPES[options.dtype], name=None),
         affine_stem=True,
     )
+
+
+ARCHITECTURE = Architecture(DEFAULTS, check, build)
 
 
 def module(options: ConfigDict, num_outputs: int) -> WideResNet:

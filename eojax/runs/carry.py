@@ -14,7 +14,8 @@ from eojax.data.facts import Facts
 from eojax.devices import sharding
 from eojax.feed.pipeline import draw_batch
 from eojax.feed.streams import Stream
-from eojax.runs.run import Run
+from eojax.runs.domains import TARGET
+from eojax.runs.run import Run, image_shape
 
 
 class Carry(NamedTuple):
@@ -44,7 +45,11 @@ def initial_carry(run: Run, key: Array) -> Carry:
     key = sharding.local(key)
     feed = run.feed.example(streams, key)
     batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), facts))(feed)
-    state = run.method.init(random.fold_in(key, 0), batch)
+    fitted = None
+    if run.method.fit is not None:
+        assert run.domains is not None  # whoever trains has read them
+        fitted = run.method.fit(run.domains[TARGET].training)
+    state = run.method.init(random.fold_in(key, 0), batch, fitted)
     if run.method.phases[0].begin is not None:
         state = run.method.phases[0].begin(state)
     carry = fresh_sums(metric_names(run, 0, state), state, jnp.zeros((), jnp.int32))
@@ -86,8 +91,7 @@ def batch_shapes(streams: Mapping[str, Stream], facts: Mapping[str, Facts]) -> A
     """
 
     def one(stream: Stream) -> dict[str, jax.ShapeDtypeStruct]:
-        known = facts[stream.data]
-        shape = (stream.batch_size, *(known.size or (0, 0)), len(known.images.bands))
+        shape = (stream.batch_size, *image_shape(facts[stream.data]))
         number = jax.ShapeDtypeStruct((stream.batch_size,), np.int32)
         images = jax.ShapeDtypeStruct(shape, np.float32)
         return {'images': images, 'labels': number, 'truth': number, 'index': number}
@@ -123,13 +127,13 @@ def abstract_carry(run: Run, step: int, metrics: Iterable[str]) -> Carry:
     streams = run.method.phases[0].streams
     batch = batch_shapes(streams, {group: known.facts for group, known in run.known.items()})
 
-    def state_of(batch: Any) -> Any:
-        state = run.method.init(random.key(0), batch)
+    def state_of(batch: Any, fitted: Any) -> Any:
+        state = run.method.init(random.key(0), batch, fitted)
         for phase in run.method.phases[: phase_at(run, step)[0] + 1]:
             state = phase.begin(state) if phase.begin is not None else state
         return state
 
-    state = jax.eval_shape(state_of, batch)
+    state = jax.eval_shape(state_of, batch, run.method.fitted)
     carry = jax.eval_shape(lambda s: fresh_sums(metrics, s, jnp.zeros((), jnp.int32)), state)
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),

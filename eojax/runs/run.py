@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from eojax.atomic_file import write_atomically
 from eojax.config.base import check_config, differing_keys, from_json, to_json
-from eojax.data.dataset import Dataset, image_dataset
-from eojax.data.facts import IMAGES, Facts, Limits, Raster
+from eojax.data.dataset import Dataset
+from eojax.data.facts import Facts, Limits, Raster
 from eojax.data.splits import Splits
 from eojax.devices import sharding
 from eojax.errors import UserError
@@ -119,12 +118,6 @@ def build(
     """
     mesh = sharding.data_mesh()
     task = _task(known, mesh)
-    if domains is not None:
-        task = task._replace(
-            training=domains[TARGET].training,
-            true_labels=domains[TARGET].dataset.labels[domains[TARGET].splits.train],
-            source=domains[SOURCE].training if SOURCE in domains else None,
-        )
     method = METHODS[config.method.name].build(config, task)
     return Run(folder, config, known, task, method, mesh, {}, domains=domains)
 
@@ -139,7 +132,9 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
     domains = load_domains(config)
     known = {group: known_of(domain) for group, domain in domains.items()}
     run = build(config, folder, known, domains)
-    _warn_of_replicated_buffer(config, run.mesh)
+    if sharding.is_main_process():
+        for note in run.method.notes:
+            say(note)
     for phase in run.method.phases:
         check_streams(phase.streams, domains, run.mesh.size)
         for name, stream in phase.streams.items():
@@ -191,40 +186,22 @@ def with_data(run: Run, group: str = TARGET) -> Run:
 
 def _task(known: Mapping[str, Known], mesh: Mesh) -> Task:
     """The facts of the data that a method may know."""
-    target = known[TARGET]
-    size = target.facts.size or (0, 0)
-    source = known.get(SOURCE)
+    target, source = known[TARGET], known.get(SOURCE)
     return Task(
-        target.facts.class_names,
-        (*size, len(target.facts.images.bands)),
-        _unread(target),
+        target.facts,
+        image_shape(target.facts),
+        target.counts['train'],
+        target.label_counts,
         mesh.size,
-        None,
-        None if source is None else _unread(source),
+        None if source is None else source.facts,
+        None if source is None else image_shape(source.facts),
     )
 
 
-def _unread(known: Known) -> Dataset:
-    """The training images as far as a method may ask before it is trained: numbers, no pixels."""
-    labels = np.repeat(np.arange(len(known.label_counts)), known.label_counts)
-    missing = known.counts['train'] - len(labels)
-    labels = np.concatenate([labels, np.full(missing, -1)]).astype(np.int32)
-    raster, size = known.facts.images, known.facts.size or (0, 0)
-    shape = (len(labels), *size, len(raster.bands))
-    images: Any = np.broadcast_to(np.zeros((), raster.dtype), shape)
-    names = range(len(labels))
-    facts = known.facts._replace(rasters={IMAGES: raster})
-    unread = image_dataset(images, labels, names, facts.class_names)  # type: ignore[arg-type]
-    return unread._replace(facts=facts)
-
-
-def _warn_of_replicated_buffer(config: ConfigDict, mesh: Mesh) -> None:
-    parts = config.sampler.buffer_parts if 'sampler' in config else mesh.size
-    if parts % mesh.size and sharding.is_main_process():
-        say(
-            f'sampler.buffer_parts={parts} does not divide over {mesh.size} devices: each keeps all'
-            f' of the replay buffer, and exchanges its chains; {mesh.size} parts avoid both'
-        )
+def image_shape(facts: Facts) -> tuple[int, int, int]:
+    """Height, width and bands of the raster `images`, of places that are equally large."""
+    height, width = facts.size or (0, 0)
+    return height, width, len(facts.images.bands)
 
 
 def rebuilt(run: Run, rate: float) -> Run:

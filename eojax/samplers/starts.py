@@ -38,8 +38,8 @@ class StationaryGaussian(NamedTuple):
       filters: complex64 `[classes, H, W, bands, bands]`, a square root of the spectral density.
     """
 
-    mean: Array
-    filters: Array
+    mean: Any
+    filters: Any
 
 
 def check(options: ConfigDict) -> None:
@@ -66,6 +66,8 @@ def fit_stationary_gaussian(
 ) -> StationaryGaussian:
     """Fits mean and spectral density, from at most 2,000 images a class, evenly spread.
 
+    It reads images and computes on the host: do it once, before training.
+
     Args:
       images: `[N, H, W, bands]`; of those on disk, no others are read.
       labels: int `[N]`, -1 where unknown.
@@ -75,42 +77,12 @@ def fit_stationary_gaussian(
       margin: pixels by which the period is larger than the images, which need not go on at the
         opposite border then.
 
+    Returns:
+      NumPy arrays.
+
     Raises:
       UserError: an image on disk that cannot be read, by name.
     """
-    num_bands = images.shape[-1]
-    period = (images.shape[1] + margin, images.shape[2] + margin)
-    shapes = (
-        jax.ShapeDtypeStruct((num_classes, num_bands), jnp.float32),
-        jax.ShapeDtypeStruct((num_classes, *period, num_bands, num_bands), jnp.complex64),
-    )
-    failures: list[UserError] = []
-
-    def fit() -> tuple[np.ndarray, np.ndarray]:
-        try:
-            return _fit_all(images, labels, num_classes, by_class, limits, margin)
-        except UserError as error:  # jax would wrap it in tracebacks of its own
-            failures.append(error)
-            mean, filters = (np.full(shape.shape, np.nan, shape.dtype) for shape in shapes)
-            return mean, filters
-
-    # A callback, so that asking for the shapes of a state alone, as a restore does, fits nothing.
-    fits = jax.pure_callback(fit, shapes)
-    if not isinstance(fits[0], jax.core.Tracer):
-        jax.block_until_ready(fits)
-    if failures:
-        raise failures[0]
-    return StationaryGaussian(*fits)
-
-
-def _fit_all(
-    images: Images,
-    labels: np.ndarray,
-    num_classes: int,
-    by_class: bool,
-    limits: Limits | None,
-    margin: int,
-) -> tuple[np.ndarray, np.ndarray]:
     fits = [_fit(images, np.arange(len(labels)), limits, margin)] * num_classes
     if by_class:
         for label in range(num_classes):
@@ -118,7 +90,16 @@ def _fit_all(
             if len(chosen) >= 20:
                 fits[label] = _fit(images, chosen, limits, margin)
     means, filters = zip(*fits, strict=True)
-    return np.stack(means), np.stack(filters)
+    return StationaryGaussian(np.stack(means), np.stack(filters))
+
+
+def gaussian_shapes(num_classes: int, image_shape: tuple[int, int, int]) -> StationaryGaussian:
+    """Shapes and types of what `fit_stationary_gaussian` returns for images without a margin."""
+    height, width, bands = image_shape
+    return StationaryGaussian(
+        jax.ShapeDtypeStruct((num_classes, bands), jnp.float32),
+        jax.ShapeDtypeStruct((num_classes, height, width, bands, bands), jnp.complex64),
+    )
 
 
 def _fit(

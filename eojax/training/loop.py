@@ -22,6 +22,7 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation import evaluate, reference
 from eojax.messages import say
+from eojax.methods import METHODS
 from eojax.methods.method import Phase
 from eojax.runs import domains
 from eojax.runs import run as runs
@@ -325,8 +326,7 @@ class _Loop:
         if attempt > options.tries:
             raise UserError(
                 f'training diverged at step {failed} and {options.tries} restart(s) did not help;'
-                ' lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2, in'
-                ' a new --workdir.'
+                f' {METHODS[self.config.method.name].advice}, in a new --workdir.'
                 f' The last good checkpoint is in {checkpoint_folder(self.run.folder)}'
             )
         steps = self._regular_checkpoints()

@@ -36,6 +36,7 @@ from eojax.evaluation.scoring import score_all
 from tests.data.rasters import TRANSFORM, UTM, surface, write_raster
 from tests.process_groups import start_processes, wait_for
 from tests.tiny_runs import TinyRun, tiny_run
+from tests.trained_states import with_trained
 
 COLOURS = ('red', 'green', 'blue')
 LAYERS = ('class_map', 'confidence', 'log_density', 'unseen')
@@ -362,8 +363,8 @@ def test_a_complete_map_is_not_made_again_and_a_changed_one_is(jem, model, scene
 
 def test_another_training_in_the_same_folder_is_noticed(model, scene, tmp_path):
     scene_job.map_scene(Job(scene, tmp_path), model, _options())
-    other = jax.tree.map(lambda leaf: leaf * 1.01, model.state.average)
-    changed = scene_job.prepare_model(model.run, model.state._replace(average=other))
+    other = jax.tree.map(lambda leaf: leaf * 1.01, model.state.trained.average)
+    changed = scene_job.prepare_model(model.run, with_trained(model.state, average=other))
     before = _times(tmp_path)
     scene_job.map_scene(Job(scene, tmp_path), changed, _options())
     assert not set(before.items()) & set(_times(tmp_path).items())

@@ -103,7 +103,8 @@ def _case(jem: TinyRun, num: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope='module')
 def texture(jem):
-    return fit_texture(jem.run, jem.run.task.training.images, jem.run.task.training.labels)
+    training = jem.run.domains['data'].training
+    return fit_texture(jem.run, training.images, training.labels)
 
 
 def test_a_repair_does_not_depend_on_what_is_repaired_beside_it(jem, texture):

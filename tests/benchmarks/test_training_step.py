@@ -24,7 +24,9 @@ def test_the_parts_can_be_timed_by_turns(resident_gigabytes):
             workload.run(3)
     # Only what is end to end trains on; the others leave its state alone.
     assert int(step._carry.step) == done + 6
-    assert not np.allclose(np.asarray(step._carry.state.parameters['head']['kernel']), before)
+    assert not np.allclose(
+        np.asarray(step._carry.state.trained.parameters['head']['kernel']), before
+    )
     assert step.healthy()
     assert step.images == config.batch_size
     assert step.compile_seconds > 0.0

@@ -40,7 +40,7 @@ CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder'}
 
 def defaults_of(method: str, model: str, data: str) -> ConfigDict:
     """The config of three names; a data set of files without a default place gets one."""
-    source = 'landscapes' if getattr(METHODS[method], 'NEEDS_SOURCE', False) else ''
+    source = 'landscapes' if METHODS[method].needs_source else ''
     config = base_config(method, model, data, source)
     if data in ('airsar', 'folder', 'prepared'):
         config.data.root = 'somewhere'

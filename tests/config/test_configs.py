@@ -114,7 +114,7 @@ def test_config_trains_two_steps_and_evaluates(
     assert all(math.isfinite(row['loss']) for row in found)
     numbers = json.loads((out / 'evaluation.json').read_text())
     assert all(math.isfinite(value) for value in numbers.values())
-    if 'logits' in METHODS[config.method.name].ABILITIES:
+    if 'logits' in METHODS[config.method.name].abilities:
         assert 'validation_accuracy' in found[-1]
         assert 0.0 <= numbers['accuracy'] <= 1.0
         assert (out / 'confusion_matrix.png').stat().st_size > 0

@@ -30,7 +30,7 @@ key = sharding.place_key(jax.random.key(0), run.mesh)
 carry = initial_carry(run, key)
 programs = compile_phase(run, run.method.phases[-1], carry, key)
 (out / 'program.txt').write_text(programs.one.as_text())
-shapes = [leaf.shape for leaf in jax.tree.leaves(carry.state.parameters)]
+shapes = [leaf.shape for leaf in jax.tree.leaves(carry.state.trained.parameters)]
 (out / 'facts.json').write_text(json.dumps(dict(shapes=shapes, metrics=len(carry.sums))))
 """
 

@@ -21,6 +21,7 @@ from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.scoring import score
 from eojax.runs.run import Run
 from tests.tiny_runs import TinyRun, tiny_run
+from tests.trained_states import with_trained
 
 
 @pytest.fixture(scope='module')
@@ -145,8 +146,9 @@ def test_validation_is_right_and_compiles_once(jem, caplog):
 
 
 def test_a_diverged_state_is_one_clear_error(jem):
-    broken = jem.state._replace(
-        average=jax.tree.map(lambda leaf: leaf * np.float32('nan'), jem.state.average)
+    broken = with_trained(
+        jem.state,
+        average=jax.tree.map(lambda leaf: leaf * np.float32('nan'), jem.state.trained.average),
     )
     with pytest.raises(UserError, match='diverged'):
         score(jem.run, 'logits', broken, jem.run.dataset.images, np.arange(4))

@@ -26,6 +26,7 @@ from eojax.runs.run import Run
 from tests.data.labelled_archives import encode, pixels, write_tree, write_zip
 from tests.data.sets.geotiff_archives import encode_geotiff, eurosat_ms_members, reflectances
 from tests.tiny_runs import _nowhere_zero
+from tests.trained_states import with_trained
 
 pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 
@@ -61,8 +62,8 @@ class Case:
         self.dense = prepared(archive, outliers, 4.0, folder)
         self.lazy = prepared(archive, outliers, 0.0, folder)
         carry = initial_carry(self.dense, jax.random.key(0))
-        self.state: Any = carry.state._replace(
-            average=jax.tree.map(_nowhere_zero, carry.state.average)
+        self.state: Any = with_trained(
+            carry.state, average=jax.tree.map(_nowhere_zero, carry.state.trained.average)
         )
 
 
@@ -75,7 +76,7 @@ def test_the_limit_decides_where_images_are(case: Case) -> None:
     assert isinstance(case.dense.dataset.images, np.ndarray)
     assert isinstance(case.lazy.dataset.images, LazyImages)
     assert case.dense.task.image_shape == case.lazy.task.image_shape == (16, 16, 13)
-    assert isinstance(case.lazy.task.training.images, LazyImages)
+    assert isinstance(case.lazy.domains['data'].training.images, LazyImages)
 
 
 def test_scores_see_images_between_their_limits(case: Case) -> None:

@@ -10,6 +10,7 @@ from eojax.evaluation.outliers import spread
 from eojax.evaluation.reference import density_name, reference_scores
 from eojax.evaluation.scoring import score
 from tests.tiny_runs import TinyRun, tiny_run
+from tests.trained_states import with_trained
 
 
 @pytest.fixture
@@ -55,7 +56,9 @@ def test_what_is_kept_is_not_computed_again(jem, monkeypatch):
 def test_another_training_of_as_many_steps_is_not_mistaken(jem, monkeypatch):
     calls = _counted(monkeypatch)
     reference_scores(jem.run, jem.state, ('log_density',))
-    other = jem.state._replace(average=jax.tree.map(lambda x: 1.01 * x, jem.state.average))
+    other = with_trained(
+        jem.state, average=jax.tree.map(lambda x: 1.01 * x, jem.state.trained.average)
+    )
     reference_scores(jem.run, other, ('log_density',))
     assert len(calls) == 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -13,17 +12,17 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
-from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import IMAGES, Facts, Raster
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
-from eojax.models import MODELS, convnet
-from eojax.models.model import Model
+from eojax.models import MODELS
+from eojax.models.model import Network
 
 CLASSES, SIZE = 3, 4
 SOURCE, TARGET = (2, 2, 3), (2, 2, 2)
 
 
-def linear_encoder(size: int, per_image: bool = True) -> Model:
+def linear_encoder(size: int, per_image: bool = True) -> Network:
     """W mean(x) + b of the bands' means; the statistics, if any, are the last batch's mean."""
 
     def init(key: Array, images: Array) -> tuple[Any, Any]:
@@ -34,27 +33,25 @@ def linear_encoder(size: int, per_image: bool = True) -> Model:
     def apply(parameters: Any, statistics: Any, images: Array) -> Array:
         return images.mean((1, 2)) @ parameters['w'] + parameters['b']
 
-    def train(parameters: Any, statistics: Any, images: Array, key: Array) -> tuple[Array, Any]:
+    def train(parameters: Any, statistics: Any, images: Array, *, key: Array) -> tuple[Array, Any]:
         outputs = apply(parameters, statistics, images)
         return outputs, {} if per_image else {'mean': outputs.mean(0)}
 
-    return Model(init, apply, train, per_image)
+    return Network(init, apply, train, per_image)
 
 
 def small_task() -> Task:
-    classes = tuple('abc')
-
-    def dataset(shape: tuple[int, int, int]) -> Dataset:
-        images = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
-        names, labels = tuple(f'{i:02}' for i in range(12)), (np.arange(12) % 3).astype(np.int32)
-        return image_dataset(images, labels, names, classes, tuple('rgb')[: shape[-1]])
-
-    return Task(classes, TARGET, dataset(TARGET), source=dataset(SOURCE))
+    """Twelve images of each domain, four of each class."""
+    target, source = (
+        Facts(class_names=tuple('abc'), rasters={IMAGES: Raster(tuple('rgb')[: shape[-1]])})
+        for shape in (TARGET, SOURCE)
+    )
+    return Task(target, TARGET, 12, (4, 4, 4), source=source, source_shape=SOURCE)
 
 
 def plain_config(method: str, **options: Any) -> ConfigDict:
     """Plain gradient descent at rate 0.1, everything optional off; `options` by dotted key."""
-    source = 'landscapes' if getattr(METHODS[method], 'NEEDS_SOURCE', False) else ''
+    source = 'landscapes' if METHODS[method].needs_source else ''
     config = base_config(method, 'convnet', 'landscapes', source)
     config.steps, config.batch_size = 10, 6
     config.optimizer.update({'name': 'sgd', 'learning_rate': 0.1, 'momentum': 0.0,
@@ -69,10 +66,8 @@ def plain_config(method: str, **options: Any) -> ConfigDict:
 def build_linear(
     monkeypatch: pytest.MonkeyPatch, config: ConfigDict, per_image: bool = True
 ) -> Method:
-    module = SimpleNamespace(
-        DEFAULTS=convnet.DEFAULTS, build=lambda options, size: linear_encoder(size, per_image)
-    )
-    monkeypatch.setitem(MODELS, 'convnet', module)
+    linear = MODELS['convnet']._replace(build=lambda options, size: linear_encoder(size, per_image))
+    monkeypatch.setitem(MODELS, 'convnet', linear)
     return METHODS[config.method.name].build(config, small_task())
 
 
@@ -84,7 +79,10 @@ def small_batch() -> dict[str, dict[str, Array]]:
     ):
         images = random.uniform(random.key(number), (6, *shape), minval=-1.0, maxval=1.0)
         labels = jnp.full((6,), -1) if name == 'unlabelled' else jnp.arange(6) % CLASSES
-        batch[name] = {'images': images, 'labels': labels, 'index': jnp.arange(6)}
+        truth = jnp.arange(6) % CLASSES
+        batch[name] = {
+            'images': images, 'labels': labels, 'truth': truth, 'index': jnp.arange(6)
+        }  # fmt: skip
     return batch
 
 

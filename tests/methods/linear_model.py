@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,16 +11,17 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
-from eojax.data.dataset import image_dataset
+from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import IMAGES, Facts, Raster
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
-from eojax.models import MODELS, wide_resnet
-from eojax.models.model import Model
+from eojax.models import MODELS
+from eojax.models.model import Network
 
 CLASSES, SHAPE = 3, (2, 2, 2)
 
 
-def linear_model(per_image: bool = True) -> Model:
+def linear_model(per_image: bool = True) -> Network:
     """Logits W x + b; the statistics, where there are any, are the last batch's mean."""
 
     def init(key: Array, images: Array) -> tuple[Any, Any]:
@@ -32,19 +32,26 @@ def linear_model(per_image: bool = True) -> Model:
     def apply(parameters: Any, statistics: Any, images: Array) -> Array:
         return images.reshape(len(images), -1) @ parameters['w'] + parameters['b']
 
-    def train(parameters: Any, statistics: Any, images: Array, key: Array) -> tuple[Array, Any]:
+    def train(parameters: Any, statistics: Any, images: Array, *, key: Array) -> tuple[Array, Any]:
         kept = {} if per_image else {'mean': images.mean(0)}
         return apply(parameters, statistics, images), kept
 
-    return Model(init, apply, train, per_image)
+    return Network(init, apply, train, per_image)
 
 
 def small_task(num: int = 12) -> Task:
+    """Two bands and three classes; every image has a label."""
+    facts = Facts(class_names=tuple('abc'), rasters={IMAGES: Raster(('first', 'second'))})
+    counts = np.bincount(np.arange(num) % CLASSES)
+    return Task(facts, SHAPE, num, tuple(counts.tolist()))
+
+
+def small_training(num: int = 12) -> Dataset:
+    """Images for `small_task`."""
     images = np.random.default_rng(0).integers(0, 256, (num, *SHAPE), np.uint8)
-    names = tuple(f'{i:02}' for i in range(num))
-    classes = tuple('abc')
     labels = (np.arange(num) % CLASSES).astype(np.int32)
-    return Task(classes, SHAPE, image_dataset(images, labels, names, classes, ('first', 'second')))
+    names = tuple(f'{i:02}' for i in range(num))
+    return image_dataset(images, labels, names, tuple('abc'), ('first', 'second'))
 
 
 def plain_config(method: str, **options: Any) -> ConfigDict:
@@ -66,10 +73,8 @@ def plain_config(method: str, **options: Any) -> ConfigDict:
 def build_linear(
     monkeypatch: pytest.MonkeyPatch, config: ConfigDict, per_image: bool = True
 ) -> Method:
-    module = SimpleNamespace(
-        DEFAULTS=wide_resnet.DEFAULTS, build=lambda options, outputs: linear_model(per_image)
-    )
-    monkeypatch.setitem(MODELS, 'wide_resnet', module)
+    linear = MODELS['wide_resnet']._replace(build=lambda options, outputs: linear_model(per_image))
+    monkeypatch.setitem(MODELS, 'wide_resnet', linear)
     return METHODS[config.method.name].build(config, small_task())
 
 
@@ -78,7 +83,8 @@ def small_batch(num: int = 6, others: int = 4) -> dict[str, dict[str, Array]]:
     keys = random.split(random.key(7), 3)
     batch = {
         name: {'images': random.uniform(key, (size, *SHAPE), minval=-1.0, maxval=1.0),
-               'labels': jnp.full((size,), -1), 'index': jnp.arange(size)}
+               'labels': jnp.full((size,), -1), 'index': jnp.arange(size),
+               'truth': jnp.arange(size) % CLASSES}
         for name, key, size in zip(('labelled', 'unlabelled', 'clean'), keys,
                                    (num, others, others), strict=True)
     }  # fmt: skip

@@ -29,7 +29,7 @@ from tests.methods.linear_encoder import (
 def source_trained(method: Any) -> Any:
     """The state after four steps of the first phase."""
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     step = jax.jit(method.phases[0].step)
     for number in range(4):
         state, _ = step(state, batch, random.key(number))
@@ -39,13 +39,13 @@ def source_trained(method: Any) -> Any:
 def test_one_step_on_the_source_by_hand(monkeypatch):
     method = build_linear(monkeypatch, plain_config('fine_tune'))
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(1))
     loss, gradient = jax.value_and_grad(hand_cross_entropy)(
-        state.parameters, 'source', batch['source']
+        state.trained.parameters, 'source', batch['source']
     )
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
-    assert_descended(new.parameters, state.parameters, gradient)
+    assert_descended(new.trained.parameters, state.trained.parameters, gradient)
 
 
 def test_one_step_on_the_target_by_hand(monkeypatch):
@@ -53,10 +53,10 @@ def test_one_step_on_the_target_by_hand(monkeypatch):
     batch, state = small_batch(), method.phases[1].begin(source_trained(method))
     new, metrics = jax.jit(method.phases[1].step)(state, batch, random.key(1))
     loss, gradient = jax.value_and_grad(hand_cross_entropy)(
-        state.parameters, 'target', batch['labelled']
+        state.trained.parameters, 'target', batch['labelled']
     )
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
-    assert_descended(new.parameters, state.parameters, gradient, rate=0.05)
+    assert_descended(new.trained.parameters, state.trained.parameters, gradient, rate=0.05)
 
 
 @pytest.mark.parametrize('norm', ['batch', 'instance', 'none'])
@@ -65,29 +65,29 @@ def test_everything_carries_over_but_the_first_convolution(norm):
     config.model.update({'widths': (4, 6), 'strides': (1, 2), 'norm': norm})
     config.method.update({'embedding_size': 5, 'contrastive_weight': 0.1})
     method = fine_tune.build(config, small_task())
-    state = method.init(random.key(0), small_batch())
+    state = method.init(random.key(0), small_batch(), None)
     # As if the first phase had moved everything.
-    moved = jax.tree.map(lambda x: x + 0.25, state)._replace(step=jnp.int32(500))
+    moved = jax.tree.map(lambda x: x + 0.25, state)
     begun = jax.jit(method.phases[1].begin)(moved)
-    assert set(begun.parameters) == {'target', 'classifier'}
-    assert set(begun.statistics) == {'target'}
-    source, target = moved.parameters['source'], begun.parameters['target']
+    assert set(begun.trained.parameters) == {'target', 'classifier'}
+    assert set(begun.trained.statistics) == {'target'}
+    source, target = moved.trained.parameters['source'], begun.trained.parameters['target']
     for path, found in jax.tree_util.tree_leaves_with_path(target):
         name = jax.tree_util.keystr(path)
         if name == "['block1_conv1']['kernel']":
-            own = moved.parameters['target']['block1_conv1']['kernel']
+            own = moved.trained.parameters['target']['block1_conv1']['kernel']
             assert found.shape == (3, 3, 2, 4)
             np.testing.assert_array_equal(found, own)
         else:
             expected = dict(jax.tree_util.tree_leaves_with_path(source))[path]
             np.testing.assert_array_equal(found, expected, err_msg=name)
     for found, expected in (
-        (begun.statistics['target'], moved.statistics['source']),
-        (begun.parameters['classifier'], moved.parameters['classifier']),
-        (begun.average, begun.parameters),
+        (begun.trained.statistics['target'], moved.trained.statistics['source']),
+        (begun.trained.parameters['classifier'], moved.trained.parameters['classifier']),
+        (begun.trained.average, begun.trained.parameters),
     ):
         jax.tree.map(np.testing.assert_array_equal, found, expected)
-    assert bool(jax.tree.leaves(begun.statistics)) == (norm == 'batch')
+    assert bool(jax.tree.leaves(begun.trained.statistics)) == (norm == 'batch')
 
 
 def test_domains_of_the_same_bands_carry_over_whole():
@@ -109,9 +109,9 @@ def test_the_target_is_what_is_evaluated(monkeypatch):
     assert not method.abilities['logits'](state, images, key).any()  # the target is still unknown
     state = method.phases[1].begin(state)
     state, _ = method.phases[1].step(state, small_batch(), random.key(1))
-    expected = hand_logits(state.parameters, 'target', images)
+    expected = hand_logits(state.trained.parameters, 'target', images)
     np.testing.assert_allclose(method.abilities['logits'](state, images, key), expected, atol=1e-5)
-    assert set(method.abilities) == set(fine_tune.ABILITIES)
+    assert set(method.abilities) == set(fine_tune.RECIPE.abilities)
 
 
 def test_streams_are_the_labelled_images_of_each_domain(monkeypatch):

@@ -19,6 +19,7 @@ from eojax.runs import run as runs
 from eojax.training.loop import train
 from tests.methods import linear_model as small
 from tests.methods.linear_model import build_linear, linear_model, plain_config, small_batch
+from tests.trained_states import with_trained
 from tests.training_runs import assert_same_bits, saved_state, small_config
 
 
@@ -57,16 +58,16 @@ def hand_loss(parameters: Any, batch: Any, threshold: float, weight: float) -> A
 def test_one_step_by_hand(monkeypatch, fixed_views, weight):
     method = build_linear(monkeypatch, plain(method__consistency_weight=weight))
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(1))
     assert 0.0 < float(metrics['mask_rate']) <= 1.0
     with jax.disable_jit():
-        parameters = state.parameters
+        parameters = state.trained.parameters
         loss = hand_loss(parameters, batch, 0.5, weight)
         gradient = _numeric(lambda p: hand_loss(p, batch, 0.5, weight), parameters)
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
     for name, value in parameters.items():
-        np.testing.assert_allclose(new.parameters[name], value - gradient[name], atol=5e-3)
+        np.testing.assert_allclose(new.trained.parameters[name], value - gradient[name], atol=5e-3)
 
 
 def _numeric(function: Any, parameters: Any, step: float = 1e-2) -> Any:
@@ -92,9 +93,9 @@ def test_with_threshold_one_only_the_labels_count(monkeypatch, fixed_views):
     for options in ({'method__threshold': 1.0}, {'method__consistency_weight': 0.0}):
         config = plain_config('fixmatch', **options)
         method = build_linear(monkeypatch, config)
-        state = method.init(random.key(0), batch)
+        state = method.init(random.key(0), batch, None)
         new, metrics = method.phases[0].step(state, batch, random.key(1))
-        states.append(new.parameters)
+        states.append(new.trained.parameters)
         if 'method__threshold' in options:
             assert float(metrics['consistency']) == 0.0
             assert float(metrics['mask_rate']) == 0.0
@@ -105,58 +106,67 @@ def test_with_threshold_one_only_the_labels_count(monkeypatch, fixed_views):
 def test_batch_normalisation_sees_labelled_and_both_views(monkeypatch, fixed_views):
     method = build_linear(monkeypatch, plain(), per_image=False)
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     new, _ = method.phases[0].step(state, batch, random.key(1))
     images = batch['unlabelled']['images']
     everything = jnp.concatenate([batch['labelled']['images'], images, 0.5 * images - 0.1])
-    np.testing.assert_allclose(new.statistics['mean'], everything.mean(0), atol=1e-6)
+    np.testing.assert_allclose(new.trained.statistics['mean'], everything.mean(0), atol=1e-6)
 
 
 def test_the_average_as_teacher_gives_the_pseudo_labels(monkeypatch, fixed_views):
     """Its guesses, and statistics that do not see the weak views, against arithmetic by hand."""
     config = plain(method__teacher='average')
     method, batch = build_linear(monkeypatch, config, per_image=False), small_batch()
-    state = method.init(random.key(0), batch)
-    state = state._replace(average=jax.tree.map(lambda p: -p, state.parameters))
+    state = method.init(random.key(0), batch, None)
+    state = with_trained(state, average=jax.tree.map(lambda p: -p, state.trained.parameters))
     new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(1))
     apply, images = linear_model().apply, batch['unlabelled']['images']
-    q = np.asarray(jax.nn.softmax(apply(state.average, {}, images)))
-    own = np.asarray(apply(state.parameters, {}, images))
+    q = np.asarray(jax.nn.softmax(apply(state.trained.average, {}, images)))
+    own = np.asarray(apply(state.trained.parameters, {}, images))
     assert (q.argmax(-1) != own.argmax(-1)).any()
-    strong = np.asarray(jax.nn.log_softmax(apply(state.parameters, {}, 0.5 * images - 0.1)))
+    strong = np.asarray(jax.nn.log_softmax(apply(state.trained.parameters, {}, 0.5 * images - 0.1)))
     losses = -strong[np.arange(len(q)), q.argmax(-1)]
     expected = (losses * (q.max(-1) >= 0.5)).mean()
     assert float(metrics['consistency']) == pytest.approx(float(expected), rel=1e-5)
     seen = jnp.concatenate([batch['labelled']['images'], 0.5 * images - 0.1])
-    np.testing.assert_allclose(new.statistics['mean'], seen.mean(0), atol=1e-6)
+    np.testing.assert_allclose(new.trained.statistics['mean'], seen.mean(0), atol=1e-6)
 
 
 def test_the_average_is_what_is_evaluated(monkeypatch, fixed_views):
     method = build_linear(monkeypatch, plain(method__average_decay=0.9))
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     for number in range(3):
         state, _ = method.phases[0].step(state, batch, random.key(number))
     images = batch['unlabelled']['images']
     found = method.abilities['logits'](state, images, random.key(0))
-    np.testing.assert_allclose(found, linear_model().apply(state.average, {}, images), atol=1e-6)
-    assert np.abs(found - linear_model().apply(state.parameters, {}, images)).max() > 1e-2
+    np.testing.assert_allclose(
+        found, linear_model().apply(state.trained.average, {}, images), atol=1e-6
+    )
+    assert np.abs(found - linear_model().apply(state.trained.parameters, {}, images)).max() > 1e-2
 
 
 def test_reports_how_many_guesses_are_right(monkeypatch, fixed_views):
     truth = np.array([2, 0, 1, 1], np.int32)
-    task = small.small_task()._replace(true_labels=truth)
-    monkeypatch.setattr(small, 'small_task', lambda num=12: task)
     method = small.build_linear(monkeypatch, plain())
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    batch['unlabelled']['truth'] = jnp.asarray(truth)
+    state = method.init(random.key(0), batch, None)
     _, metrics = method.phases[0].step(state, batch, random.key(1))
-    logits = linear_model().apply(state.parameters, {}, batch['unlabelled']['images'])
+    logits = linear_model().apply(state.trained.parameters, {}, batch['unlabelled']['images'])
     q = np.asarray(jax.nn.softmax(logits))
     chosen = q.max(-1) >= 0.5
     assert float(metrics['mask_rate']) == pytest.approx(chosen.mean())
     right = (q.argmax(-1) == truth)[chosen].mean()
     assert float(metrics['pseudo_label_accuracy']) == pytest.approx(right)
+    # An image whose class nobody knows is not counted.
+    first = np.flatnonzero(chosen)[0]
+    batch['unlabelled']['truth'] = jnp.asarray(truth).at[first].set(-1)
+    _, metrics = method.phases[0].step(state, batch, random.key(1))
+    others = np.setdiff1d(np.flatnonzero(chosen), first)
+    right = (q.argmax(-1) == truth)[others].mean()
+    assert float(metrics['pseudo_label_accuracy']) == pytest.approx(right)
+    assert float(metrics['mask_rate']) == pytest.approx(chosen.mean())
 
 
 def test_adaptive_threshold_and_alignment_change_what_is_chosen(monkeypatch, fixed_views):
@@ -168,11 +178,11 @@ def test_adaptive_threshold_and_alignment_change_what_is_chosen(monkeypatch, fix
         'aligned': {'method__distribution_alignment': True, 'method__beliefs_decay': 0.5},
     }.items():
         method = build_linear(monkeypatch, plain(**options))
-        state = method.init(random.key(0), batch)
+        state = method.init(random.key(0), batch, None)
         for number in range(5):
             state, metrics = method.phases[0].step(state, batch, random.key(number))
             assert np.isfinite(float(metrics['loss']))
-        beliefs[name] = state.parameters['w']
+        beliefs[name] = state.trained.parameters['w']
     assert np.abs(beliefs['fixed'] - beliefs['adaptive']).max() > 1e-4
     assert np.abs(beliefs['fixed'] - beliefs['aligned']).max() > 1e-4
 
@@ -188,7 +198,7 @@ def test_labelled_images_are_among_the_unlabelled(tmp_path):
     for step in range(12):
         batch = draw_batch(feed, streams, key, jnp.int32(step), run.facts_by_group)
         seen |= set(np.asarray(batch['unlabelled']['index']).tolist())
-    labelled = set(np.flatnonzero(run.task.training.labels >= 0).tolist())
+    labelled = set(np.flatnonzero(run.domains['data'].training.labels >= 0).tolist())
     assert labelled <= seen
     assert len(seen) == len(run.splits.train)
 

@@ -19,6 +19,7 @@ from eojax.methods.fixmatch import Views
 from eojax.runs import run as runs
 from eojax.training.loop import train
 from tests.methods.linear_model import build_linear, linear_model, plain_config, small_batch
+from tests.trained_states import with_trained
 from tests.training_runs import assert_same_bits, saved_state, small_config
 
 
@@ -45,7 +46,7 @@ def stepped(
     monkeypatch: pytest.MonkeyPatch, config: Any, per_image: bool = True, phase: int = -1
 ) -> tuple[Any, Any, Any, Any]:
     method, batch = build_linear(monkeypatch, config, per_image), small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     new, metrics = jax.jit(method.phases[phase].step)(state, batch, random.key(1))
     return state, batch, new, metrics
 
@@ -67,7 +68,7 @@ def test_the_loss_is_the_sum_of_three_terms(monkeypatch, fixed_views, per_image,
     apply = linear_model(per_image).apply
     images = batch['unlabelled']['images']
     logits, weak, strong, ends = (
-        np.asarray(apply(state.parameters, {}, x))
+        np.asarray(apply(state.trained.parameters, {}, x))
         for x in (batch['labelled']['images'], images, 0.5 * images - 0.1, stored(state, new))
     )
     supervised = optax.softmax_cross_entropy_with_integer_labels(
@@ -89,7 +90,7 @@ def test_gradient_is_that_of_the_terms(monkeypatch, fixed_views):
     """Central differences of the three terms, the ends of the chains and guesses held fixed."""
     state, batch, new, _ = stepped(monkeypatch, plain())
     ends, images = jnp.asarray(stored(state, new)), batch['unlabelled']['images']
-    weak = linear_model().apply(state.parameters, {}, images)
+    weak = linear_model().apply(state.trained.parameters, {}, images)
     q = jax.nn.softmax(weak)
 
     def loss(parameters: Any) -> Any:
@@ -105,15 +106,17 @@ def test_gradient_is_that_of_the_terms(monkeypatch, fixed_views):
         sampled = logsumexp(apply(parameters, {}, ends), axis=-1)
         return supervised + consistency + sampled.mean() - real.mean()
 
-    for name, value in jax.grad(loss)(state.parameters).items():
-        np.testing.assert_allclose(new.parameters[name], state.parameters[name] - value, atol=1e-5)
+    for name, value in jax.grad(loss)(state.trained.parameters).items():
+        np.testing.assert_allclose(
+            new.trained.parameters[name], state.trained.parameters[name] - value, atol=1e-5
+        )
 
 
 def test_with_threshold_one_the_unlabelled_images_give_the_density_alone(monkeypatch, fixed_views):
     found = []
     for options in ({'method__threshold': 1.0}, {'method__consistency_weight': 0.0}):
         _, _, new, metrics = stepped(monkeypatch, plain(**options))
-        found.append(new.parameters)
+        found.append(new.trained.parameters)
     assert float(metrics['log_density_real']) != 0.0
     for name, value in found[0].items():
         np.testing.assert_allclose(value, found[1][name], atol=1e-6)
@@ -125,10 +128,12 @@ def test_the_first_phase_is_fixmatch(monkeypatch, fixed_views):
     assert 'log_density_sampled' not in metrics
     np.testing.assert_array_equal(new.replay_buffer.images, state.replay_buffer.images)
     method = build_linear(monkeypatch, plain_config('fixmatch', method__threshold=0.5))
-    other = method.init(random.key(0), small_batch())._replace(parameters=state.parameters)
+    other = with_trained(
+        method.init(random.key(0), small_batch(), None), parameters=state.trained.parameters
+    )
     other, _ = method.phases[0].step(other, small_batch(), random.key(1))
-    for name, value in other.parameters.items():
-        np.testing.assert_allclose(new.parameters[name], value, atol=1e-6)
+    for name, value in other.trained.parameters.items():
+        np.testing.assert_allclose(new.trained.parameters[name], value, atol=1e-6)
 
 
 def test_score_matching_comes_after_fixmatch_and_before_the_chains(monkeypatch, fixed_views):
@@ -152,16 +157,18 @@ def test_each_phase_has_an_optimiser_of_its_own(monkeypatch, fixed_views):
     _, _, whole, _ = stepped(monkeypatch, config, phase=0)
     config.fixmatch.optimizer.update({'learning_rate': 0.25, 'momentum': 0.5})
     before, _, quarter, _ = stepped(monkeypatch, config, phase=0)
-    for name, value in before.parameters.items():
-        change = 0.25 * (whole.parameters[name] - value)
-        np.testing.assert_allclose(quarter.parameters[name] - value, change, atol=1e-6)
+    for name, value in before.trained.parameters.items():
+        change = 0.25 * (whole.trained.parameters[name] - value)
+        np.testing.assert_allclose(quarter.trained.parameters[name] - value, change, atol=1e-6)
     # The joint phase begins without FixMatch's momentum, and at a rate of its own.
     method = build_linear(monkeypatch, config)
-    assert optax.tree.norm(quarter.optimizer) > 0.0
+    assert optax.tree.norm(quarter.trained.moments) > 0.0
     begun = method.phases[1].begin(quarter)
-    assert not any(jnp.any(leaf != 0) for leaf in jax.tree.leaves(begun.optimizer))
+    assert not any(jnp.any(leaf != 0) for leaf in jax.tree.leaves(begun.trained.moments))
     after, metrics = method.phases[1].step(begun, small_batch(), random.key(1))
-    moved = jax.tree.map(lambda new, old: new - old, after.parameters, begun.parameters)
+    moved = jax.tree.map(
+        lambda new, old: new - old, after.trained.parameters, begun.trained.parameters
+    )
     assert float(optax.tree.norm(moved)) == pytest.approx(float(metrics['gradient_norm']), rel=1e-4)
 
 
@@ -178,13 +185,13 @@ def test_the_average_as_teacher_leaves_the_density_its_views(
     assert set(metrics) == set(expected)
     for name, value in expected.items():
         assert float(metrics[name]) == pytest.approx(float(value), rel=1e-5), name
-    for name, value in other.parameters.items():
-        np.testing.assert_allclose(new.parameters[name], value, atol=1e-6)
+    for name, value in other.trained.parameters.items():
+        np.testing.assert_allclose(new.trained.parameters[name], value, atol=1e-6)
     if not per_image:
         images = batch['unlabelled']['images']
         shown = [batch['labelled']['images'], images[: 2 * phase], 0.5 * images - 0.1]
         np.testing.assert_allclose(
-            new.statistics['mean'], jnp.concatenate(shown).mean(0), atol=1e-6
+            new.trained.statistics['mean'], jnp.concatenate(shown).mean(0), atol=1e-6
         )
 
 
@@ -192,7 +199,7 @@ def test_batch_statistics_see_fixmatchs_images_and_no_samples(monkeypatch, fixed
     _, batch, new, _ = stepped(monkeypatch, plain(), per_image=False)
     images = batch['unlabelled']['images']
     everything = jnp.concatenate([batch['labelled']['images'], images, 0.5 * images - 0.1])
-    np.testing.assert_allclose(new.statistics['mean'], everything.mean(0), atol=1e-6)
+    np.testing.assert_allclose(new.trained.statistics['mean'], everything.mean(0), atol=1e-6)
 
 
 def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path):
@@ -219,7 +226,7 @@ def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path):
 def test_has_all_that_a_joint_model_can_do(tmp_path):
     config = small_config('fixmatch_jem', method__likelihood_batch_size=8, sampler__buffer_size=40)
     run = runs.prepare(config, tmp_path)
-    assert set(run.method.abilities) == set(METHODS['jem'].ABILITIES)
+    assert set(run.method.abilities) == set(METHODS['jem'].abilities)
     assert run.method.split == ('replay_buffer',)
 
 

@@ -53,7 +53,7 @@ def test_phases_are_those_of_both_with_labelling_between(tmp_path):
     assert [(p.name, p.steps) for p in run.method.phases] == [
         ('fixmatch', FIRST), ('labelling', LABELLING), ('supervised', 2), ('joint', 3),
     ]  # fmt: skip
-    assert set(run.method.abilities) == set(METHODS['jem'].ABILITIES)
+    assert set(run.method.abilities) == set(METHODS['jem'].abilities)
 
 
 def test_labelling_meets_every_image_and_keeps_the_given_labels(tmp_path):
@@ -72,7 +72,7 @@ def test_labelling_meets_every_image_and_keeps_the_given_labels(tmp_path):
     assert (labels >= 0).all()
     np.testing.assert_array_equal(labels[given >= 0], given[given >= 0])
     first = runs.prepare(two_stages(), tmp_path).method
-    images = np.asarray(run.task.training.images)
+    images = np.asarray(run.domains['data'].training.images)
     guesses = np.asarray(
         first.abilities['logits'](state, jnp.asarray(images / 127.5 - 1.0, jnp.float32), key)
     ).argmax(-1)
@@ -102,7 +102,9 @@ def test_the_joint_model_learns_from_the_labels_in_the_state(tmp_path):
     )
     assert float(metrics['cross_entropy']) == float(found['cross_entropy'])
     for mine, its in zip(
-        jax.tree.leaves(new.second.parameters), jax.tree.leaves(expected.parameters), strict=True
+        jax.tree.leaves(new.second.trained.parameters),
+        jax.tree.leaves(expected.trained.parameters),
+        strict=True,
     ):
         np.testing.assert_array_equal(mine, its)
 
@@ -143,7 +145,7 @@ def test_the_replay_buffer_of_the_second_stage_is_split():
     state = fixmatch_then_jem.TwoStageState(*[jnp.zeros(mesh.size)] * 4, inner)
     places = sharding.state_shardings(mesh, state, ('second.replay_buffer',))
     assert places.second.replay_buffer.images == sharding.split(mesh)
-    assert places.second.parameters == sharding.replicated(mesh)
+    assert places.second.trained.parameters == sharding.replicated(mesh)
     assert places.labels == sharding.replicated(mesh)
 
 

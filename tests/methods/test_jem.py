@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -20,7 +19,7 @@ from eojax.feed.resident import Resident
 from eojax.methods import jem
 from eojax.methods.method import Method
 from eojax.models import MODELS, wide_resnet
-from eojax.models.model import Model
+from eojax.models.model import Network
 from eojax.samplers.langevin import Langevin
 from tests.methods.linear_model import (
     CLASSES,
@@ -30,12 +29,14 @@ from tests.methods.linear_model import (
     plain_config,
     small_batch,
     small_task,
+    small_training,
 )
+from tests.trained_states import with_trained
 
 Patch = pytest.MonkeyPatch
 
 
-def wide_network(norm: str = 'none') -> Model:
+def wide_network(norm: str = 'none') -> Network:
     config = base_config('jem', 'wide_resnet')
     config.model.update({'depth': 10, 'width': 1, 'norm': norm, 'activation': 'swish'})
     return wide_resnet.build(config.model, CLASSES)
@@ -44,7 +45,8 @@ def wide_network(norm: str = 'none') -> Model:
 def started(monkeypatch: Patch, **options: Any) -> tuple[Method, Any, Any]:
     method = build_linear(monkeypatch, plain_config('jem', **options))
     batch = small_batch()
-    return method, method.init(random.key(0), batch), batch
+    fitted = None if method.fit is None else method.fit(small_training())
+    return method, method.init(random.key(0), batch, fitted), batch
 
 
 def joint(method: Method) -> Any:
@@ -62,7 +64,7 @@ def mean_log_density(parameters: Any, images: Array) -> Array:
 
 def change(before: Any, after: Any) -> Any:
     """The gradient that a step of plain descent at rate 1 took."""
-    return jax.tree.map(lambda a, b: a - b, before.parameters, after.parameters)
+    return jax.tree.map(lambda a, b: a - b, before.trained.parameters, after.trained.parameters)
 
 
 def assert_close(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
@@ -118,18 +120,20 @@ def test_gradient_of_the_likelihood_is_equation_3(monkeypatch: Patch):
     energy_gradient = jax.grad(lambda p, x: -mean_log_density(p, x))
     ascent = jax.tree.map(
         lambda of_samples, of_data: of_samples - of_data,
-        energy_gradient(state.parameters, sampled),
-        energy_gradient(state.parameters, real),
+        energy_gradient(state.trained.parameters, sampled),
+        energy_gradient(state.trained.parameters, real),
     )
     # The step climbs log p: parameters move by plus Eq. 3.
     assert_close(change(new, state), ascent)
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(ascent)) > 0.01
-    expected = mean_log_density(state.parameters, sampled) - mean_log_density(
-        state.parameters, real
+    expected = mean_log_density(state.trained.parameters, sampled) - mean_log_density(
+        state.trained.parameters, real
     )
     assert float(metrics['loss']) == pytest.approx(float(expected), rel=1e-4)
     # And so real images gain likelihood over the samples.
-    gap = mean_log_density(new.parameters, real) - mean_log_density(new.parameters, sampled)
+    gap = mean_log_density(new.trained.parameters, real) - mean_log_density(
+        new.trained.parameters, sampled
+    )
     assert float(gap) > -float(expected)
 
 
@@ -152,7 +156,7 @@ def test_every_term_of_the_loss_has_its_weight(monkeypatch: Patch):
             + 0.2 * ((first**2).mean() + (second**2).mean())
         )
 
-    loss, gradient = jax.value_and_grad(hand_loss)(state.parameters)
+    loss, gradient = jax.value_and_grad(hand_loss)(state.trained.parameters)
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
     assert_close(change(state, new), gradient)
 
@@ -174,10 +178,10 @@ def test_one_joint_pass_equals_separate_passes(monkeypatch: Patch):
     for per_image in (True, False):
         config = plain_config('jem', method__energy_l2=0.1)
         method = build_linear(monkeypatch, config, per_image)
-        state = method.init(random.key(0), small_batch())
+        state = method.init(random.key(0), small_batch(), None)
         results.append(joint(method)(state, small_batch(), random.key(2)))
     (one, metrics), (other, others) = results
-    assert_close(one.parameters, other.parameters)
+    assert_close(one.trained.parameters, other.trained.parameters)
     assert_close(one.replay_buffer, other.replay_buffer)
     assert_close(metrics, others)
 
@@ -187,7 +191,7 @@ def test_wide_resnets_joint_pass_equals_separate_passes(norm: str):
     model = wide_network(norm)
     images = random.normal(random.key(1), (9, 8, 8, 3))
     parameters, statistics = model.init(random.key(0), images[:1])
-    train = jax.jit(lambda x: model.train(parameters, statistics, x, random.key(0))[0])
+    train = jax.jit(lambda x: model.train(parameters, statistics, x, key=random.key(0))[0])
     apart = jnp.concatenate([train(images[:3]), train(images[3:6]), train(images[6:])])
     np.testing.assert_allclose(train(images), apart, atol=1e-5)
 
@@ -195,13 +199,13 @@ def test_wide_resnets_joint_pass_equals_separate_passes(norm: str):
 def test_samples_do_not_enter_the_running_statistics(monkeypatch: Patch):
     method = build_linear(monkeypatch, plain_config('jem'), per_image=False)
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     new, _ = joint(method)(state, batch, random.key(2))
     expected = batch['labelled']['images'].mean(0)
-    np.testing.assert_allclose(new.statistics['mean'], expected, atol=1e-6)
+    np.testing.assert_allclose(new.trained.statistics['mean'], expected, atol=1e-6)
 
 
-def centring_model() -> Model:
+def centring_model() -> Network:
     """Outputs of the batch's mean taken away in training, of the running one in evaluation."""
     plain = linear_model(per_image=False)
 
@@ -217,12 +221,12 @@ def centring_model() -> Model:
 
 @pytest.mark.parametrize('which', ['running', 'batch'])
 def test_under_batch_norm_chains_and_likelihood_have_one_energy(monkeypatch: Patch, which: str):
-    network = SimpleNamespace(DEFAULTS=wide_resnet.DEFAULTS, build=lambda *_: centring_model())
-    monkeypatch.setitem(MODELS, 'wide_resnet', network)
+    centring = MODELS['wide_resnet']._replace(build=lambda *_: centring_model())
+    monkeypatch.setitem(MODELS, 'wide_resnet', centring)
     config = plain_config('jem', method__likelihood_statistics=which)
     method, batch = jem.build(config, small_task()), small_batch()
     running = random.normal(random.key(5), SHAPE)
-    state = method.init(random.key(0), batch)._replace(statistics={'mean': running})
+    state = with_trained(method.init(random.key(0), batch, None), statistics={'mean': running})
 
     def centred(images: Array) -> Array:
         return images - (running if which == 'running' else images.mean(0))
@@ -230,7 +234,9 @@ def test_under_batch_norm_chains_and_likelihood_have_one_energy(monkeypatch: Pat
     def hand_ends(images: Array) -> Array:
         for _ in range(3):
             density = jax.grad(
-                lambda x: jax.nn.logsumexp(logits_of(state.parameters, centred(x)), -1).sum()
+                lambda x: jax.nn.logsumexp(
+                    logits_of(state.trained.parameters, centred(x)), -1
+                ).sum()
             )
             images = images + 0.1 * density(images)
         return images
@@ -240,7 +246,7 @@ def test_under_batch_norm_chains_and_likelihood_have_one_energy(monkeypatch: Pat
     starts = state.replay_buffer.images[0]
     np.testing.assert_allclose(sampled, hand_ends(starts), atol=1e-5)
     for name, images in (('real', real), ('sampled', sampled)):
-        expected = mean_log_density(state.parameters, centred(images))
+        expected = mean_log_density(state.trained.parameters, centred(images))
         assert float(metrics[f'log_density_{name}']) == pytest.approx(float(expected), rel=1e-4)
     # Samples of the trained model follow the energy that was trained.
     chain, labels = Langevin(steps=3, step_size=0.1, noise=0.0), jnp.zeros(4, jnp.int32)
@@ -248,7 +254,7 @@ def test_under_batch_norm_chains_and_likelihood_have_one_energy(monkeypatch: Pat
     np.testing.assert_allclose(ends, hand_ends(starts), atol=1e-5)
     # Only the labelled batch makes the running statistics.
     expected = batch['labelled']['images'].mean(0)
-    np.testing.assert_allclose(new.statistics['mean'], expected, atol=1e-6)
+    np.testing.assert_allclose(new.trained.statistics['mean'], expected, atol=1e-6)
 
 
 def test_sharpness_aware_step_takes_the_same_samples_twice(monkeypatch: Patch):
@@ -272,9 +278,9 @@ def test_sharpness_aware_step_takes_the_same_samples_twice(monkeypatch: Patch):
         magnitude = (first**2).mean() + (second**2).mean()
         return cross_entropy + second.mean() - first.mean() + 0.1 * magnitude
 
-    gradient = jax.grad(hand_loss)(state.parameters)
+    gradient = jax.grad(hand_loss)(state.trained.parameters)
     norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(gradient)))
-    ascended = jax.tree.map(lambda w, g: w + 0.5 * g / norm, state.parameters, gradient)
+    ascended = jax.tree.map(lambda w, g: w + 0.5 * g / norm, state.trained.parameters, gradient)
     expected = jax.grad(hand_loss)(ascended)
     assert_close(change(state, new), expected)
     assert max(np.abs(a - b).max() for a, b in zip(jax.tree.leaves(expected),
@@ -293,7 +299,7 @@ def test_inner_steps_of_a_convolutional_stem_are_one_larger_step():
         images = random.uniform(random.key(1), (6, 8, 8, 2), minval=-1.0, maxval=1.0)
         batch = {name: {'images': images[:num], 'labels': jnp.arange(num) % CLASSES}
                  for name, num in (('labelled', 6), ('unlabelled', 4))}  # fmt: skip
-        state = method.init(random.key(0), batch)
+        state = method.init(random.key(0), batch, None)
         new, metrics = joint(method)(state, batch, random.key(2))
         ends.append(new.replay_buffer.images)
         assert float(jnp.abs(ends[-1] - state.replay_buffer.images).max()) > 0.01
@@ -304,7 +310,7 @@ def test_inner_steps_of_a_convolutional_stem_are_one_larger_step():
 def test_inner_steps_need_a_network_with_a_stem(monkeypatch: Patch):
     config = plain_config('jem', sampler__inner_steps=5)
     jem.check(config)
-    uncut = SimpleNamespace(DEFAULTS=wide_resnet.DEFAULTS, build=lambda *_: linear_model())
+    uncut = MODELS['wide_resnet']._replace(build=lambda *_: linear_model())
     monkeypatch.setitem(MODELS, 'wide_resnet', uncut)
     with pytest.raises(UserError, match=r'^sampler\.inner_steps 5 .* wide_resnet cannot') as caught:
         jem.check(config)
@@ -327,7 +333,7 @@ def test_supervised_phase_leaves_the_buffer_alone(monkeypatch: Patch):
                 1,
             ).mean()
         )
-    )(state.parameters)
+    )(state.trained.parameters)
     assert_close(change(state, new), gradient)
     assert float(metrics['loss']) == pytest.approx(float(metrics['cross_entropy']))
     after, _ = joint(method)(new, batch, random.key(3))
@@ -336,9 +342,9 @@ def test_supervised_phase_leaves_the_buffer_alone(monkeypatch: Patch):
 
 def hand_chain(state: Any, images: Array, labels: Array | None) -> Array:
     """Three noiseless updates of size 0.1 for the linear network."""
-    weights = state.parameters['w']
+    weights = state.trained.parameters['w']
     for _ in range(3):
-        logits = logits_of(state.parameters, images)
+        logits = logits_of(state.trained.parameters, images)
         share = jax.nn.softmax(logits) if labels is None else jax.nn.one_hot(labels, CLASSES)
         images = images + 0.1 * (share @ weights.T).reshape(images.shape)
     return images
@@ -353,29 +359,31 @@ def test_chains_follow_the_energy_asked_for(monkeypatch: Patch, conditional: boo
     np.testing.assert_allclose(new.replay_buffer.images[0], expected, atol=1e-5)
     np.testing.assert_array_equal(new.replay_buffer.labels[0], labels)
     if conditional:
-        norms = jnp.linalg.norm(state.parameters['w'][:, labels], axis=0)
+        norms = jnp.linalg.norm(state.trained.parameters['w'][:, labels], axis=0)
         assert float(metrics['sampler_gradient']) == pytest.approx(float(norms.mean()), rel=1e-4)
 
 
 @pytest.mark.parametrize('decay', [0.0, 0.4])
 def test_average_of_the_parameters(monkeypatch: Patch, decay: float):
     method, state, batch = started(monkeypatch, method__average_decay=decay)
-    step, expected = joint(method), np.asarray(state.parameters['w'])
+    step, expected = joint(method), np.asarray(state.trained.parameters['w'])
     for number in range(8):
         state, _ = step(state, batch, random.key(number))
         effective = min(decay, (1.0 + number) / (10.0 + number))
-        expected = effective * expected + (1.0 - effective) * np.asarray(state.parameters['w'])
-    np.testing.assert_allclose(state.average['w'], expected, rtol=1e-4, atol=1e-5)
-    assert int(state.step) == 8
+        expected = effective * expected + (1.0 - effective) * np.asarray(
+            state.trained.parameters['w']
+        )
+    np.testing.assert_allclose(state.trained.average['w'], expected, rtol=1e-4, atol=1e-5)
+    assert int(state.trained.updates) == 8
 
 
 def test_input_noise_and_the_averaged_parameters_in_evaluation(monkeypatch: Patch):
     method, state, _ = started(monkeypatch, method__input_noise=0.2)
-    state = state._replace(average=jax.tree.map(lambda p: 0.5 * p, state.parameters))
+    state = with_trained(state, average=jax.tree.map(lambda p: 0.5 * p, state.trained.parameters))
     images = jnp.broadcast_to(random.normal(random.key(1), SHAPE), (4000, *SHAPE))
     logits = np.asarray(method.abilities['logits'](state, images, random.key(2)))
-    exact = np.asarray(logits_of(state.average, images[:1]))[0]
-    deviation = 0.2 * np.linalg.norm(state.average['w'], axis=0)
+    exact = np.asarray(logits_of(state.trained.average, images[:1]))[0]
+    deviation = 0.2 * np.linalg.norm(state.trained.average['w'], axis=0)
     np.testing.assert_allclose(logits.std(0), deviation, rtol=0.06)
     assert (np.abs(logits.mean(0) - exact) < 4.5 * deviation / np.sqrt(4000)).all()
     density = method.abilities['log_density'](state, images, random.key(2))
@@ -425,8 +433,10 @@ def test_few_labels_are_drawn_repeatedly_and_the_step_takes_them(monkeypatch: Pa
 def test_gaussian_starts_are_fitted_to_the_training_images(monkeypatch: Patch):
     options = {'sampler__start': 'gaussian', 'sampler__reinitialise': 1.0,
                'sampler__buffer_size': 400}  # fmt: skip
-    _, state, _ = started(monkeypatch, **options)
+    method, state, _ = started(monkeypatch, **options)
     assert state.gaussian.mean.shape == (CLASSES, SHAPE[-1])
+    shapes = jax.tree.map(lambda x: (x.shape, x.dtype), (state.gaussian, method.fitted))
+    assert shapes[0] == shapes[1]
     mean = np.asarray(state.replay_buffer.images).mean((0, 1, 2, 3))
     np.testing.assert_allclose(mean, state.gaussian.mean[0], atol=0.15)
     _, uniform, _ = started(monkeypatch)

@@ -23,17 +23,17 @@ from tests.methods.linear_encoder import (
 def test_one_step_by_hand(monkeypatch):
     method = build_linear(monkeypatch, plain_config('sar_only'))
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(1))
     loss, gradient = jax.value_and_grad(hand_cross_entropy)(
-        state.parameters, 'target', batch['labelled']
+        state.trained.parameters, 'target', batch['labelled']
     )
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
-    assert_descended(new.parameters, state.parameters, gradient)
+    assert_descended(new.trained.parameters, state.trained.parameters, gradient)
     found = method.abilities['logits'](new, batch['labelled']['images'], random.key(0))
-    expected = hand_logits(new.parameters, 'target', batch['labelled']['images'])
+    expected = hand_logits(new.trained.parameters, 'target', batch['labelled']['images'])
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert set(method.abilities) == set(sar_only.ABILITIES)
+    assert set(method.abilities) == set(sar_only.RECIPE.abilities)
 
 
 @pytest.mark.parametrize('other', ['swd_transfer', 'fine_tune'])
@@ -42,7 +42,7 @@ def test_its_network_is_that_of_the_transfers(other):
         config = plain_config(name, method__classifier_hidden=7)
         config.model.update({'widths': (4, 6), 'strides': (1, 2)})
         method = METHODS[name].build(config, small_task())
-        parameters = method.init(random.key(0), small_batch()).parameters
+        parameters = method.init(random.key(0), small_batch(), None).trained.parameters
         return {key: parameters[key] for key in ('target', 'classifier')}
 
     ours, theirs = target_network('sar_only'), target_network(other)

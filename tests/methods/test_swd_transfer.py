@@ -44,8 +44,7 @@ def plain(**options: Any) -> ConfigDict:
 
 def aligned(method: Any, key: int = 0) -> Any:
     """The state at the beginning of the second phase."""
-    state = method.init(random.key(key), small_batch())
-    return method.phases[1].begin(state._replace(step=jnp.int32(4)))
+    return method.phases[1].begin(method.init(random.key(key), small_batch(), None))
 
 
 def run_step(method: Any, phase: int, state: Any, batch: Any, key: int = 1) -> tuple[Any, Any]:
@@ -90,14 +89,14 @@ def test_one_step_of_the_alignment_by_hand(monkeypatch, weight, class_weight, tr
     batch, state, key = small_batch(), aligned(method), random.key(1)
     new, metrics = jax.jit(method.phases[1].step)(state, batch, key)
     loss, gradient = jax.value_and_grad(hand_loss)(
-        state.parameters, batch, key, weight, class_weight
+        state.trained.parameters, batch, key, weight, class_weight
     )
     if not trains_source:
         gradient = {**gradient, 'source': jax.tree.map(jnp.zeros_like, gradient['source'])}
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
-    assert_descended(new.parameters, state.parameters, gradient)
-    assert_descended(new.average, state.parameters, gradient)
-    assert int(new.step) == 5
+    assert_descended(new.trained.parameters, state.trained.parameters, gradient)
+    assert_descended(new.trained.average, state.trained.parameters, gradient)
+    assert int(new.target_updates) == int(new.trained.updates) == 1
     norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(gradient)))
     assert float(metrics['gradient_norm']) == pytest.approx(norm, rel=1e-4)
     assert ('alignment' in metrics, 'class_alignment' in metrics) == (weight > 0, class_weight > 0)
@@ -108,8 +107,8 @@ def test_without_weights_the_loss_is_two_cross_entropies(monkeypatch):
     method = build_linear(monkeypatch, config)
     batch, state = small_batch(), aligned(method)
     _, metrics = run_step(method, 1, state, batch)
-    first = hand_cross_entropy(state.parameters, 'source', batch['source'])
-    second = hand_cross_entropy(state.parameters, 'target', batch['labelled'])
+    first = hand_cross_entropy(state.trained.parameters, 'source', batch['source'])
+    second = hand_cross_entropy(state.trained.parameters, 'target', batch['labelled'])
     assert float(metrics['source_cross_entropy']) == pytest.approx(float(first), rel=1e-5)
     assert float(metrics['cross_entropy']) == pytest.approx(float(second), rel=1e-5)
     assert float(metrics['loss']) == pytest.approx(float(first + second), rel=1e-5)
@@ -126,7 +125,7 @@ def test_the_distance_reaches_the_encoders_that_are_trained(monkeypatch, key, tr
         method = build_linear(monkeypatch, config)
         state = aligned(method)
         new, _ = run_step(method, 1, state, small_batch())
-        found.append(new.parameters)
+        found.append(new.trained.parameters)
     moved = {
         name: np.abs(found[0][name]['w'] - found[1][name]['w']).max()
         for name in ('source', 'target')
@@ -134,7 +133,9 @@ def test_the_distance_reaches_the_encoders_that_are_trained(monkeypatch, key, tr
     assert moved['target'] > 1e-3
     assert (moved['source'] > 1e-3) == trains_source
     if not trains_source:
-        np.testing.assert_array_equal(found[1]['source']['w'], state.parameters['source']['w'])
+        np.testing.assert_array_equal(
+            found[1]['source']['w'], state.trained.parameters['source']['w']
+        )
 
 
 def test_labels_of_unlabelled_images_are_never_read(monkeypatch):
@@ -157,7 +158,7 @@ def test_confident_pseudo_labels_enter_the_class_conditional_term(monkeypatch):
         method = build_linear(monkeypatch, config)
         state = aligned(method)
         found[threshold] = run_step(method, 1, state, batch)[1]
-        logits = hand_logits(state.parameters, 'target', batch['unlabelled']['images'])
+        logits = hand_logits(state.trained.parameters, 'target', batch['unlabelled']['images'])
         q = np.asarray(jax.nn.softmax(logits))
         share = (q.max(-1) >= threshold).mean() if threshold < 1.0 else 0.0
         assert float(found[threshold]['mask_rate']) == pytest.approx(share)
@@ -198,16 +199,17 @@ def test_contrastive_source_phase_by_hand(monkeypatch):
     )  # fmt: skip
     method = build_linear(monkeypatch, config)
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     new, metrics = jax.jit(method.phases[0].step)(state, batch, random.key(1))
 
     images = batch['source']['images']
     views = {'images': jnp.concatenate([images, 0.5 * images - 0.1]),
              'labels': jnp.tile(batch['source']['labels'], 2)}  # fmt: skip
-    cross_entropy = hand_cross_entropy(state.parameters, 'source', views)
-    embedding = np.asarray(hand_embedding(state.parameters['source'], views['images']))
+    cross_entropy = hand_cross_entropy(state.trained.parameters, 'source', views)
+    embedding = np.asarray(hand_embedding(state.trained.parameters['source'], views['images']))
     first, second = (
-        jax.tree.map(np.asarray, state.parameters['projection'][f'dense{n}']) for n in (1, 2)
+        jax.tree.map(np.asarray, state.trained.parameters['projection'][f'dense{n}'])
+        for n in (1, 2)
     )
     hidden = np.maximum(embedding @ first['kernel'] + first['bias'], 0.0)
     projected = hidden @ second['kernel'] + second['bias']
@@ -216,12 +218,17 @@ def test_contrastive_source_phase_by_hand(monkeypatch):
     assert float(metrics['loss']) == pytest.approx(
         float(cross_entropy) + 0.7 * contrastive, rel=1e-4
     )
-    assert np.abs(new.parameters['projection']['dense1']['kernel'] - first['kernel']).max() > 1e-4
+    assert (
+        np.abs(new.trained.parameters['projection']['dense1']['kernel'] - first['kernel']).max()
+        > 1e-4
+    )
     # The target's encoder waits; afterwards nothing is left of the contrastive head.
     jax.tree.map(
-        np.testing.assert_array_equal, new.parameters['target'], state.parameters['target']
+        np.testing.assert_array_equal,
+        new.trained.parameters['target'],
+        state.trained.parameters['target'],
     )
-    assert set(method.phases[1].begin(new).parameters) == {'source', 'target', 'classifier'}
+    assert set(method.phases[1].begin(new).trained.parameters) == {'source', 'target', 'classifier'}
 
 
 def test_views_are_two_of_each_image_with_its_label():
@@ -240,72 +247,78 @@ def test_each_domain_has_statistics_of_its_own(monkeypatch):
         config = plain(method__train_source_encoder=trains_source)
         method = build_linear(monkeypatch, config, per_image=False)
         batch = small_batch()
-        state = method.init(random.key(0), batch)
+        state = method.init(random.key(0), batch, None)
         state, _ = run_step(method, 0, state, batch)
-        assert not state.statistics['target']['mean'].any()
+        assert not state.trained.statistics['target']['mean'].any()
         state = method.phases[1].begin(state)
         new, _ = run_step(method, 1, state, batch)
-        source = hand_embedding(state.parameters['source'], batch['source']['images']).mean(0)
+        source = hand_embedding(state.trained.parameters['source'], batch['source']['images']).mean(
+            0
+        )
         both = jnp.concatenate([batch[name]['images'] for name in ('labelled', 'unlabelled')])
-        target = hand_embedding(state.parameters['target'], both).mean(0)
-        expected = source if trains_source else state.statistics['source']['mean']
-        np.testing.assert_allclose(new.statistics['source']['mean'], expected, atol=1e-5)
-        np.testing.assert_allclose(new.statistics['target']['mean'], target, atol=1e-5)
+        target = hand_embedding(state.trained.parameters['target'], both).mean(0)
+        expected = source if trains_source else state.trained.statistics['source']['mean']
+        np.testing.assert_allclose(new.trained.statistics['source']['mean'], expected, atol=1e-5)
+        np.testing.assert_allclose(new.trained.statistics['target']['mean'], target, atol=1e-5)
 
 
 def test_the_second_phase_has_a_schedule_of_its_own(monkeypatch):
     config = plain(optimizer__warmup_steps=2, method__target_rate_factor=0.5)
     method = build_linear(monkeypatch, config)
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     moved = []
     for phase in method.phases:
         state = state if phase.begin is None else phase.begin(state)
         step = jax.jit(phase.step)
         for _ in range(4):
             new, metrics = step(state, batch, random.key(1))
-            length = np.abs(new.parameters['classifier']['dense1']['bias']
-                            - state.parameters['classifier']['dense1']['bias']).max()  # fmt: skip
+            biases = [s.trained.parameters['classifier']['dense1']['bias'] for s in (new, state)]
+            length = np.abs(biases[0] - biases[1]).max()
             moved.append(length / metrics['gradient_norm'])
             state = new
     # Rates 0, 1/2, 1, 1 of 0.1, and then of half of it: the first step of a phase stands still.
     assert moved[0] == moved[4] == 0.0
     assert all(length > 0.0 for length in (*moved[1:4], *moved[5:]))
-    assert int(state.step) == 8
+    assert int(state.trained.updates) == int(state.target_updates) == 4
 
 
 def test_the_target_can_begin_as_the_source(monkeypatch):
     method = build_linear(monkeypatch, plain(method__start_from_source=True), per_image=False)
     batch = small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     before, _ = run_step(method, 0, state, batch)
     state = method.phases[1].begin(before)
-    np.testing.assert_array_equal(state.parameters['target']['b'], before.parameters['source']['b'])
     np.testing.assert_array_equal(
-        state.statistics['target']['mean'], before.statistics['source']['mean']
+        state.trained.parameters['target']['b'], before.trained.parameters['source']['b']
+    )
+    np.testing.assert_array_equal(
+        state.trained.statistics['target']['mean'], before.trained.statistics['source']['mean']
     )
     # Three bands are not two.
-    np.testing.assert_array_equal(state.parameters['target']['w'], before.parameters['target']['w'])
+    np.testing.assert_array_equal(
+        state.trained.parameters['target']['w'], before.trained.parameters['target']['w']
+    )
 
 
 def test_what_it_can_do_is_of_the_right_domain(monkeypatch):
     method = build_linear(monkeypatch, plain(method__average_decay=0.9))
     batch, key = small_batch(), random.key(0)
     source, target = batch['source']['images'], batch['labelled']['images']
-    state = method.init(key, batch)
+    state = method.init(key, batch, None)
     # Of a target that nothing has been learnt of, every class is as likely.
     assert not method.abilities['logits'](state, target, key).any()
     state = aligned(method)
     for number in range(3):
         state, _ = run_step(method, 1, state, batch, number)
-    able, average = method.abilities, state.average
-    assert set(able) == set(swd_transfer.ABILITIES)
+    able, average = method.abilities, state.trained.average
+    assert set(able) == set(swd_transfer.RECIPE.abilities)
     for name, domain, images in (
         ('logits', 'target', target), ('source_logits', 'source', source)
     ):  # fmt: skip
         expected = hand_logits(average, domain, images)
         np.testing.assert_allclose(able[name](state, images, key), expected, atol=1e-5)
-        assert np.abs(expected - hand_logits(state.parameters, domain, images)).max() > 1e-3
+        assert np.abs(expected - hand_logits(state.trained.parameters, domain, images)).max() > 1e-3
     for name, domain, images in (
         ('embedding', 'target', target), ('source_embedding', 'source', source)
     ):  # fmt: skip
@@ -318,7 +331,7 @@ def test_normalised_embeddings_have_one_length(monkeypatch):
     images = small_batch()['labelled']['images']
     found = np.asarray(method.abilities['embedding'](aligned(method), images, random.key(0)))
     np.testing.assert_allclose(np.square(found).sum(-1), SIZE, rtol=1e-5)
-    plainly = hand_embedding(aligned(method).parameters['target'], images)
+    plainly = hand_embedding(aligned(method).trained.parameters['target'], images)
     np.testing.assert_allclose(
         found / np.sqrt(SIZE), plainly / np.linalg.norm(plainly, axis=1, keepdims=True), atol=1e-5
     )
@@ -360,7 +373,7 @@ def test_pseudo_labels_without_their_term_are_refused():
 def test_one_data_set_is_not_enough():
     config = plain_config('swd_transfer')
     with pytest.raises(UserError, match='names no source'):
-        swd_transfer.build(config, small_task()._replace(source=None))
+        swd_transfer.build(config, small_task()._replace(source=None, source_shape=None))
 
 
 # The real loop with two data sets.

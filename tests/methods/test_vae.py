@@ -20,15 +20,14 @@ from scipy import stats
 from eojax.apps import generate
 from eojax.config.base import base_config
 from eojax.errors import UserError
-from eojax.evaluation import evaluate
 from eojax.evaluation.reconstructions import reconstruct_batches
 from eojax.feed.streams import Stream
 from eojax.losses.pixel_likelihood import LEVEL
 from eojax.methods import vae
 from eojax.methods.method import Method
-from eojax.models import MODELS, convolutional_autoencoder
-from eojax.models.convolutional_autoencoder import Autoencoder
+from eojax.models import convolutional_autoencoder, inception
 from eojax.runs.opening import open_run
+from eojax.runs.run import with_data
 from eojax.training.loop import train
 from tests.methods.linear_model import SHAPE, small_batch, small_task
 from tests.training_runs import assert_same_bits, rows, saved_state
@@ -36,7 +35,7 @@ from tests.training_runs import assert_same_bits, rows, saved_state
 LATENT, VALUES = 2, math.prod(SHAPE)
 
 
-def linear_autoencoder() -> Autoencoder:
+def linear_autoencoder() -> Any:
     """m(x) = A x, log v = c, and a decoder W z + b: p(x) is a Gaussian in closed form."""
 
     def init(key: Array, images: Array) -> Any:
@@ -55,7 +54,7 @@ def linear_autoencoder() -> Autoencoder:
     def decode(parameters: Any, latents: Array) -> Array:
         return (latents @ parameters['W'] + parameters['b']).reshape(-1, *SHAPE)
 
-    return Autoencoder(init, encode, decode, LATENT)
+    return SimpleNamespace(init=init, encode=encode, decode=decode, latent=LATENT)
 
 
 def plain_config(**options: Any) -> ConfigDict:
@@ -71,8 +70,9 @@ def plain_config(**options: Any) -> ConfigDict:
 def build_linear(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Method:
     config = plain_config(**options)
     with monkeypatch.context() as patch:
-        module = SimpleNamespace(build=lambda options, shape: linear_autoencoder())
-        patch.setitem(MODELS, 'convolutional_autoencoder', module)
+        patch.setattr(
+            convolutional_autoencoder, 'build', lambda options, shape: linear_autoencoder()
+        )
         return vae.build(config, small_task())
 
 
@@ -105,16 +105,18 @@ def expected_elbo(parameters: Any, images: Array) -> Array:
 def test_steps_follow_the_gradient_of_the_elbo(monkeypatch):
     """The mean of many steps' gradients is that of the closed form: z is reparameterised right."""
     method, batch = build_linear(monkeypatch), small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     step = jax.jit(jax.vmap(method.phases[0].step, (None, None, 0)))
     new, metrics = step(state, batch, random.split(random.key(1), 20_000))
     images = batch['unlabelled']['images']
     loss, gradient = jax.value_and_grad(lambda p: -expected_elbo(p, images).mean() / VALUES)(
-        state.parameters
+        state.trained.parameters
     )
     assert float(metrics['loss'].mean()) == pytest.approx(float(loss), rel=2e-3)
     np.testing.assert_allclose(metrics['bits_per_value'], metrics['loss'] / np.log(2), rtol=1e-5)
-    found = jax.tree.map(lambda p, q: p - q.mean(0), state.parameters, new.parameters)
+    found = jax.tree.map(
+        lambda p, q: p - q.mean(0), state.trained.parameters, new.trained.parameters
+    )
     for name, value in {**gradient['network'], 'log_scale': gradient['log_scale']}.items():
         step_taken = {**found['network'], **found}[name]
         assert np.abs(value).max() > 1e-2
@@ -125,7 +127,7 @@ def test_beta_weights_the_kl_and_free_bits_cost_nothing(monkeypatch):
     batch, losses, kls = small_batch(), {}, {}
     for options in ((1.0, 0.0), (3.0, 0.0), (1.0, 50.0)):
         method = build_linear(monkeypatch, beta=options[0], free_bits=options[1])
-        state = method.init(random.key(0), batch)
+        state = method.init(random.key(0), batch, None)
         new, metrics = method.phases[0].step(state, batch, random.key(1))
         losses[options], kls[options] = float(metrics['loss']), float(metrics['kl'])
     kl = kls[1.0, 0.0]
@@ -134,24 +136,27 @@ def test_beta_weights_the_kl_and_free_bits_cost_nothing(monkeypatch):
     assert losses[1.0, 50.0] - losses[1.0, 0.0] == pytest.approx((100.0 - kl) / VALUES, rel=1e-4)
     unpriced = build_linear(monkeypatch, beta=0.0)
     reference, _ = unpriced.phases[0].step(state, batch, random.key(1))
-    for name, value in reference.parameters['network'].items():
-        np.testing.assert_allclose(new.parameters['network'][name], value, atol=1e-6)
+    for name, value in reference.trained.parameters['network'].items():
+        np.testing.assert_allclose(new.trained.parameters['network'][name], value, atol=1e-6)
 
 
 def test_bound_rises_with_its_samples_to_the_exact_log_density(monkeypatch):
     batch, found = small_batch(), {}
     for num in (1, 8, 4096):
         method = build_linear(monkeypatch, importance_samples=num)
-        state = method.init(random.key(0), batch)
+        state = method.init(random.key(0), batch, None)
         images = batch['unlabelled']['images']
         density = jax.jit(jax.vmap(method.abilities['log_density'], (None, None, 0)))
         keys = random.split(random.key(2), 20_000 if num < 100 else 2)
         found[num] = np.mean(density(state, images, keys), 0)
-    network, scale = state.parameters['network'], jnp.exp(state.parameters['log_scale'])
+    network, scale = (
+        state.trained.parameters['network'],
+        jnp.exp(state.trained.parameters['log_scale']),
+    )
     covariance = network['W'].T @ network['W'] + jnp.diag(jnp.tile(scale**2, VALUES // SHAPE[-1]))
     normal = stats.multivariate_normal(np.asarray(network['b']), np.asarray(covariance))
     exact = normal.logpdf(np.asarray(images).reshape(len(images), -1)) + VALUES * np.log(LEVEL)
-    np.testing.assert_allclose(found[1], expected_elbo(state.parameters, images), rtol=0.01)
+    np.testing.assert_allclose(found[1], expected_elbo(state.trained.parameters, images), rtol=0.01)
     assert (found[1] < found[8]).all()
     assert (found[8] < exact + 0.05).all()
     np.testing.assert_allclose(found[4096], exact, atol=0.1)
@@ -160,32 +165,39 @@ def test_bound_rises_with_its_samples_to_the_exact_log_density(monkeypatch):
 
 def test_samples_are_decoded_prior_latents_and_follow_the_key_alone(monkeypatch):
     method, batch = build_linear(monkeypatch, average_decay=0.9), small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     for number in range(3):
         state, _ = method.phases[0].step(state, batch, random.key(number))
     sample = method.abilities['sample']
     first = np.asarray(sample(state, random.key(5), jnp.zeros(3, jnp.int32)))
     latents = random.normal(random.key(5), (3, LATENT))
-    expected = np.clip(linear_autoencoder().decode(state.average['network'], latents), -1, 1)
+    expected = np.clip(
+        linear_autoencoder().decode(state.trained.average['network'], latents), -1, 1
+    )
     np.testing.assert_allclose(first, expected, atol=1e-6)
     np.testing.assert_array_equal(first, sample(state, random.key(5), jnp.arange(3)))
     assert np.abs(first - sample(state, random.key(6), jnp.zeros(3, jnp.int32))).max() > 1e-2
     images = batch['unlabelled']['images']
-    means, _ = linear_autoencoder().encode(state.average['network'], images)
+    means, _ = linear_autoencoder().encode(state.trained.average['network'], images)
     again = method.abilities['reconstruct'](state, images, random.key(0))
-    expected = np.clip(linear_autoencoder().decode(state.average['network'], means), -1, 1)
+    expected = np.clip(linear_autoencoder().decode(state.trained.average['network'], means), -1, 1)
     np.testing.assert_allclose(again, expected, atol=1e-6)
-    assert np.abs(state.average['network']['W'] - state.parameters['network']['W']).max() > 1e-4
+    assert (
+        np.abs(
+            state.trained.average['network']['W'] - state.trained.parameters['network']['W']
+        ).max()
+        > 1e-4
+    )
 
 
 def test_labels_are_not_looked_at(monkeypatch):
     method, batch = build_linear(monkeypatch), small_batch()
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     assert method.phases[0].streams == {'unlabelled': Stream('train', 4, 'none')}
     plain, _ = method.phases[0].step(state, batch, random.key(1))
     named = {k: {**v, 'labels': v['labels'] + 7} for k, v in batch.items()}
     other, _ = method.phases[0].step(state, named, random.key(1))
-    jax.tree.map(np.testing.assert_array_equal, plain.parameters, other.parameters)
+    jax.tree.map(np.testing.assert_array_equal, plain.trained.parameters, other.trained.parameters)
 
 
 class Trained(NamedTuple):
@@ -217,8 +229,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         return images.reshape(len(images), -1)[:, :5].astype(np.float32)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate.inception, 'load_inception', lambda path: {})
-        patch.setattr(evaluate.inception, 'features', means)
+        patch.setattr(inception, 'load_inception', lambda path: {})
+        patch.setattr(inception, 'features', means)
         train(config, folder / 'run')
     return Trained(folder / 'run', config, compared)
 
@@ -243,6 +255,7 @@ def test_a_run_is_evaluated_by_what_a_vae_can_do(trained):
 
 def test_reconstruction_error_is_that_of_the_reconstructions(trained):
     run, state = open_run(trained.folder)
+    run = with_data(run)
     numbers = json.loads((trained.folder / 'evaluation' / 'evaluation.json').read_text())
     tested = run.dataset.images[run.splits.test]
     expected = np.asarray(
@@ -297,13 +310,12 @@ def test_images_are_generated_without_chains_or_classes(trained, tmp_path, capsy
         ('method.free_bits', math.inf, 'method.free_bits must not be negative'),
         ('method.importance_samples', 0, 'must be at least 1'),
         ('method.average_decay', 1.0, 'method.average_decay must lie in'),
-        ('evaluate.checkpoint', 'best', "evaluate.checkpoint='best' is that of the best accuracy"),
     ],
 )
 def test_what_cannot_train_is_refused(key, value, message):
     config = plain_config()
     vae.check(config)
-    convolutional_autoencoder.check(config)
+    convolutional_autoencoder.check(config.model, {})
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
         vae.check(config)

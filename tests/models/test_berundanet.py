@@ -12,11 +12,10 @@ from jax import random
 
 from eojax.config.base import base_config
 from eojax.models import berundanet, wide_resnet
-from eojax.models.berundanet import TwoHeadedModel
-from eojax.models.model import Model
+from eojax.models.model import Network
 
 
-def both_networks(bands: int, **options: Any) -> tuple[TwoHeadedModel, Model]:
+def both_networks(bands: int, **options: Any) -> tuple[Network, Network]:
     """The two-headed network, and the Wide-ResNet of the same config."""
     config = base_config('berundanet', 'wide_resnet')
     config.model.update({'depth': 10, 'width': 1, **options})
@@ -47,8 +46,8 @@ def test_logits_are_those_of_the_wide_resnet(bands: int, options: dict[str, Any]
     assert painted.dtype == logits.dtype == jnp.float32
     # In training, too, and the encoder's new statistics are those of the plain network.
     key = random.key(3)
-    logits, painted, updated = model.train(parameters, statistics, images, key)
-    reference, kept = plain.train(parameters['encoder'], own, images, key)
+    (logits, painted), updated = model.train(parameters, statistics, images, key=key)
+    reference, kept = plain.train(parameters['encoder'], own, images, key=key)
     np.testing.assert_allclose(logits, reference, rtol=1e-4, atol=1e-4)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), updated.get('encoder', {}), kept

@@ -13,20 +13,20 @@ from jax import Array, lax, random
 from eojax.config.base import base_config
 from eojax.errors import UserError
 from eojax.models import convnet
-from eojax.models.model import Model
+from eojax.models.model import Network
 from eojax.models.wide_resnet import NORMS
 
 OUTPUTS = 5
 
 
-def network(**options: Any) -> Model:
+def network(**options: Any) -> Network:
     config = base_config('supervised', 'convnet')
     config.model.update({'widths': (4, 6), 'strides': (1, 2), **options})
     model = convnet.build(config.model, OUTPUTS)
     return model._replace(apply=jax.jit(model.apply), train=jax.jit(model.train))
 
 
-def initialised(model: Model, bands: int = 2, size: int = 8) -> tuple[Any, Any, Array]:
+def initialised(model: Network, bands: int = 2, size: int = 8) -> tuple[Any, Any, Array]:
     images = random.uniform(random.key(1), (4, size, size, bands), minval=-1.0, maxval=1.0)
     parameters, statistics = model.init(random.key(0), images[:1])
     return parameters, statistics, images
@@ -88,8 +88,8 @@ def test_outputs_are_those_of_the_network_written_out(norm: str):
 def test_only_batch_norm_mixes_the_images_of_a_batch(norm: str):
     model = network(norm=norm)
     parameters, statistics, images = initialised(model)
-    together, _ = model.train(parameters, statistics, images, random.key(3))
-    others, _ = model.train(parameters, statistics, images.at[1:].multiply(0.3), random.key(3))
+    together, _ = model.train(parameters, statistics, images, key=random.key(3))
+    others, _ = model.train(parameters, statistics, images.at[1:].multiply(0.3), key=random.key(3))
     assert model.per_image == (norm != 'batch')
     assert np.allclose(together[0], others[0], atol=1e-5) == model.per_image
 
@@ -180,16 +180,21 @@ def test_bfloat16_arithmetic_keeps_float32_parameters_and_outputs():
 )
 def test_networks_that_do_not_exist_are_refused(key: str, value: Any, message: str):
     config = base_config('supervised', 'convnet')
-    convnet.check(config)
+    convnet.check(config.model, sizes(config))
     with config.ignore_type():
         config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        convnet.check(config)
+        convnet.check(config.model, sizes(config))
+
+
+def sizes(config: Any) -> dict[str, int]:
+    """Of the images of each data set, by the config's key."""
+    return {f'{group}.size': config[group].size for group in ('data', 'source') if group in config}
 
 
 def test_the_source_images_must_be_large_enough_too():
     config = base_config('fine_tune', 'convnet', 'eurosat', 'eurosat')
-    convnet.check(config)
+    convnet.check(config.model, sizes(config))
     config.source.size = 8
     with pytest.raises(UserError, match=r'a source\.size of 8'):
-        convnet.check(config)
+        convnet.check(config.model, sizes(config))

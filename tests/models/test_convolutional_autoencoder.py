@@ -20,7 +20,10 @@ def network(shape: tuple[int, int, int], **options: Any) -> Autoencoder:
     config = base_config('vae', 'convolutional_autoencoder')
     config.model.update({'width': 4, 'stages': 2, 'latent': 6, **options})
     built = convolutional_autoencoder.build(config.model, shape)
-    return built._replace(encode=jax.jit(built.encode), decode=jax.jit(built.decode))
+    encoder, decoder = (
+        part._replace(apply=jax.jit(part.apply)) for part in (built.encoder, built.decoder)
+    )
+    return built._replace(encoder=encoder, decoder=decoder)
 
 
 @pytest.mark.parametrize(
@@ -85,16 +88,19 @@ def test_doubling_repeats_each_pixel():
 )
 def test_networks_that_do_not_exist_are_refused(key: str, value: Any, message: str):
     config = base_config('vae', 'convolutional_autoencoder', 'landscapes')
-    convolutional_autoencoder.check(config)
+    convolutional_autoencoder.check(config.model, {'data.size': config.data.size})
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        convolutional_autoencoder.check(config)
+        convolutional_autoencoder.check(config.model, {'data.size': config.data.size})
 
 
 def test_a_method_and_a_network_that_do_not_fit_are_one_line():
-    with pytest.raises(UserError, match="is for method 'vae', not for 'jem'"):
+    fitting = 'model.name must be convnet or wide_resnet'
+    with pytest.raises(UserError, match=f"'jem' does not train a conv.*encoder: {fitting}"):
         check_config(base_config('jem', 'convolutional_autoencoder', 'landscapes'))
-    with pytest.raises(UserError, match="must be 'convolutional_autoencoder' for a vae"):
+    with pytest.raises(
+        UserError, match=r"'vae' does not .*: model\.name must be convolutional_autoencoder"
+    ):
         check_config(base_config('vae', 'wide_resnet', 'landscapes'))
-    with pytest.raises(UserError, match="is for method 'vae', not for 'berundanet'"):
+    with pytest.raises(UserError, match=r"'berundanet' does not .* must be wide_resnet"):
         check_config(base_config('berundanet', 'convolutional_autoencoder', 'landscapes'))

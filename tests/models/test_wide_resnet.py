@@ -13,19 +13,19 @@ from jax import Array, lax, random
 from eojax.config.base import base_config
 from eojax.errors import UserError
 from eojax.models import wide_resnet
-from eojax.models.model import Model, running_average
+from eojax.models.model import Network
 
 OUTPUTS = 10
 
 
-def network(**options: Any) -> Model:
+def network(**options: Any) -> Network:
     config = base_config('supervised', 'wide_resnet')
     config.model.update({'depth': 10, 'width': 1, **options})
     model = wide_resnet.build(config.model, OUTPUTS)
     return model._replace(apply=jax.jit(model.apply), train=jax.jit(model.train))
 
 
-def initialised(model: Model, bands: int = 3, size: int = 8) -> tuple[Any, Any, Array]:
+def initialised(model: Network, bands: int = 3, size: int = 8) -> tuple[Any, Any, Array]:
     images = random.uniform(random.key(1), (4, size, size, bands), minval=-1.0, maxval=1.0)
     parameters, statistics = model.init(random.key(0), images[:1])
     return parameters, statistics, images
@@ -39,7 +39,7 @@ def spread(parameters: Any) -> Any:
     return jax.tree.unflatten(tree, moved)
 
 
-def count(model: Model, bands: int = 3) -> int:
+def count(model: Network, bands: int = 3) -> int:
     shapes, _ = jax.eval_shape(model.init, random.key(0), jnp.zeros((1, 32, 32, bands)))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
@@ -113,9 +113,9 @@ def test_logits_are_those_of_the_network_written_out():
 def test_only_batch_norm_mixes_the_images_of_a_batch(norm: str):
     model = network(norm=norm, activation='swish')
     parameters, statistics, images = initialised(model)
-    together, updated = model.train(parameters, statistics, images, random.key(3))
+    together, updated = model.train(parameters, statistics, images, key=random.key(3))
     changed = images.at[1:].multiply(0.3)
-    others, _ = model.train(parameters, statistics, changed, random.key(3))
+    others, _ = model.train(parameters, statistics, changed, key=random.key(3))
     assert model.per_image == (norm != 'batch')
     assert np.allclose(together[0], others[0], atol=1e-5) == model.per_image
     assert not np.allclose(together[1], others[1], atol=1e-3)
@@ -169,8 +169,8 @@ def test_bfloat16_arithmetic_keeps_float32_parameters_and_logits(norm: str):
     narrow, wide = network(dtype='bfloat16', norm=norm), network(norm=norm)
     parameters, statistics, images = initialised(narrow)
     assert {leaf.dtype for leaf in jax.tree.leaves((parameters, statistics))} == {float32}
-    found, updated = narrow.train(parameters, statistics, images, random.key(0))
-    exact, _ = wide.train(parameters, statistics, images, random.key(0))
+    found, updated = narrow.train(parameters, statistics, images, key=random.key(0))
+    exact, _ = wide.train(parameters, statistics, images, key=random.key(0))
     assert found.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves(updated)} <= {float32}
     assert not np.array_equal(found, exact)  # it did compute in bfloat16
@@ -225,7 +225,7 @@ def test_trunk_of_the_stem_is_the_network(options: dict[str, Any]):
     found = jax.jit(model.trunk)(parameters, statistics, features, None)
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
     key = random.key(3)
-    expected, _ = model.train(parameters, statistics, images, key)
+    expected, _ = model.train(parameters, statistics, images, key=key)
     found = jax.jit(model.trunk)(parameters, statistics, features, key)
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
@@ -247,22 +247,11 @@ def test_the_stem_is_one_affine_convolution():
 def test_dropout_needs_training_and_a_key():
     model = network(dropout=0.5)
     parameters, statistics, images = initialised(model)
-    first, _ = model.train(parameters, statistics, images, random.key(0))
-    second, _ = model.train(parameters, statistics, images, random.key(1))
+    first, _ = model.train(parameters, statistics, images, key=random.key(0))
+    second, _ = model.train(parameters, statistics, images, key=random.key(1))
     assert not np.allclose(first, second)
     again = network().apply(parameters, statistics, images)
     np.testing.assert_allclose(model.apply(parameters, statistics, images), again, atol=1e-6)
-
-
-def test_running_average_forgets_the_initial_values():
-    average = jnp.float32(100.0)
-    expected = 100.0
-    for step in range(30):
-        average = running_average(average, jnp.float32(step), jnp.int32(step), 0.6)
-        decay = min(0.6, (1.0 + step) / (10.0 + step))
-        expected = decay * expected + (1.0 - decay) * step
-    np.testing.assert_allclose(average, expected, rtol=1e-5)
-    assert float(running_average(average, jnp.float32(5.0), jnp.int32(9), 0.0)) == 5.0
 
 
 @pytest.mark.parametrize(
@@ -273,7 +262,7 @@ def test_running_average_forgets_the_initial_values():
 )  # fmt: skip
 def test_networks_that_do_not_exist_are_refused(key: str, value: Any):
     config = base_config('supervised', 'wide_resnet')
-    wide_resnet.check(config)
+    wide_resnet.check(config.model, {'data.size': config.data.size})
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=rf'{key}.*{value}'):
-        wide_resnet.check(config)
+        wide_resnet.check(config.model, {'data.size': config.data.size})

@@ -360,8 +360,8 @@ def _check_embeddings(folder: Path) -> None:
     assert found.class_names == LOW_RISE
     run = prepare(from_json(folder / 'config.json'), folder)
     for title, step in (('before', 5), ('after', 9)):
-        state, embedded = load_state(run, 'last', step)[1], found.states[title]
-        assert int(state.step) == step
+        (loaded, state), embedded = load_state(run, 'last', step), found.states[title]
+        assert loaded.step == step
         for group, name, vectors, labels in (
             ('data', 'embedding', embedded.target, found.target_labels),
             ('source', 'source_embedding', embedded.source, found.source_labels),

@@ -23,10 +23,11 @@ from ml_collections import ConfigDict
 
 from eojax.errors import UserError
 from eojax.evaluation import evaluate, reference
-from eojax.methods import supervised
+from eojax.methods import METHODS
 from eojax.runs import run as runs
 from eojax.training import loop as train
 from eojax.training.loop import Stopped
+from tests.trained_states import with_trained
 from tests.training_runs import (
     assert_same_bits,
     rows,
@@ -43,11 +44,11 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
 
     def evaluate_run(run: Any, state: Any, out: Path) -> Path:
-        calls.append(int(state.step))
+        calls.append(run.step)
         return out
 
     def validate(run: Any, state: Any) -> dict[str, float]:
-        return {'validation_accuracy': float(jax.tree.leaves(state.parameters)[0].sum())}
+        return {'validation_accuracy': float(jax.tree.leaves(state.trained.parameters)[0].sum())}
 
     monkeypatch.setattr(evaluate, 'evaluate_run', evaluate_run)
 
@@ -240,7 +241,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> list[float]:
       The learning rates that the method was built with.
     """
     rates: list[float] = []
-    original = supervised.build
+    original = METHODS['supervised'].build
 
     def build(config: ConfigDict, task: Any) -> Any:
         method = original(config, task)
@@ -250,14 +251,14 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
         def step(state: Any, batch: Any, key: Any) -> Any:
             new, metrics = phase.step(state, batch, key)
-            bad = (state.step == 9) & poison
-            parameters = jax.tree.map(lambda x: jnp.where(bad, jnp.nan, x), new.parameters)
+            bad = (state.trained.updates == 9) & poison
+            parameters = jax.tree.map(lambda x: jnp.where(bad, jnp.nan, x), new.trained.parameters)
             metrics = {**metrics, 'chance': random.uniform(random.fold_in(key, 99))}
-            return new._replace(parameters=parameters), metrics
+            return with_trained(new, parameters=parameters), metrics
 
         return method._replace(phases=(phase._replace(step=step),))
 
-    monkeypatch.setattr(supervised, 'build', build)
+    monkeypatch.setitem(METHODS, 'supervised', METHODS['supervised']._replace(build=build))
     return rates
 
 
@@ -269,7 +270,8 @@ def test_the_rate_is_lowered_in_every_stage(
     config = small_config(method, optimizer__learning_rate=0.2, **changes)
     config.fixmatch.optimizer.learning_rate = 0.6
     run, built = runs.prepare(config, tmp_path), []
-    monkeypatch.setattr(runs.METHODS[method], 'build', lambda c, task: built.append(c))
+    recipe = METHODS[method]._replace(build=lambda c, task: built.append(c))
+    monkeypatch.setitem(METHODS, method, recipe)
     runs.rebuilt(run, 0.5)
     rates = [(c.optimizer.learning_rate, c.fixmatch.optimizer.learning_rate) for c in built]
     assert rates == [(pytest.approx(0.1), pytest.approx(0.3))]

@@ -49,6 +49,7 @@ from eojax.data.reading.raster import Reading
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.methods import METHODS
+from eojax.methods.method import having_ability
 from eojax.runs.run import Run
 
 
@@ -130,7 +131,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _has_logits(run: Run) -> None:
     if 'logits' not in run.method.abilities:
-        having = sorted(name for name, module in METHODS.items() if 'logits' in module.ABILITIES)
+        having = having_ability(METHODS, 'logits')
         raise UserError(
             f'{run.folder}: method {run.config.method.name!r} does not classify, and two of the'
             f' scores ask for that; these do: {", ".join(having)}'

@@ -11,8 +11,8 @@ from eojax.apps.compare_domains.domain_figures import SCORES
 from eojax.apps.compare_domains.domains import Domain
 from eojax.drawing.pictures import displayed
 from eojax.evaluation.outliers import spread
-from eojax.evaluation.reference import TEST, density_name, reference_scores, test_ends
-from eojax.evaluation.scoring import score_all
+from eojax.evaluation.reference import TEST, reference_scores, test_ends
+from eojax.evaluation.scoring import density_name, score_all
 from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
 from eojax.runs.run import Run
 from eojax.tables import markdown_table
@@ -65,7 +65,7 @@ def compare(run: Run, state: Any, domains: Sequence[Domain], num: int) -> Compar
     Raises:
       UserError: images that cannot be read, or a run whose outputs are not finite.
     """
-    density = density_name(run)
+    density = density_name(run.method)
     names = (density, *SCORES[1:])
 
     def renamed(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -84,18 +84,16 @@ def compare(run: Run, state: Any, domains: Sequence[Domain], num: int) -> Compar
         ends = (images[order[:_EXAMPLES]], images[order[::-1][:_EXAMPLES]])
         seen = [displayed(end, run.images.bands, run.images.limits) for end in ends]
         judged[domain.name] = Judged(domain.text, scores, *seen)
-    # A classifier's log-sum-exp is not called a density: none was trained, nothing samples from it.
-    trained = density == 'log_density' and 'sample' in run.method.abilities
     about = {
         'workdir': str(run.folder),
         'method': run.config.method.name,
         'step': run.step,
-        'density': 'log_density' if trained else 'log_sum_exp',
+        'density': density,
         'image_size': run.task.image_shape[0],
         'training_images': len(training['log_density']),
         'test_images': len(judged['test'].scores['log_density']),
     }
-    title = 'log p(x)' if trained else 'log-sum-exp'
+    title = 'log p(x)' if density == 'log_density' else 'log-sum-exp'
     return Comparison(about, title, training, judged)
 
 

@@ -132,7 +132,7 @@ def _check(options: argparse.Namespace) -> None:
 def _can_map(run: Run) -> None:
     if 'pixel_logits' not in run.method.abilities:
         ability(run.method, 'logits', run.config.method.name, METHODS)
-    check_classes(run.task.class_names)
+    check_classes(run.facts.class_names)
 
 
 def _map(options: argparse.Namespace) -> None:

@@ -120,7 +120,7 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
 
 def layers_of(model: Model) -> list[Layer]:
     """The layers of a map by a run."""
-    names = model.run.task.class_names
+    names = model.run.facts.class_names
     check_classes(names)
     layers = [
         Layer('class_map', 'most probable class', names, _colours(model)),
@@ -232,7 +232,7 @@ def _summary(
     totals: Totals,
     course: Course,
 ) -> dict[str, Any]:
-    names, areas = model.run.task.class_names, totals.areas.round(4).tolist()
+    names, areas = model.run.facts.class_names, totals.areas.round(4).tolist()
     empty = round(totals.whole - float(totals.areas.sum()), 4)
     density = {'share_unseen': course.share_unseen, 'unseen_threshold': model.threshold}
     return {
@@ -258,7 +258,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
     """Writes the figure from the finished layers, which have smaller versions of themselves."""
     part = raster.overview(_OVERVIEW_PIXELS)
     run, shape = model.run, part.valid.shape
-    names, images = run.task.class_names, run.images
+    names, images = run.facts.class_names, run.images
     classes = _reduced(folder / 'class_map.tif', shape, Resampling.nearest).astype(np.int16)
     density = None
     if model.threshold is not None:

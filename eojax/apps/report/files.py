@@ -118,7 +118,7 @@ def missing_parts(run: RunFiles) -> Iterator[Missing]:
     """The parts that the page could show and the run does not have."""
     where = f'--workdir={shlex.quote(str(run.folder))}'
     method = name_of(run.config, 'method') or ''
-    able = METHODS[method].ABILITIES if method in METHODS else None
+    able = METHODS[method].abilities if method in METHODS else None
     total, done = get(run.config, 'steps'), last_step(run)
     evaluation = run.evaluations.get(run.folder / 'evaluation')
     if not run.rows:

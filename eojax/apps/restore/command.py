@@ -235,7 +235,7 @@ def settings_of(run: Run, options: argparse.Namespace) -> Settings:
     Raises:
       UserError: a class that the run does not have.
     """
-    names, label = run.task.class_names, None
+    names, label = run.facts.class_names, None
     if options.name not in ('auto', 'any'):
         if options.name not in names:
             raise unknown_name('class', options.name, ('auto', 'any', *names))

@@ -41,7 +41,7 @@ def numbers_of(
 
 def settings_for_json(run: Run, settings: Settings) -> dict[str, Any]:
     """The settings by their keys in the JSON."""
-    label = None if settings.label is None else run.task.class_names[settings.label]
+    label = None if settings.label is None else run.facts.class_names[settings.label]
     plain = settings.langevin
     return {
         'chains': settings.chains,

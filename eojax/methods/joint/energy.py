@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from eojax.models.model import Model
+from eojax.models.model import Network
 from eojax.samplers.shortcut import Cut
 
 
@@ -38,7 +38,11 @@ def log_density(logits: Array) -> Array:
 
 
 def energy_of(
-    model: Model, parameters: Any, statistics: Any, labels: Array | None, key: Array | None = None
+    network: Network,
+    parameters: Any,
+    statistics: Any,
+    labels: Array | None,
+    key: Array | None = None,
 ) -> Callable[[Array], Array]:
     """The energy as a function of images alone: E(x) of Eq. 6, or E(x, y) of given labels.
 
@@ -52,23 +56,27 @@ def energy_of(
 
     def energy(images: Array) -> Array:
         if key is None:
-            return _energy(model.apply(parameters, statistics, images), labels)
-        return _energy(model.train(parameters, statistics, images, key)[0], labels)
+            return _energy(network.apply(parameters, statistics, images), labels)
+        return _energy(network.train(parameters, statistics, images, key=key)[0], labels)
 
     return energy
 
 
 def cut_of(
-    model: Model, parameters: Any, statistics: Any, labels: Array | None, key: Array | None = None
+    network: Network,
+    parameters: Any,
+    statistics: Any,
+    labels: Array | None,
+    key: Array | None = None,
 ) -> Cut | None:
     """The same energy, cut after the network's first layer; None where it cannot be cut."""
-    stem, trunk = model.stem, model.trunk
+    stem, trunk = network.stem, network.trunk
     if stem is None or trunk is None:
         return None
     return Cut(
         lambda images: stem(parameters, images),
         lambda features: _energy(trunk(parameters, statistics, features, key), labels),
-        model.affine_stem,
+        network.affine_stem,
     )
 
 

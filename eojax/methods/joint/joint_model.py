@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -16,11 +16,13 @@ import jax.numpy as jnp
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
+from eojax.data.dataset import Dataset
 from eojax.devices import sharding
 from eojax.losses.denoising_score_matching import denoising_score_matching
+from eojax.methods.descent import Trained
 from eojax.methods.joint.energy import cut_of, energy_of, log_density
-from eojax.methods.method import Task
-from eojax.models.model import Model
+from eojax.methods.method import Method, Phase, Sampling, Task
+from eojax.models.model import Network
 from eojax.samplers import inpainting, langevin, replay_buffer, starts
 from eojax.samplers.inpainting import Inpainting
 from eojax.samplers.langevin import Chain, Langevin
@@ -31,15 +33,11 @@ from eojax.samplers.starts import StationaryGaussian
 ABILITIES = ('logits', 'log_density', 'sample', 'restore', 'replay')
 
 
-class Trained(Protocol):
+class JointState(Protocol):
     """What a method's state holds of the joint model; see `eojax.methods.jem.JemState`."""
 
     @property
-    def parameters(self) -> Any: ...
-    @property
-    def statistics(self) -> Any: ...
-    @property
-    def average(self) -> Any: ...
+    def trained(self) -> Trained: ...
     @property
     def replay_buffer(self) -> ReplayBuffer: ...
     @property
@@ -50,20 +48,22 @@ class JointModel(NamedTuple):
     """A network as p(x, y); nothing in here changes.
 
     Attributes:
-      model: the network f.
+      network: f.
       options: the config group `method`.
       sampler: the config group `sampler`.
       task: what is known of the data.
     """
 
-    model: Model
+    network: Network
     options: ConfigDict
     sampler: ConfigDict
     task: Task
 
-    def start_chains(self, key: Array) -> tuple[ReplayBuffer, StationaryGaussian | None]:
-        """A replay buffer of fresh starts, and what they are drawn from."""
-        gaussian = self._fit_gaussian()
+    def start_chains(
+        self, key: Array, fitted: StationaryGaussian | None
+    ) -> tuple[ReplayBuffer, StationaryGaussian | None]:
+        """A replay buffer of fresh starts, and what they are drawn from, on the devices."""
+        gaussian = jax.tree.map(jnp.asarray, fitted)
         buffer = replay_buffer.fill(
             key,
             functools.partial(self._starts, gaussian),
@@ -74,15 +74,40 @@ class JointModel(NamedTuple):
         )
         return buffer, gaussian
 
-    def _fit_gaussian(self) -> StationaryGaussian | None:
+    def fit(self, training: Dataset) -> StationaryGaussian | None:
+        """`Method.fit`: the textures that chains begin at; None for uniform noise."""
         if self.sampler.start == 'uniform':
             return None
         return starts.fit_stationary_gaussian(
-            self.task.training.images,
-            self.task.training.labels,
+            training.images,
+            training.labels,
             self.task.num_classes,
             self.sampler.start_by_class,
-            self.task.training.limits,
+            training.limits,
+        )
+
+    def method(self, init: Callable[..., Any], phases: Sequence[Phase]) -> Method:
+        """A method of these phases with all that the joint model can do."""
+        textures = self.sampler.start != 'uniform'
+        shapes = starts.gaussian_shapes(self.task.num_classes, self.task.image_shape)
+        return Method(
+            init,
+            tuple(phases),
+            self.abilities(),
+            split=('replay_buffer',),
+            fit=self.fit if textures else None,
+            fitted=shapes if textures else None,
+            sampling=Sampling(langevin.from_config(self.sampler), self.options.class_conditional),
+            notes=self._notes(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        parts, devices = self.sampler.buffer_parts, self.task.num_devices
+        if parts % devices == 0:
+            return ()
+        return (
+            f'sampler.buffer_parts={parts} does not divide over {devices} devices: each keeps all'
+            f' of the replay buffer, and exchanges its chains; {devices} parts avoid both',
         )
 
     def _starts(self, gaussian: StationaryGaussian | None, key: Array, labels: Array) -> Array:
@@ -90,7 +115,7 @@ class JointModel(NamedTuple):
             gaussian, key, labels, self.task.image_shape, self.sampler.start_uniform_share
         )
 
-    def run_chains(self, state: Trained, key: Array) -> tuple[Draw, Chain]:
+    def run_chains(self, state: JointState, key: Array) -> tuple[Draw, Chain]:
         key_draw, key_noise = random.split(key)
         drawn = replay_buffer.draw(
             state.replay_buffer,
@@ -100,7 +125,7 @@ class JointModel(NamedTuple):
             functools.partial(self._starts, state.gaussian),
         )
         labels = drawn.labels if self.options.class_conditional else None
-        energy, cut = self._energy(state.parameters, state.statistics, labels, key)
+        energy, cut = self._energy(state.trained.parameters, state.trained.statistics, labels, key)
         chain = langevin.run_chain(
             energy, drawn.images, key_noise, langevin.from_config(self.sampler), cut=cut
         )
@@ -111,11 +136,11 @@ class JointModel(NamedTuple):
     ) -> tuple[Callable[[Array], Array], Cut | None]:
         """What the chains descend on; `key` is that of all their randomness."""
         key_network = random.fold_in(key, 2) if self._batch_statistics() else None
-        network = (self.model, parameters, statistics, labels, key_network)
-        return energy_of(*network), cut_of(*network)
+        function = (self.network, parameters, statistics, labels, key_network)
+        return energy_of(*function), cut_of(*function)
 
     def _batch_statistics(self) -> bool:
-        return not self.model.per_image and self.options.likelihood_statistics == 'batch'
+        return not self.network.per_image and self.options.likelihood_statistics == 'batch'
 
     def likelihood(self, real: Array, sampled: Array) -> tuple[Array, dict[str, Array]]:
         """The loss whose descent is Eq. 3, weighted, with the L2 on the energy.
@@ -135,7 +160,7 @@ class JointModel(NamedTuple):
         """The weighted loss of denoising score matching on images of the data."""
         options = self.options
         score = denoising_score_matching(
-            lambda x: log_density(self.model.apply(parameters, statistics, x)),
+            lambda x: log_density(self.network.apply(parameters, statistics, x)),
             images,
             key,
             tuple(options.score_matching_noise),
@@ -151,14 +176,14 @@ class JointModel(NamedTuple):
         Under batch normalisation each group has its own statistics, or the running ones; those of
         the labelled pass are kept.
         """
-        train, apply = self.model.train, self.model.apply
-        if self.model.per_image:
-            outputs, kept = train(parameters, statistics, self._joined(groups), key)
+        train, apply = self.network.train, self.network.apply
+        if self.network.per_image:
+            outputs, kept = train(parameters, statistics, self._joined(groups), key=key)
             return self._parted(outputs, groups), kept
-        first, kept = train(parameters, statistics, groups[0], key)
+        first, kept = train(parameters, statistics, groups[0], key=key)
         others = groups[1:]
         if self._batch_statistics():
-            return [first, *(train(parameters, statistics, g, key)[0] for g in others)], kept
+            return [first, *(train(parameters, statistics, g, key=key)[0] for g in others)], kept
         if not others:
             return [first], kept
         outputs = apply(parameters, statistics, self._joined(others))
@@ -185,14 +210,15 @@ class JointModel(NamedTuple):
             'replay': lambda state: state.replay_buffer,
         }
 
-    def logits(self, state: Trained, images: Array, key: Array) -> Array:
+    def logits(self, state: JointState, images: Array, key: Array) -> Array:
         """f(x) `[N, K]` of images in [-1, 1] by the averaged parameters, under the input noise."""
         noisy = self.noisy(images, key)
-        return self.model.apply(state.average, state.statistics, noisy)
+        outputs: Array = self.network.apply(state.trained.average, state.trained.statistics, noisy)
+        return outputs
 
     def sample(
         self,
-        state: Trained,
+        state: JointState,
         key: Array,
         labels: Array,
         chain: Langevin,
@@ -213,7 +239,7 @@ class JointModel(NamedTuple):
         if images is None:
             images = self._starts(state.gaussian, key_start, labels)
         energy, cut = self._energy(
-            state.average, state.statistics, labels if conditional else None, key
+            state.trained.average, state.trained.statistics, labels if conditional else None, key
         )
         if every:
             return langevin.film_chain(energy, images, key_chain, chain, every, cut)
@@ -222,7 +248,7 @@ class JointModel(NamedTuple):
 
     def restore(
         self,
-        state: Trained,
+        state: JointState,
         keys: Array,
         signs: Array,
         images: Array,
@@ -250,7 +276,7 @@ class JointModel(NamedTuple):
             the texture.
         """
         size, network_key = self.task.image_shape[:2], random.key(0)
-        own, _ = self._energy(state.average, state.statistics, labels, network_key)
+        own, _ = self._energy(state.trained.average, state.trained.statistics, labels, network_key)
 
         def energy(x: Array) -> Array:
             if x.shape[1:3] != size:

@@ -6,13 +6,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eojax.augment import AUGMENTATIONS
+from eojax import models
 from eojax.errors import UserError, unknown_name
-from eojax.models import MODELS
+from eojax.methods.options import check_shared
 from eojax.samplers import langevin, starts
 
 # Of batch normalisation, in E(x): `eojax.methods.jem`.
 STATISTICS = ('running', 'batch')
+# What to change where training diverges.
+ADVICE = (
+    'lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2 or'
+    ' method.score_matching_weight'
+)
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {
         'likelihood_batch_size': 64,
@@ -50,9 +55,6 @@ def check(config: ConfigDict) -> None:
     """
     method = config.method
     check_likelihood(config)
-    for key in ('augment', 'likelihood_augment'):
-        if method[key] not in AUGMENTATIONS:
-            raise unknown_name(f'method.{key}', method[key], AUGMENTATIONS)
     if method.supervised_steps < 0:
         raise UserError(
             f'method.supervised_steps must not be negative, not {method.supervised_steps}'
@@ -71,6 +73,7 @@ def check_likelihood(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     method, sampler = config.method, config.sampler
+    check_shared(method)
     langevin.check(sampler)
     starts.check(sampler)
     if method.likelihood_statistics not in STATISTICS:
@@ -79,12 +82,10 @@ def check_likelihood(config: ConfigDict) -> None:
                 'score_matching_weight'):  # fmt: skip
         if method[key] < 0:
             raise UserError(f'method.{key} must not be negative, not {method[key]}')
-    if not 0.0 <= method.average_decay < 1.0:
-        raise UserError(f'method.average_decay must lie in [0, 1), not {method.average_decay}')
     _check_score_matching(method)
     _check_buffer(method, sampler)
     # Cheap: a network is built of pure functions, without parameters.
-    if sampler.inner_steps > 1 and MODELS[config.model.name].build(config.model, 2).stem is None:
+    if sampler.inner_steps > 1 and models.build(config.model, 2).stem is None:
         raise UserError(
             f'sampler.inner_steps {sampler.inner_steps} needs a network that can be cut after its'
             f' first layer, which {config.model.name} cannot: set it to 1'

@@ -26,12 +26,13 @@ import optax
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
+from eojax import models
 from eojax.augment import AUGMENTATIONS
 from eojax.devices import sharding
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.methods.method import Task
-from eojax.models import MODELS
-from eojax.models.model import Model
+from eojax.methods.options import check_shared
+from eojax.models.model import Network
 
 DOMAINS = ('source', 'target')
 # Of the config group `method`.
@@ -51,16 +52,13 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     options = config.method
-    if options.augment not in AUGMENTATIONS:
-        raise unknown_name('method.augment', options.augment, AUGMENTATIONS)
+    check_shared(options)
     if options.embedding_size < 1:
         raise UserError(f'method.embedding_size must be at least 1, not {options.embedding_size}')
     if options.classifier_hidden < 0:
         raise UserError(
             f'method.classifier_hidden must not be negative, not {options.classifier_hidden}'
         )
-    if not 0.0 <= options.average_decay < 1.0:
-        raise UserError(f'method.average_decay must lie in [0, 1), not {options.average_decay}')
 
 
 class EmbeddingClassifier(NamedTuple):
@@ -73,7 +71,7 @@ class EmbeddingClassifier(NamedTuple):
       num_devices: over which each batch is split.
     """
 
-    encoder: Model
+    encoder: Network
     num_classes: int
     options: ConfigDict
     num_devices: int
@@ -108,7 +106,9 @@ class EmbeddingClassifier(NamedTuple):
         self, parameters: Any, statistics: Any, domain: str, images: Array, key: Array
     ) -> tuple[Array, Any]:
         """The same as in training, and the statistics after it; those of other domains stay."""
-        outputs, updated = self.encoder.train(parameters[domain], statistics[domain], images, key)
+        outputs, updated = self.encoder.train(
+            parameters[domain], statistics[domain], images, key=key
+        )
         return self._scaled(outputs), {**statistics, domain: updated}
 
     def _scaled(self, embedding: Array) -> Array:
@@ -146,7 +146,7 @@ class EmbeddingClassifier(NamedTuple):
 
 def from_config(config: ConfigDict, task: Task) -> EmbeddingClassifier:
     """The network of a config: its model gives embeddings in place of logits."""
-    encoder = MODELS[config.model.name].build(config.model, config.method.embedding_size)
+    encoder = models.build(config.model, config.method.embedding_size)
     return EmbeddingClassifier(encoder, task.num_classes, config.method, task.num_devices)
 
 

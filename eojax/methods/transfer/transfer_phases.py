@@ -24,17 +24,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.supervised_contrastive import supervised_contrastive
-from eojax.methods import optimizers
-from eojax.methods.method import Metrics, Phase, Task
+from eojax.methods import descent
+from eojax.methods.descent import Aside, Descent, Loss, Trained
+from eojax.methods.method import Metrics, Phase, Shape, Task
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
-from eojax.models.model import running_average
 
 # Of the config group `method`, for methods that train on the source first.
 DEFAULTS: dict[str, Any] = {
@@ -46,26 +45,19 @@ DEFAULTS: dict[str, Any] = {
     'contrastive_size': 128,
 }
 
-# What a phase minimises: `parameters -> (loss, (metrics, statistics))`.
-Loss = Callable[[Any], tuple[Array, tuple[Metrics, Any]]]
-
 
 class TransferState(NamedTuple):
-    """All that the next step needs; `average` is what evaluation uses.
+    """All that the next step needs.
 
     Attributes:
-      parameters: of `source` and `target`, the encoders, of the `classifier`, and of the
-        contrastive `projection`, where there is one; a phase drops what it has no use for.
-      statistics: of the encoders, by domain.
-      average: as `parameters`.
-      optimizer: of the phase.
+      trained: its parameters are those of `source` and `target`, the encoders, of the
+        `classifier`, and of the contrastive `projection`, where there is one; a phase drops what it
+        has no use for. Its statistics are those of the encoders, by domain.
+      target_updates: int32, how many updates have trained the target's encoder.
     """
 
-    step: Array
-    parameters: Any
-    statistics: Any
-    average: Any
-    optimizer: optax.OptState
+    trained: Trained
+    target_updates: Array
 
 
 def check(config: ConfigDict) -> None:
@@ -93,67 +85,40 @@ def check(config: ConfigDict) -> None:
 
 
 class Stage(NamedTuple):
-    """How a phase updates the state.
+    """A phase's descent and its length; its running average begins anew.
 
     Attributes:
-      trained: the names of the parameters that it moves; all others stay as they are.
-      optimizer: of these.
-      options: the config group `optimizer`.
-      first_step: steps done before the phase.
+      descent: of the parameters that the phase moves.
       steps: of the phase.
-      decay: of the running average, which begins anew with each phase.
     """
 
-    trained: tuple[str, ...]
-    optimizer: optax.GradientTransformation
-    options: ConfigDict
-    first_step: int
+    descent: Descent
     steps: int
-    decay: float
 
-    def begin(self, step: Array, parameters: Any, statistics: Any) -> TransferState:
+    def begin(self, parameters: Any, statistics: Any) -> TransferState:
         """The state before the phase's first step."""
-        moments = self.optimizer.init({name: parameters[name] for name in self.trained})
-        average = jax.tree.map(jnp.copy, parameters)
-        return TransferState(step, parameters, statistics, average, moments)
+        trained = self.descent.begin(parameters, statistics)
+        return TransferState(trained, jnp.zeros((), jnp.int32))
 
     def update(self, state: TransferState, loss_of: Loss) -> tuple[TransferState, Metrics]:
         """The state after one step, and the metrics of the loss with `gradient_norm`."""
-        old = {name: state.parameters[name] for name in self.trained}
-        gradient, (metrics, statistics) = optimizers.sharpness_aware_gradient(
-            jax.grad(lambda part: loss_of({**state.parameters, **part}), has_aux=True),
-            old,
-            self.options,
-        )
-        updates, moments = self.optimizer.update(gradient, state.optimizer, old)
-        new: dict[str, Any] = optax.apply_updates(old, updates)
-        average = running_average(
-            {name: state.average[name] for name in self.trained},
-            new,
-            state.step - self.first_step,
-            self.decay,
-        )
-        moved = TransferState(
-            state.step + 1,
-            {**state.parameters, **new},
-            statistics,
-            {**state.average, **average},
-            moments,
-        )
-        return moved, {**metrics, 'gradient_norm': optax.tree.norm(gradient)}
+        trained, aside = self.descent.step(state.trained, loss_of)
+        more = int('target' in self.descent.moved)
+        return TransferState(trained, state.target_updates + more), aside.metrics
 
 
-def stage(config: ConfigDict, trained: Sequence[str], first_step: int, steps: int) -> Stage:
+def stage(config: ConfigDict, moved: Sequence[str], first_step: int, steps: int) -> Stage:
     """The stage of `steps` steps after `first_step`.
 
     After the source, `method.target_rate_factor` multiplies the learning rate.
+
+    Args:
+      moved: the names of the parameters that it moves; all others stay as they are.
     """
     options = config.optimizer.copy_and_resolve_references()
     if first_step:
         options.learning_rate = options.learning_rate * config.method.target_rate_factor
-    optimizer = optimizers.build(options, steps)
-    decay = config.method.average_decay
-    return Stage(tuple(trained), optimizer, options, first_step, steps, decay)
+    return Stage(descent.build(options, steps, config.method.average_decay, tuple(moved)), steps)
 
 
 def source_stage(config: ConfigDict) -> Stage:
@@ -165,17 +130,17 @@ def source_stage(config: ConfigDict) -> Stage:
 
 def source_init(
     network: EmbeddingClassifier, first: Stage, task: Task
-) -> Callable[[Array, Batch], TransferState]:
+) -> Callable[[Array, Batch, Any], TransferState]:
     """`Method.init` with the encoders of both domains, at the beginning of the source's stage."""
     shapes = {'source': _source_shape(task), 'target': task.image_shape}
 
-    def init(key: Array, batch: Batch) -> TransferState:
+    def init(key: Array, batch: Batch, fitted: Any) -> TransferState:
         key_network, key_projection = random.split(key)
         parameters, statistics = network.init(key_network, shapes)
-        if 'projection' in first.trained:
+        if 'projection' in first.descent.moved:
             size = network.options.contrastive_size
             parameters['projection'] = network.init_projection(key_projection, size)
-        return first.begin(jnp.zeros((), jnp.int32), parameters, statistics)
+        return first.begin(parameters, statistics)
 
     return init
 
@@ -185,10 +150,10 @@ def bands_of(task: Task) -> tuple[int, int]:
     return _source_shape(task)[-1], task.image_shape[-1]
 
 
-def _source_shape(task: Task) -> tuple[int, ...]:
-    if task.source is None:
+def _source_shape(task: Task) -> Shape:
+    if task.source_shape is None:
         raise UserError('this method learns from two data sets: the config names no source')
-    return tuple(task.source.images.shape[1:])
+    return task.source_shape
 
 
 def source_phase(network: EmbeddingClassifier, first: Stage) -> Phase:
@@ -213,10 +178,10 @@ def source_phase(network: EmbeddingClassifier, first: Stage) -> Phase:
             )  # Eq. 3
             loss += weight * contrastive
             metrics['contrastive'] = contrastive
-        return loss, ({'loss': loss, **metrics}, statistics)
+        return loss, Aside(metrics, statistics)
 
     def step(state: TransferState, batch: Batch, key: Array) -> tuple[TransferState, Metrics]:
-        return first.update(state, lambda p: loss_of(p, state.statistics, batch, key))
+        return first.update(state, lambda p: loss_of(p, state.trained.statistics, batch, key))
 
     augment = 'none' if weight else options.augment
     stream = Stream('labelled', options.source_batch_size, augment, 'source')
@@ -238,10 +203,10 @@ def target_phase(
             parameters, statistics, 'target', images, key
         )
         loss, accuracy = network.classification(parameters, embedding, labels)
-        return loss, ({'loss': loss, 'accuracy': accuracy}, statistics)
+        return loss, Aside({'accuracy': accuracy}, statistics)
 
     def step(state: TransferState, batch: Batch, key: Array) -> tuple[TransferState, Metrics]:
-        return second.update(state, lambda p: loss_of(p, state.statistics, batch, key))
+        return second.update(state, lambda p: loss_of(p, state.trained.statistics, batch, key))
 
     streams = {'labelled': Stream('labelled', batch_size, network.options.augment)}
     return Phase(name, second.steps, streams, step, begin)
@@ -277,14 +242,15 @@ def carried_over(source: Any, target: Any, bands: tuple[int, int]) -> Any:
 
 
 def target_logits(
-    network: EmbeddingClassifier, untrained_steps: int = 0
+    network: EmbeddingClassifier,
 ) -> Callable[[TransferState, Array, Array], Array]:
-    """The ability `logits`: h(psi(x)) of target images, all 0 for the first `untrained_steps`."""
+    """The ability `logits`: h(psi(x)) of target images; all 0 before psi is trained."""
 
     def logits(state: TransferState, images: Array, key: Array) -> Array:
-        embedding = network.embed(state.average, state.statistics, 'target', images)
-        found = network.classify(state.average, embedding)
-        return jnp.where(state.step > untrained_steps, found, 0.0) if untrained_steps else found
+        average = state.trained.average
+        embedding = network.embed(average, state.trained.statistics, 'target', images)
+        trained = state.target_updates > 0
+        return jnp.where(trained, network.classify(average, embedding), 0.0)
 
     return logits
 
@@ -295,6 +261,6 @@ def embeddings(
     """The ability `embedding` or `source_embedding`: phi(x) or psi(x), `[N, embedding_size]`."""
 
     def embedding(state: TransferState, images: Array, key: Array) -> Array:
-        return network.embed(state.average, state.statistics, domain, images)
+        return network.embed(state.trained.average, state.trained.statistics, domain, images)
 
     return embedding

@@ -67,7 +67,7 @@ def train_and_measure(config: ConfigDict, folder: Path) -> None:
 
 def measure_reliability(folder: Path) -> None:
     """Writes `reliability.json` of a trained run; nothing for a method that does not classify."""
-    if 'logits' not in METHODS[from_json(folder / 'config.json').method.name].ABILITIES:
+    if 'logits' not in METHODS[from_json(folder / 'config.json').method.name].abilities:
         return
     run, state = open_trained(folder)
     text = json.dumps(calibration_numbers(measure(run, state)), allow_nan=False) + '\n'

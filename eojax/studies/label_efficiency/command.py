@@ -33,6 +33,7 @@ from eojax.config.base import set_key
 from eojax.data.splits import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError, one_line_errors
 from eojax.methods import METHODS
+from eojax.methods.method import having_ability
 from eojax.studies.grid.cells import Cell, rows_of
 from eojax.studies.grid.configs import load_configs, parse_arguments, parse_list, parse_seeds
 from eojax.studies.grid.results import Results, start_alone, train_and_write
@@ -135,8 +136,8 @@ def _cell(workdir: Path, name: str, config: ConfigDict, labels: str, seed: int) 
 
 def _check_classifies(name: str, config: ConfigDict) -> None:
     method = METHODS.get(config.method.name)
-    if method is not None and 'logits' not in method.ABILITIES:
-        having = ', '.join(sorted(k for k, m in METHODS.items() if 'logits' in m.ABILITIES))
+    if method is not None and 'logits' not in method.abilities:
+        having = ', '.join(having_ability(METHODS, 'logits'))
         raise UserError(
             f'{name}: method {config.method.name!r} does not classify; these do: {having}'
         )

@@ -155,7 +155,7 @@ def variants(config: ConfigDict, wanted: Wanted) -> list[Variant]:
 
 
 def _variant(classes: str, method: str, norm: str, weight: float) -> Variant:
-    learns = getattr(METHODS[method], 'NEEDS_SOURCE', False)
+    learns = METHODS[method].needs_source
     return Variant(classes, method, norm, weight if learns else None)
 
 

@@ -13,10 +13,12 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
 from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.facts import Facts
 from eojax.methods import fixmatch
 from eojax.methods.fixmatch import Views
 from eojax.methods.method import Task
 from eojax.models import MODELS
+from tests.trained_states import with_trained
 
 BATCH, RATIO, CLASSES, SIZE = 3, 2, 5, 16
 
@@ -95,15 +97,18 @@ def eojax_steps(config: ConfigDict, monkeypatch: Any, count: int) -> Steps:
     images = step_images()
     views = Views(jnp.asarray(unit(images.weak)), jnp.asarray(unit(images.strong)))
     monkeypatch.setattr(fixmatch, 'views', lambda *_: views)
-    method = fixmatch.build(config, Task(tuple('abcde'), (SIZE, SIZE, 3), training_set()))
+    labels = training_set().labels
+    counts = tuple(np.bincount(labels[labels >= 0], minlength=CLASSES).tolist())
+    facts = Facts(class_names=tuple('abcde'))
+    method = fixmatch.build(config, Task(facts, (SIZE, SIZE, 3), len(labels), counts))
     batch = {
         'labelled': {'images': unit(images.labelled), 'labels': jnp.asarray(images.labels)},
-        'unlabelled': {'images': unit(images.weak), 'index': jnp.arange(len(images.weak))},
+        'unlabelled': {'images': unit(images.weak), 'truth': jnp.full(len(images.weak), -1)},
     }
-    state = method.init(random.key(0), batch)
+    state = method.init(random.key(0), batch, None)
     # Copies: a step may be given its state's memory.
     ours, average = (jax.tree.map(jnp.array, parameters_of(config.model.norm)) for _ in range(2))
-    state = state._replace(parameters=ours, average=average)
+    state = with_trained(state, parameters=ours, average=average)
     step, found = jax.jit(method.phases[0].step), Steps([], [])
     for _ in range(count):
         state, metrics = step(state, batch, random.key(1))

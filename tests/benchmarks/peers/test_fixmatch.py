@@ -74,12 +74,12 @@ def test_two_steps_are_eojaxs(name, norm, monkeypatch):
         near(float(peer.loss), metrics['loss'], 1e-5)
         own = dict(peer.network.named_parameters())
         trace = [(k, peer.optimizer.state[p]['momentum_buffer']) for k, p in own.items()]
-        near_all(trace, state.optimizer[1][0].trace, 2e-4)
-        near_all(own.items(), state.parameters, 2e-5)
-        near_all(peer.average.named_parameters(), state.average, 2e-5)
+        near_all(trace, state.trained.moments[1][0].trace, 2e-4)
+        near_all(own.items(), state.trained.parameters, 2e-5)
+        near_all(peer.average.named_parameters(), state.trained.average, 2e-5)
         if norm == 'batch':
-            check_statistics(peer.network, state.statistics)
-            check_statistics(peer.average, state.statistics)
+            check_statistics(peer.network, state.trained.statistics)
+            check_statistics(peer.average, state.trained.statistics)
 
 
 def check_statistics(network: Any, statistics: Any) -> None:
@@ -105,7 +105,7 @@ def test_adam_is_eojaxs(name, monkeypatch):
         update(peer)
         near(float(peer.loss), metrics['loss'], 2e-4)
         own = dict(peer.network.named_parameters())
-        for key, weights in torch_names(state.parameters):
+        for key, weights in torch_names(state.trained.parameters):
             # An element whose gradient is all rounding moves by up to the rate either way.
             off = np.abs(own[key].detach().numpy() - weights)
             assert np.mean(off > 0.05 * config.optimizer.learning_rate) < 0.02, key

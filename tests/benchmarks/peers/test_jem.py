@@ -19,11 +19,13 @@ from benchmarks.peers.jem import best_effort, reference_style  # noqa: E402
 from benchmarks.peers.wide_resnet import from_flax  # noqa: E402
 from eojax.config.base import base_config  # noqa: E402
 from eojax.data.dataset import Dataset, image_dataset  # noqa: E402
+from eojax.data.facts import Facts  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from eojax.methods import jem, optimizers  # noqa: E402
 from eojax.methods.method import Task  # noqa: E402
 from eojax.models import MODELS  # noqa: E402
 from eojax.samplers import langevin  # noqa: E402
+from tests.trained_states import with_trained  # noqa: E402
 
 MODULES = {'reference style': reference_style, 'best effort': best_effort}
 BATCH = 4
@@ -119,17 +121,19 @@ def test_foreign_parameters_are_refused():
 
 def eojax_step(config: Any, buffer: np.ndarray, labelled: np.ndarray, real: np.ndarray) -> Any:
     """The state and metrics after one step of eojax's own method from this buffer."""
-    method = jem.build(config, Task(tuple('abcde'), (16, 16, 3), training_set()))
+    method = jem.build(config, Task(Facts(class_names=tuple('abcde')), (16, 16, 3), 20, (4,) * 5))
     batch = {
         'labelled': {'images': labelled, 'labels': jnp.arange(BATCH, dtype=jnp.int32)},
         'unlabelled': {'images': real},
     }
     parameters = parameters_of(16, 10, 1, True)
     key = random.key(0)
-    state = jax.eval_shape(method.init, key, batch)
+    state = jax.eval_shape(method.init, key, batch, method.fitted)
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
     filled = state.replay_buffer._replace(images=jnp.asarray(buffer)[None])
-    state = state._replace(parameters=parameters, average=parameters, replay_buffer=filled)
+    state = with_trained(state, parameters=parameters, average=parameters)._replace(
+        replay_buffer=filled
+    )
     return jax.jit(method.phases[0].step)(state, batch, key)
 
 
@@ -150,8 +154,11 @@ def test_a_whole_step_is_eojaxs(name, monkeypatch):
     ends = from_torch(peer.buffer) if images_first else peer.buffer.numpy()
     near(ends, state.replay_buffer.images[0])
     near(float(peer.loss), metrics['loss'])
-    moments, own = dict(torch_names(state.optimizer[0].mu)), dict(peer.network.named_parameters())
-    for key, weights in torch_names(state.parameters):
+    moments, own = (
+        dict(torch_names(state.trained.moments[0].mu)),
+        dict(peer.network.named_parameters()),
+    )
+    for key, weights in torch_names(state.trained.parameters):
         near(peer.optimizer.state[own[key]]['exp_avg'], moments[key], 1e-4)
         # An element whose gradient is all rounding moves by up to the rate in either direction.
         moved = np.abs(own[key].detach().numpy() - weights)

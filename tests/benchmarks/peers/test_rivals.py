@@ -43,8 +43,8 @@ def test_the_transfer_is_timed_in_its_alignment_from_the_step_where_that_begins(
     step = TrainingStep(config)
     assert step.phase.name == 'alignment'
     assert int(step._carry.step) == config.method.source_steps + 2  # of the warm-up
-    assert int(step._carry.state.step) == int(step._carry.step)
+    assert int(step._carry.state.target_updates) == 2
     assert step.images == config.batch_size + 2 * config.method.source_batch_size
-    average = step._carry.state.average['target']['head']['kernel']
+    average = step._carry.state.trained.average['target']['head']['kernel']
     assert np.isfinite(np.asarray(average)).all()
     step.close()

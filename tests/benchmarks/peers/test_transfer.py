@@ -54,17 +54,20 @@ SETS = {'source': dataset(3, np.uint8), 'data': dataset(2, np.uint16)}
 
 def initial_state(config: ConfigDict) -> tuple[Any, Any, Any]:
     """The method, the state at the beginning of the alignment, and a batch."""
-    task = Task(tuple('abc'), (SIZE, SIZE, 2), SETS['data'], source=SETS['source'])
+    facts = {group: held.facts for group, held in SETS.items()}
+    task = Task(
+        facts['data'], (SIZE, SIZE, 2), 30, (8, 8, 7), source=facts['source'],
+        source_shape=(SIZE, SIZE, 3),
+    )  # fmt: skip
     method = swd_transfer.build(config, task)
     generator = np.random.default_rng(5)
     batch = {}
     for name, num, bands in (('source', MANY, 3), ('labelled', FEW, 2), ('unlabelled', MANY, 2)):
         images = generator.uniform(-1, 1, (num, SIZE, SIZE, bands)).astype(np.float32)
         labels = generator.integers(0, CLASSES, num).astype(np.int32)
-        batch[name] = {'images': images, 'labels': labels, 'index': jnp.arange(num)}
-    state = method.phases[1].begin(method.init(random.key(0), batch))
-    first = jnp.int32(config.method.source_steps)
-    return method, state._replace(step=first), batch
+        batch[name] = {'images': images, 'labels': labels, 'truth': jnp.full(num, -1)}
+    state = method.phases[1].begin(method.init(random.key(0), batch, None))
+    return method, state, batch
 
 
 def make_peer(config: ConfigDict, parameters: Any, **options: Any) -> Any:
@@ -110,7 +113,7 @@ def test_two_steps_are_eojaxs(options, monkeypatch):
     """Loss, momentum (the gradient), update and running average."""
     config = tiny_config(**options)
     method, state, batch = initial_state(config)
-    peer = make_peer(config, state.parameters)
+    peer = make_peer(config, state.trained.parameters)
     step = jax.jit(method.phases[1].step)
     for key in random.split(random.key(4)):
         monkeypatch.setattr(peer, '_directions', lambda key=key: directions_of(config, key))
@@ -118,10 +121,10 @@ def test_two_steps_are_eojaxs(options, monkeypatch):
         peer.update(as_batch(batch))
         assert float(peer.loss) == pytest.approx(float(metrics['loss']), rel=2e-5)
         own = dict(peer.networks.named_parameters())
-        near_all(own, state.parameters, 2e-5)
-        near_all(dict(peer.average.named_parameters()), state.average, 2e-5)
+        near_all(own, state.trained.parameters, 2e-5)
+        near_all(dict(peer.average.named_parameters()), state.trained.average, 2e-5)
         momenta = {k: p for k, p in own.items() if p in peer.optimizer.state}
-        trace = state.optimizer[0][0].trace
+        trace = state.trained.moments[0][0].trace
         assert momenta.keys() == dict(torch_names(trace)).keys()
         near_all(
             {k: peer.optimizer.state[p]['momentum_buffer'] for k, p in momenta.items()},
