@@ -137,17 +137,18 @@ def device_view(view: str, config: ConfigDict, shape: tuple[int, ...]) -> Callab
     weakly = AUGMENTATIONS[method.augment]
 
     def made(images: Array, key: Array) -> Array:
-        if view == 'weak':
-            return weakly(images, key)
-        key_weak, key_strong = random.split(key)
-        return strong(
-            weakly(images, key_weak),
-            key_strong,
-            method.strong_operations,
-            method.cutout_share,
-            method.interpolation,
-            operations_of(method.strong_set),
-        )
+        key_weak, key_strong = (key, key) if view == 'weak' else random.split(key)
+        sample, _ = weakly({'images': images}, key_weak)
+        if view == 'strong':
+            sample, _ = strong(
+                sample,
+                key_strong,
+                method.strong_operations,
+                method.cutout_share,
+                method.interpolation,
+                operations_of(method.strong_set),
+            )
+        return sample['images']
 
     compiled = jax.jit(made, compiler_options=compiler_options())
     keys = itertools.cycle(list(random.split(random.key(2), 16)))

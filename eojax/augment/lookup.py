@@ -13,20 +13,32 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from eojax.errors import UserError
+
 LEVELS = 256
 
 
 def look_up(levels: Array, tables: Array) -> Array:
-    """The entries of tables float32 `[N, C, 256]` at levels int32 `[N, H, W, C]`, 0 to 255."""
-    num, height, width, bands = levels.shape
+    """The entries of tables float32 `[N, C, 256]` at levels int32 `[N, H, W, C]`, 0 to 255.
+
+    Raises:
+      UserError: levels of another type or rank, or tables of another shape.
+    """
+    num, height, width, bands = _shape_of(levels)
+    if tables.shape != (num, bands, LEVELS):
+        raise UserError(f'tables must be {[num, bands, LEVELS]}, not {list(tables.shape)}')
     flat = levels.reshape(num, height * width, bands).swapaxes(1, 2)
-    found = jnp.take_along_axis(tables, flat, axis=2, mode='promise_in_bounds')
-    return found.swapaxes(1, 2).reshape(levels.shape)
+    looked = jnp.take_along_axis(tables, flat, axis=2, mode='promise_in_bounds')
+    return looked.swapaxes(1, 2).reshape(levels.shape)
 
 
 def histograms(levels: Array) -> Array:
-    """How often each level occurs, int32 `[N, C, 256]`; levels are int32 `[N, H, W, C]`, 0..255."""
-    num, height, width, bands = levels.shape
+    """How often each level occurs, int32 `[N, C, 256]`; levels are int32 `[N, H, W, C]`, 0..255.
+
+    Raises:
+      UserError: levels of another type or rank.
+    """
+    num, height, width, bands = _shape_of(levels)
     flat = levels.reshape(num, height * width, bands).swapaxes(1, 2)
     if jax.default_backend() == 'cpu':
         return _counted(flat)
@@ -87,6 +99,15 @@ def contrast(factor: Array, mean: Array) -> Array:
     """
     level = jnp.arange(LEVELS, dtype=jnp.float32)
     return jnp.trunc(mean[:, None] + factor[:, None] * (level - mean[:, None]))
+
+
+def _shape_of(levels: Array) -> tuple[int, int, int, int]:
+    if levels.ndim != 4 or levels.dtype != jnp.int32:
+        raise UserError(
+            f'levels must be int32 [N, h, w, bands], not {levels.dtype} {list(levels.shape)}'
+        )
+    num, height, width, bands = levels.shape
+    return num, height, width, bands
 
 
 def _counted(flat: Array) -> Array:

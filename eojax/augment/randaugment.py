@@ -14,17 +14,26 @@ Bands: tables, warps and the filter act on each band by itself, on all of them. 
 the luminance of red, green and blue where there are three bands, and with the mean of all bands
 otherwise, one band stays as it is; contrast takes its grey from the same. Every value stays
 within the limits that the data set gives its bands, so none becomes a physically impossible one.
+
+Rasters: tables, mixes and the filter stand for other light and other sensors, so they touch the
+raster `images` alone. Other rasters are measurements in their own units (height above ground,
+backscatter), which no light changes; they follow the geometry. Where `images` itself is no picture,
+as for SAR, draw from the set `geometric`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, random
 
 from eojax.augment import lookup
-from eojax.augment.warp import INTERPOLATIONS, rotation, shear, translation, warp
+from eojax.augment.boxes import Boxes, draw_squares
+from eojax.augment.sample import Sample, size_of
+from eojax.augment.warp import Warped, rotation, shear, translation, warp
+from eojax.data.facts import IMAGES
 from eojax.errors import UserError, unknown_name
 
 OPERATIONS = (
@@ -83,31 +92,50 @@ class Drawn(NamedTuple):
 
 
 def strong(
-    images: Array,
+    sample: Sample,
     key: Array,
     passes: int = 2,
     cutout_share: float = 0.5,
     interpolation: str = 'nearest',
     operations: tuple[str, ...] = OPERATIONS,
-) -> Array:
+) -> tuple[dict[str, Array], Warped]:
     """RandAugment with `passes` operations for each image, then a square cut out.
 
     Args:
-      images: `[N, H, W, C]`: uint8, or float in [-1, 1].
+      sample: as `eojax.augment.sample` says, with the raster `images`: uint8, or float in [-1, 1].
       key: of all draws.
       passes: N of RandAugment.
-      cutout_share: side of the square, in sides of the image; its centre is uniform in the image.
-      interpolation: of warps, `nearest` or `bilinear`.
+      cutout_share: side of the square, in shorter sides of the image; its centre is uniform in the
+        image.
+      interpolation: of warps of `images`, `nearest` or `bilinear`; all else takes nearest pixels.
       operations: that are drawn from, a part of `OPERATIONS`.
 
     Returns:
-      As the images, of their type.
+      The sample: `images` of their type, black where a warp leaves nothing and grey in the square,
+      all else as `Warped.apply` says, with a mask `valid`. And the geometry, so that pseudo-labels
+      can follow.
+
+    Raises:
+      UserError: a sample without `images`, or with such of another type or, outside of compiled
+        code, range; rasters of different sizes; options that cannot be.
     """
+    if IMAGES not in sample:
+        raise UserError(f'strong augmentation needs the raster {IMAGES}')
+    if passes < 0:
+        raise UserError(f'the passes of RandAugment must not be negative, not {passes}')
+    num, height, width = size_of(sample)
+    images, matrices = sample[IMAGES], []
+    _check_range(images)
     keys = random.split(key, passes + 1)
+    squares = draw_squares(keys[-1], num, height, width, cutout_share)
     for number in range(passes):
-        drawn = draw(keys[number], images.shape[0], operations)
+        drawn = draw(keys[number], num, operations)
+        matrices.append(_matrices(drawn, height, width))
         images = apply(images, drawn, interpolation)
-    return cut_out(images, keys[-1], cutout_share)
+    stacked = jnp.stack(matrices) if matrices else jnp.zeros((0, num, 2, 3))
+    warped = Warped((height, width), stacked, squares)
+    rest = warped.apply({name: array for name, array in sample.items() if name != IMAGES})
+    return {**rest, IMAGES: cut_out(images, squares)}, warped
 
 
 def operations_of(text: str) -> tuple[str, ...]:
@@ -128,7 +156,16 @@ def operations_of(text: str) -> tuple[str, ...]:
 
 
 def draw(key: Array, num: int, operations: tuple[str, ...] = OPERATIONS) -> Drawn:
-    """Operations and amounts for `num` images, those of `operations` equally likely."""
+    """Operations and amounts for `num` images, those of `operations` equally likely.
+
+    Raises:
+      UserError: no operation, or an unknown one.
+    """
+    if not operations:
+        raise UserError('RandAugment needs at least one operation to draw from')
+    for name in operations:
+        if name not in OPERATIONS:
+            raise unknown_name('operation of RandAugment', name, OPERATIONS)
     key_operation, key_amount, key_sign = random.split(key, 3)
     choices = jnp.asarray([OPERATIONS.index(name) for name in operations])
     operation = choices[random.randint(key_operation, (num,), 0, len(operations))]
@@ -144,14 +181,19 @@ def apply(images: Array, drawn: Drawn, interpolation: str = 'nearest') -> Array:
     """One pass: to each image its operation.
 
     Args:
-      images: as in `strong`.
+      images: `[N, H, W, C]`: uint8, or float in [-1, 1].
       drawn: one for each image.
+      interpolation: of warps, `nearest` or `bilinear`.
+
+    Returns:
+      As the images, of their type.
 
     Raises:
-      ValueError: an unknown interpolation.
+      UserError: images of another type, rank or number; an unknown interpolation.
     """
-    if interpolation not in INTERPOLATIONS:
-        raise ValueError(f'interpolation must be one of {INTERPOLATIONS}, not {interpolation!r}')
+    _check_images(images)
+    if drawn.operation.shape != images.shape[:1] or drawn.amount.shape != images.shape[:1]:
+        raise UserError(f'{len(images)} images need as many operations and amounts')
     whole = images.dtype == jnp.uint8
     levels = images.astype(jnp.float32) if whole else (images + 1.0) * 127.5
 
@@ -163,20 +205,38 @@ def apply(images: Array, drawn: Drawn, interpolation: str = 'nearest') -> Array:
     return blended.astype(jnp.uint8) if whole else (blended / 127.5 - 1.0).astype(images.dtype)
 
 
-def cut_out(images: Array, key: Array, share: float) -> Array:
-    """Covers a square of each image with middle grey: level 127, or 0 of [-1, 1].
+def cut_out(images: Array, boxes: Boxes) -> Array:
+    """Covers a box of each image with middle grey: level 127, or 0 of [-1, 1].
 
-    What of the square lies outside of the image is lost, as in DeVries and Taylor.
+    Raises:
+      UserError: images that are neither uint8 nor float, or not `[N, H, W, C]`.
     """
-    num, height, width, _ = images.shape
-    key_row, key_column = random.split(key)
-    side = round(share * min(height, width))
-    top = random.randint(key_row, (num, 1, 1, 1), 0, height) - side // 2
-    left = random.randint(key_column, (num, 1, 1, 1), 0, width) - side // 2
-    rows, columns = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
-    covered = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
-    grey = 127 if images.dtype == jnp.uint8 else 0.0
-    return jnp.where(covered, jnp.asarray(grey, images.dtype), images)
+    _check_images(images)
+    grey = jnp.asarray(127 if images.dtype == jnp.uint8 else 0.0, images.dtype)
+    return jnp.where(boxes.mask(*images.shape[1:3])[..., None], grey, images)
+
+
+def _check_images(images: Array) -> None:
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise UserError(f'strong augmentation takes images [N, h, w, bands], not {images.shape}')
+    if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise UserError(
+            f'strong augmentation takes images of uint8, or floats in [-1, 1], not {images.dtype}:'
+            ' scale them by the limits of their bands first'
+        )
+
+
+def _check_range(images: Array) -> None:
+    """Refuses floats beyond [-1, 1], where values are known: compiled code has none to look at."""
+    _check_images(images)
+    if images.dtype == jnp.uint8 or isinstance(images, jax.core.Tracer) or not images.size:
+        return
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -1.001 and high <= 1.001):
+        raise UserError(
+            f'strong augmentation takes floats in [-1, 1], and these lie in [{low:g}, {high:g}]:'
+            ' scale them by the limits of their bands first'
+        )
 
 
 def _is(drawn: Drawn, name: str, dimensions: int) -> Array:
@@ -216,8 +276,8 @@ def _look_up(levels: Array, drawn: Drawn) -> Array:
     # A product chooses, exactly so for whole numbers up to 255 in any precision: of a `where`, the
     # compiler makes the tables anew for every pixel.
     table = jnp.einsum('no,nocl->ncl', chosen.astype(jnp.float32), jnp.clip(candidates, 0.0, 255.0))
-    found = lookup.look_up(whole, table)
-    return jnp.where(chosen.any(-1)[:, None, None, None], found, levels)
+    looked = lookup.look_up(whole, table)
+    return jnp.where(chosen.any(-1)[:, None, None, None], looked, levels)
 
 
 def _blend(levels: Array, drawn: Drawn, whole: bool) -> Array:

@@ -9,10 +9,59 @@ fixed point of 16 bits below the pixel, or a bilinear mean of four.
 from __future__ import annotations
 
 import jax.numpy as jnp
+from flax import struct
 from jax import Array
+
+from eojax.augment.boxes import Boxes
+from eojax.augment.sample import Sample, check_sample, take
+from eojax.errors import UserError, unknown_name
 
 INTERPOLATIONS = ('nearest', 'bilinear')
 _ONE = 65536.0  # of the fixed point
+_MOST_PIXELS = 2**14  # of a side: a warp then stays below 2**15 pixels, and within 32 bits
+
+
+@struct.dataclass
+class Warped:
+    """What a strong view did to the geometry of each image: warps, one after the other, and a box.
+
+    Attributes:
+      size: height and width of the images in pixels.
+      matrices: float32 `[passes, N, 2, 3]`, in the order in which they were applied.
+      covered: what is cut out of the view. None: nothing, and what would lie below it is kept.
+    """
+
+    size: tuple[int, int] = struct.field(pytree_node=False)
+    matrices: Array
+    covered: Boxes | None = None
+
+    def apply(self, sample: Sample) -> dict[str, Array]:
+        """A sample, such as one of pseudo-labels, as the view shows it.
+
+        Each pixel is the nearest one, the same as in a view by nearest interpolation. What came in
+        from beyond the border, and what is covered, nobody can see in the view: rasters are 0
+        there, classes -1, and the mask `valid`, which the result always has, False. To keep what
+        lies under the box, ask `dataclasses.replace(warped, covered=None)`.
+
+        Raises:
+          UserError: a sample of another number or size of places, or as `check_sample`.
+        """
+        num = self.matrices.shape[1]
+        check_sample(sample, num, self.size)
+        places = self._places(num)
+        seen = places >= 0
+        if self.covered is not None:
+            seen &= ~self.covered.mask(*self.size)
+        return take(sample, (jnp.maximum(places, 0),), seen)
+
+    def _places(self, num: int) -> Array:
+        """int32 `[num, h, w]`: the place before of each pixel after, -1 where there is none."""
+        height, width = self.size
+        places = jnp.arange(height * width, dtype=jnp.int32).reshape(1, height, width, 1)
+        places = jnp.broadcast_to(places, (num, height, width, 1))
+        for matrices in self.matrices:
+            places = warp(places, matrices, 'nearest', -1)
+        return places[..., 0]
 
 
 def warp(
@@ -22,13 +71,18 @@ def warp(
 
     Args:
       matrices: float32 `[N, 2, 3]`.
-      interpolation: `nearest` or `bilinear`.
+      interpolation: one of `INTERPOLATIONS`.
       fill: value of what lies outside of the old image; bilinear means at its border, half a pixel
         beyond the outermost centres, repeat the border.
 
     Returns:
       As the images, of their type; bilinear means of whole numbers are float32 and not rounded.
+
+    Raises:
+      UserError: an unknown interpolation; images of another rank, or too large; matrices that are
+        not one for each image; a fill that the images' type cannot hold.
     """
+    _check(images, matrices, interpolation, fill)
     if interpolation == 'nearest':
         return _nearest(images, matrices, fill)
     return _bilinear(images.astype(jnp.float32), matrices, fill)
@@ -57,6 +111,26 @@ def translation(right: Array, down: Array) -> Array:
     return jnp.stack([jnp.stack(row, -1) for row in rows], -2)
 
 
+def _check(images: Array, matrices: Array, interpolation: str, fill: float) -> None:
+    if interpolation not in INTERPOLATIONS:
+        raise unknown_name('interpolation', interpolation, INTERPOLATIONS)
+    if images.ndim != 4:
+        raise UserError(f'warps take images [N, h, w, bands], not {list(images.shape)}')
+    if matrices.shape != (len(images), 2, 3):
+        raise UserError(
+            f'{len(images)} images need matrices [{len(images)}, 2, 3], not {list(matrices.shape)}'
+        )
+    if max(images.shape[1:3]) > _MOST_PIXELS:
+        raise UserError(
+            f'warps take images of at most {_MOST_PIXELS} px a side, not'
+            f' {images.shape[1]} x {images.shape[2]}: cut windows first'
+        )
+    if jnp.issubdtype(images.dtype, jnp.integer):
+        limits = jnp.iinfo(images.dtype)
+        if not (limits.min <= fill <= limits.max and fill == round(fill)):
+            raise UserError(f'images of {images.dtype} cannot hold the fill {fill}')
+
+
 def _nearest(images: Array, matrices: Array, fill: float) -> Array:
     _, height, width, _ = images.shape
     a, b, c, d, e, f = (
@@ -71,8 +145,8 @@ def _nearest(images: Array, matrices: Array, fill: float) -> Array:
 
     columns, rows = places(a, b, c), places(d, e, f)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    found = _at(images, rows, columns)
-    return jnp.where(inside[..., None], found, jnp.asarray(fill, images.dtype))
+    pixels = _at(images, rows, columns)
+    return jnp.where(inside[..., None], pixels, jnp.asarray(fill, images.dtype))
 
 
 def _bilinear(images: Array, matrices: Array, fill: float) -> Array:
@@ -89,8 +163,8 @@ def _bilinear(images: Array, matrices: Array, fill: float) -> Array:
     i, j = top.astype(jnp.int32), left.astype(jnp.int32)
     upper = _at(images, i, j) * (1 - right_share) + _at(images, i, j + 1) * right_share
     lower = _at(images, i + 1, j) * (1 - right_share) + _at(images, i + 1, j + 1) * right_share
-    found = upper * (1 - lower_share) + lower * lower_share
-    return jnp.where(inside[..., None], found, fill)
+    means = upper * (1 - lower_share) + lower * lower_share
+    return jnp.where(inside[..., None], means, fill)
 
 
 def _fixed(values: Array) -> Array:
@@ -102,5 +176,5 @@ def _at(images: Array, rows: Array, columns: Array) -> Array:
     num, height, width, bands = images.shape
     places = jnp.clip(rows, 0, height - 1) * width + jnp.clip(columns, 0, width - 1)
     flat = images.reshape(num, height * width, bands)
-    found = jnp.take_along_axis(flat, places.reshape(num, height * width, 1), axis=1)
-    return found.reshape(images.shape)
+    pixels = jnp.take_along_axis(flat, places.reshape(num, height * width, 1), axis=1)
+    return pixels.reshape(images.shape)

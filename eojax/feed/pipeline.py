@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array, random
 
 from eojax.augment import AUGMENTATIONS
-from eojax.data.facts import IMAGES, UNKNOWN, Facts
+from eojax.data.facts import UNKNOWN, Facts
 from eojax.data.value_range import scale_to_unit
 from eojax.feed.resident import Resident, StoredBatch, gather
 from eojax.feed.streams import Batch, Stream, stream_keys, streams_of
@@ -64,8 +64,7 @@ def _finished(
     for raster in stream.rasters:
         batch[raster] = _repeated(batch[raster], facts.rasters[raster].scale)
     batch |= _labels(batch.pop('labelled'), batch['truth'])
-    if stream.augment != 'none':
-        batch[IMAGES] = AUGMENTATIONS[stream.augment](batch[IMAGES], key)
+    batch, _ = AUGMENTATIONS[stream.augment](batch, key)
     for raster in stream.rasters:
         batch[raster] = scale_to_unit(batch[raster], facts.rasters[raster].limits)
     return batch

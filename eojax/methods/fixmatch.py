@@ -136,15 +136,17 @@ def views(images: Array, key: Array, options: ConfigDict) -> Views:
     """alpha(u) and A(u) of images in [-1, 1]; `options` is the config group `method`."""
     weakly = AUGMENTATIONS[options.augment]
     key_weak, key_other, key_strong = random.split(key, 3)
-    strongly = strong(
-        weakly(images, key_other),
+    weak, _ = weakly({'images': images}, key_weak)
+    other, _ = weakly({'images': images}, key_other)
+    strongly, _ = strong(
+        other,
         key_strong,
         options.strong_operations,
         options.cutout_share,
         options.interpolation,
         operations_of(options.strong_set),
     )
-    return Views(weakly(images, key_weak), strongly)
+    return Views(weak['images'], strongly['images'])
 
 
 def guess(

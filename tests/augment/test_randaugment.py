@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import random
+from jax import Array, random
 from PIL import Image, ImageEnhance, ImageOps
 
 from eojax.augment import lookup
+from eojax.augment.boxes import draw_squares
 from eojax.augment.randaugment import (
     OPERATIONS,
     SETS,
@@ -23,6 +26,14 @@ from eojax.augment.randaugment import (
 from eojax.errors import UserError
 
 SIZE = 32
+
+
+def strong_images(images: Any, key: Array, *options: Any, **named: Any) -> Array:
+    """Images by themselves, as a sample without anything else."""
+    return strong({'images': images}, key, *options, **named)[0]['images']
+
+
+strong_once = jax.jit(strong_images, static_argnums=(2, 3), static_argnames='operations')
 _apply = jax.jit(apply, static_argnames='interpolation')
 
 
@@ -195,9 +206,13 @@ def test_draws_are_uniform_and_within_their_ranges():
     assert set(bits) == {4, 5, 6, 7}
 
 
+def covered_square(images: Array, key: Array) -> Array:
+    return cut_out(images, draw_squares(key, *images.shape[:3], 0.5))
+
+
 def test_a_square_of_half_the_side_is_cut_out():
     images = np.full((3000, SIZE, SIZE, 2), 10, np.uint8)
-    cut = np.asarray(jax.jit(cut_out, static_argnums=2)(images, random.key(1), 0.5))
+    cut = np.asarray(jax.jit(covered_square)(images, random.key(1)))
     covered = (cut == 127).all(-1)
     assert (covered == (cut == 127).any(-1)).all()
     assert set(np.unique(cut)) == {10, 127}
@@ -212,24 +227,24 @@ def test_a_square_of_half_the_side_is_cut_out():
 def test_strong_depends_on_its_key_alone_and_changes_most_images():
     images = _images(64)[2:]
     one, again, other = (
-        np.asarray(jax.jit(strong)(images, random.key(seed))) for seed in (0, 0, 1)
+        np.asarray(jax.jit(strong_images)(images, random.key(seed))) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one, again)
     assert (one != other).any((1, 2, 3)).mean() > 0.9
     assert one.dtype == np.uint8
-    floats = jax.jit(strong)((images / 127.5 - 1.0).astype(np.float32), random.key(0))
+    floats = jax.jit(strong_images)((images / 127.5 - 1.0).astype(np.float32), random.key(0))
     assert np.abs(floats).max() <= 1.0 + 1e-6
 
 
 def test_nothing_is_computed_by_branch():
     images = _images(4)
-    program = jax.make_jaxpr(strong)(images, random.key(0))
+    program = jax.make_jaxpr(strong_images)(images, random.key(0))
     names = {equation.primitive.name for equation in program.jaxpr.eqns}
     assert not names & {'cond', 'while', 'scan'}
 
 
 def test_unknown_interpolation_is_refused():
-    with pytest.raises(ValueError, match='interpolation must be one of'):
+    with pytest.raises(UserError, match='unknown interpolation'):
         apply(_images(2), _drawn('identity', 0.0, 2), 'cubic')
 
 
@@ -245,7 +260,7 @@ def test_only_the_operations_asked_for_are_drawn():
 
 def test_geometric_operations_make_no_new_spectra():
     images = _images(8, 3)
-    changed = np.asarray(strong(images, random.key(1), 2, 0.0, operations=SETS['geometric']))
+    changed = np.asarray(strong_once(images, random.key(1), 2, 0.0, operations=SETS['geometric']))
     grey = {(127, 127, 127), (0, 0, 0), (128, 128, 128)}  # what comes in from beyond the border
     for before, after in zip(images, changed, strict=True):
         known = {tuple(p) for p in np.asarray(before).reshape(-1, 3).tolist()} | grey
@@ -266,3 +281,56 @@ def test_sets_and_lists_of_operations(text, expected):
 def test_unknown_operations_are_refused(text, message):
     with pytest.raises(UserError, match=message):
         operations_of(text)
+
+
+def test_strong_is_its_passes_and_a_square_each_by_its_part_of_the_key():
+    images = _images(9)
+    keys = random.split(random.key(11), 4)
+    expected = jnp.asarray(images)
+    for key in keys[:3]:
+        expected = _apply(expected, draw(key, len(images)))
+    key_row, key_column = random.split(keys[3])
+    side = SIZE // 4
+    tops = np.asarray(random.randint(key_row, (len(images),), 0, SIZE)) - side // 2
+    lefts = np.asarray(random.randint(key_column, (len(images),), 0, SIZE)) - side // 2
+    expected = np.array(expected)
+    for image, top, left in zip(expected, tops, lefts, strict=True):
+        image[max(top, 0) : top + side, max(left, 0) : left + side] = 127
+    np.testing.assert_array_equal(strong_once(images, random.key(11), 3, 0.25), expected)
+
+
+@pytest.mark.parametrize(
+    ('images', 'message'),
+    [
+        (np.zeros((2, 8, 8, 3), np.uint16), r'floats in \[-1, 1\], not uint16'),
+        (np.zeros((2, 8, 8, 3), np.int16), 'not int16'),
+        (np.zeros((2, 8, 8, 3), bool), 'not bool'),
+        (np.full((2, 8, 8, 3), 1200.0, np.float32), r'lie in \[1200, 1200\]: scale them'),
+        (np.full((2, 8, 8, 3), np.nan, np.float32), r'lie in \[nan, nan\]'),
+        (np.zeros((8, 8, 3), np.float32), 'must be a raster'),
+        (np.zeros((2, 8, 8, 0), np.float32), 'must be a raster'),
+    ],
+)
+def test_images_of_other_types_ranges_and_ranks_are_refused(images, message):
+    with pytest.raises(UserError, match=message):
+        strong_images(images, random.key(0))
+
+
+def test_types_are_refused_in_compiled_code_and_by_every_part_too():
+    images, few = np.zeros((2, 8, 8, 3), np.uint16), np.zeros((3, 8, 8, 3), np.uint8)
+    drawn = _drawn('identity', 0.0, 2)
+    for refused, message in (
+        (lambda: jax.jit(strong_images)(images, random.key(0)), 'not uint16'),
+        (lambda: apply(images, drawn), 'not uint16'),
+        (lambda: apply(few, drawn), '3 images need as many'),
+        (lambda: cut_out(images, draw_squares(random.key(0), 2, 8, 8, 0.5)), 'not uint16'),
+        (lambda: strong_images(few, random.key(0), -1), 'must not be negative'),
+        (lambda: strong_images(few, random.key(0), 2, 1.5), r'lie in \[0, 1\], not 1.5'),
+        (lambda: draw(random.key(0), 2, ()), 'at least one operation'),
+        (lambda: draw(random.key(0), 2, ('rotat',)), "did you mean 'rotate'"),
+        (lambda: strong({'elevation': few}, random.key(0)), 'needs the raster images'),
+        (lambda: lookup.histograms(few), 'levels must be int32'),
+        (lambda: lookup.look_up(few.astype(np.int32), np.zeros((3, 1, 256))), 'tables must be'),
+    ):
+        with pytest.raises(UserError, match=message):
+            refused()

@@ -166,6 +166,26 @@ def test_rasters_and_labels_are_cut_at_the_same_place(make: Any):
             assert given['labels'].dtype == given['truth'].dtype == np.int32
 
 
+@pytest.mark.parametrize('name', ['flips_shift', 'dihedral', 'dihedral_shift'])
+def test_augmented_rasters_and_labels_still_belong_together(name: str):
+    domain = domain_of()
+    streams = {'labelled': STREAMS['labelled']._replace(augment=name, batch_size=60)}
+    given = drawn(domain, streams, [3])[0]['labelled']
+    rows, columns, place = np.moveaxis(np.rint((given['images'] + 1) * 127.5), -1, 0)
+    assert (place == domain.splits.train[given['index']][:, None, None]).all()
+    still = given['row'][:, None, None] + np.arange(16)[None, :, None]
+    assert (rows != still).any((1, 2)).mean() > 0.6
+    np.testing.assert_allclose(given['elevation'][..., 0] * 500.0, rows // 2 - 100, atol=1e-3)
+    np.testing.assert_allclose(given['elevation'][..., 1] * 500.0, columns // 2 + 100, atol=1e-3)
+    total = (given['sar'][..., 0] + 1) * 500.0
+    np.testing.assert_allclose(total, rows + columns + 0.5, atol=1e-3)
+    truth = (rows * 3 + columns) % 8
+    truth = np.where(truth == 7, -1, truth)
+    np.testing.assert_array_equal(given['truth'], truth)
+    known = np.isin(place, domain.splits.labelled)
+    np.testing.assert_array_equal(given['labels'], np.where(known, truth, -1))
+
+
 def test_whole_images_and_windows_of_equal_places_come_in_the_same_order():
     domain = equal_domain()
     cut, whole = (

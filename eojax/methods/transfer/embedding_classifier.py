@@ -137,7 +137,7 @@ class EmbeddingClassifier(NamedTuple):
     def views(self, images: Array, labels: Array, key: Array) -> tuple[Array, Array]:
         """Two augmented views of each image, `[2 N, H, W, C]`, and their labels `[2 N]`."""
         augment = AUGMENTATIONS[self.options.augment]
-        pair = [augment(images, key) for key in random.split(key)]
+        pair = [augment({'images': images}, key)[0]['images'] for key in random.split(key)]
         return (
             sharding.join(pair, self.num_devices),
             sharding.join([labels, labels], self.num_devices),

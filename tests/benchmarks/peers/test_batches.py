@@ -18,10 +18,8 @@ def test_augmentations_draw_from_eojaxs_set_of_images(name):
     """One image many times: the distinct results are the same set as eojax's."""
     image = np.arange(8 * 8, dtype=np.uint8).reshape(1, 8, 8, 1)
     images = np.broadcast_to(image, (600, 8, 8, 1))
-    theirs = {
-        x.tobytes()
-        for x in np.asarray(augment.AUGMENTATIONS[name](jnp.asarray(images), random.key(1)))
-    }
+    drawn, _ = augment.AUGMENTATIONS[name]({'images': jnp.asarray(images)}, random.key(1))
+    theirs = {x.tobytes() for x in np.asarray(drawn['images'])}
     generator = torch.Generator().manual_seed(2)
     last = torch.from_numpy(images.copy())
     found = batches.augment(last, name, generator).numpy()
