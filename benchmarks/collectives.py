@@ -26,9 +26,9 @@ from ml_collections import ConfigDict
 
 from benchmarks.flops import StepFlops
 from eojax.data.facts import Facts, Raster
+from eojax.feed.streams import batch_shapes
 from eojax.methods import METHODS
 from eojax.methods.method import Task
-from eojax.runs.carry import batch_shapes
 
 _KINDS = (
     'all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute',

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 from jax import Array, random
 
@@ -65,6 +66,31 @@ class SplitData(Protocol):
 def streams_of(data: str, streams: Mapping[str, Stream]) -> dict[str, Stream]:
     """The streams that draw from one data set."""
     return {name: stream for name, stream in streams.items() if stream.data == data}
+
+
+def batch_shapes(streams: Mapping[str, Stream], facts: Mapping[str, Facts]) -> Any:
+    """Shapes and types of a batch, known without drawing one.
+
+    Args:
+      facts: of each data set, by the group of the config.
+    """
+    return {name: _stream_shapes(stream, facts[stream.data]) for name, stream in streams.items()}
+
+
+def _stream_shapes(stream: Stream, facts: Facts) -> dict[str, jax.ShapeDtypeStruct]:
+    num, window = stream.batch_size, stream.window
+    size = (window, window) if window is not None else (facts.size or (0, 0))
+
+    def shape(*rest: int, dtype: Any = np.int32) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((num, *rest), dtype)
+
+    shapes = {
+        name: shape(*size, len(facts.rasters[name].bands), dtype=np.float32)
+        for name in stream.rasters
+    }
+    labels = shape(*size) if facts.label == 'pixel' else shape()
+    shapes |= {'labels': labels, 'truth': labels, 'index': shape()}
+    return shapes if window is None else {**shapes, 'row': shape(), 'column': shape()}
 
 
 def rasters_read(streams: Iterable[Stream], facts: Facts) -> tuple[str, ...]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, random
 
-from eojax.data.facts import Facts
 from eojax.devices import sharding
 from eojax.feed.pipeline import draw_batch
-from eojax.feed.streams import Stream
+from eojax.feed.streams import batch_shapes
 from eojax.runs.domains import TARGET
-from eojax.runs.run import Run, image_shape
+from eojax.runs.run import Run
 
 
 class Carry(NamedTuple):
@@ -81,22 +79,6 @@ def metric_names(run: Run, phase: int, state: Any) -> list[str]:
     chosen = run.method.phases[phase]
     batch = batch_shapes(chosen.streams, {g: known.facts for g, known in run.known.items()})
     return sorted(jax.eval_shape(lambda s, b: chosen.step(s, b, random.key(0))[1], state, batch))
-
-
-def batch_shapes(streams: Mapping[str, Stream], facts: Mapping[str, Facts]) -> Any:
-    """Shapes and types of a batch, as methods see it.
-
-    Args:
-      facts: of each data set, by the config's group.
-    """
-
-    def one(stream: Stream) -> dict[str, jax.ShapeDtypeStruct]:
-        shape = (stream.batch_size, *image_shape(facts[stream.data]))
-        number = jax.ShapeDtypeStruct((stream.batch_size,), np.int32)
-        images = jax.ShapeDtypeStruct(shape, np.float32)
-        return {'images': images, 'labels': number, 'truth': number, 'index': number}
-
-    return {name: one(stream) for name, stream in streams.items()}
 
 
 def carry_shardings(run: Run, carry: Carry) -> Carry:

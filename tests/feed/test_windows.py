@@ -20,7 +20,7 @@ from eojax.feed.inputs import ResidentInput, StreamedInput
 from eojax.feed.pipeline import draw_batch
 from eojax.feed.resident import place_training
 from eojax.feed.streamed import StepReader, read_steps
-from eojax.feed.streams import Stream, check_streams
+from eojax.feed.streams import Stream, batch_shapes, check_streams
 from tests.data.places_on_access import CoordinatePlaces
 from tests.feed.split_places import SplitPlaces
 
@@ -329,3 +329,27 @@ def test_windows_of_arrays_know_the_scale_of_a_raster_that_comes_alone():
     np.testing.assert_array_equal(read, half[1, 1:3, 2:5])
     with pytest.raises(UserError, match=r'place 1: rows 6 to 9, .* do not lie in its 12x8 pixels'):
         source.read(1, Window(6, 0, 4, 4), ('images',))
+
+
+@pytest.mark.parametrize(
+    'stream',
+    [
+        Stream('train', 4, rasters=('images', 'elevation'), window=8),
+        Stream('labelled', 2, window=4),
+    ],
+)
+def test_shapes_are_those_of_what_is_drawn(stream: Stream) -> None:
+    (batch,) = drawn(domain_of(), {'one': stream}, [0])
+    shapes = batch_shapes({'one': stream}, {'data': FACTS})['one']
+    assert {k: (v.shape, v.dtype) for k, v in shapes.items()} == {
+        k: (v.shape, v.dtype) for k, v in batch['one'].items()
+    }
+
+
+def test_shapes_of_whole_images_are_those_of_what_is_drawn() -> None:
+    domain, stream = equal_domain(), Stream('train', 4)
+    (batch,) = drawn(domain, {'one': stream}, [0])
+    shapes = batch_shapes({'one': stream}, {'data': domain.dataset.facts})['one']
+    assert {k: (v.shape, v.dtype) for k, v in shapes.items()} == {
+        k: (v.shape, v.dtype) for k, v in batch['one'].items()
+    }
