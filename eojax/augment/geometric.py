@@ -52,7 +52,7 @@ class Move:
         num = self._num()
         if num is None:
             return dict(sample)
-        check_sample(sample, num, self.size)
+        self._check(sample, num)
         return take(sample, self._places(num))
 
     def undo(self, sample: Sample) -> dict[str, Array]:
@@ -70,13 +70,18 @@ class Move:
         num = self._num()
         if num is None:
             return dict(sample)
-        check_sample(sample, num, self.size)
+        self._check(sample, num)
         return take(sample, *self._places_before(num))
 
     def _num(self) -> int | None:
         """Of places; None where none of them moves."""
         draws = (self.upside_down, self.left_right, self.transposed, self.down, self.right)
         return next((len(draw) for draw in draws if draw is not None), None)
+
+    def _check(self, sample: Sample, num: int) -> None:
+        if self.transposed is not None:
+            _check_square(*self.size)
+        check_sample(sample, num, self.size)
 
     def _places(self, num: int) -> tuple[Array, Array]:
         """The place before of each pixel after, as `take` wants it."""
@@ -128,11 +133,7 @@ def draw_dihedral(key: Array, num: int, height: int, width: int) -> Move:
     Raises:
       UserError: height and width differ.
     """
-    if height != width:
-        raise UserError(
-            f'quarter turns (dihedral) need square images, not {height} x {width} px:'
-            ' choose an augmentation with flips'
-        )
+    _check_square(height, width)
     key_flips, key_transpose = random.split(key)
     move = draw_flips(key_flips, num, height, width)
     return dataclasses.replace(move, transposed=random.bernoulli(key_transpose, 0.5, (num,)))
@@ -165,6 +166,14 @@ def draw_dihedral_shift(key: Array, num: int, height: int, width: int) -> Move:
     key_dihedral, key_shift = random.split(key)
     move = draw_dihedral(key_dihedral, num, height, width)
     return _then_shifted(move, draw_shift(key_shift, num, height, width))
+
+
+def _check_square(height: int, width: int) -> None:
+    if height != width:
+        raise UserError(
+            f'quarter turns (dihedral) need square images, not {height} x {width} px:'
+            ' choose an augmentation with flips'
+        )
 
 
 def _then_shifted(move: Move, shift: Move) -> Move:

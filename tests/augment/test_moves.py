@@ -161,6 +161,10 @@ def test_what_cannot_move_as_one_is_refused_by_name(entries, message):
 def test_what_no_move_can_be_drawn_for_is_refused():
     with pytest.raises(UserError, match='need square images, not 8 x 9 px'):
         AUGMENTATIONS['dihedral']({'images': np.zeros((2, 8, 9, 3))}, random.key(0))
+    turned = Move((8, 9), transposed=np.array([True, False]))
+    for carry in (turned.apply, turned.undo):
+        with pytest.raises(UserError, match='need square images, not 8 x 9 px'):
+            carry({'images': np.zeros((2, 8, 9, 3))})
     with pytest.raises(UserError, match='a sample of index has no raster'):
         AUGMENTATIONS['flips']({'index': np.arange(3)}, random.key(0))
     with pytest.raises(UserError, match=r'must lie in \[0, 1\], not 1.5'):
