@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.special import logsumexp, softmax
 
 from eojax.apps.compare_domains import command as compare_domains
-from eojax.apps.compare_domains.domain_comparison import (
+from eojax.apps.compare_domains.comparison import (
     BINS,
     SMOOTHING,
     Comparison,

@@ -20,10 +20,10 @@ from rasterio.transform import Affine
 from scipy.special import softmax
 
 from eojax.apps.map_scene import command as map_scene
-from eojax.apps.map_scene import scene_figures, scene_job
-from eojax.apps.map_scene.scene_files import Layer, LayerFiles, written
-from eojax.apps.map_scene.scene_job import Job, Model, Options
-from eojax.apps.map_scene.scene_map import ScoredRow, Tiling, average_rows, read_strips
+from eojax.apps.map_scene import figures, job
+from eojax.apps.map_scene.files import Layer, LayerFiles, written
+from eojax.apps.map_scene.job import Job, Model, Options
+from eojax.apps.map_scene.patch_map import ScoredRow, Tiling, average_rows, read_strips
 from eojax.data.reading import sentinel2
 from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading
@@ -56,7 +56,7 @@ def jem(tmp_path_factory) -> TinyRun:
 
 @pytest.fixture(scope='module')
 def model(jem) -> Model:
-    return scene_job.prepare_model(jem.run, jem.state)
+    return job.prepare_model(jem.run, jem.state)
 
 
 @pytest.fixture(scope='module')
@@ -186,7 +186,7 @@ def test_cells_without_overlap_and_with_it_take_the_means_of_their_patches(patch
 
 @pytest.mark.parametrize(('patch', 'stride'), [(16, 16), (16, 4), (32, 8)])
 def test_map_equals_a_slow_computation(jem, model, pixels, scene, tmp_path, patch, stride):
-    summary = scene_job.map_scene(Job(scene, tmp_path), model, _options(patch, stride))
+    summary = job.map_scene(Job(scene, tmp_path), model, _options(patch, stride))
     expected = _slow_map(jem, pixels, patch, stride)
     # Batches of 32 run on across rows of patches, as in the slow computation: so the network's
     # noise is the same.
@@ -206,7 +206,7 @@ def test_map_equals_a_slow_computation(jem, model, pixels, scene, tmp_path, patc
 
 
 def test_what_holds_no_data_is_never_classified(model, pixels, scene, tmp_path):
-    scene_job.map_scene(Job(scene, tmp_path), model, _options(16, 2))
+    job.map_scene(Job(scene, tmp_path), model, _options(16, 2))
     empty = ~pixels.any(-1)
     for name in LAYERS:
         layer = _layer(tmp_path, name)
@@ -217,7 +217,7 @@ def test_what_holds_no_data_is_never_classified(model, pixels, scene, tmp_path):
 
 
 def test_layers_lie_on_the_scene(model, scene, tmp_path):
-    scene_job.map_scene(Job(scene, tmp_path), model, _options())
+    job.map_scene(Job(scene, tmp_path), model, _options())
     assert {path.name for path in tmp_path.iterdir()} == FILES
     for name in LAYERS:
         with rasterio.open(scene) as original, rasterio.open(tmp_path / f'{name}.tif') as file:
@@ -231,7 +231,7 @@ def test_layers_lie_on_the_scene(model, scene, tmp_path):
 
 
 def test_class_map_names_and_colours_its_classes(model, scene, tmp_path):
-    scene_job.map_scene(Job(scene, tmp_path), model, _options())
+    job.map_scene(Job(scene, tmp_path), model, _options())
     with rasterio.open(tmp_path / 'class_map.tif') as file:
         tags, colours = file.tags(), file.colormap(1)
     assert [tags[f'CLASS_{i}'] for i in range(10)] == list(CLASS_NAMES)
@@ -248,7 +248,7 @@ def test_a_rotated_transform_and_an_odd_grid_are_kept_exactly(model, tmp_path):
     values = np.random.default_rng(2).integers(1, 256, (40, 40, 3), dtype=np.uint8)
     turned = Affine(9.8125, 2.39, 362612.19685932994, 2.4, -9.61, 1987088.206431803)
     path = write_raster(tmp_path / 'a.tif', values, COLOURS, transform=turned, crs='EPSG:32648')
-    scene_job.map_scene(Job(path, tmp_path / 'out'), model, _options())
+    job.map_scene(Job(path, tmp_path / 'out'), model, _options())
     with rasterio.open(path) as original, rasterio.open(tmp_path / 'out/confidence.tif') as file:
         assert tuple(file.transform) == tuple(original.transform)
         assert file.crs == original.crs
@@ -257,7 +257,7 @@ def test_a_rotated_transform_and_an_odd_grid_are_kept_exactly(model, tmp_path):
 def test_large_layers_have_overviews(model, tmp_path):
     values = np.random.default_rng(3).integers(1, 256, (700, 1100, 3), dtype=np.uint8)
     path = write_raster(tmp_path / 'a.tif', values, COLOURS)
-    summary = scene_job.map_scene(Job(path, tmp_path / 'out'), model, _options(100))
+    summary = job.map_scene(Job(path, tmp_path / 'out'), model, _options(100))
     for name in LAYERS:
         with rasterio.open(tmp_path / f'out/{name}.tif') as file:
             assert file.overviews(1)
@@ -272,7 +272,7 @@ def test_large_layers_have_overviews(model, tmp_path):
 
 
 def test_hectares_add_up_to_the_scene(model, scene, tmp_path):
-    summary = scene_job.map_scene(Job(scene, tmp_path), model, _options(16, 8))
+    summary = job.map_scene(Job(scene, tmp_path), model, _options(16, 8))
     classes = _layer(tmp_path, 'class_map')
     for number, name in enumerate(CLASS_NAMES):
         assert summary['hectares'][name] == pytest.approx(np.sum(classes == number) * 0.01)
@@ -284,7 +284,7 @@ def test_hectares_of_degrees_shrink_towards_the_pole(model, tmp_path):
     values = np.random.default_rng(4).integers(1, 256, (64, 32, 3), dtype=np.uint8)
     degrees = Affine(0.1, 0.0, 10.0, 0.0, -0.1, 66.4)
     path = write_raster(tmp_path / 'a.tif', values, COLOURS, crs='EPSG:4326', transform=degrees)
-    summary = scene_job.map_scene(Job(path, tmp_path / 'out'), model, _options(16))
+    summary = job.map_scene(Job(path, tmp_path / 'out'), model, _options(16))
     north, south = np.deg2rad([66.4, 60.0])
     # The zone of a sphere of 6,371,007.2 m, of 3.2 degrees of longitude.
     zone = 6371007.2**2 * np.deg2rad(3.2) * (np.sin(north) - np.sin(south)) / 1e4
@@ -301,7 +301,7 @@ def test_all_levels_of_a_scene_give_the_same_map(model, tmp_path):
     }
     for name, values in scenes.items():
         path = write_raster(tmp_path / f'{name}.tif', values, RGB)
-        summary = scene_job.map_scene(Job(path, tmp_path / name), model, _options())
+        summary = job.map_scene(Job(path, tmp_path / name), model, _options())
         assert summary['patches'] == 9
     first, *others = (_layer(tmp_path / name, 'log_density') for name in scenes)
     assert np.std(first) > 0
@@ -312,9 +312,9 @@ def test_all_levels_of_a_scene_give_the_same_map(model, tmp_path):
 def test_only_the_last_batch_is_not_full_and_nothing_is_compiled_again(
     jem, model, scene, tmp_path, caplog
 ):
-    scene_job.map_scene(Job(scene, tmp_path / 'a'), model, _options(16, 8))
+    job.map_scene(Job(scene, tmp_path / 'a'), model, _options(16, 8))
     with jax.log_compiles(), caplog.at_level('WARNING'):
-        scene_job.map_scene(Job(scene, tmp_path / 'b'), model, _options(16, 4))
+        job.map_scene(Job(scene, tmp_path / 'b'), model, _options(16, 4))
         assert not [r for r in caplog.records if 'Finished XLA compilation' in r.message]
         jax.jit(lambda x: x + 1)(np.zeros(3))  # the log does say it when something is compiled
         assert [r for r in caplog.records if 'Finished XLA compilation' in r.message]
@@ -344,7 +344,7 @@ def test_a_complete_map_is_not_made_again_and_a_changed_one_is(jem, model, scene
         nonlocal made
         before = made
         options = Options(None, stride, Reading(**reading))
-        scene_job.map_scene(Job(copy, out), model, options)
+        job.map_scene(Job(copy, out), model, options)
         made = _times(out)
         assert made.keys() == FILES
         return all(made[name] != before.get(name) for name in FILES)
@@ -362,18 +362,18 @@ def test_a_complete_map_is_not_made_again_and_a_changed_one_is(jem, model, scene
 
 
 def test_another_training_in_the_same_folder_is_noticed(model, scene, tmp_path):
-    scene_job.map_scene(Job(scene, tmp_path), model, _options())
+    job.map_scene(Job(scene, tmp_path), model, _options())
     other = jax.tree.map(lambda leaf: leaf * 1.01, model.state.trained.average)
-    changed = scene_job.prepare_model(model.run, with_trained(model.state, average=other))
+    changed = job.prepare_model(model.run, with_trained(model.state, average=other))
     before = _times(tmp_path)
-    scene_job.map_scene(Job(scene, tmp_path), changed, _options())
+    job.map_scene(Job(scene, tmp_path), changed, _options())
     assert not set(before.items()) & set(_times(tmp_path).items())
 
 
 @pytest.mark.parametrize('where', ['figure', 'copy', 'rows'])
 def test_nothing_half_written_is_left(jem, model, scene, tmp_path, monkeypatch, where, capsys):
     out = tmp_path / 'out'
-    scene_job.map_scene(Job(scene, out), model, _options())
+    job.map_scene(Job(scene, out), model, _options())
     before = _times(out)
     (out / '.map_scene-old').mkdir()  # of a command that was killed
     (out / '.map_scene-old' / 'class_map.tif').write_bytes(b'half')
@@ -384,7 +384,7 @@ def test_nothing_half_written_is_left(jem, model, scene, tmp_path, monkeypatch, 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if where == 'figure':
-        monkeypatch.setattr(scene_figures, 'scene_map', full)
+        monkeypatch.setattr(figures, 'scene_map', full)
     elif where == 'copy':
         monkeypatch.setattr(rasterio.shutil, 'copy', full)
     else:
@@ -530,9 +530,9 @@ def test_a_classifier_alone_gives_classes_and_confidence(jem, scene, tmp_path, c
 
 
 def test_classes_have_colours_of_their_own():
-    assert len(set(scene_figures.class_colours(CLASS_NAMES, CLASS_COLOURS))) == 10
+    assert len(set(figures.class_colours(CLASS_NAMES, CLASS_COLOURS))) == 10
     for num in (1, 17, 255):
-        colours = scene_figures.class_colours([f'class {number}' for number in range(num)])
+        colours = figures.class_colours([f'class {number}' for number in range(num)])
         assert len(set(colours)) == num
         assert all(0 <= value <= 255 for colour in colours for value in colour)
 

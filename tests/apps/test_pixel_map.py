@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from eojax.apps.map_scene import pixel_map, scene_job
-from eojax.apps.map_scene.scene_job import Job, Model, Options
-from eojax.apps.map_scene.scene_map import Tiling
+from eojax.apps.map_scene import job, pixel_map
+from eojax.apps.map_scene.job import Job, Model, Options
+from eojax.apps.map_scene.patch_map import Tiling
 from eojax.data.reading.raster import DEFAULT_READING
 from eojax.errors import UserError
 from tests.data.rasters import write_raster
@@ -55,7 +55,7 @@ def scene(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _mapped(scene: Path, out: Path, made: Model, patch: int, stride: int | None) -> dict[str, Any]:
-    return scene_job.map_scene(Job(scene, out), made, Options(patch, stride, DEFAULT_READING))
+    return job.map_scene(Job(scene, out), made, Options(patch, stride, DEFAULT_READING))
 
 
 def _layer(folder: Path, name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 from eojax.apps.restore import command as restore
-from eojax.apps.restore import restore_scene
+from eojax.apps.restore import scene as restore_scene
 from tests.data.rasters import TRANSFORM, UTM, write_raster
 from tests.tiny_runs import TinyRun, tiny_run
 

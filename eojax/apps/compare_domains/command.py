@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
-from eojax.apps.compare_domains.domain_comparison import (
+from eojax.apps.compare_domains.comparison import (
     Comparison,
     compare,
     domain_numbers,
@@ -42,8 +42,8 @@ from eojax.apps.compare_domains.domain_comparison import (
     settings,
     summary,
 )
-from eojax.apps.compare_domains.domain_figures import Row, domain_figure, domains_overview
 from eojax.apps.compare_domains.domains import Domain, find_domain, own_domains, parse_domains
+from eojax.apps.compare_domains.figures import Row, domain_figure, domains_overview
 from eojax.atomic_file import write_atomically
 from eojax.data.reading.raster import Reading
 from eojax.devices import sharding

@@ -40,9 +40,9 @@ import jax
 from orbax.checkpoint import multihost
 
 from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
-from eojax.apps.map_scene.scene_files import SUMMARY, check_classes, write_summary
-from eojax.apps.map_scene.scene_job import Job, Options, map_scene, open_scene, prepare_model
-from eojax.apps.map_scene.scene_map import learned_density
+from eojax.apps.map_scene.files import SUMMARY, check_classes, write_summary
+from eojax.apps.map_scene.job import Job, Options, map_scene, open_scene, prepare_model
+from eojax.apps.map_scene.patch_map import learned_density
 from eojax.data.reading.raster import SUFFIXES, Reading
 from eojax.devices import sharding
 from eojax.errors import UserError

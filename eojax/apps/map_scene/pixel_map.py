@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eojax.apps.map_scene.scene_map import CellRow, Tiling
+from eojax.apps.map_scene.patch_map import CellRow, Tiling
 from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import Raster
 from eojax.evaluation.scoring import score_batches

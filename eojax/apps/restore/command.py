@@ -4,7 +4,7 @@
     python -m eojax.apps.restore --workdir=runs/jem_eurosat --images=S2.tif --out=repaired
 
 `--images` is an image file, a folder or zip archive of images (taken at the run's size), a GeoTIFF
-(taken as it is: `eojax.apps.restore.restore_scene`), or `test`, the run's own test split. What is
+(taken as it is: `eojax.apps.restore.scene`), or `test`, the run's own test split. What is
 missing says `--damage` (done on purpose, so that the repair can be compared with what was there),
 `--mask` (a file of the images' size), or in a GeoTIFF its pixels without data. Several chains run
 for each
@@ -34,16 +34,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
-from eojax.apps.restore import repair, restore_scene
+from eojax.apps.restore import repair, scene
 from eojax.apps.restore.damage import DAMAGES, damage_masks, damaged
 from eojax.apps.restore.mask_file import read_mask
-from eojax.apps.restore.repair import Repaired, Settings
-from eojax.apps.restore.restoration_numbers import (
+from eojax.apps.restore.record import (
     numbers_of,
     save_json,
     say_numbers,
     settings_for_json,
 )
+from eojax.apps.restore.repair import Repaired, Settings
 from eojax.atomic_file import write_atomically
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.raster import SUFFIXES
@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="texture and model (default), or the model alone by the run's own Langevin steps",
     )  # fmt: skip
     parser.add_argument('--seed', type=int, default=0, help='of damage and chains')
-    restore_scene.add_options(parser)
+    scene.add_options(parser)
     run_command(parser, arguments, _check, _restore)
 
 
@@ -260,7 +260,7 @@ def _restore(options: argparse.Namespace) -> None:
     run, state = open_trained(options.workdir, options.checkpoint, options.data_root, can_restore)
     settings = settings_of(run, options)
     if _is_scene(options):
-        restore_scene.restore(run, state, settings, options)
+        scene.restore(run, state, settings, options)
         return
     case = read_case(run, options)
     texture = reference.texture(run)

@@ -12,9 +12,8 @@ import numpy as np
 import rasterio
 from rasterio.enums import Resampling
 
-from eojax.apps.map_scene import scene_figures
-from eojax.apps.map_scene.pixel_map import map_pixels
-from eojax.apps.map_scene.scene_files import (
+from eojax.apps.map_scene import figures
+from eojax.apps.map_scene.files import (
     Layer,
     LayerFiles,
     check_classes,
@@ -23,8 +22,9 @@ from eojax.apps.map_scene.scene_files import (
     unfinished,
     written,
 )
-from eojax.apps.map_scene.scene_map import Tiling, find_tiling, learned_density, map_rows, warm_up
-from eojax.apps.map_scene.scene_totals import Course, Totals
+from eojax.apps.map_scene.patch_map import Tiling, find_tiling, learned_density, map_rows, warm_up
+from eojax.apps.map_scene.pixel_map import map_pixels
+from eojax.apps.map_scene.totals import Course, Totals
 from eojax.data.reading.raster import Raster, Reading
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
@@ -72,7 +72,7 @@ class Options(NamedTuple):
     """How scenes are mapped.
 
     Attributes:
-      patch, stride: in pixels; None as in `scene_map.find_tiling`.
+      patch, stride: in pixels; None as in `patch_map.find_tiling`.
       reading: how scenes are read.
     """
 
@@ -137,9 +137,9 @@ def layers_of(model: Model) -> list[Layer]:
     return layers
 
 
-def _colours(model: Model) -> tuple[scene_figures.Colour, ...]:
+def _colours(model: Model) -> tuple[figures.Colour, ...]:
     facts = model.run.facts
-    return scene_figures.class_colours(facts.class_names, facts.class_colours)
+    return figures.class_colours(facts.class_names, facts.class_colours)
 
 
 def settings_of(
@@ -264,7 +264,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
     if model.threshold is not None:
         density = _reduced(folder / 'log_density.tif', shape, Resampling.average)
     metres = raster.pixel_metres()
-    overview = scene_figures.Overview(
+    overview = figures.Overview(
         f'{raster.name}  ({run.folder.resolve().name}, step {model.run.step:,})',
         displayed(part.pixels, images.bands, images.limits),
         part.valid,
@@ -277,7 +277,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
         None if metres is None else metres * raster.width / shape[1],
     )
     colours = _colours(model)
-    scene_figures.scene_map(overview, names, colours, folder / PICTURE)
+    figures.scene_map(overview, names, colours, folder / PICTURE)
 
 
 def _reduced(path: Path, shape: tuple[int, int], way: Resampling) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eojax.apps.compare_domains.domain_figures import SCORES
 from eojax.apps.compare_domains.domains import Domain
+from eojax.apps.compare_domains.figures import SCORES
 from eojax.drawing.pictures import displayed
 from eojax.evaluation.outliers import spread
 from eojax.evaluation.reference import TEST, reference_scores, test_ends

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from eojax.apps.map_scene.scene_map import Tiling
+from eojax.apps.map_scene.patch_map import Tiling
 from eojax.data.reading.raster import Raster
 from eojax.devices import sharding
 

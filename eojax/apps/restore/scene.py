@@ -35,13 +35,13 @@ from tqdm import tqdm
 
 from eojax.apps.restore.damage import damage_masks
 from eojax.apps.restore.mask_file import read_mask
-from eojax.apps.restore.repair import Repaired, Settings, repair
-from eojax.apps.restore.restoration_numbers import (
+from eojax.apps.restore.record import (
     numbers_of,
     save_json,
     say_numbers,
     settings_for_json,
 )
+from eojax.apps.restore.repair import Repaired, Settings, repair
 from eojax.data.facts import Limits
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.data.reading.raster import Raster, Reading
