@@ -81,10 +81,10 @@ def test_a_folder_that_cannot_be_written_to_is_said(jem, capsys):
 
 
 def test_log_sum_exp_stands_in_where_there_is_no_density(jem):
-    assert density_name(jem.run) == 'log_density'
+    assert density_name(jem.run.method) == 'log_density'
     abilities = {'logits': jem.run.method.abilities['logits']}
     run = jem.run._replace(method=jem.run.method._replace(abilities=abilities), programs={})
-    assert density_name(run) == 'log_sum_exp'
+    assert density_name(run.method) == 'log_sum_exp'
     found = reference_scores(run, jem.state, ('log_sum_exp',))['log_sum_exp']
     logits = score(run, 'logits', jem.state, run.dataset.images, run.splits.train)
     np.testing.assert_allclose(found, logsumexp(logits, -1), rtol=1e-5)

@@ -17,6 +17,7 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.methods import METHODS, fixmatch_then_jem, jem
+from eojax.methods.descent import Trained
 from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.runs.opening import open_run
@@ -134,14 +135,17 @@ def test_before_the_joint_model_only_fixmatch_answers(tmp_path):
     images = jnp.zeros((2, 16, 16, 3))
     assert run.method.abilities['logits'](state, images, random.key(0)).shape == (2, 10)
     assert run.method.abilities['replay'](state) is None
-    with pytest.raises(UserError, match='cannot sample at step 0'):
-        run.method.abilities['sample'](state, random.key(0), None)
+    # One line, inside a compiled program too.
+    for name in ('sample', 'log_density'):
+        function = jax.jit(run.method.abilities[name])
+        with pytest.raises(UserError, match=f'cannot {name.replace("_", " ")} yet'):
+            function(state, images, random.key(0))
 
 
 def test_the_replay_buffer_of_the_second_stage_is_split():
     mesh = sharding.data_mesh()
     buffer = jem.ReplayBuffer(jnp.zeros((mesh.size, 2, 4, 4, 3)), jnp.zeros((mesh.size, 2)))
-    inner = jem.JemState(*[jnp.zeros(mesh.size)] * 5, buffer, None)
+    inner = jem.JemState(Trained(*[jnp.zeros(mesh.size)] * 5), buffer, None)
     state = fixmatch_then_jem.TwoStageState(*[jnp.zeros(mesh.size)] * 4, inner)
     places = sharding.state_shardings(mesh, state, ('second.replay_buffer',))
     assert places.second.replay_buffer.images == sharding.split(mesh)

@@ -75,9 +75,10 @@ def test_streams_of_both_domains_are_scaled_by_their_own_limits(tmp_path: Path) 
     run = runs.prepare(config, tmp_path)
     assert run.feed.streamed
     assert run.limits == {'data': None, 'source': SOURCE_LIMITS}
-    source = run.task.source
-    assert source is not None
-    assert source.images.shape[1:] == (20, 20, 2)
+    assert run.domains is not None
+    assert run.task.source == run.facts_by_group['source']
+    assert run.task.source_shape == (20, 20, 2)
+    source = run.domains['source'].training
     assert run.task.image_shape == (16, 16, 3)
     streams = {'a': Stream('unlabelled', 4), 'b': Stream('train', 4, data='source')}
     key = random.key(0)
@@ -155,7 +156,7 @@ def test_a_rollback_builds_the_method_with_its_source(
         built.append((task.source is not None, config.optimizer.learning_rate))
         return original(config, task)
 
-    monkeypatch.setattr(METHODS['two_domains'], 'build', build)
+    monkeypatch.setitem(METHODS, 'two_domains', two_domains.TWO_DOMAINS._replace(build=build))
     # The rate is beyond reason until it has been cut to a thousandth, twice.
     config = two_domain_config(
         optimizer__learning_rate=1e4, recovery__rate_factor=1e-3, recovery__max_loss=50.0
