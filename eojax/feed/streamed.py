@@ -37,8 +37,8 @@ from eojax.feed.streams import (
 # the arithmetic of the draws than in reading (2,000 windows of 64 pixels a second from arrays
 # instead of 57,000 on two cores); whole images are indexed many at once.
 _WINDOWS_AT_ONCE, _IMAGES_AT_ONCE = 32, 64
-# Elements that a process holds ready beside what its workers hold; one step at least.
-_AHEAD = 4
+# Steps that a process reads ahead by threads, and those that its workers do together beside them.
+_STEPS_AHEAD, _STEPS_OF_WORKERS = 4, 2
 
 Rows = dict[str, dict[str, np.ndarray]]
 
@@ -66,9 +66,11 @@ class _Order(NamedTuple):
 class StepReader:
     """A random-access source of all that is read: some rows of each stream, step after step.
 
-    A step is `shares` elements, so that several workers or threads read one batch together.
+    A step is `shares` elements, so that several workers or threads read one batch together. It
+    travels to worker processes, and so holds plain values and mapped columns only.
 
-    It travels to worker processes, and so holds plain values only.
+    Attributes:
+      shares: elements of a step.
     """
 
     def __init__(
@@ -183,13 +185,14 @@ def read_steps(reader: StepReader, places: Places, start: int, workers: int) -> 
     """
     source = grain.MapDataset.source(_Careful(reader))[start * reader.shares :]
     threads = 1 if workers else min(4, os.cpu_count() or 1)
-    buffer = max(_AHEAD, reader.shares)
-    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffer)
+    ahead = grain.ReadOptions(
+        num_threads=threads, prefetch_buffer_size=_STEPS_AHEAD * reader.shares
+    )
     dataset = source.to_iter_dataset(ahead)
     if workers:
         if not flags.FLAGS.is_parsed():  # grain asks absl, which no argparse command has started
             flags.FLAGS.mark_as_parsed()
-        each = max(2, -(-reader.shares // workers))
+        each = max(2, -(-_STEPS_OF_WORKERS * reader.shares // workers))
         dataset = dataset.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=each)
         )

@@ -45,3 +45,21 @@ class CoordinatePlaces:
     def subset(self, indices: np.ndarray) -> CoordinatePlaces:
         """See `eojax.data.dataset.Source.subset`."""
         raise NotImplementedError
+
+
+class ConstantPlaces:
+    """A source of `images` that are filled with the place's number modulo 251."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def read(
+        self, place: int, window: Window | None, rasters: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """See `eojax.data.dataset.Source.read`."""
+        height, width = (self.size, self.size) if window is None else window[2:]
+        return {'images': np.full((height, width, 3), place % 251, np.uint8)}
+
+    def subset(self, indices: np.ndarray) -> ConstantPlaces:
+        """See `eojax.data.dataset.Source.subset`."""
+        raise NotImplementedError
