@@ -153,13 +153,6 @@ def check_streams(
         for raster in stream.rasters:
             _check_raster(name, stream, raster, one.dataset.facts)
         _check_sizes(name, stream, one)
-        # `AUGMENTATIONS` move images alone: labels of pixels and other rasters would stay behind.
-        alone = stream.rasters == (IMAGES,) and one.dataset.facts.label != 'pixel'
-        if stream.augment != 'none' and not alone:
-            raise UserError(
-                f'the {name} stream has rasters or labels of pixels beside its images, which'
-                f" {stream.augment!r} does not move: set augment='none'"
-            )
 
 
 def _check_raster(name: str, stream: Stream, raster: str, facts: Facts) -> None:

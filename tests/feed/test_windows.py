@@ -274,7 +274,6 @@ def test_shelves_hold_every_place_apart():
         ({'window': 35, 'rasters': ('images',)}, 'must be a positive multiple of 2'),
         ({'window': None}, 'the places of data differ in size: set a window'),
         ({'window': 16, 'rasters': ('height',)}, "asks for the raster 'height'; data has elevat"),
-        ({'window': 16, 'augment': 'flips'}, "set augment='none'"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(changes: dict[str, Any], line: str):
