@@ -136,7 +136,7 @@ class Recipe(NamedTuple):
       check: refuses, by a `UserError` that names the key, a config that cannot work.
       build: the method of a checked config.
       models: the names of the networks that it trains; where empty, all that `eojax.models.build`
-        can make.
+        can make for images.
       needs_source: whether it learns from a second data set.
       advice: what to change where training diverges, as the second half of a sentence.
     """

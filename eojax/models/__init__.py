@@ -5,12 +5,13 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError, unknown_name
-from eojax.models import convnet, convolutional_autoencoder, wide_resnet
+from eojax.models import convnet, convolutional_autoencoder, pixel_network, wide_resnet
 from eojax.models.model import Architecture, Network
 
 MODELS: dict[str, Architecture] = {
     'convnet': convnet.ARCHITECTURE,
     'convolutional_autoencoder': convolutional_autoencoder.ARCHITECTURE,
+    'pixel_network': pixel_network.ARCHITECTURE,
     'wide_resnet': wide_resnet.ARCHITECTURE,
 }
 
@@ -19,7 +20,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     """The network that a config group `model` names.
 
     Args:
-      num_outputs: numbers that it gives for each image.
+      num_outputs: numbers that it gives for each image, or for each pixel.
 
     Raises:
       UserError: an unknown name, or a network that gives no such outputs.
@@ -32,6 +33,10 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     return made(options, num_outputs)
 
 
-def buildable() -> tuple[str, ...]:
-    """The names of the networks that `build` can make."""
-    return tuple(name for name, architecture in MODELS.items() if architecture.build is not None)
+def buildable(per_pixel: bool = False) -> tuple[str, ...]:
+    """The names of the networks that `build` can make, for images or for each pixel."""
+    return tuple(
+        name
+        for name, architecture in MODELS.items()
+        if architecture.build is not None and architecture.per_pixel == per_pixel
+    )

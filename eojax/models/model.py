@@ -71,11 +71,14 @@ class Architecture(NamedTuple):
         network, and images of a size that it cannot take.
       build: `(options, num_outputs) -> network`; None for networks that the methods which train
         them build by functions of their own.
+      per_pixel: whether it gives outputs for each pixel, `[N, h, w, num_outputs]`, and not for each
+        image, `[N, num_outputs]`.
     """
 
     defaults: Mapping[str, Any]
     check: Callable[[ConfigDict, Sizes], None]
     build: Callable[[ConfigDict, int], Network] | None
+    per_pixel: bool = False
 
 
 def from_linen(

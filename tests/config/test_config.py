@@ -34,8 +34,12 @@ def changed(**changes: Any) -> ConfigDict:
 
 
 # Networks that belong to a method, and methods that belong to a network.
-PAIRS = {'vae': {'convolutional_autoencoder'}, 'berundanet': {'wide_resnet'}}
-CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder'}
+PAIRS = {
+    'vae': {'convolutional_autoencoder'},
+    'berundanet': {'wide_resnet'},
+    'segmentation': {'pixel_network'},
+}
+CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder', 'pixel_network'}
 
 
 def defaults_of(method: str, model: str, data: str) -> ConfigDict:

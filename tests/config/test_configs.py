@@ -42,6 +42,7 @@ TINY: dict[str, Any] = {
 # What some data sets and methods need besides.
 TINY_OF = {
     'landscape_zones': {'data.num_images': 340},
+    'landscape_cover': {'data.size': 32, 'data.num_images': 32, 'method.window': 16},
     'swd_transfer': {'data.labels_per_class': 'all'},
     # One step each of FixMatch, labelling and the joint model.
     'fixmatch_then_jem': {'steps': 3, 'method.supervised_steps': 0},
@@ -118,6 +119,9 @@ def test_config_trains_two_steps_and_evaluates(
         assert 'validation_accuracy' in found[-1]
         assert 0.0 <= numbers['accuracy'] <= 1.0
         assert (out / 'confusion_matrix.png').stat().st_size > 0
+    elif 'pixel_logits' in METHODS[config.method.name].abilities:
+        assert 'validation_mean_iou' in found[-1]
+        assert 0.0 <= numbers['pixel_accuracy'] <= 1.0
     else:
         assert 'validation_log_density' in found[-1]
         assert (out / 'log_density.png').stat().st_size > 0

@@ -150,9 +150,8 @@ def find_tiling(
             f'{raster.path}: has no coordinate system, so a map of it would lie nowhere on Earth;'
             ' give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)'
         )
-    window = run.method.window
-    if window is not None:
-        return _find_windows(raster, run, window, patch, stride)
+    if 'pixel_logits' in run.method.abilities:
+        return _find_windows(raster, run, patch, stride)
     patch = patch or patch_pixels(run.facts, run.task.image_shape[0], raster.pixel_metres())
     _check_patch(raster, patch)
     stride = stride or patch
@@ -161,10 +160,14 @@ def find_tiling(
     return Tiling(raster.height, raster.width, patch, stride)
 
 
-def _find_windows(
-    raster: Raster, run: Run, window: int, patch: int | None, stride: int | None
-) -> Tiling:
-    """The windows of a method that classifies pixels: as much ground as in training."""
+def window_side(run: Run) -> int:
+    """The side of what a method that classifies pixels is shown, in the pixels of its network."""
+    return run.method.window or min(run.task.image_shape[:2])
+
+
+def _find_windows(raster: Raster, run: Run, patch: int | None, stride: int | None) -> Tiling:
+    """The windows of a method that classifies pixels: as much ground as in an evaluation."""
+    window = window_side(run)
     if run.method.rasters != (IMAGES,):
         others = ', '.join(name for name in run.method.rasters if name != IMAGES)
         raise UserError(f'{raster.path}: the run needs {others} too, which a scene does not hold')
@@ -191,8 +194,8 @@ def warm_up(run: Run, state: Any, raster: Raster) -> None:
     """Compiles the program that scores patches, if that was not done yet: by one batch of zeros."""
     if (_names(run), run.mesh) not in run.programs:
         pixel = raster.read(0, 0, 1, 1).pixels
-        side = run.method.window
-        size = run.task.image_shape[:2] if side is None else (side, side)
+        pixelwise = 'pixel_logits' in run.method.abilities
+        size = (window_side(run),) * 2 if pixelwise else run.task.image_shape[:2]
         images = np.zeros((1, *size, len(run.images.bands)), pixel.dtype)
         deque(score_batches(run, _names(run), state, [images]), maxlen=0)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eojax.apps.map_scene.patch_map import CellRow, Tiling
+from eojax.apps.map_scene.patch_map import CellRow, Tiling, window_side
 from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import Raster
 from eojax.evaluation.scoring import score_batches
@@ -116,8 +116,7 @@ def _windows(
     run: Run, state: Any, windows: Iterator[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Classes and confidence of each window, at the network's resolution."""
-    side = run.method.window
-    assert side is not None
+    side = window_side(run)
     size = run.config.evaluate.batch_size
 
     def batches() -> Iterator[np.ndarray]:

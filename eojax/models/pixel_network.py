@@ -1,0 +1,107 @@
+"""Two convolutions: the smallest network that gives a class for each pixel.
+
+It sees a square of a few pixels around each and nothing of the shapes beyond, so it says what a
+larger network must beat. Any number of rasters come in; those of a coarser scale are brought to the
+pixels of the first by repeating each value, and all are joined along the bands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError, unknown_name
+from eojax.models.convolution import Convolution
+from eojax.models.model import Architecture, Network, Sizes, from_linen
+from eojax.models.wide_resnet import ACTIVATIONS, DTYPES
+
+DEFAULTS: dict[str, Any] = {
+    'width': 32,
+    'kernel': 5,
+    'activation': 'relu',
+    'dtype': 'float32',
+}
+
+
+def check(model: ConfigDict, sizes: Sizes) -> None:
+    """Refuses options that no such network has.
+
+    Args:
+      model: the config group of that name.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    if model.width < 1:
+        raise UserError(f'model.width must be at least 1, not {model.width}')
+    if model.kernel < 1 or model.kernel % 2 == 0:
+        raise UserError(f'model.kernel must be an odd number from 1 on, not {model.kernel}')
+    for key, choices in (('activation', ACTIVATIONS), ('dtype', DTYPES)):
+        if model[key] not in choices:
+            raise unknown_name(f'model.{key}', model[key], choices)
+
+
+def build(options: ConfigDict, num_outputs: int) -> Network:
+    """The network of the config group `model`; its outputs are float32 `[N, h, w, num_outputs]`."""
+    module = PixelNetwork(
+        num_outputs, options.width, options.kernel, options.activation, DTYPES[options.dtype]
+    )
+    return from_linen(module, per_image=True)
+
+
+ARCHITECTURE = Architecture(DEFAULTS, check, build, per_pixel=True)
+
+
+def join_rasters(rasters: Sequence[Array]) -> Array:
+    """Rasters of one place, each value of a coarser one repeated, as `[N, h, w, all bands]`.
+
+    Args:
+      rasters: `[N, h, w, bands]` and others `[N, h / s, w / s, bands]`, s a whole number.
+
+    Raises:
+      ValueError: a raster of which the size of the first is no multiple.
+    """
+    height, width = rasters[0].shape[1:3]
+    parts = []
+    for raster in rasters:
+        scale = height // raster.shape[1]
+        if (raster.shape[1] * scale, raster.shape[2] * scale) != (height, width):
+            raise ValueError(f'{raster.shape[1:3]} pixels beside {height} x {width}')
+        parts.append(raster.repeat(scale, 1).repeat(scale, 2) if scale > 1 else raster)
+    return jnp.concatenate(parts, -1) if len(parts) > 1 else parts[0]
+
+
+class PixelNetwork(nn.Module):
+    """A convolution, an activation, and a convolution to the outputs.
+
+    Attributes:
+      num_outputs: for each pixel.
+      width: features between the two.
+      kernel: side of both kernels, odd.
+      activation: one of `ACTIVATIONS`.
+      dtype: of the arithmetic; parameters and outputs are float32.
+    """
+
+    num_outputs: int
+    width: int = 32
+    kernel: int = 5
+    activation: str = 'relu'
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, *rasters: Array, train: bool = False) -> Array:
+        """Outputs `[N, h, w, num_outputs]` of rasters, the first of them `[N, h, w, bands]`."""
+        x = join_rasters(rasters)
+        x = Convolution(self.width, self.kernel, dtype=self.dtype, name='stem')(x)
+        x = ACTIVATIONS[self.activation](x)
+        # Small at first: every class is as likely as the others.
+        small = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
+        head = Convolution(
+            self.num_outputs, self.kernel, dtype=self.dtype, kernel_init=small, name='head'
+        )
+        return head(x).astype(jnp.float32)
