@@ -27,7 +27,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.atomic_file import write_atomically
 from eojax.devices import sharding
 from eojax.drawing import figures
@@ -48,6 +47,7 @@ from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics.summaries import log_probabilities
+from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.runs.run import Run
 from eojax.samplers.langevin import Langevin
 

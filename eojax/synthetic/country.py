@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.synthetic import built, built_zones, countryside, layouts, water
+from eojax.synthetic import built, countryside, layouts, water
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.fields import lookup, noise, rotate, smooth_step, step
+from eojax.synthetic.local_climate import built_zones
 from eojax.synthetic.parcels import Parcels, per_parcel
 from eojax.synthetic.regions import Region, tile_conditions
 from eojax.synthetic.scene import PIXEL_SIZE, Material, Scene

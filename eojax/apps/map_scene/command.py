@@ -39,7 +39,6 @@ from typing import Any
 import jax
 from orbax.checkpoint import multihost
 
-from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.apps.map_scene.files import SUMMARY, check_classes, write_summary
 from eojax.apps.map_scene.job import Job, Options, map_scene, open_scene, prepare_model
 from eojax.apps.map_scene.patch_map import learned_density
@@ -49,6 +48,7 @@ from eojax.errors import UserError
 from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import ability
+from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.runs.run import Run
 
 # Until the slowest of the processes has mapped its scenes.

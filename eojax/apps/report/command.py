@@ -20,21 +20,14 @@ from typing import Any, NamedTuple
 import eojax
 from eojax.apps.report.curves import Event, Marks, Panel, curves, events, phase_starts
 from eojax.apps.report.evaluation import Evaluation, Trained, describe_evaluation
-from eojax.apps.report.files import (
-    RunFiles,
-    get,
-    last_step,
-    missing_parts,
-    name_of,
-    network_of,
-    read_run,
-)
+from eojax.apps.report.files import RunFiles, last_step, missing_parts, read_run
 from eojax.apps.report.outputs import OutputPart, describe_output
 from eojax.apps.report.page import Section, Table, render
 from eojax.apps.report.pictures import Picture, read_picture
 from eojax.apps.report.wording import bytes_in_words, number, plain, words
 from eojax.atomic_file import write_atomically
 from eojax.config.base import flatten
+from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError, one_line_errors
 
 _TILES = {

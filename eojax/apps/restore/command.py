@@ -33,7 +33,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eojax.apps.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.apps.restore import repair, scene
 from eojax.apps.restore.damage import DAMAGES, damage_masks, damaged
 from eojax.apps.restore.mask_file import read_mask
@@ -58,6 +57,7 @@ from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics import restoration
+from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.runs.run import Run, with_data
 from eojax.samplers import langevin
 from eojax.samplers.inpainting import Inpainting

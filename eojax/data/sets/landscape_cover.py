@@ -29,8 +29,8 @@ from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.errors import UserError
 from eojax.synthetic.country import make_tiles
 from eojax.synthetic.regions import make_region
-from eojax.synthetic.render_rgb import render_rgb
 from eojax.synthetic.scene import PIXEL_SIZE, Material, Scene
+from eojax.synthetic.views.render_rgb import render_rgb
 
 __all__ = ['CLASS_COLOURS', 'CLASS_NAMES', 'draw_dataset', 'land_cover_labels']
 

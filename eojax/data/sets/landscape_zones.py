@@ -42,10 +42,10 @@ from eojax.data.sets.local_climate_zones import CLASS_NAMES, SO2SAT_COUNTS
 from eojax.errors import UserError, unknown_name
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
-from eojax.synthetic.render_rgb import render_rgb
-from eojax.synthetic.render_sar import multilook_db, render_sar
+from eojax.synthetic.local_climate.zones import LAYOUTS
 from eojax.synthetic.scene import PIXEL_SIZE, Scene
-from eojax.synthetic.zones import LAYOUTS
+from eojax.synthetic.views.render_rgb import render_rgb
+from eojax.synthetic.views.render_sar import multilook_db, render_sar
 
 __all__ = ['CLASS_NAMES', 'SENSORS', 'generate', 'make_scenes']
 
@@ -210,7 +210,7 @@ def make_scenes(
     if min(indices) < 0:
         raise UserError(f'{NAME}: index {min(indices)} is negative; use 0 or more')
     canvas = Canvas(Chance([seed, int(i)] for i in indices), size)
-    LAYOUTS[CLASS_NAMES[label]](canvas)
+    LAYOUTS[label](canvas)
     return canvas.scene()
 
 

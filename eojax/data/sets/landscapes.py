@@ -22,8 +22,8 @@ from eojax.errors import UserError
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.layouts import LAYOUTS
-from eojax.synthetic.render_rgb import render_rgb
 from eojax.synthetic.scene import PIXEL_SIZE, Conditions, Scene
+from eojax.synthetic.views.render_rgb import render_rgb
 
 __all__ = ['CLASS_NAMES', 'generate', 'make_scenes', 'render_rgb']
 

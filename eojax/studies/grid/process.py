@@ -5,8 +5,8 @@
 It trains, or goes on, and evaluates as `eojax.main` does, and adds to the run's folder
 `provenance.json` (`eojax.studies.grid.run_record`) and `evaluation/reliability.json`: the object
 that `eojax.apps.calibration` describes, without its `workdir`. With `--measure`, only the latter;
-with `--embed`, only `evaluation/embeddings.npz` (`eojax.apps.embeddings`). Where the process that
-started it is gone, which is where its standard input ends, it saves and stops.
+with `--embed`, only `evaluation/embeddings.npz` (`eojax.evaluation.embeddings`). Where the process
+that started it is gone, which is where its standard input ends, it saves and stops.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ import jax
 from absl import logging
 from ml_collections import ConfigDict
 
-from eojax.apps.calibration import calibration_numbers, measure
-from eojax.apps.command import open_trained
-from eojax.apps.embeddings import measure_embeddings
 from eojax.atomic_file import write_atomically
 from eojax.config.base import from_json
 from eojax.devices import compilation_cache, sharding
 from eojax.errors import UserError, one_line_errors
+from eojax.evaluation.calibration import calibration_numbers, measure
+from eojax.evaluation.embeddings import measure_embeddings
 from eojax.methods import METHODS
 from eojax.runs import run as runs
+from eojax.runs.command import open_trained
 from eojax.studies.grid import run_record
 from eojax.training.loop import Stopped, train
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from eojax.apps.command import open_folder_for_writing
 from eojax.devices import processes
 from eojax.errors import UserError
+from eojax.runs.command import open_folder_for_writing
 from eojax.studies.grid.cells import Cell, Row, check
 from eojax.studies.grid.runner import Ended, Start, finish, run_grid
 from eojax.studies.grid.tables import write_table

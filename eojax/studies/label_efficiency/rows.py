@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eojax.apps.report.files import get, name_of, network_of
 from eojax.config.base import read_json
+from eojax.config.written import get, name_of, network_of
 from eojax.data.splits import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError
 from eojax.studies.grid import series as grid_series

@@ -38,9 +38,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from eojax.apps.embeddings import embeddings_file
 from eojax.data.splits import LABELS_KEY, TOTAL_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
+from eojax.evaluation.embeddings import embeddings_file
 from eojax.studies.grid.cells import Cell, Row, rows_of
 from eojax.studies.grid.configs import changed_config, parse_arguments, parse_list, parse_seeds
 from eojax.studies.grid.results import Results, start_alone, train_and_write

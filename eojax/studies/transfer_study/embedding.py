@@ -3,7 +3,7 @@
 The two dimensions are the first principal components (PCA) of both domains' test images together,
 of each panel by itself. Linear on purpose: the distance that training minimises is one of linear
 projections, and what t-SNE draws apart or together need not be so. The number of a panel is that
-distance between all dimensions of both domains (`eojax.apps.embeddings.Embedded`).
+distance between all dimensions of both domains (`eojax.evaluation.embeddings.Embedded`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 
-from eojax.apps.embeddings import Embedded, Embeddings, read_embeddings
 from eojax.drawing.style import COLOURS, FAINT, TEXT, new_figure, save_figure
+from eojax.evaluation.embeddings import Embedded, Embeddings, read_embeddings
 from eojax.evaluation.outliers import spread
 from eojax.studies.grid.cells import Row
 from eojax.studies.transfer_study.table import TITLES, parts_of, reference, weight_title

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from eojax.apps.report.files import network_of
 from eojax.config.base import base_config, flatten, set_keys
+from eojax.config.written import network_of
 from eojax.data import class_groups
 from eojax.data.sets import DATASETS, local_climate_zones
 from eojax.data.splits import LABELS_KEY, TOTAL_KEY, parse_labels_per_class

@@ -13,8 +13,8 @@ from eojax.data.sets.landscape_zones import CLASS_NAMES, SENSORS, generate, make
 from eojax.data.sets.local_climate_zones import LOW_RISE, SO2SAT_COUNTS
 from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
-from eojax.synthetic.render_sar import multilook_db, render_sar
 from eojax.synthetic.scene import Scene
+from eojax.synthetic.views.render_sar import multilook_db, render_sar
 
 
 def _options(**values: Any) -> ConfigDict:

@@ -17,8 +17,8 @@ from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.fields import band, lookup, meander, noise
 from eojax.synthetic.parcels import lay_out
-from eojax.synthetic.render_rgb import sunlight, surface_reflectance, top_of_atmosphere
 from eojax.synthetic.scene import Conditions, Material, Scene
+from eojax.synthetic.views.render_rgb import sunlight, surface_reflectance, top_of_atmosphere
 from tests.real_data import real_data
 
 _ROOFS = (Material.ROOF_TILE, Material.ROOF_METAL, Material.ROOF_DARK)

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.synthetic import radar_geometry
 from eojax.synthetic.scene import PIXEL_SIZE, Material, Scene
+from eojax.synthetic.views import radar_geometry
 
 REFERENCE_INCIDENCE = np.deg2rad(38.0)
 NOISE_FLOOR = 10.0**-2.6

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
-from eojax.apps.command import read_config
 from eojax.atomic_file import write_atomically
 from eojax.data.dataset import Dataset
 from eojax.errors import UserError
@@ -25,6 +24,7 @@ from eojax.evaluation.outliers import spread
 from eojax.evaluation.scoring import score
 from eojax.losses.sliced_wasserstein import sliced_wasserstein
 from eojax.runs.carry import phase_at
+from eojax.runs.command import read_config
 from eojax.runs.domains import SOURCE, TARGET
 from eojax.runs.opening import load_state, open_untrained, saved_steps
 from eojax.runs.run import Run, with_data

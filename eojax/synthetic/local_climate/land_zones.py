@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from eojax.synthetic import buildings, built, countryside, layouts, water
-from eojax.synthetic.built_zones import street_blocks
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.fields import lookup, noise, rotate, smooth_step
+from eojax.synthetic.local_climate.built_zones import street_blocks
 from eojax.synthetic.parcels import per_parcel
 from eojax.synthetic.scene import Material
 
