@@ -4,7 +4,11 @@ Paper: none. The smallest network that a larger one must beat: it sees 9 x 9 pix
   Tiles are drawn, so that the numbers say that it works, not how well it would do on Earth.
   Whole regions are held out, which differ in landscape, season and light from those of training.
 Command: python -m eojax.main --config=configs/segmentation_landscapes.py
-Expected: about 70 % of the pixels of regions that it has seen, 50 % of others.
+Expected: about 70 % of the pixels of regions that it has seen, 50 % of others, in about a minute on
+  two CPU cores, drawing included.
+Measured: pixel accuracy 53.0 %, mean IoU 28.6 % in four regions that were held out; 68.2 % of the
+  pixels of the last training batches; 53.6 % and 29.2 % with the elevation too
+  (--config.method.rasters=images,elevation). One seed, 2026-11-28.
 """
 
 from ml_collections import ConfigDict
@@ -38,5 +42,4 @@ def get_config() -> ConfigDict:
     config.optimizer.schedule = 'cosine'
 
     config.evaluate.batch_size = 16
-    config.evaluate.outlier_images = 2
     return config
