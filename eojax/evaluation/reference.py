@@ -64,7 +64,8 @@ def keep(run: Run, state: Any) -> None:
     if run.facts.label == 'image' and names:
         for part in (TRAIN, TEST):
             reference_scores(run, state, names, part)
-    examples(run)
+    if run.facts.size is not None:  # else there are no whole images of one size to keep
+        examples(run)
     if 'restore' in run.method.abilities:
         texture(run)
 
