@@ -30,6 +30,11 @@ def read_labelled(path: Path, run: Run) -> Dataset:
       UserError: an unknown class, a file of another size than the data set's, or a broken one, by
         name; or images of none of the groups.
     """
+    if run.facts.label != 'image':
+        raise UserError(
+            f'--data={path}: folders of images have one class each, and {run.folder} classifies'
+            ' pixels; it is evaluated on its own test split'
+        )
     size = run.config.data.size
     # Of a data set that is read from no files: any size, resampled.
     known = run.facts.files

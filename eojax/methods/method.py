@@ -138,6 +138,7 @@ class Recipe(NamedTuple):
       models: the names of the networks that it trains; where empty, all that `eojax.models.build`
         can make for images.
       needs_source: whether it learns from a second data set.
+      labels: the kinds of label that its data may have (`eojax.data.facts.LABELS`).
       advice: what to change where training diverges, as the second half of a sentence.
     """
 
@@ -147,6 +148,7 @@ class Recipe(NamedTuple):
     build: Callable[[ConfigDict, Task], Method]
     models: tuple[str, ...] = ()
     needs_source: bool = False
+    labels: tuple[str, ...] = ('image',)
     advice: str = 'lower optimizer.learning_rate'
 
 

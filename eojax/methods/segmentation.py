@@ -76,15 +76,10 @@ def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config.
 
     Raises:
-      UserError: data without a class for each pixel, or without a raster that is asked for.
+      UserError: data without a raster that is asked for.
     """
     options, facts = config.method, task.facts
     rasters = _names(options.rasters)
-    if facts.label != 'pixel':
-        raise UserError(
-            f"method 'segmentation' needs a class for each pixel, which {facts.title or facts.name}"
-            ' does not have'
-        )
     for name in rasters:
         if name not in facts.rasters:
             raise UserError(
@@ -127,4 +122,5 @@ def _names(rasters: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in rasters.split(','))
 
 
-RECIPE = Recipe(DEFAULTS, ('pixel_logits',), check, build, models=models.buildable(per_pixel=True))
+RECIPE = Recipe(DEFAULTS, ('pixel_logits',), check, build, models=models.buildable(per_pixel=True),
+                labels=('pixel',))  # fmt: skip

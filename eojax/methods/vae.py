@@ -205,6 +205,7 @@ RECIPE = Recipe(
     ('log_density', 'sample', 'reconstruct'),
     check,
     build,
+    labels=('image', 'pixel', 'none'),
     models=(NETWORK,),
     advice='lower optimizer.learning_rate, or set optimizer.clip_norm',
 )

@@ -117,6 +117,7 @@ def build(
       UserError: a config that does not fit the data.
     """
     mesh = sharding.data_mesh()
+    _check_labels(config, known)
     task = _task(known, mesh)
     method = METHODS[config.method.name].build(config, task)
     return Run(folder, config, known, task, method, mesh, {}, domains=domains)
@@ -182,6 +183,21 @@ def with_data(run: Run, group: str = TARGET) -> Run:
             f' {", ".join(ours)}'
         )
     return run._replace(domains={**(run.domains or {}), group: domain})
+
+
+def _check_labels(config: ConfigDict, known: Mapping[str, Known]) -> None:
+    """Refuses data whose kind of label the method cannot learn from."""
+    name = config.method.name
+    wanted = METHODS[name].labels
+    each = {'image': 'a class for each image', 'pixel': 'a class for each pixel', 'none': 'none'}
+    for group, one in known.items():
+        label = one.facts.label
+        if label not in wanted:
+            fitting = ', '.join(sorted(n for n, r in METHODS.items() if label in r.labels))
+            raise UserError(
+                f'method {name!r} learns from {each[wanted[0]]}, and {group}.name'
+                f' {config[group].name!r} has {each[label]}; these methods fit: {fitting or "none"}'
+            )
 
 
 def _task(known: Mapping[str, Known], mesh: Mesh) -> Task:

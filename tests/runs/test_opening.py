@@ -12,12 +12,13 @@ import jax
 import numpy as np
 import pytest
 
-from eojax.config.base import set_key, to_json
+from eojax.config.base import base_config, set_key, to_json
 from eojax.data.sets import DATASETS
 from eojax.errors import UserError
 from eojax.evaluation import reference
 from eojax.evaluation.scoring import score
 from eojax.methods.method import Phase
+from eojax.runs import run as runs
 from eojax.runs.opening import open_run
 from eojax.runs.run import with_data
 from tests.tiny_runs import TinyRun, tiny_run
@@ -121,3 +122,19 @@ def test_data_json_says_what_people_look_for(jem: TinyRun) -> None:
         'train': 290, 'validation': 30, 'test': 80, 'labelled': 290, 'unlabelled': 0
     }  # fmt: skip
     assert sum(kept['label_counts']) == 290
+
+
+@pytest.mark.parametrize(
+    ('method', 'model', 'data', 'line'),
+    [
+        ('supervised', 'wide_resnet', 'landscape_cover', "'landscape_cover' has a class for each"),
+        ('segmentation', 'pixel_network', 'landscapes', "'landscapes' has a class for each image"),
+    ],
+)
+def test_a_method_that_cannot_learn_from_the_labels_says_which_can(
+    method: str, model: str, data: str, line: str, tmp_path: Path
+) -> None:
+    config = base_config(method, model, data)
+    config.data.size, config.data.num_images = 32, 100
+    with pytest.raises(UserError, match=f'{line}.*these methods fit: '):
+        runs.prepare(config, tmp_path)
