@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.flops import StepFlops
 from eojax.data.facts import Facts, Raster
-from eojax.feed.streams import batch_shapes
+from eojax.feed.pipeline import batch_shapes
 from eojax.methods import METHODS
 from eojax.methods.method import Task
 

@@ -9,6 +9,7 @@ the step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from eojax.augment import AUGMENTATIONS
 from eojax.data.facts import UNKNOWN, Facts
 from eojax.data.value_range import scale_to_unit
 from eojax.feed.resident import Resident, StoredBatch, gather
-from eojax.feed.streams import Batch, Stream, stream_keys, streams_of
+from eojax.feed.streams import Batch, Stream, stored_shapes, stream_keys, streams_of
 
 # Config group of a data set (`Stream.data`) to what there is of it, or of its streams.
 Feed = Mapping[str, Resident | StoredBatch]
@@ -54,6 +55,22 @@ def draw_batch(
         key_step = random.fold_in(key_augment, step)
         batch[name] = _finished(stored[name], stream, key_step, facts[stream.data])
     return batch
+
+
+def batch_shapes(streams: Mapping[str, Stream], facts: Mapping[str, Facts]) -> Any:
+    """Shapes and types of a batch, known without data and without drawing one.
+
+    Args:
+      facts: of each data set, by the group of the config.
+    """
+    key = random.key(0)
+    return {
+        name: jax.eval_shape(
+            lambda stored, stream=stream: _finished(stored, stream, key, facts[stream.data]),
+            stored_shapes(stream, facts[stream.data]),
+        )
+        for name, stream in streams.items()
+    }
 
 
 def _finished(

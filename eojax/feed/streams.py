@@ -68,28 +68,24 @@ def streams_of(data: str, streams: Mapping[str, Stream]) -> dict[str, Stream]:
     return {name: stream for name, stream in streams.items() if stream.data == data}
 
 
-def batch_shapes(streams: Mapping[str, Stream], facts: Mapping[str, Facts]) -> Any:
-    """Shapes and types of a batch, known without drawing one.
+def stored_shapes(stream: Stream, facts: Facts) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of what is drawn of a stream, before it is augmented and scaled.
 
     Args:
-      facts: of each data set, by the group of the config.
+      facts: of the data set that it draws from.
     """
-    return {name: _stream_shapes(stream, facts[stream.data]) for name, stream in streams.items()}
-
-
-def _stream_shapes(stream: Stream, facts: Facts) -> dict[str, jax.ShapeDtypeStruct]:
     num, window = stream.batch_size, stream.window
     size = (window, window) if window is not None else (facts.size or (0, 0))
 
     def shape(*rest: int, dtype: Any = np.int32) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((num, *rest), dtype)
 
-    shapes = {
-        name: shape(*size, len(facts.rasters[name].bands), dtype=np.float32)
-        for name in stream.rasters
-    }
-    labels = shape(*size) if facts.label == 'pixel' else shape()
-    shapes |= {'labels': labels, 'truth': labels, 'index': shape()}
+    shapes = {'labelled': shape(dtype=bool), 'index': shape()}
+    for name in stream.rasters:
+        raster = facts.rasters[name]
+        sides = (side // raster.scale for side in size)
+        shapes[name] = shape(*sides, len(raster.bands), dtype=raster.dtype)
+    shapes['truth'] = shape(*size, dtype=np.uint8) if facts.label == 'pixel' else shape()
     return shapes if window is None else {**shapes, 'row': shape(), 'column': shape()}
 
 

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jax import Array, random
 
 from eojax.devices import sharding
-from eojax.feed.pipeline import draw_batch
-from eojax.feed.streams import batch_shapes
+from eojax.feed.pipeline import batch_shapes, draw_batch
 from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
 

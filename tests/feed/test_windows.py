@@ -17,10 +17,10 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed import shelves, windows
 from eojax.feed.inputs import ResidentInput, StreamedInput
-from eojax.feed.pipeline import draw_batch
+from eojax.feed.pipeline import batch_shapes, draw_batch
 from eojax.feed.resident import place_training
 from eojax.feed.streamed import StepReader, read_steps
-from eojax.feed.streams import Stream, batch_shapes, check_streams
+from eojax.feed.streams import Stream, check_streams
 from tests.data.places_on_access import CoordinatePlaces
 from tests.feed.split_places import SplitPlaces
 
@@ -334,7 +334,7 @@ def test_windows_of_arrays_know_the_scale_of_a_raster_that_comes_alone():
     'stream',
     [
         Stream('train', 4, rasters=('images', 'elevation'), window=8),
-        Stream('labelled', 2, window=4),
+        Stream('labelled', 2, 'dihedral_shift', window=8),
     ],
 )
 def test_shapes_are_those_of_what_is_drawn(stream: Stream) -> None:
