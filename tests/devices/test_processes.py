@@ -87,8 +87,9 @@ def test_processes_and_devices_do_not_change_the_result(tmp_path: Path, extra: s
         np.testing.assert_allclose(ours, losses, rtol=2e-4, err_msg=str(layout))
         first, second = saved_state(folder), saved_state(alone)
         assert first.keys() == second.keys()
+        assert any(name.startswith('state.trained.parameters') for name in first)
         for name, value in first.items():
-            if name.startswith('state.parameters'):
+            if name.startswith('state.trained.parameters'):
                 np.testing.assert_allclose(value, second[name], atol=1e-3, err_msg=name)
             if name == 'state.replay_buffer.labels':
                 np.testing.assert_array_equal(value, second[name])

@@ -164,7 +164,6 @@ class JointModel(NamedTuple):
             images,
             key,
             tuple(options.score_matching_noise),
-            options.score_matching_scale,
         )
         return options.score_matching_weight * score, {'score_matching': score}
 

@@ -34,7 +34,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'score_matching_weight': 0.0,
         'score_matching_batch_size': 32,
         'score_matching_noise': (0.02, 0.6),
-        'score_matching_scale': 1.0,
     },
     'sampler': {
         **langevin.DEFAULTS,
@@ -93,10 +92,6 @@ def check_likelihood(config: ConfigDict) -> None:
 
 
 def _check_score_matching(method: ConfigDict) -> None:
-    if not method.score_matching_scale > 0.0:
-        raise UserError(
-            f'method.score_matching_scale must be positive, not {method.score_matching_scale}'
-        )
     noise = method.score_matching_noise
     if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
         raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
