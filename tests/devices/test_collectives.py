@@ -18,6 +18,7 @@ import jax
 from eojax.runs import run as runs
 from eojax.devices import sharding
 from eojax.models import convolution
+from eojax.runs.carry import initial_carry
 from eojax.training.step_program import compile_phase
 from tests.training_runs import small_config
 

@@ -12,6 +12,8 @@ torch = pytest.importorskip('torch', reason='the peers need benchmarks/requireme
 from benchmarks.peers.fixmatch import best_effort, reference_style  # noqa: E402
 from benchmarks.peers.flax_weights import torch_names  # noqa: E402
 from eojax.config.base import base_config  # noqa: E402
+from eojax.data.dataset import ArraySource  # noqa: E402
+from eojax.data.facts import IMAGES  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from tests.benchmarks.peers.fixmatch_case import (  # noqa: E402
     BATCH,
@@ -184,7 +186,7 @@ def test_other_methods_and_other_images_are_refused(name):
     sets = {'data': training_set()}
     with pytest.raises(UserError, match=r"method\.name 'fixmatch' alone, not 'fixmatch_jem'"):
         MODULES[name].build(joint, {}, sets, 'cpu')
-    two_bands = sets['data']._replace(images=training_set().images[..., :2])
+    two_bands = sets['data']._replace(source=ArraySource({IMAGES: training_set().images[..., :2]}))
     with pytest.raises(UserError, match='three bands alone'):
         MODULES[name].build(tiny_config(), parameters_of(), {'data': two_bands}, 'cpu')
 

@@ -169,7 +169,7 @@ def test_the_rates_are_those_of_the_phase():
 
 def test_a_step_trains_on_its_own_batches():
     config = tiny_config(optimizer__name='adam', optimizer__warmup_steps=0)
-    peer = make_peer(config, initial_state(config)[1].parameters)
+    peer = make_peer(config, initial_state(config)[1].trained.parameters)
     assert float(peer.target.images.min()) >= -1.0
     weights = [p.detach().clone() for p in peer.weights]
     losses = []
