@@ -22,7 +22,7 @@ from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.runs.opening import open_run
 from eojax.training.loop import train
-from tests.training_runs import assert_same_bits, saved_state, small_config
+from tests.training_runs import assert_same_bits, saved_state, small_config, steps_saved
 
 FIRST, LABELLING = 3, 5
 
@@ -45,7 +45,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train_in(folder: Path) -> Path:
-    train(two_stages(), folder)
+    # Each stage is validated; that of FixMatch may well be the more accurate one.
+    train(two_stages(evaluate_every=4, evaluate__checkpoint='best'), folder)
     return folder
 
 
@@ -172,3 +173,15 @@ def test_what_cannot_train_is_refused(changes, message):
 def test_too_few_steps_for_labelling_are_refused(tmp_path):
     with pytest.raises(UserError, match='steps 8 are too few: FixMatch takes 3, labelling 140'):
         runs.prepare(two_stages(steps=8, evaluate_every=8), tmp_path)
+
+
+def test_the_best_state_is_one_of_the_joint_model(trained: Path) -> None:
+    (best,) = steps_saved(trained, 'best')
+    assert best > FIRST + LABELLING
+    numbers = json.loads((trained / 'evaluation' / 'evaluation.json').read_text())
+    assert numbers['step'] == best
+    assert np.isfinite(numbers['log_density_samples'])
+    assert (trained / 'evaluation' / 'samples.png').is_file()
+    run, state = open_run(trained, 'best')
+    assert run.step == best
+    assert state.first == ()

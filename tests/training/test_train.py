@@ -501,3 +501,14 @@ def test_signals_and_a_kill_lose_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         stopped(values['get_config'](), place)
     assert_same_bits(saved_state(folder, end), saved_state(tmp_path / 'whole', end))
     assert rows(folder) == rows(tmp_path / 'whole')
+
+
+def test_each_phase_has_a_best_state_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        evaluate, 'validate', lambda run, state: {'validation_accuracy': 1.0 / run.step}
+    )
+    # Supervised for five steps, then joint for seven: each is worse than the one before.
+    train.train(small_config('jem', evaluate_every=3), tmp_path)
+    assert steps_saved(tmp_path, 'best') == [6]
