@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, flatten
 from eojax.errors import UserError
-from eojax.methods.optimizers import learning_rate
+from eojax.methods.update.optimizers import learning_rate
 
 # Of these groups a peer understands some keys; any other must have its default.
 _GROUPS = ('method', 'sampler', 'model', 'optimizer')

@@ -1,4 +1,4 @@
-"""The optimisers of `eojax.methods.optimizers` in PyTorch, and its running average of parameters.
+"""The optimisers of `eojax.methods.update` in PyTorch, and its running average of parameters.
 
 Clipping and sharpness-aware steps are not here, and configs with them are refused.
 """

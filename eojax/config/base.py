@@ -17,7 +17,8 @@ from ml_collections import ConfigDict
 
 from eojax.data import options as data_options
 from eojax.errors import UserError, unknown_name
-from eojax.methods import METHODS, optimizers
+from eojax.methods import METHODS
+from eojax.methods.update import optimizers
 from eojax.models import MODELS, buildable
 
 # A run may be resumed with other values of these: they do not change what it computes.

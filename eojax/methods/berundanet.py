@@ -37,10 +37,10 @@ from ml_collections import ConfigDict
 from eojax.devices import sharding
 from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import descent
-from eojax.methods.descent import Aside, Trained
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
+from eojax.methods.update import descent
+from eojax.methods.update.descent import Aside, Trained
 from eojax.models import berundanet
 
 # Differences in [-1, 1] to what is averaged over images, pixels and bands.

@@ -49,10 +49,10 @@ from eojax.losses.consistency import (
     pseudo_labels,
     update_beliefs,
 )
-from eojax.methods import descent
-from eojax.methods.descent import Aside, Trained
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
+from eojax.methods.update import descent
+from eojax.methods.update.descent import Aside, Trained
 
 THRESHOLDS = ('fixed', 'adaptive')
 TEACHERS = ('network', 'average')

@@ -43,11 +43,12 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.streams import Batch
 from eojax.losses.consistency import Beliefs, consistency_loss, initial_beliefs
-from eojax.methods import descent, fixmatch, optimizers
-from eojax.methods.descent import Aside, Descent, Trained
+from eojax.methods import fixmatch
 from eojax.methods.joint import options as jem_options
 from eojax.methods.joint.joint_model import ABILITIES, JointModel
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.update import descent, optimizers
+from eojax.methods.update.descent import Aside, Descent, Trained
 from eojax.samplers import replay_buffer
 from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import ReplayBuffer

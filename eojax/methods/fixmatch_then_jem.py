@@ -34,9 +34,10 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import fixmatch, jem, optimizers
+from eojax.methods import fixmatch, jem
 from eojax.methods.joint.joint_model import ABILITIES
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.update import optimizers
 from eojax.models import MODELS, buildable, wide_resnet
 
 DEFAULTS: dict[str, dict[str, Any]] = {

@@ -17,9 +17,9 @@ Notes:
   denoising score matching, which shapes the gradient field that short chains follow and keeps
   training from running away (`eojax.losses.denoising_score_matching`). The options that later work
   on the same model needs are here too: JEM++'s inner steps (`eojax.samplers.shortcut`) and the
-  sharpness-aware gradient of SADA-JEM (`eojax.methods.optimizers.sharpness_aware_gradient`), whose
-  two passes see the same batch, the same samples and the same noise. Which statistics of batch
-  normalisation E(x) has: `eojax.methods.joint.energy`.
+  sharpness-aware gradient of SADA-JEM (`eojax.methods.update.optimizers`), whose two passes see the
+  same batch, the same samples and the same noise.
+  Which statistics of batch normalisation E(x) has: `eojax.methods.joint.energy`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ from ml_collections import ConfigDict
 
 from eojax import models
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import descent
-from eojax.methods.descent import Aside, Descent, Trained
 from eojax.methods.joint.energy import energy_of as energy_of
 from eojax.methods.joint.energy import log_density as log_density
 from eojax.methods.joint.joint_model import ABILITIES, JointModel
@@ -42,6 +40,8 @@ from eojax.methods.joint.options import ADVICE
 from eojax.methods.joint.options import DEFAULTS as DEFAULTS
 from eojax.methods.joint.options import check as check
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.update import descent
+from eojax.methods.update.descent import Aside, Descent, Trained
 from eojax.samplers import replay_buffer
 from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import ReplayBuffer

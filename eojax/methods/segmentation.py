@@ -29,10 +29,10 @@ from eojax.data.facts import IMAGES
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.pixel_cross_entropy import pixel_accuracy, pixel_cross_entropy
-from eojax.methods import descent
-from eojax.methods.descent import Aside, Trained
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
+from eojax.methods.update import descent
+from eojax.methods.update.descent import Aside, Trained
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {

@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import descent
-from eojax.methods.descent import Aside, Trained
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
+from eojax.methods.update import descent
+from eojax.methods.update.descent import Aside, Trained
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {'augment': 'flips', 'label_smoothing': 0.0, 'average_decay': 0.0},

@@ -41,12 +41,12 @@ from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.consistency import pseudo_labels
 from eojax.losses.sliced_wasserstein import class_conditional_sliced_wasserstein, sliced_wasserstein
-from eojax.methods.descent import Aside
 from eojax.methods.fixmatch import guess_metrics
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.transfer import embedding_classifier, transfer_phases
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
 from eojax.methods.transfer.transfer_phases import Stage, TransferState
+from eojax.methods.update.descent import Aside
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {

@@ -17,7 +17,7 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.methods import METHODS, fixmatch_then_jem, jem
-from eojax.methods.descent import Trained
+from eojax.methods.update.descent import Trained
 from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.runs.opening import open_run

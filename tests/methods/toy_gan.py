@@ -17,9 +17,9 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.feed.streams import Batch, Stream
-from eojax.methods import descent
-from eojax.methods.descent import Aside, Trained
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.update import descent
+from eojax.methods.update.descent import Aside, Trained
 from eojax.models.model import from_linen
 
 LATENT = 4

@@ -19,9 +19,9 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.devices import sharding
 from eojax.losses.denoising_score_matching import denoising_score_matching
-from eojax.methods.descent import Trained
 from eojax.methods.joint.energy import cut_of, energy_of, log_density
 from eojax.methods.method import Method, Phase, Sampling, Task
+from eojax.methods.update.descent import Trained
 from eojax.models.model import Network
 from eojax.samplers import inpainting, langevin, replay_buffer, starts
 from eojax.samplers.inpainting import Inpainting

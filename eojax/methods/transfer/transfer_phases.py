@@ -30,10 +30,10 @@ from ml_collections import ConfigDict
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.supervised_contrastive import supervised_contrastive
-from eojax.methods import descent
-from eojax.methods.descent import Aside, Descent, Loss, Trained
 from eojax.methods.method import Metrics, Phase, Shape, Task
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
+from eojax.methods.update import descent
+from eojax.methods.update.descent import Aside, Descent, Loss, Trained
 
 # Of the config group `method`, for methods that train on the source first.
 DEFAULTS: dict[str, Any] = {

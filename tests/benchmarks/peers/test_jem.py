@@ -21,8 +21,9 @@ from eojax.config.base import base_config  # noqa: E402
 from eojax.data.dataset import Dataset, image_dataset  # noqa: E402
 from eojax.data.facts import Facts  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
-from eojax.methods import jem, optimizers  # noqa: E402
+from eojax.methods import jem  # noqa: E402
 from eojax.methods.method import Task  # noqa: E402
+from eojax.methods.update import optimizers  # noqa: E402
 from eojax.models import MODELS  # noqa: E402
 from eojax.samplers import langevin  # noqa: E402
 from tests.trained_states import with_trained  # noqa: E402

@@ -20,8 +20,9 @@ from eojax.config.base import base_config  # noqa: E402
 from eojax.data.dataset import Dataset, image_dataset  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from eojax.losses import sliced_wasserstein as ours  # noqa: E402
-from eojax.methods import optimizers, swd_transfer  # noqa: E402
+from eojax.methods import swd_transfer  # noqa: E402
 from eojax.methods.method import Task  # noqa: E402
+from eojax.methods.update import optimizers  # noqa: E402
 
 CLASSES, SIZE, FEW, MANY = 3, 12, 5, 9
 

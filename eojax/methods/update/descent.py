@@ -22,8 +22,8 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.methods import optimizers
 from eojax.methods.method import Metrics
+from eojax.methods.update import optimizers
 
 
 class Trained(NamedTuple):

@@ -10,8 +10,8 @@ import pytest
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.methods import descent, optimizers
-from eojax.methods.descent import Aside, running_average
+from eojax.methods.update import descent, optimizers
+from eojax.methods.update.descent import Aside, running_average
 
 
 def plain(**changes: Any) -> ConfigDict:

@@ -13,7 +13,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
-from eojax.methods import optimizers
+from eojax.methods.update import optimizers
 
 
 def options(**changes: Any) -> ConfigDict:
