@@ -3,8 +3,8 @@
     water=SeaLake+River,urban=Residential+Industrial+Highway,Forest
 
 The groups become the classes, in this order; a name alone keeps that class. The images of classes
-in no group are left out; where each pixel has a class, such pixels are unknown. Names hold no
-comma, plus or equals sign.
+in no group are left out, those whose class is unknown stay; where each pixel has a class, pixels of
+classes in no group are unknown. Names hold no comma, plus or equals sign.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ def regroup(dataset: Dataset, groups: Mapping[str, tuple[str, ...]]) -> Dataset:
         group_of[: dataset.num_classes] = np.where(new_labels < 0, UNKNOWN, new_labels)
         grouped = dataset._replace(source=RegroupedSource(dataset.source, group_of))
         return grouped.with_facts(class_names=tuple(groups))
-    labels = new_labels[dataset.labels]
-    kept = np.flatnonzero(labels >= 0)
+    known = dataset.labels >= 0
+    # -1 is no index: it would be the last class.
+    labels = np.where(known, new_labels[np.where(known, dataset.labels, 0)], -1).astype(np.int32)
+    kept = np.flatnonzero((labels >= 0) | ~known)
     return dataset.subset(kept).with_labels(labels[kept]).with_facts(class_names=tuple(groups))

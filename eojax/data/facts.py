@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 # Per band the values that become -1 and +1.
 Limits = tuple[tuple[float, float], ...]
 
@@ -128,6 +130,12 @@ def from_json(plain: Mapping[str, Any]) -> Facts:
     )
     if facts.label not in LABELS or IMAGES not in rasters:
         raise ValueError(f'label {facts.label!r}, rasters {", ".join(rasters)}')
+    if isinstance(plain['class_names'], str) or len(set(facts.class_names)) < facts.num_classes:
+        raise ValueError(f'class_names {plain["class_names"]!r}: a list of different names')
+    if not isinstance(facts.class_colours, dict):
+        raise TypeError(f'class_colours {facts.class_colours!r}: a colour by class name')
+    if not isinstance(facts.metres, float | int | None) or (facts.metres or 1) <= 0:
+        raise ValueError(f'metres {facts.metres!r}: a positive number or null')
     return facts
 
 
@@ -141,6 +149,10 @@ def _raster(plain: Mapping[str, Any]) -> Raster:
     )
     if not raster.bands or (raster.limits and len(raster.limits) != len(raster.bands)):
         raise ValueError(f'bands {raster.bands}, limits {raster.limits}')
+    if raster.limits and any(not low < high for low, high in raster.limits):
+        raise ValueError(f'limits {raster.limits}: the lower one first')
+    if np.dtype(raster.dtype).kind not in 'uif' or raster.scale < 1:
+        raise ValueError(f'dtype {raster.dtype!r}, scale {raster.scale}')
     return raster
 
 

@@ -29,6 +29,7 @@ from eojax.data.shards.grid import Grid, Windows
 from eojax.data.shards.index import check_files
 from eojax.data.shards.records import COMPRESSIONS
 from eojax.data.shards.write import Job, make_plan, write_all
+from eojax.data.splits import Rule
 from eojax.errors import UserError, one_line_errors, unknown_name
 
 PREPARED: dict[str, PublishedImages] = {
@@ -45,6 +46,8 @@ EXAMPLE = """examples:
   python -m eojax.main --config=CONFIG --config.data.name=prepared --config.data.root=cover
 """
 _DATA = '--data.'
+# What a run does with a data set, and its files do not depend on.
+_OF_RUNS = ('classes', *Rule._fields[1:])
 
 
 def prepare(dataset: str, root: str | Path | None, data_dir: str | Path) -> Path:
@@ -93,6 +96,8 @@ def open_dataset(config: str, name: str, root: str, changes: Sequence[str]) -> D
             key, equals, text = change.removeprefix(_DATA).partition('=')
             if not equals or key not in options or key == 'name':
                 raise unknown_name(f'option {_DATA}', key, sorted(set(options) - {'name'}))
+            if key in _OF_RUNS:
+                raise UserError(f'{change}: whole data sets are prepared; say it in training')
             options[key] = _value(change, text, options[key])
     data_options.check(options, 'data')
     return DATASETS[options.name].from_config(options, True)

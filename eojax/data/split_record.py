@@ -91,7 +91,8 @@ def verify(path: Path, record: SplitRecord) -> None:
     """Compares the file at `path` with a record.
 
     Raises:
-      UserError: they differ; the message names the part and says how many places it has and had.
+      UserError: they differ; the message names the part and says how many places it has and had,
+        or how many labelled images of each class.
     """
     kept = read(path)
     for name, part in record.parts.items():
@@ -109,4 +110,11 @@ def verify(path: Path, record: SplitRecord) -> None:
         raise UserError(
             f'{path}: {name} is not that of this data and seed: {"; ".join([reason, *rules])}; use'
             ' the same data and seed, or another folder'
+        )
+    if kept.class_counts != record.class_counts:
+        raise UserError(
+            f'{path}: the labelled images of each class were'
+            f' {", ".join(map(str, kept.class_counts))} and are'
+            f' {", ".join(map(str, record.class_counts))}, of the same names; use the same labels,'
+            ' or another folder'
         )

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eojax.data.columns import name_at
 from eojax.data.dataset import ArraySource, Dataset, Window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN
 from eojax.data.reading.lazy_images import Images
+from eojax.errors import UserError
 
 
 class EvaluationBatch(NamedTuple):
@@ -111,7 +113,14 @@ class EvaluationSet(NamedTuple):
 
     def _labels(self, place: int, window: Window | None) -> np.ndarray:
         stored = self.dataset.source.read(place, window, (PIXEL_LABELS,))[PIXEL_LABELS]
-        return np.where(stored == UNKNOWN, -1, stored.astype(np.int32))
+        labels = np.where(stored == UNKNOWN, -1, stored.astype(np.int32))
+        num, name = self.dataset.num_classes, name_at(self.dataset.places.names, place)
+        if labels.max(initial=-1) >= num:
+            raise UserError(
+                f'{name}: a pixel has class {labels.max()}; the data set has {num} classes, and'
+                f' {UNKNOWN} for what is unknown'
+            )
+        return labels
 
     def _windows(self, wanted: np.ndarray, side: int) -> Iterator[EvaluationBatch]:
         part: list[tuple[int, Window, int, int]] = []

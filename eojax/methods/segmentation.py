@@ -19,6 +19,7 @@ Notes:
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from jax import Array
@@ -76,7 +77,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config.
 
     Raises:
-      UserError: data without a raster that is asked for.
+      UserError: data without a raster that is asked for; windows that cut pixels of one.
     """
     options, facts = config.method, task.facts
     rasters = _names(options.rasters)
@@ -86,6 +87,12 @@ def build(config: ConfigDict, task: Task) -> Method:
                 f'method.rasters: {name!r} is no raster of {facts.title or facts.name}'
                 f' (it has {", ".join(facts.rasters)})'
             )
+    grid = math.lcm(*(facts.rasters[name].scale for name in rasters))
+    if options.evaluation_window % grid:
+        raise UserError(
+            f'method.evaluation_window={options.evaluation_window} must be a multiple of {grid}, as'
+            f' a pixel of one of the rasters {", ".join(rasters)} covers so many'
+        )
     network = models.build(config.model, task.num_classes)
     down = descent.build(config.optimizer, config.steps, options.average_decay)
 

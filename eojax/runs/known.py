@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from eojax.atomic_file import write_atomically
 from eojax.data import facts as data_facts
-from eojax.data.facts import Facts
+from eojax.data.facts import Facts, Raster
+from eojax.data.splits import Splits
 from eojax.errors import UserError
-from eojax.runs.domains import Domain
+from eojax.runs.domains import TARGET, Domain
 
 FILE = 'data.json'
 
@@ -53,6 +54,49 @@ def write_known(folder: Path, known: Mapping[str, Known]) -> None:
     write_atomically(folder / FILE, lambda file: file.write(text.encode()))
 
 
+def _known_from(plain: Mapping[str, Any]) -> Known:
+    known = Known(
+        data_facts.from_json(plain['facts']),
+        tuple(map(str, plain['own_classes'])),
+        {part: int(num) for part, num in plain['counts'].items()},
+        tuple(map(int, plain['label_counts'])),
+    )
+    if set(known.counts) != set(Splits._fields) or min(known.counts.values()) < 0:
+        raise ValueError(f'counts {plain["counts"]}: one of each of {", ".join(Splits._fields)}')
+    if len(known.label_counts) != known.facts.num_classes:
+        raise ValueError(f'{len(known.label_counts)} label_counts; one of each class')
+    return known
+
+
+def verify_facts(title: str, kept: Facts, read: Facts) -> None:
+    """Refuses a data set that is not what a run was trained on, where numbers depend on it.
+
+    Args:
+      title: of the run's folder or file, for the message.
+      kept: in the run's folder.
+      read: with the data set.
+
+    Raises:
+      UserError: other classes, rasters, labels or sizes, by name.
+    """
+    read = data_facts.from_json(json.loads(json.dumps(data_facts.to_json(read))))
+    for name in ('class_names', 'rasters', 'label', 'size'):
+        before, now = getattr(kept, name), getattr(read, name)
+        if before != now:
+            raise UserError(
+                f'{title}: the run was trained on data with {name} {_plain(before)}, and this data'
+                f' set has {_plain(now)}; use the same data, or another folder'
+            )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return '; '.join(f'{name}: {_plain(one)}' for name, one in value.items())
+    if isinstance(value, Raster):
+        return ', '.join(f'{key} {one}' for key, one in value._asdict().items())
+    return ', '.join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def read_known(folder: Path) -> dict[str, Known]:
     """The facts that `write_known` wrote.
 
@@ -62,16 +106,14 @@ def read_known(folder: Path) -> dict[str, Known]:
     file = folder / FILE
     try:
         plain: dict[str, Any] = json.loads(file.read_bytes())
-        return {
-            group: Known(
-                data_facts.from_json(one['facts']),
-                tuple(map(str, one['own_classes'])),
-                {part: int(num) for part, num in one['counts'].items()},
-                tuple(map(int, one['label_counts'])),
-            )
-            for group, one in plain.items()
-        }
+        known = {group: _known_from(one) for group, one in plain.items()}
+        if TARGET not in known:
+            raise ValueError(f'it tells nothing of {TARGET!r}')
+        return known
     except OSError as error:
         raise UserError(f'{file} is not there: train the run first') from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f'{file} is damaged: {error!r}; train the run again') from error
+        raise UserError(
+            f'{file} is damaged: {error!r}; delete it and give the command that trained the run'
+            ' once more, which writes it anew'
+        ) from error

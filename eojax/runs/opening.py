@@ -5,20 +5,24 @@ No data are read, and no step of training is traced or compiled.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from eojax.config.base import check_config, from_json
+from eojax.data import class_groups
 from eojax.errors import UserError
 from eojax.runs.carry import Carry, abstract_carry
 from eojax.runs.checkpoint import Checkpoints
-from eojax.runs.known import read_known
+from eojax.runs.domains import SOURCE, TARGET
+from eojax.runs.known import FILE, Known, read_known
 from eojax.runs.run import Run, build
 
 # Of a leaf of the carry on disk; the metrics' names have no dots of their own.
 _SUMS = 'sums.'
+_BEST = 'best'
 
 
 def open_run(folder: str | Path, which: str = '') -> tuple[Run, Any]:
@@ -45,7 +49,23 @@ def open_untrained(config: ConfigDict, folder: Path) -> Run:
       UserError: an impossible config, or a folder that no training has written `data.json` to.
     """
     check_config(config)
-    return build(config, folder, read_known(folder))
+    known = read_known(folder)
+    _check_groups(config, folder, known)
+    return build(config, folder, known)
+
+
+def _check_groups(config: ConfigDict, folder: Path, known: Mapping[str, Known]) -> None:
+    """Refuses a `data.json` that is not of this config."""
+    for group in (TARGET, SOURCE):
+        if (group in config) != (group in known):
+            raise UserError(f'{folder / FILE} and the config do not both have the group {group!r}')
+        if group in config and config[group].classes:
+            names = tuple(class_groups.parse(config[group].classes))
+            if names != known[group].facts.class_names:
+                raise UserError(
+                    f'{folder / FILE} has the classes {", ".join(known[group].facts.class_names)},'
+                    f' and {group}.classes of the config has {", ".join(names)}'
+                )
 
 
 def load_state(run: Run, which: str = '', step: int | None = None) -> tuple[Run, Any]:
@@ -66,19 +86,26 @@ def load_state(run: Run, which: str = '', step: int | None = None) -> tuple[Run,
     if not steps:
         raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
     step = steps[-1] if step is None else step
-    carry, _ = restore_carry(run, checkpoints, step)
+    # The best is saved before the next phase begins, the last after it.
+    carry, _ = restore_carry(run, checkpoints, step, begun=place.name != _BEST)
     checkpoints.close()
     return run._replace(step=step), carry.state
 
 
-def restore_carry(run: Run, checkpoints: Checkpoints, step: int) -> tuple[Carry, dict[str, Any]]:
+def restore_carry(
+    run: Run, checkpoints: Checkpoints, step: int, begun: bool = True
+) -> tuple[Carry, dict[str, Any]]:
     """The carry of a checkpoint, placed on the devices, and the JSON object beside it.
+
+    Args:
+      begun: whether, at the end of a phase, the next one had begun when it was saved.
 
     Raises:
       UserError: it is damaged, or of another model.
     """
     names = [name.removeprefix(_SUMS) for name in checkpoints.names(step) if name.startswith(_SUMS)]
-    return checkpoints.restore(step, abstract_carry(run, step, names))
+    done = step if begun else max(step - 1, 0)
+    return checkpoints.restore(step, abstract_carry(run, done, names))
 
 
 def saved_steps(run: Run) -> list[int]:
@@ -89,4 +116,4 @@ def saved_steps(run: Run) -> list[int]:
 
 def checkpoint_folder(folder: Path, which: str = 'last') -> Path:
     """Where the newest checkpoints, or the one best in validation, of a run lie."""
-    return folder / ('checkpoints' if which == 'last' else 'best')
+    return folder / ('checkpoints' if which == 'last' else _BEST)

@@ -24,7 +24,7 @@ from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
 from eojax.runs.domains import SOURCE, TARGET, Domain, load_domain, load_domains, verify_splits
-from eojax.runs.known import Known, known_of
+from eojax.runs.known import Known, known_of, verify_facts
 
 
 class Run(NamedTuple):
@@ -176,12 +176,7 @@ def with_data(run: Run, group: str = TARGET) -> Run:
             f' lies now by {option})'
         ) from error
     verify_splits(run.folder, group, domain)
-    ours, theirs = run.known[group].facts.class_names, domain.dataset.class_names
-    if ours != theirs:
-        raise UserError(
-            f'the data set has the classes {", ".join(theirs)}; the run was trained on'
-            f' {", ".join(ours)}'
-        )
+    verify_facts(f'{run.folder}, {group}', run.known[group].facts, domain.dataset.facts)
     return run._replace(domains={**(run.domains or {}), group: domain})
 
 

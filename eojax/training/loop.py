@@ -28,7 +28,7 @@ from eojax.runs import domains
 from eojax.runs import run as runs
 from eojax.runs.carry import Carry, begin_phase, initial_carry, phase_at
 from eojax.runs.checkpoint import Checkpoints
-from eojax.runs.known import write_known
+from eojax.runs.known import FILE, read_known, verify_facts, write_known
 from eojax.runs.opening import checkpoint_folder, load_state, restore_carry
 from eojax.runs.run import Run
 from eojax.training import recovery
@@ -60,6 +60,9 @@ def train(config: ConfigDict, folder: Path) -> Path:
     runs.open_folder(folder, config)
     assert run.domains is not None
     domains.keep(run.domains, folder)
+    if (folder / FILE).exists():  # else the run is new
+        for group, one in read_known(folder).items():
+            verify_facts(f'{folder}, {group}', one.facts, run.known[group].facts)
     if sharding.is_main_process():
         write_known(folder, run.known)
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')

@@ -88,3 +88,11 @@ def test_images_on_disk_stay_there(tmp_path) -> None:
     chosen = [lazy.names.index(name) for name in found.names]
     assert len(chosen) == 4
     np.testing.assert_array_equal(found.images[:], lazy.images[np.array(chosen)])
+
+
+def test_images_of_no_known_class_stay_so() -> None:
+    labels = np.array([-1, 1, -1, 3, 4, 0, 1, 2, 3, 4], np.int32)
+    found = regroup(numbered().with_labels(labels), parse('water=River+Lake,Town'))
+    np.testing.assert_array_equal(found.images[:, 0, 0, 0], [0, 2, 3, 4, 7, 8, 9])
+    np.testing.assert_array_equal(found.labels, [-1, -1, 0, 1, 0, 0, 1])
+    assert found.labels.dtype == np.int32

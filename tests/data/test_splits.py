@@ -414,6 +414,9 @@ def test_record_round_trip_and_comparison(tmp_path: Path) -> None:
         split_record.verify(path, record(0, 10))
     with pytest.raises(UserError, match=r'train is not that of this data.*146 places then, 144 n'):
         split_record.verify(path, record(0, 5, names[:-2]))
+    other = record(0, 5)._replace(class_counts=(4, 6, 5))
+    with pytest.raises(UserError, match=r'of each class were 5, 5, 5 and are 4, 6, 5'):
+        split_record.verify(path, other)
 
 
 def test_broken_record_is_named(tmp_path: Path) -> None:

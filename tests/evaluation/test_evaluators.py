@@ -65,6 +65,12 @@ def test_windows_cover_each_pixel_once_and_labels_lie_on_their_pixels() -> None:
         np.testing.assert_array_equal(counts, expected)
 
 
+def test_a_class_that_there_is_not_is_named() -> None:
+    three = tiles().with_facts(class_names=tuple('abc'))
+    with pytest.raises(UserError, match='x: a pixel has class 3; the data set has 3 classes'):
+        list(EvaluationSet(three, ('images',), 4, 5).batches(np.ones(5, bool)))
+
+
 def test_all_batches_but_the_last_are_full() -> None:
     sizes = [len(batch.labels) for batch in batches()]
     assert sizes == [5] * (sum(sizes) // 5) + [sum(sizes) % 5] * (sum(sizes) % 5 > 0)

@@ -20,7 +20,9 @@ from eojax.methods import METHODS, fixmatch_then_jem, jem
 from eojax.methods.update.descent import Trained
 from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
-from eojax.runs.opening import open_run
+from eojax.runs.checkpoint import Checkpoints
+from eojax.runs.known import write_known
+from eojax.runs.opening import checkpoint_folder, open_run
 from eojax.training.loop import train
 from tests.training_runs import assert_same_bits, saved_state, small_config, steps_saved
 
@@ -141,6 +143,19 @@ def test_before_the_joint_model_only_fixmatch_answers(tmp_path):
         function = jax.jit(run.method.abilities[name])
         with pytest.raises(UserError, match=f'cannot {name.replace("_", " ")} yet'):
             function(state, images, random.key(0))
+
+
+def test_the_best_of_a_stage_is_opened_though_the_next_has_begun(tmp_path):
+    run = runs.prepare(two_stages(), tmp_path)
+    runs.open_folder(tmp_path, run.config)
+    write_known(tmp_path, run.known)
+    carry = initial_carry(run, sharding.place_key(random.key(0), run.mesh))
+    best = Checkpoints(checkpoint_folder(tmp_path, 'best'), 1)
+    best.save(FIRST + LABELLING, carry, {})  # as before the joint model begins
+    best.close()
+    _, state = open_run(tmp_path, 'best')
+    assert state.second == ()
+    assert_same_bits(state, carry.state)
 
 
 def test_the_replay_buffer_of_the_second_stage_is_split():

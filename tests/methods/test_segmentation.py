@@ -153,10 +153,12 @@ def test_bad_options_name_their_key(changes: dict[str, Any], message: str) -> No
 
 
 def test_data_that_do_not_fit_are_one_line() -> None:
-    with pytest.raises(UserError, match='needs a class for each pixel, which tiles does not have'):
-        _method(_config(), FACTS._replace(label='image'))
     with pytest.raises(UserError, match="'sar' is no raster of tiles"):
         _method(_config(method__rasters='images,sar'))
+    assert _method(_config(method__evaluation_window=9)).window == 9
+    both = _config(method__rasters='images,elevation', method__evaluation_window=9)
+    with pytest.raises(UserError, match='evaluation_window=9 must be a multiple of 2'):
+        _method(both)
 
 
 def test_networks_for_images_and_for_pixels_are_kept_apart() -> None:

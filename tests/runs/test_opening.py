@@ -21,6 +21,7 @@ from eojax.methods.method import Phase
 from eojax.runs import run as runs
 from eojax.runs.opening import open_run
 from eojax.runs.run import with_data
+from eojax.training.loop import train
 from tests.tiny_runs import TinyRun, tiny_run
 
 
@@ -97,6 +98,43 @@ def test_other_data_than_those_of_training_are_refused(copy: Path, jem: TinyRun)
         with_data(run)
 
 
+IMAGES = {'bands': ['red', 'green', 'blue'], 'dtype': 'uint8', 'limits': None, 'scale': 1}
+
+
+def _changed(part: str, key: str, value: Any) -> Callable[[Path], Any]:
+    def change(file: Path) -> None:
+        plain = json.loads(file.read_text())
+        plain['data'][part][key] = value
+        file.write_text(json.dumps(plain))
+
+    return change
+
+
+def test_pixels_of_another_kind_than_those_of_training_are_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DATASETS['landscapes']
+
+    def read(options: Any, progress: bool) -> Any:
+        return real.from_config(options, progress).with_limits(((0.0, 200.0),) * 3)
+
+    monkeypatch.setitem(DATASETS, 'landscapes', real._replace(from_config=read))
+    run, _ = open_run(copy)
+    with pytest.raises(UserError, match=r'trained on data with rasters images: .* limits None'):
+        with_data(run)
+    # Nor does training go on with them.
+    with pytest.raises(UserError, match=r'trained on data with rasters images: .* limits None'):
+        train(run.config, copy)
+
+
+def test_data_json_of_other_classes_than_the_config_is_refused(copy: Path, jem: TinyRun) -> None:
+    config = jem.run.config.copy_and_resolve_references()
+    set_key(config, 'data.classes', 'water=SeaLake+River,Forest')
+    (copy / 'config.json').write_text(to_json(config))
+    with pytest.raises(UserError, match=r'data\.classes of the config has water, Forest'):
+        open_run(copy)
+
+
 @pytest.mark.parametrize(
     ('damage', 'line'),
     [
@@ -104,6 +142,16 @@ def test_other_data_than_those_of_training_are_refused(copy: Path, jem: TinyRun)
         (lambda file: file.write_text('{"data": {'), r'data\.json is damaged'),
         (lambda file: file.write_text('{"data": {"facts": 3}}'), r'data\.json is damaged'),
         (lambda file: file.write_text('[]'), r'data\.json is damaged'),
+        (lambda file: file.write_text('{}'), r"data\.json is damaged.*nothing of 'data'"),
+        (_changed('facts', 'class_names', 'abcdefghij'), r'damaged.*a list of different names'),
+        (_changed('facts', 'metres', 'ten'), r'damaged.*metres'),
+        (_changed('facts', 'rasters', {'images': {**IMAGES, 'dtype': 'uint7'}}), r'damaged.*uint7'),
+        (_changed('facts', 'rasters', {'images': {**IMAGES, 'scale': 0}}), r'damaged.*scale 0'),
+        (
+            _changed('facts', 'rasters', {'images': {**IMAGES, 'limits': [[1, 1]] * 3}}),
+            r'lower one',
+        ),
+        (_changed('counts', 'train', -1), r'damaged.*counts'),
     ],
 )
 def test_what_is_known_of_the_data_is_checked(

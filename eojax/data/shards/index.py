@@ -33,7 +33,8 @@ class Plan(NamedTuple):
       num: of windows.
       per_shard: windows in each shard but the last.
       compression: one of `eojax.data.shards.records.COMPRESSIONS`.
-      origin: SHA-256 over names and sizes of the places that are read.
+      origin: SHA-256 over names, sizes, labels, groups and parts of the places that are read, and
+        over some of their pixels.
     """
 
     facts: Facts

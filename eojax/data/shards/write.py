@@ -7,7 +7,9 @@ how often the work was stopped or on how many processes did it.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from eojax.atomic_file import write_atomically
 from eojax.data.columns import all_unique, name_at, names_digest
 from eojax.data.dataset import Dataset, Window
+from eojax.data.facts import PIXEL_LABELS
 from eojax.data.shards.grid import Grid, Windows, check_grid
 from eojax.data.shards.index import (
     COLUMNS,
@@ -31,6 +34,7 @@ from eojax.data.shards.index import (
     Plan,
     column_digest,
     plan_to_json,
+    read_index,
     sha256_of,
     shard_name,
 )
@@ -38,6 +42,8 @@ from eojax.data.shards.records import COMPRESSIONS, encode
 from eojax.errors import UserError, unknown_name
 
 _PLAN, _PIECES = 'plan.json', 'pieces'
+# Of the pixels by which a plan tells two data sets apart.
+_SAMPLE_PLACES, _SAMPLE_SIDE = 8, 256
 # Of array_record: each window can be read alone.
 _WRITER = {
     'zstd': 'group_size:1,zstd:3,max_parallelism:1',
@@ -82,8 +88,28 @@ def make_plan(dataset: Dataset, grid: Grid, per_shard: int, compression: str) ->
         facts = facts._replace(size=(grid.window, grid.window))
     names = names_digest(places.names, np.arange(places.num))
     labels = places.labels if facts.label == 'image' else np.zeros(0)
-    origin = f'{names} {column_digest(places.heights, places.widths, labels)}'
+    others = [column for column in (places.groups, places.parts) if column is not None]
+    origin = (
+        f'{names} {column_digest(places.heights, places.widths, labels, *others)}'
+        f' {_sample_digest(dataset)}'
+    )
     return Plan(facts, grid, num, per_shard, compression, origin)
+
+
+def _sample_digest(dataset: Dataset) -> str:
+    """SHA-256 over the middles of some places: other pixels may go by the same names."""
+    places, facts = dataset.places, dataset.facts
+    rasters = (*sorted(facts.rasters), *([PIXEL_LABELS] if facts.label == 'pixel' else []))
+    grid = math.lcm(*(raster.scale for raster in facts.rasters.values()))
+    digest = hashlib.sha256()
+    for place in np.unique(np.linspace(0, places.num - 1, _SAMPLE_PLACES).astype(int)).tolist():
+        size = (int(places.heights[place]), int(places.widths[place]))
+        height, width = (min(side, _SAMPLE_SIDE // grid * grid or grid) for side in size)
+        row, column = (size[0] - height) // 2 // grid * grid, (size[1] - width) // 2 // grid * grid
+        read = dataset.source.read(place, Window(row, column, height, width), rasters)
+        for name in rasters:
+            digest.update(np.ascontiguousarray(read[name]).tobytes())
+    return digest.hexdigest()
 
 
 def start(job: Job) -> list[int]:
@@ -102,6 +128,11 @@ def start(job: Job) -> list[int]:
             ' folder, or delete it'
         )
     if (folder / FILE).is_file():
+        for name in read_index(folder)[1]:
+            if not (folder / name).is_file():
+                raise UserError(
+                    f'no such file: {folder / name}; delete --out={folder} and prepare it anew'
+                )
         return []
     for name in (COLUMNS, SHARDS, _PIECES):
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(whole: Path, tmp_path: Path) -> 
     dataset = tiles()
     deadly = dataset._replace(source=Deadly(dataset.source, 2))  # type: ignore[arg-type]
     process = multiprocessing.get_context('spawn').Process(
-        target=write_all, args=(job(folder, deadly), 1, False)
+        target=write_all, args=(job(folder)._replace(dataset=deadly), 1, False)
     )
     process.start()
     process.join()
@@ -312,3 +312,28 @@ def test_command(
         with pytest.raises(SystemExit):
             prepare.main([*command, *arguments])
         assert line in capsys.readouterr().err
+
+
+def test_another_data_set_of_the_same_names_is_refused(tmp_path: Path) -> None:
+    dataset, out = tiles(), tmp_path / 'out'
+    write_all(job(out), progress=False)
+    brighter = [{**tile, 'images': tile['images'] // 2} for tile in dataset.source.tiles]  # type: ignore[attr-defined]
+    others = [
+        dataset._replace(source=type(dataset.source)(tuple(brighter))),  # type: ignore[call-arg]
+        dataset._replace(places=dataset.places._replace(groups=np.array([0, 1, 2, 2], np.int32))),
+    ]
+    for other in others:
+        with pytest.raises(UserError, match='holds another data set'):
+            write_all(job(out, other), progress=False)
+
+
+def test_a_finished_data_set_that_lost_a_shard_is_not_ready(tmp_path: Path) -> None:
+    write_all(job(tmp_path / 'out'), progress=False)
+    next((tmp_path / 'out' / 'shards').iterdir()).unlink()
+    with pytest.raises(UserError, match=r'no such file: .*array_record; delete --out='):
+        write_all(job(tmp_path / 'out'), progress=False)
+
+
+def test_options_of_runs_are_refused_in_preparing() -> None:
+    with pytest.raises(UserError, match=r'--data\.classes=water: whole data sets are prepared'):
+        prepare.open_dataset('', 'landscape_cover', '', ['--data.classes=water'])
