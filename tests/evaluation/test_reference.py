@@ -71,6 +71,10 @@ def test_a_damaged_file_is_computed_anew(jem, monkeypatch):
     again = reference_scores(jem.run, jem.state, ('log_density',))
     assert len(calls) == 2
     np.testing.assert_array_equal(first['log_density'], again['log_density'])
+    with open(file, 'wb') as other:
+        np.save(other, np.zeros(3))  # an array, and no archive of them
+    reference_scores(jem.run, jem.state, ('log_density',))
+    assert len(calls) == 3
 
 
 def test_a_folder_that_cannot_be_written_to_is_said(jem, capsys):

@@ -155,7 +155,8 @@ def test_the_best_of_a_stage_is_opened_though_the_next_has_begun(tmp_path):
     best.close()
     _, state = open_run(tmp_path, 'best')
     assert state.second == ()
-    assert_same_bits(state, carry.state)
+    for ours, saved in zip(jax.tree.leaves(state), jax.tree.leaves(carry.state), strict=True):
+        np.testing.assert_array_equal(ours, saved)
 
 
 def test_the_replay_buffer_of_the_second_stage_is_split():
