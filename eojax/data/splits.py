@@ -155,7 +155,7 @@ def make_splits(
             )
             kind = f'{title}: {len(members)} image(s)' if title else f'{len(members)} place(s)'
             raise UserError(f'{kind} {lacking}')
-    able = _may_be_labelled(trains, groups, labelled_groups, label)
+    able = _may_be_labelled(trains, groups, labelled_groups, label, group_names)
     if labelled_in_all:
         counts = _in_turns(labelled_in_all, labels_per_class, able, seed)
     else:
@@ -290,6 +290,7 @@ def _may_be_labelled(
     groups: np.ndarray | None,
     labelled_groups: Sequence[int] | None,
     label: str,
+    group_names: Sequence[str],
 ) -> list[np.ndarray]:
     """Of each class the training places that may be labelled, in the order they are drawn."""
     if label == 'none':
@@ -299,8 +300,14 @@ def _may_be_labelled(
     if groups is None:
         raise ValueError('labelled_groups needs groups')
     able = [train[np.isin(groups[train], labelled_groups)] for train in trains]
-    if not any(map(len, able)):
-        raise UserError(f'{GROUPS_KEY}: none of these groups has a training place')
+    there = set(groups[np.concatenate(able)].tolist()) if able else set()
+    without = [number for number in labelled_groups if number not in there]
+    if without:
+        named = ', '.join(group_names[n] if group_names else str(n) for n in without)
+        raise UserError(
+            f'{GROUPS_KEY}: {named} has no training place: this split holds it out; name others, or'
+            ' take another seed'
+        )
     return able
 
 

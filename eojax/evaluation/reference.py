@@ -129,7 +129,12 @@ def examples(run: Run) -> Examples:
     """
     path = run.folder / 'reference' / 'examples.npz'
     kept = _load(path)
-    if {'images', 'labels'} <= kept.keys():
+    if (
+        {'images', 'labels'} <= kept.keys()
+        and kept['images'].shape[1:] == run.task.image_shape
+        and kept['images'].dtype == run.images.dtype
+        and kept['labels'].shape == kept['images'].shape[:1]
+    ):
         return Examples(kept['images'], kept['labels'])
     run = with_data(run)
     split = run.splits.train

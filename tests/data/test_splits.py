@@ -314,8 +314,11 @@ def test_labelled_places_are_nested_and_may_be_of_some_groups() -> None:
     some = split(labelled_groups=[city])
     np.testing.assert_array_equal(some.labelled, few.train[groups[few.train] == city])
     assert set(groups[split(labelled_groups=[city], labelled_in_all=2).labelled]) == {city}
-    with pytest.raises(UserError, match=r'labelled_groups: none of these groups has a training'):
+    with pytest.raises(UserError, match=r'labelled_groups: \d+ has no training place'):
         split(labelled_groups=[int(groups[few.test[0]])])
+    held_out = int(groups[few.test[0]])
+    with pytest.raises(UserError, match=f'labelled_groups: {held_out} has no training place'):
+        split(labelled_groups=[city, held_out])
     with pytest.raises(UserError, match=r'labels_per_class=5: labels are of pixels here'):
         split(labels_per_class=5)
 

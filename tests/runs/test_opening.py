@@ -78,6 +78,9 @@ def test_what_is_kept_of_the_training_images_needs_no_data(
     examples = reference.examples(run)
     np.testing.assert_array_equal(examples.images, jem.run.dataset.images[train])
     assert reference.texture(run).filters.shape == (11, 20, 20, 3, 3)
+    np.savez(copy / 'reference' / 'examples.npz', images=np.zeros((3, 8, 8, 3)), labels=np.zeros(3))
+    with pytest.raises(UserError, match='no such file: landscapes'):  # not taken for the run's own
+        reference.examples(run)
 
 
 def test_where_the_data_are_wanted_the_message_says_which_option_tells_where_they_are(
