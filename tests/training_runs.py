@@ -31,6 +31,7 @@ def small_config(method: str, **changes: Any) -> ConfigDict:
         'keep_checkpoints': 10, 'tensorboard': False, 'data.size': 16, 'data.num_images': 200,
         'model.depth': 10, 'model.width': 1, 'model.activation': 'swish',
         'optimizer.learning_rate': 1e-3, 'evaluate.batch_size': 32, 'evaluate.outlier_images': 20,
+        'evaluate.keep_reference': False,
     }  # fmt: skip
     if method == 'jem':
         values |= {

@@ -71,7 +71,9 @@ def base_config(
       source: likewise of the data set to learn from besides, where there is one. What is evaluated,
         and what the apps mean, is `data`.
       recovery: what counts as divergence, and what is done about it (`eojax.training.loop`).
-      evaluate: how a trained run is evaluated (`eojax.evaluation.evaluate`).
+      evaluate: how a trained run is evaluated (`eojax.evaluation.evaluate`); `keep_reference` says
+        whether training ends with the scores of the run's own images, for commands that open the
+        run without its data (`eojax.evaluation.reference`).
 
     Raises:
       UserError: for an unknown name.
@@ -100,6 +102,7 @@ def base_config(
             'inception_images': 2000,
             'outliers': '',
             'outlier_images': 1000,
+            'keep_reference': True,
         },
     }
     for group, defaults in _entry('method', method, METHODS).defaults.items():

@@ -70,7 +70,8 @@ def train(config: ConfigDict, folder: Path) -> Path:
     if run.config.evaluate.checkpoint == 'best':
         run, state = load_state(run, 'best')
     done = evaluate.evaluate_run(run, state, folder / 'evaluation')
-    reference.keep(run, state)
+    if run.config.evaluate.keep_reference:
+        reference.keep(run, state)
     return done
 
 

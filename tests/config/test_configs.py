@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import check_config, flatten, set_key, to_json
 from eojax.config.command_line import load_config
+from eojax.evaluation import generation
 from eojax.methods import METHODS
 from eojax.training.loop import train
 from tests.data.labelled_archives import eurosat_members, write_zip
@@ -33,7 +34,8 @@ TINY: dict[str, Any] = {
     'method.likelihood_batch_size': 4, 'method.score_matching_batch_size': 4,
     'optimizer.warmup_steps': 0, 'sampler.steps': 2, 'sampler.buffer_size': 20,
     'sampler.buffer_parts': 1, 'evaluate.batch_size': 20, 'evaluate.outlier_images': 10,
-    'evaluate.inception': '', 'evaluate.outliers': '', 'data.block': 64,
+    'evaluate.inception': '', 'evaluate.outliers': '', 'evaluate.keep_reference': False,
+    'data.block': 64, 'method.decoder_features': 8, 'method.importance_samples': 2,
     'data.labelled_in_all': 12, 'source.size': 16, 'source.num_images': 340,
     'model.widths': (4, 4), 'model.strides': (1, 2), 'method.source_batch_size': 4,
     'fixmatch.steps': 1, 'fixmatch.batch_size': 4, 'fixmatch.method.unlabelled_ratio': 2,
@@ -106,8 +108,9 @@ def test_config_says_what_it_is(path: Path, archives: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_two_steps_and_evaluates(
-    path: Path, tmp_path: Path, archives: dict[str, Path]
+    path: Path, tmp_path: Path, archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(generation, '_GRID_SAMPLES', 24)
     config = tiny(load_config(str(path)), archives)
     out = train(config, tmp_path / 'run')
     found = rows(tmp_path / 'run')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -512,3 +513,14 @@ def test_each_phase_has_a_best_state_of_its_own(
     # Supervised for five steps, then joint for seven: each is worse than the one before.
     train.train(small_config('jem', evaluate_every=3), tmp_path)
     assert steps_saved(tmp_path, 'best') == [6]
+
+
+def test_what_later_commands_need_is_kept_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Callable[[str], Path]
+) -> None:
+    folder = Path(shutil.copytree(uninterrupted('supervised'), tmp_path / 'run'))
+    kept: list[int] = []
+    monkeypatch.setattr(reference, 'keep', lambda run, state: kept.append(run.step))
+    for wanted, steps in ((False, []), (True, [12])):
+        train.train(small_config('supervised', evaluate__keep_reference=wanted), folder)
+        assert kept == steps

@@ -121,7 +121,7 @@ def test_a_network_trains_on_it(tmp_path: Path, content: dict[str, bytes]) -> No
         'steps': 2, 'batch_size': 8, 'log_every': 1, 'evaluate_every': 2, 'checkpoint_every': 2,
         'tensorboard': False, 'data.root': str(write_zip(tmp_path / 'AID.zip', dict(copies))),
         'data.size': 16, 'data.labels_per_class': '1', 'model.depth': 10, 'model.width': 1,
-        'evaluate.batch_size': 32,
+        'evaluate.batch_size': 32, 'evaluate.keep_reference': False,
     }  # fmt: skip
     for key, value in values.items():
         set_key(config, key, value)

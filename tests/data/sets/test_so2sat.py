@@ -349,7 +349,7 @@ def test_a_network_trains_on_it(
         'tensorboard': False, 'data.root': str(tmp_path / 'so2sat'), 'data.sensor': sensor,
         'data.version': version, 'data.size': 16, 'data.labels_per_class': '2',
         'data.resident_gigabytes': gigabytes, 'data.workers': 0, 'model.depth': 10,
-        'model.width': 1, 'evaluate.batch_size': 32,
+        'model.width': 1, 'evaluate.batch_size': 32, 'evaluate.keep_reference': False,
     }  # fmt: skip
     for key, value in values.items():
         set_key(config, key, value)
