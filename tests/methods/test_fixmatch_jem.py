@@ -14,6 +14,7 @@ from jax import random
 from jax.scipy.special import logsumexp
 
 from eojax.errors import UserError
+from eojax.evaluation import evaluate
 from eojax.methods import METHODS, fixmatch, fixmatch_jem
 from eojax.methods.fixmatch import Views
 from eojax.runs import run as runs
@@ -202,7 +203,10 @@ def test_batch_statistics_see_fixmatchs_images_and_no_samples(monkeypatch, fixed
     np.testing.assert_allclose(new.trained.statistics['mean'], everything.mean(0), atol=1e-6)
 
 
-def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path):
+def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path, monkeypatch):
+    # Its evaluation is tested with the configs.
+    monkeypatch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)
+    monkeypatch.setattr(evaluate, 'sample_picture', lambda run, state: None)
     changes = {'data__labels_per_class': '1', 'batch_size': 4, 'model__norm': 'group'}
     changes |= {'model__density_head': True, 'method__unlabelled_ratio': 2, 'steps': 8}
     changes |= {'fixmatch__steps': 3, 'method__likelihood_batch_size': 4}
