@@ -78,7 +78,7 @@ _LUMINANCE = (19595, 38470, 7471)
 
 
 class Drawn(NamedTuple):
-    """What one pass does to each image.
+    """The effect of one pass on each image.
 
     Attributes:
       operation: int32 `[N]`, indices into `OPERATIONS`.

@@ -1,4 +1,4 @@
-"""What is augmented: samples, all of whose rasters, class maps and masks move together.
+"""Samples, which are augmented: all their rasters, class maps and masks move together.
 
 A sample is a mapping of names to arrays of `N` places:
 

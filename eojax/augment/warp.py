@@ -23,7 +23,7 @@ _MOST_PIXELS = 2**14  # of a side: a warp then stays below 2**15 pixels, and wit
 
 @struct.dataclass
 class Warped:
-    """What a strong view did to the geometry of each image: warps, one after the other, and a box.
+    """The geometry of a strong view of each image: warps, one after the other, and a box.
 
     Attributes:
       size: height and width of the images in pixels.

@@ -1,4 +1,4 @@
-"""What a written config says, by whatever version of the code it was written."""
+"""Values of a written config, by whatever version of the code it was written."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from jax import Array, lax
 
 
 class Beliefs(NamedTuple):
-    """What the refinements remember of the predictions for unlabelled images.
+    """The memory of the refinements: running means of the predictions for unlabelled images.
 
     Attributes:
       confidence: running mean of max q, float32 `[]`; FreeMatch's tau.
@@ -28,7 +28,7 @@ class Beliefs(NamedTuple):
 
 
 class PseudoLabels(NamedTuple):
-    """What the weak view of each unlabelled image says, without a gradient.
+    """The guesses from the weak view of each unlabelled image, without a gradient.
 
     Attributes:
       labels: int32 `[N]`, the most probable class.

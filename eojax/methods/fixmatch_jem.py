@@ -153,7 +153,7 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 class _Training(NamedTuple):
-    """What the steps share; nothing in here changes."""
+    """Values that the steps share; nothing in here changes."""
 
     model: JointModel
     target: Array

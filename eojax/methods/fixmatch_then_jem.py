@@ -167,7 +167,7 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 class _Fitted(NamedTuple):
-    """What is known before training: the given labels, and what the joint model has fitted."""
+    """Host work before training: the given labels, and the fit of the joint model."""
 
     labels: Any
     second: Any

@@ -137,7 +137,7 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 class _Alignment(NamedTuple):
-    """What the second phase's pure functions share; nothing in here changes."""
+    """Values that the second phase's pure functions share; nothing in here changes."""
 
     network: EmbeddingClassifier
     stage: Stage

@@ -1,4 +1,4 @@
-"""What a method sees of a network: plain functions. Which library wrote it stays in here."""
+"""A network as methods see it: plain functions. Which library wrote it stays in here."""
 
 from __future__ import annotations
 

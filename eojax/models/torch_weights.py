@@ -60,7 +60,7 @@ class Tensor(NamedTuple):
 
 
 class _Mark:
-    """What the pickle's MARK leaves on the stack."""
+    """The mark that the pickle's MARK leaves on the stack."""
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What methods with a joint energy-based model share: its chains, its losses, its abilities.
+"""The parts that methods with a joint energy-based model share: chains, losses, abilities.
 
 "Energy-based Models in Earth Observation: from Generation to Semi-supervised Learning"
 (Castillo-Navarro et al., 2022), after Grathwohl et al. (2020); the equations are those of
@@ -34,7 +34,7 @@ ABILITIES = ('logits', 'log_density', 'sample', 'restore', 'replay')
 
 
 class JointState(Protocol):
-    """What a method's state holds of the joint model; see `eojax.methods.jem.JemState`."""
+    """The joint model in a method's state; see `eojax.methods.jem.JemState`."""
 
     @property
     def trained(self) -> Trained: ...
@@ -134,7 +134,7 @@ class JointModel(NamedTuple):
     def _energy(
         self, parameters: Any, statistics: Any, labels: Array | None, key: Array
     ) -> tuple[Callable[[Array], Array], Cut | None]:
-        """What the chains descend on; `key` is that of all their randomness."""
+        """The energy that the chains descend on; `key` is that of all their randomness."""
         key_network = random.fold_in(key, 2) if self._batch_statistics() else None
         function = (self.network, parameters, statistics, labels, key_network)
         return energy_of(*function), cut_of(*function)

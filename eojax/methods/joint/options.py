@@ -1,4 +1,4 @@
-"""What a config may say of a joint energy-based model, and what cannot train."""
+"""The options of a joint energy-based model, and the check of those that cannot train."""
 
 from __future__ import annotations
 

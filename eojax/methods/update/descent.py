@@ -45,7 +45,7 @@ class Trained(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """What a loss gives beside its value.
+    """The results of a loss beside its value.
 
     Attributes:
       metrics: scalars by name. After the update, `loss` and `gradient_norm` are among them.
@@ -79,13 +79,13 @@ class Descent(NamedTuple):
     moved: tuple[str, ...] = ()
 
     def begin(self, parameters: Any, statistics: Any = None) -> Trained:
-        """What the first update starts from."""
+        """The values that the first update starts from."""
         average = jax.tree.map(jnp.copy, parameters)
         updates = jnp.zeros((), jnp.int32)
         return Trained(parameters, statistics, average, self._moments(parameters), updates)
 
     def take_over(self, trained: Trained) -> Trained:
-        """What another descent has trained so far, with moments for this one."""
+        """The parameters of another descent so far, with moments for this one."""
         return trained._replace(moments=self._moments(trained.parameters))
 
     def step(self, trained: Trained, loss_of: Loss) -> tuple[Trained, Aside]:
