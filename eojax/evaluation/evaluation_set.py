@@ -15,7 +15,7 @@ import numpy as np
 
 from eojax.data.columns import name_at
 from eojax.data.dataset import ArraySource, Dataset, Window
-from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN
+from eojax.data.facts import PIXEL_LABELS, UNKNOWN
 from eojax.data.reading.lazy_images import Images
 from eojax.errors import UserError
 
@@ -160,11 +160,6 @@ class EvaluationSet(NamedTuple):
             labels = self.dataset.places.labels[index].astype(np.int32)
         rows, columns = (np.array([w[axis] for w in windows]) for axis in (0, 1))
         return EvaluationBatch(rasters, labels, index, rows, columns)
-
-
-def whole_images(dataset: Dataset, batch_size: int) -> EvaluationSet:
-    """A data set of equally large images, of which the network sees the raster `images`."""
-    return EvaluationSet(dataset, (IMAGES,), None, batch_size)
 
 
 def _starts(length: int, side: int, grid: int) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,7 @@ from eojax.drawing import figures
 from eojax.drawing.pictures import arrange, visible_bands
 from eojax.evaluation.evaluators import Evaluator, Measured
 from eojax.evaluation.outliers import spread
-from eojax.evaluation.scoring import place_batch
+from eojax.evaluation.scoring import filled_up, place_batch
 from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
@@ -83,8 +83,7 @@ def reconstruct_batches(
     compiled = jax.jit(both, out_shardings=everywhere, compiler_options=compiler_options())
     for number, start in enumerate(range(0, len(images), size)):
         part = images[np.arange(start, min(start + size, len(images)))]
-        filled = np.zeros((size, *part.shape[1:]), part.dtype)
-        filled[: len(part)] = part
+        filled = filled_up(part, size)
         key = random.fold_in(random.key(run.config.seed), number)
         outputs = compiled(state, place_batch(run, filled), sharding.place_key(key, run.mesh))
         scaled, again = (np.asarray(x)[: len(part)] for x in outputs)

@@ -162,7 +162,7 @@ def score_batches(
     for number, batch in enumerate(batches):
         arrays = (batch,) if isinstance(batch, np.ndarray) else batch
         placed = [
-            _scaled(place_batch(run, _filled_up(array, size)), raster.limits, raster.scale)
+            _scaled(place_batch(run, filled_up(array, size)), raster.limits, raster.scale)
             for array, raster in zip(arrays, rasters, strict=True)
         ]
         key = random.fold_in(random.key(run.config.seed), number)
@@ -174,7 +174,8 @@ def score_batches(
         yield _on_host(run, *waiting)
 
 
-def _filled_up(array: np.ndarray, size: int) -> np.ndarray:
+def filled_up(array: np.ndarray, size: int) -> np.ndarray:
+    """A batch of `size` rows, empty after the last of the array, so that one program does all."""
     filled = np.zeros((size, *array.shape[1:]), array.dtype)
     filled[: len(array)] = array
     return filled

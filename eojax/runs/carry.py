@@ -76,7 +76,7 @@ def fresh_sums(names: Iterable[str], state: Any, step: Array) -> Carry:
 def metric_names(run: Run, phase: int, state: Any) -> list[str]:
     """The names of the metrics of a phase, found without running it."""
     chosen = run.method.phases[phase]
-    batch = batch_shapes(chosen.streams, {g: known.facts for g, known in run.known.items()})
+    batch = batch_shapes(chosen.streams, run.facts_by_group)
     return sorted(jax.eval_shape(lambda s, b: chosen.step(s, b, random.key(0))[1], state, batch))
 
 
@@ -106,7 +106,7 @@ def abstract_carry(run: Run, step: int, metrics: Iterable[str]) -> Carry:
       metrics: the names of what is summed, as the checkpoint has them.
     """
     streams = run.method.phases[0].streams
-    batch = batch_shapes(streams, {group: known.facts for group, known in run.known.items()})
+    batch = batch_shapes(streams, run.facts_by_group)
 
     def state_of(batch: Any, fitted: Any) -> Any:
         state = run.method.init(random.key(0), batch, fitted)

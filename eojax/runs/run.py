@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from eojax.atomic_file import write_atomically
 from eojax.config.base import check_config, differing_keys, from_json, to_json
 from eojax.data.dataset import Dataset
-from eojax.data.facts import Facts, Limits, Raster
+from eojax.data.facts import Facts, Raster
 from eojax.data.splits import Splits
 from eojax.devices import sharding
 from eojax.errors import UserError
@@ -81,11 +81,6 @@ class Run(NamedTuple):
     def facts_by_group(self) -> dict[str, Facts]:
         """The facts of each data set without its pixels."""
         return {group: known.facts for group, known in self.known.items()}
-
-    @property
-    def limits(self) -> dict[str, Limits | None]:
-        """Of the images of each domain, the values that become -1 and +1."""
-        return {group: known.facts.images.limits for group, known in self.known.items()}
 
     @property
     def feed(self) -> Inputs:

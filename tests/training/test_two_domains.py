@@ -74,7 +74,8 @@ def test_streams_of_both_domains_are_scaled_by_their_own_limits(tmp_path: Path) 
     config = two_domain_config(data__resident_gigabytes=0.0)
     run = runs.prepare(config, tmp_path)
     assert run.feed.streamed
-    assert run.limits == {'data': None, 'source': SOURCE_LIMITS}
+    limits = {group: facts.images.limits for group, facts in run.facts_by_group.items()}
+    assert limits == {'data': None, 'source': SOURCE_LIMITS}
     assert run.domains is not None
     assert run.task.source == run.facts_by_group['source']
     assert run.task.source_shape == (20, 20, 2)
