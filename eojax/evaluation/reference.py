@@ -39,7 +39,7 @@ IMAGES = {TRAIN: 5000, TEST: 2000}
 ENDS = 18
 _EXAMPLES, _EXAMPLE_BYTES = 1000, 16 * 2**20
 _FINGERPRINT = 'fingerprint'
-_NOT_RANKING = ('logits', 'embedding', 'source_embedding')
+_NOT_RANKING = ('logits', 'features', 'embedding', 'source_embedding')
 
 
 class Examples(NamedTuple):

@@ -192,8 +192,8 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     """All that can be asked of a method about an image, by name, as functions of a state, images
     in [-1, 1] and a key. Each is higher for images that are more like the training data.
 
-    `logits`, `log_density`, `embedding` and `source_embedding` of methods that have them, the last
-    two of which are vectors and rank nothing; further, as scores of being in
+    `logits`, `log_density`, `features`, `embedding` and `source_embedding` of methods that have
+    them, the last three of which are vectors and rank nothing; further, as scores of being in
     distribution (Grathwohl et al., "Your Classifier is Secretly an Energy Based Model", Sec. 5.3):
     `log_sum_exp`: of the logits, which is log p(x) for any classifier read as an energy-based model
       (Eq. 6 there);
@@ -204,7 +204,7 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     """
     found: dict[str, Callable[..., Array]] = {
         name: method.abilities[name]
-        for name in ('logits', 'log_density', 'embedding', 'source_embedding')
+        for name in ('logits', 'log_density', 'features', 'embedding', 'source_embedding')
         if name in method.abilities
     }
     if 'pixel_logits' in method.abilities:

@@ -37,6 +37,7 @@ from ml_collections import ConfigDict
 from eojax.devices import sharding
 from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
+from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
 from eojax.methods.update import descent
@@ -131,8 +132,10 @@ def build(config: ConfigDict, task: Task) -> Method:
         'labelled': Stream('labelled', config.batch_size, options.augment),
         'unlabelled': Stream('train', num, options.augment),
     }
-    abilities = {'logits': logits, 'reconstruct': reconstruct}
+    abilities = {'logits': logits, 'reconstruct': reconstruct, **features_of(network)}
     return Method(init, (Phase('berundanet', config.steps, streams, step),), abilities)
 
 
-RECIPE = Recipe(DEFAULTS, ('logits', 'reconstruct'), check, build, models=(ENCODER,))
+RECIPE = Recipe(
+    DEFAULTS, ('logits', 'reconstruct', 'features'), check, build, models=(ENCODER,)
+)

@@ -64,11 +64,9 @@ def build(config: ConfigDict, task: Task) -> Method:
         transfer_phases.source_phase(network, first),
         transfer_phases.target_phase('fine_tuning', network, second, config.batch_size, begin),
     )
-    abilities = {
-        'logits': transfer_phases.target_logits(network),
-        'embedding': transfer_phases.embeddings(network, 'target'),
-    }
-    return Method(init, phases, abilities)
+    return Method(init, phases, transfer_phases.target_abilities(network))
 
 
-RECIPE = Recipe(DEFAULTS, ('logits', 'embedding'), check, build, needs_source=True)
+RECIPE = Recipe(
+    DEFAULTS, transfer_phases.TARGET_ABILITIES, check, build, needs_source=True
+)

@@ -49,6 +49,7 @@ from eojax.losses.consistency import (
     pseudo_labels,
     update_beliefs,
 )
+from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
 from eojax.methods.update import descent
@@ -233,12 +234,12 @@ def build(config: ConfigDict, task: Task) -> Method:
         return outputs
 
     phase = Phase('fixmatch', config.steps, streams(config), step)
-    return Method(init, (phase,), {'logits': logits})
+    return Method(init, (phase,), {'logits': logits, **features_of(network)})
 
 
 RECIPE = Recipe(
     DEFAULTS,
-    ('logits',),
+    ('logits', 'features'),
     check,
     build,
     advice='lower optimizer.learning_rate or method.consistency_weight, or set optimizer.clip_norm',

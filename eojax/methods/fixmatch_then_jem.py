@@ -158,7 +158,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     phases += [_of_second(phase) for phase in second.phases]
     begins = len(first.phases) + 1
     phases[begins] = phases[begins]._replace(begin=begin_second)
-    abilities = {name: _ability(name, first, second) for name in ABILITIES}
+    abilities = {name: _ability(name, first, second) for name in second.abilities}
     split = tuple(f'second.{field}' for field in second.split)
     shapes = _Fitted(jax.ShapeDtypeStruct((task.num_training,), jnp.int32), second.fitted)
     return second._replace(

@@ -96,6 +96,7 @@ class Method(NamedTuple):
       abilities: what it can do after training, by name, each `(state, ...) -> arrays`:
         `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1];
         `pixel_logits(state, images, key)` float32 `[N, h, w, classes]`;
+        `features(state, images, key)` float32 `[N, D]`, of each image as a whole;
         `log_density(state, images, key)` float32 `[N]`, unnormalised, of a density that was
         trained;
         `sample(state, key, labels, ...)` and the like, as their methods document them.

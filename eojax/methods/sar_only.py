@@ -20,10 +20,10 @@ from eojax.feed.streams import Batch
 from eojax.methods.method import Method, Recipe, Task
 from eojax.methods.transfer import embedding_classifier
 from eojax.methods.transfer.transfer_phases import (
+    TARGET_ABILITIES,
     TransferState,
-    embeddings,
     stage,
-    target_logits,
+    target_abilities,
     target_phase,
 )
 
@@ -48,8 +48,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         return only.begin(*network.init(key, {'target': task.image_shape}))
 
     phase = target_phase('sar_only', network, only, config.batch_size)
-    abilities = {'logits': target_logits(network), 'embedding': embeddings(network, 'target')}
-    return Method(init, (phase,), abilities)
+    return Method(init, (phase,), target_abilities(network))
 
 
-RECIPE = Recipe(DEFAULTS, ('logits', 'embedding'), check, build)
+RECIPE = Recipe(DEFAULTS, TARGET_ABILITIES, check, build)

@@ -30,6 +30,7 @@ from eojax.data.facts import IMAGES
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.pixel_cross_entropy import pixel_accuracy, pixel_cross_entropy
+from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
 from eojax.methods.update import descent
@@ -121,7 +122,7 @@ def build(config: ConfigDict, task: Task) -> Method:
                     window=options.window)  # fmt: skip
     phase = Phase('segmentation', config.steps, {'labelled': stream}, step)
     window = options.evaluation_window or (None if facts.size else options.window)
-    abilities = {'pixel_logits': pixel_logits}
+    abilities = {'pixel_logits': pixel_logits, **features_of(network)}
     return Method(init, (phase,), abilities, score='mean_iou', rasters=rasters, window=window)
 
 
@@ -129,5 +130,11 @@ def _names(rasters: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in rasters.split(','))
 
 
-RECIPE = Recipe(DEFAULTS, ('pixel_logits',), check, build, models=models.buildable(per_pixel=True),
-                labels=('pixel',))  # fmt: skip
+RECIPE = Recipe(
+    DEFAULTS,
+    ('pixel_logits', 'features'),
+    check,
+    build,
+    models=models.buildable(per_pixel=True),
+    labels=('pixel',),
+)

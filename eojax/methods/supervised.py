@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
+from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import check_shared
 from eojax.methods.update import descent
@@ -73,7 +74,7 @@ def build(config: ConfigDict, task: Task) -> Method:
 
     streams = {'labelled': Stream('labelled', config.batch_size, options.augment)}
     phase = Phase('supervised', config.steps, streams, step)
-    return Method(init, (phase,), {'logits': logits})
+    return Method(init, (phase,), {'logits': logits, **features_of(network)})
 
 
-RECIPE = Recipe(DEFAULTS, ('logits',), check, build)
+RECIPE = Recipe(DEFAULTS, ('logits', 'features'), check, build)

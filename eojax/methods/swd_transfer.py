@@ -128,9 +128,8 @@ def build(config: ConfigDict, task: Task) -> Method:
         Phase('alignment', second.steps, streams, parts.step, begin),
     )
     abilities = {
-        'logits': transfer_phases.target_logits(network),
+        **transfer_phases.target_abilities(network),
         'source_logits': source_logits,
-        'embedding': transfer_phases.embeddings(network, 'target'),
         'source_embedding': transfer_phases.embeddings(network, 'source'),
     }
     return Method(init, phases, abilities)
@@ -223,7 +222,7 @@ class _Alignment(NamedTuple):
 
 RECIPE = Recipe(
     DEFAULTS,
-    ('logits', 'source_logits', 'embedding', 'source_embedding'),
+    (*transfer_phases.TARGET_ABILITIES, 'source_logits', 'source_embedding'),
     check,
     build,
     needs_source=True,

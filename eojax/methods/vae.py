@@ -194,15 +194,24 @@ def build(config: ConfigDict, task: Task) -> Method:
         means, _ = network.encode(parameters, images)
         return jnp.clip(network.decode(parameters, means), -1.0, 1.0)
 
+    def features(state: VaeState, images: Array, key: Array) -> Array:
+        """m(x), the mean of q(z|x), `[N, d]`."""
+        return network.encode(state.trained.average['network'], images)[0]
+
     streams = {'unlabelled': Stream('train', config.batch_size, options.augment)}
-    abilities = {'log_density': log_density, 'sample': sample, 'reconstruct': reconstruct}
+    abilities = {
+        'log_density': log_density,
+        'features': features,
+        'sample': sample,
+        'reconstruct': reconstruct,
+    }
     phases = (Phase('vae', config.steps, streams, step),)
     return Method(init, phases, abilities, score='log_density')
 
 
 RECIPE = Recipe(
     DEFAULTS,
-    ('log_density', 'sample', 'reconstruct'),
+    ('log_density', 'features', 'sample', 'reconstruct'),
     check,
     build,
     labels=('image', 'pixel', 'none'),

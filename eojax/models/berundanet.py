@@ -43,7 +43,8 @@ def build(options: ConfigDict, num_outputs: int, bands: int, decoder_features: i
         options.norm_momentum,
         DTYPES[options.dtype],
     )
-    return from_linen(BerundaNet(encoder, decoder), per_image=options.norm != 'batch')
+    module = BerundaNet(encoder, decoder)
+    return from_linen(module, per_image=options.norm != 'batch', features=True)
 
 
 class BerundaNet(nn.Module):
@@ -52,7 +53,11 @@ class BerundaNet(nn.Module):
     encoder: WideResNet
     decoder: nn.Module
 
-    def __call__(self, images: Array, train: bool = False) -> tuple[Array, Array]:
+    def __call__(
+        self, images: Array, train: bool = False, features_only: bool = False
+    ) -> tuple[Array, Array] | Array:
+        if features_only:
+            return self.encoder(images, train, features_only=True)
         logits, features = self.encoder.logits_and_features(images, train)
         return logits, self.decoder(features, train)
 

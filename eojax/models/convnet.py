@@ -92,7 +92,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
         options.norm_momentum,
         DTYPES[options.dtype],
     )
-    return from_linen(module, per_image=options.norm != 'batch')
+    return from_linen(module, per_image=options.norm != 'batch', features=True)
 
 
 ARCHITECTURE = Architecture(DEFAULTS, check, build)
@@ -131,8 +131,11 @@ class ConvNet(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Array, train: bool = False) -> Array:
-        """Outputs `[N, num_outputs]` of images `[N, H, W, bands]` of any size."""
+    def __call__(self, images: Array, train: bool = False, features_only: bool = False) -> Array:
+        """Outputs `[N, num_outputs]` of images `[N, H, W, bands]` of any size.
+
+        With `features_only`, what enters the dense layer instead, `[N, widths[-1]]`.
+        """
         act: Callable[[Array], Array] = ACTIVATIONS[self.activation]
         x = normalise_bands(images) if self.normalise_input else images
         for block, (features, stride) in enumerate(zip(self.widths, self.strides, strict=True), 1):
@@ -150,4 +153,6 @@ class ConvNet(nn.Module):
                 name = f'block{block}_norm{number}'
                 x = act(Normalisation(norm, self.dtype, self.norm_momentum, name=name)(x, train))
         pooled = x.astype(jnp.float32).mean((1, 2))
+        if features_only:
+            return pooled
         return nn.Dense(self.num_outputs, name='head')(pooled)

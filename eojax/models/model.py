@@ -51,6 +51,8 @@ class Network(NamedTuple):
       trunk: `(parameters, statistics, features, key) -> outputs`, all the rest: where the key is
         None, as in evaluation; with a key as in training, the new statistics left out.
       affine_stem: whether the stem is affine in the images.
+      features: `(parameters, statistics, *inputs) -> features`, float32 `[N, D]`, as in evaluation:
+        of each image as a whole, the numbers that describe its look; None for networks without.
     """
 
     init: Init
@@ -60,6 +62,7 @@ class Network(NamedTuple):
     stem: Callable[[Parameters, Array], Array] | None = None
     trunk: Callable[[Parameters, Statistics, Array, Array | None], Array] | None = None
     affine_stem: bool = False
+    features: Callable[..., Array] | None = None
 
 
 class Architecture(NamedTuple):
@@ -82,7 +85,11 @@ class Architecture(NamedTuple):
 
 
 def from_linen(
-    module: nn.Module, per_image: bool, stem: nn.Module | None = None, affine_stem: bool = False
+    module: nn.Module,
+    per_image: bool,
+    stem: nn.Module | None = None,
+    affine_stem: bool = False,
+    features: bool = False,
 ) -> Network:
     """The network of a linen module whose call takes its inputs and the keyword `train`.
 
@@ -90,6 +97,8 @@ def from_linen(
       stem: the module's first layer by itself, where the network can be cut after it: its
         parameters are those that the module calls `stem`, and the module's call takes
         `after_stem`, for features in place of images.
+      features: whether the module's call takes `features_only`, for the features of each image in
+        place of its outputs.
     """
 
     def init(key: Array, *inputs: Array) -> tuple[Parameters, Statistics]:
@@ -136,7 +145,13 @@ def from_linen(
         assert isinstance(outputs, Array)
         return outputs
 
-    network = Network(init, apply, train, per_image)
+    def features_of(parameters: Parameters, statistics: Statistics, *inputs: Array) -> Array:
+        variables = {'params': parameters, 'batch_stats': statistics}
+        described = module.apply(variables, *inputs, train=False, features_only=True)
+        assert isinstance(described, Array)
+        return described
+
+    network = Network(init, apply, train, per_image, features=features_of if features else None)
     if stem is None:
         return network
     return network._replace(stem=first_layer, trunk=trunk, affine_stem=affine_stem)

@@ -51,7 +51,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     module = PixelNetwork(
         num_outputs, options.width, options.kernel, options.activation, DTYPES[options.dtype]
     )
-    return from_linen(module, per_image=True)
+    return from_linen(module, per_image=True, features=True)
 
 
 ARCHITECTURE = Architecture(DEFAULTS, check, build, per_pixel=True)
@@ -94,11 +94,19 @@ class PixelNetwork(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, *rasters: Array, train: bool = False) -> Array:
-        """Outputs `[N, h, w, num_outputs]` of rasters, the first of them `[N, h, w, bands]`."""
+    def __call__(
+        self, *rasters: Array, train: bool = False, features_only: bool = False
+    ) -> Array:
+        """Outputs `[N, h, w, num_outputs]` of rasters, the first of them `[N, h, w, bands]`.
+
+        With `features_only`, the mean over the pixels of what is between the two convolutions
+        instead, `[N, width]`.
+        """
         x = join_rasters(rasters)
         x = Convolution(self.width, self.kernel, dtype=self.dtype, name='stem')(x)
         x = ACTIVATIONS[self.activation](x)
+        if features_only:
+            return x.astype(jnp.float32).mean((1, 2))
         # Small at first: every class is as likely as the others.
         small = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
         head = Convolution(

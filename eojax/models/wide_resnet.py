@@ -79,6 +79,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
         per_image=options.norm != 'batch',
         stem=_stem(DTYPES[options.dtype], name=None),
         affine_stem=True,
+        features=True,
     )
 
 
@@ -166,6 +167,11 @@ class Block(nn.Module):
         return shortcut + convolve(3, 1, self.second_init, 'conv2')(y)
 
 
+def _pooled(features: Array) -> Array:
+    """The mean over the pixels of a map `[N, H, W, D]`, float32 `[N, D]`."""
+    return features.astype(jnp.float32).mean((1, 2))
+
+
 def _stem(dtype: Any, name: str | None) -> Convolution:
     """The first layer, with a name where it stands inside a module."""
     return Convolution(16, 3, dtype=dtype, kernel_init=nn.initializers.he_normal(), name=name)
@@ -201,12 +207,20 @@ class WideResNet(nn.Module):
     density_alone: bool = False
     dtype: Any = jnp.float32
 
-    def __call__(self, inputs: Array, train: bool = False, after_stem: bool = False) -> Array:
+    def __call__(
+        self,
+        inputs: Array,
+        train: bool = False,
+        after_stem: bool = False,
+        features_only: bool = False,
+    ) -> Array:
         """Logits `[N, num_outputs]` of images `[N, H, W, bands]`, H and W divisible by 4.
 
-        With `after_stem`, of the stem's outputs `[N, H, W, 16]` instead.
+        With `after_stem`, of the stem's outputs `[N, H, W, 16]` instead. With `features_only`, what
+        enters the head instead of logits, `[N, 64 width]`.
         """
-        return self.logits_and_features(inputs, train, after_stem)[0]
+        logits, features = self.logits_and_features(inputs, train, after_stem)
+        return _pooled(features) if features_only else logits
 
     @nn.compact
     def logits_and_features(
@@ -238,8 +252,7 @@ class WideResNet(nn.Module):
             if self.density_head:
                 density = density + self._density(act(x), group)
         x = act(Normalisation(self.norm, self.dtype, self.norm_momentum, name='norm')(x, train))
-        pooled = x.astype(jnp.float32).mean((1, 2))
-        logits = nn.Dense(self.num_outputs, name='head')(pooled)
+        logits = nn.Dense(self.num_outputs, name='head')(_pooled(x))
         if self.density_alone:
             logits = jax.nn.log_softmax(logits)
         return logits + density, x

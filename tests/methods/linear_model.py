@@ -22,21 +22,25 @@ CLASSES, SHAPE = 3, (2, 2, 2)
 
 
 def linear_model(per_image: bool = True) -> Network:
-    """Logits W x + b; the statistics, where there are any, are the last batch's mean."""
+    """Logits W x + b; the statistics, where there are any, are the last batch's mean. Its features
+    are x."""
 
     def init(key: Array, images: Array) -> tuple[Any, Any]:
         weights = random.normal(key, (images[0].size, CLASSES))
         parameters = {'w': weights, 'b': jnp.arange(CLASSES, dtype=jnp.float32)}
         return parameters, {} if per_image else {'mean': jnp.zeros(SHAPE)}
 
+    def features(parameters: Any, statistics: Any, images: Array) -> Array:
+        return images.reshape(len(images), -1)
+
     def apply(parameters: Any, statistics: Any, images: Array) -> Array:
-        return images.reshape(len(images), -1) @ parameters['w'] + parameters['b']
+        return features(parameters, statistics, images) @ parameters['w'] + parameters['b']
 
     def train(parameters: Any, statistics: Any, images: Array, *, key: Array) -> tuple[Array, Any]:
         kept = {} if per_image else {'mean': images.mean(0)}
         return apply(parameters, statistics, images), kept
 
-    return Network(init, apply, train, per_image)
+    return Network(init, apply, train, per_image, features=features)
 
 
 def small_task(num: int = 12) -> Task:

@@ -102,7 +102,7 @@ def test_evaluation_uses_the_average_and_the_newest_statistics(monkeypatch: pyte
     np.testing.assert_allclose(
         logits, linear_model().apply(state.trained.average, {}, images), atol=1e-6
     )
-    assert set(method.abilities) == {'logits'}  # it learns no density
+    assert set(method.abilities) == {'logits', 'features'}  # it learns no density
 
 
 def test_one_phase_of_labelled_batches(monkeypatch: pytest.MonkeyPatch):

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.devices import sharding
 from eojax.losses.denoising_score_matching import denoising_score_matching
+from eojax.methods.features import features_of
 from eojax.methods.joint.energy import cut_of, energy_of, log_density
 from eojax.methods.method import Method, Phase, Sampling, Task
 from eojax.methods.update.descent import Trained
@@ -30,7 +31,7 @@ from eojax.samplers.replay_buffer import Draw, ReplayBuffer
 from eojax.samplers.shortcut import Cut
 from eojax.samplers.starts import StationaryGaussian
 
-ABILITIES = ('logits', 'log_density', 'sample', 'restore', 'replay')
+ABILITIES = ('logits', 'log_density', 'features', 'sample', 'restore', 'replay')
 
 
 class JointState(Protocol):
@@ -204,6 +205,7 @@ class JointModel(NamedTuple):
         return {
             'logits': self.logits,
             'log_density': lambda state, x, key: log_density(self.logits(state, x, key)),
+            **features_of(self.network, self.noisy),
             'sample': self.sample,
             'restore': self.restore,
             'replay': lambda state: state.replay_buffer,

@@ -35,6 +35,8 @@ from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Descent, Loss, Trained
 
+# By `target_abilities`.
+TARGET_ABILITIES = ('logits', 'embedding', 'features')
 # Of the config group `method`, for methods that train on the source first.
 DEFAULTS: dict[str, Any] = {
     'source_steps': 500,
@@ -253,6 +255,14 @@ def target_logits(
         return jnp.where(trained, network.classify(average, embedding), 0.0)
 
     return logits
+
+
+def target_abilities(
+    network: EmbeddingClassifier,
+) -> dict[str, Callable[[TransferState, Array, Array], Array]]:
+    """All that a transfer can do with target images; their features are their embedding."""
+    embedding = embeddings(network, 'target')
+    return {'logits': target_logits(network), 'embedding': embedding, 'features': embedding}
 
 
 def embeddings(

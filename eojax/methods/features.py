@@ -1,0 +1,43 @@
+"""The ability `features`: what a trained network makes of an image as a whole, before its outputs.
+
+Images that look alike to the network have features that are close, whatever it was trained for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from jax import Array
+
+from eojax.methods.update.descent import Trained
+from eojax.models.model import Network
+
+
+class _State(Protocol):
+    """The state of a method that trains one network."""
+
+    @property
+    def trained(self) -> Trained: ...
+
+
+def features_of(
+    network: Network, seen: Callable[[Array, Array], Array] = lambda raster, key: raster
+) -> dict[str, Callable[..., Array]]:
+    """The ability by its name, `features(state, *rasters, key)`; none where the network has none.
+
+    It is of the averaged parameters, in evaluation mode: float32 `[N, D]`.
+
+    Args:
+      seen: `(raster, key) -> raster`, as the method shows it to the network.
+    """
+    describe = network.features
+    if describe is None:
+        return {}
+
+    def features(state: _State, *inputs: Array) -> Array:
+        *rasters, key = inputs
+        shown = (seen(raster, key) for raster in rasters)
+        return describe(state.trained.average, state.trained.statistics, *shown)
+
+    return {'features': features}
