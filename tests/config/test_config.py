@@ -34,12 +34,13 @@ def changed(**changes: Any) -> ConfigDict:
 
 
 # Networks that belong to a method, and methods that belong to a network.
+PER_PIXEL = {name for name, architecture in MODELS.items() if architecture.per_pixel}
 PAIRS = {
     'vae': {'convolutional_autoencoder'},
     'berundanet': {'wide_resnet'},
-    'segmentation': {'pixel_network'},
+    'segmentation': PER_PIXEL,
 }
-CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder', 'pixel_network'}
+CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder'} - PER_PIXEL
 
 
 def defaults_of(method: str, model: str, data: str) -> ConfigDict:

@@ -1,0 +1,226 @@
+"""The pieces that networks with an output for each pixel are built of.
+
+An encoder halves its map several times by the maxima of squares of 2 x 2 pixels; a decoder brings
+it back to the size of the image. Between them stands `Encoded`, so that one encoder may feed
+several decoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array, lax
+from ml_collections import ConfigDict
+
+from eojax.errors import UserError, unknown_name
+from eojax.models.convolution import Convolution, add_bias
+from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, Normalisation
+
+NORMALIZATIONS = ('batch', 'group', 'none')
+
+
+class Encoded(NamedTuple):
+    """The result of an encoder.
+
+    Attributes:
+      maps: of every level, the finest first; the last one is the bottleneck.
+      maxima: for each level but the last, the places of the maxima that went on to the next one
+        (`max_pooled_with_places`); empty where the decoder does not need them.
+    """
+
+    maps: tuple[Array, ...]
+    maxima: tuple[Array, ...] = ()
+
+    @property
+    def bottleneck(self) -> Array:
+        """The coarsest map."""
+        return self.maps[-1]
+
+
+class Style(NamedTuple):
+    """The choices that all layers of a network share.
+
+    Attributes:
+      normalization: one of `NORMALIZATIONS`.
+      momentum: of the running statistics of batch normalisation.
+      activation: one of `ACTIVATIONS`.
+      dtype: of the arithmetic; parameters and statistics are float32.
+    """
+
+    normalization: str = 'batch'
+    momentum: float = 0.9
+    activation: str = 'relu'
+    dtype: Any = jnp.float32
+
+    @property
+    def act(self) -> Callable[[Array], Array]:
+        """The activation as a function."""
+        return ACTIVATIONS[self.activation]
+
+
+class Parts(NamedTuple):
+    """How to make the parts of a network, for networks with several decoders or heads.
+
+    Attributes:
+      encoder: `()` to a module, `(images, train) -> Encoded`.
+      decoder: `()` to a module, `(encoded, train) -> [N, h, w, any]`.
+      multiple: of which the sides of the images must be a multiple.
+      dtype: of the arithmetic.
+    """
+
+    encoder: Callable[[], nn.Module]
+    decoder: Callable[[], nn.Module]
+    multiple: int
+    dtype: Any
+
+
+def style_of(options: ConfigDict) -> Style:
+    """The style of a config group `model` with the keys of `check_style`."""
+    return Style(
+        options.normalization,
+        options.normalization_momentum,
+        options.activation,
+        DTYPES[options.dtype],
+    )
+
+
+def check_style(model: ConfigDict) -> None:
+    """Refuses values of `normalization`, its momentum, `activation` and `dtype` that there are not.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    for key, choices in (
+        ('normalization', NORMALIZATIONS),
+        ('activation', ACTIVATIONS),
+        ('dtype', DTYPES),
+    ):
+        if model[key] not in choices:
+            raise unknown_name(f'model.{key}', model[key], choices)
+    if not 0.0 <= model.normalization_momentum < 1.0:
+        raise UserError(
+            f'model.normalization_momentum must lie in [0, 1), not {model.normalization_momentum}'
+        )
+
+
+class Convolutions(nn.Module):
+    """Several 3 x 3 convolutions, each with its normalisation and activation.
+
+    Attributes:
+      features: of each of them, in order.
+      style: of all layers.
+    """
+
+    features: tuple[int, ...]
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        """`[N, h, w, any]` to `[N, h, w, features[-1]]`."""
+        style = self.style
+        # A bias before a normalisation over the same channel has no effect.
+        bias = style.normalization != 'batch'
+        for number, features in enumerate(self.features, 1):
+            x = Convolution(features, 3, use_bias=bias, dtype=style.dtype, name=f'conv{number}')(x)
+            normalise = Normalisation(
+                style.normalization, style.dtype, style.momentum, name=f'norm{number}'
+            )
+            x = style.act(normalise(x, train))
+        return x
+
+
+class UpConvolution(nn.Module):
+    """A transposed convolution that doubles both sides: each pixel becomes a square of 2 x 2.
+
+    Kernel and stride are both 2, so no two pixels meet in the result, and it is one product of
+    matrices.
+
+    Attributes:
+      features: of the result.
+      dtype: of the arithmetic; parameters are float32.
+    """
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """`[N, h, w, any]` to `[N, 2 h, 2 w, features]`."""
+        num, height, width, channels = x.shape
+        init = nn.initializers.variance_scaling(1.0, 'fan_in', 'normal', in_axis=0, out_axis=3)
+        kernel = self.param('kernel', init, (channels, 2, 2, self.features))
+        bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+        squares = lax.dot_general(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype).reshape(channels, -1),
+            (((3,), (0,)), ((), ())),
+        ).reshape(num, height, width, 2, 2, self.features)
+        doubled = squares.transpose(0, 1, 3, 2, 4, 5).reshape(
+            num, 2 * height, 2 * width, self.features
+        )
+        return add_bias(doubled, bias.astype(self.dtype))
+
+
+class Head(nn.Module):
+    """One convolution to the outputs of a task, small at first.
+
+    Attributes:
+      num_outputs: for each pixel.
+      dtype: of the arithmetic; parameters and outputs are float32.
+      size: side of the kernel.
+    """
+
+    num_outputs: int
+    dtype: Any = jnp.float32
+    size: int = 1
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """`[N, h, w, any]` to float32 `[N, h, w, num_outputs]`."""
+        small = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
+        outputs = Convolution(
+            self.num_outputs, self.size, dtype=self.dtype, kernel_init=small, name='conv'
+        )(x)
+        return outputs.astype(jnp.float32)
+
+
+def max_pooled(x: Array) -> Array:
+    """The maxima of squares of 2 x 2 pixels: `[N, 2 h, 2 w, C]` to `[N, h, w, C]`."""
+    upper, lower = x[:, ::2], x[:, 1::2]
+    rows = jnp.maximum(upper, lower)
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+
+
+def mean_pooled(x: Array) -> Array:
+    """The means of squares of 2 x 2 pixels: `[N, 2 h, 2 w, C]` to `[N, h, w, C]`."""
+    rows = x[:, ::2] + x[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]) * jnp.asarray(0.25, x.dtype)
+
+
+POOLINGS: dict[str, Callable[[Array], Array]] = {'max': max_pooled, 'mean': mean_pooled}
+
+
+def padded_to_multiple(x: Array, multiple: int) -> Array:
+    """Images with their last row and column repeated until both sides are multiples.
+
+    Args:
+      x: `[N, h, w, C]`.
+    """
+    height, width = x.shape[1:3]
+    below, right = -height % multiple, -width % multiple
+    if not below and not right:
+        return x
+    return jnp.pad(x, ((0, 0), (0, below), (0, right), (0, 0)), 'edge')
+
+
+def cropped(x: Array, size: tuple[int, int]) -> Array:
+    """The upper left part of `[N, h, w, C]`, of the height and width in `size`."""
+    return x[:, : size[0], : size[1]]
+
+
+def spatial_means(x: Array) -> Array:
+    """`[N, h, w, C]` to float32 `[N, C]`."""
+    return x.astype(jnp.float32).mean((1, 2))
