@@ -136,6 +136,4 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (Phase('berundanet', config.steps, streams, step),), abilities)
 
 
-RECIPE = Recipe(
-    DEFAULTS, ('logits', 'reconstruct', 'features'), check, build, models=(ENCODER,)
-)
+RECIPE = Recipe(DEFAULTS, ('logits', 'reconstruct', 'features'), check, build, models=(ENCODER,))

@@ -67,6 +67,4 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, phases, transfer_phases.target_abilities(network))
 
 
-RECIPE = Recipe(
-    DEFAULTS, transfer_phases.TARGET_ABILITIES, check, build, needs_source=True
-)
+RECIPE = Recipe(DEFAULTS, transfer_phases.TARGET_ABILITIES, check, build, needs_source=True)

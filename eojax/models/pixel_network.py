@@ -94,9 +94,7 @@ class PixelNetwork(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, *rasters: Array, train: bool = False, features_only: bool = False
-    ) -> Array:
+    def __call__(self, *rasters: Array, train: bool = False, features_only: bool = False) -> Array:
         """Outputs `[N, h, w, num_outputs]` of rasters, the first of them `[N, h, w, bands]`.
 
         With `features_only`, the mean over the pixels of what is between the two convolutions
