@@ -66,7 +66,10 @@ def base_config(
         `resident_gigabytes` are not kept on the devices but streamed by `workers` processes
         (0: threads) for each process of the run. `labels_per_class` of its training images are
         labelled, or `labelled_in_all` over all classes, where that is not 0, and of them only those
-        in `labelled_groups` (names of cities with a comma between them), where it names any;
+        in `labelled_groups` (names of cities with a comma between them), where it names any, and
+        `labelled_share` of each city's; `test_groups` and `validation_groups` name the cities, or
+        single images, that are held out, and `validation_by` 'place' draws validation images from
+        the labelled cities in place of whole cities;
         `classes` joins its classes in groups (`eojax.data.class_groups`).
       source: likewise of the data set to learn from besides, where there is one. What is evaluated,
         and what the apps mean, is `data`.

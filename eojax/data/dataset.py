@@ -40,6 +40,8 @@ class Places(NamedTuple):
       parts: int8 `[num]`, 0 train, 1 validation, 2 test, where the split is published or follows
         from places; None where it is drawn (`eojax.data.splits`). Validation or test images that
         nobody has published are drawn from the training part.
+      annotated: bool `[num]`, whether a place has labels of pixels at all; None where all have, or
+        where labels are per image.
     """
 
     names: Names
@@ -48,6 +50,7 @@ class Places(NamedTuple):
     labels: np.ndarray
     groups: np.ndarray | None = None
     parts: np.ndarray | None = None
+    annotated: np.ndarray | None = None
 
     @property
     def num(self) -> int:
@@ -65,6 +68,7 @@ class Places(NamedTuple):
             self.labels[indices],
             None if self.groups is None else self.groups[indices],
             None if self.parts is None else self.parts[indices],
+            None if self.annotated is None else self.annotated[indices],
         )
 
 

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from eojax.data import class_groups
 from eojax.data.sets import DATASETS
-from eojax.data.splits import check_labels
+from eojax.data.splits import check_rule, rule_of
 from eojax.errors import UserError, unknown_name
 
 
@@ -36,6 +36,10 @@ def defaults(name: str) -> dict[str, Any]:
         'labels_per_class': 'all',
         'labelled_in_all': 0,
         'labelled_groups': '',
+        'labelled_share': 1.0,
+        'test_groups': '',
+        'validation_groups': '',
+        'validation_by': 'group',
         'resident_gigabytes': 4.0,
         'workers': 2,
         'test_fraction': 0.2,
@@ -60,12 +64,9 @@ def check(options: ConfigDict, group: str) -> None:
         for key in ('resident_gigabytes', 'workers'):
             if options[key] < 0:
                 raise UserError(f'data.{key} must not be negative, not {options[key]}')
-        for key in ('test_fraction', 'validation_fraction'):
-            if not 0.0 < options[key] < 1.0:
-                raise UserError(f'data.{key} must lie between 0 and 1, not {options[key]}')
         class_groups.parse(options.classes)
         DATASETS[options.name].check(options)
-        check_labels(options.labels_per_class, options.labelled_in_all, options.labelled_groups)
+        check_rule(rule_of(options, seed=0))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The hold-out: who is in train, validation, test and the labelled subset.
 
-Parts that are published (`Places.parts`) are taken as they are. Where places belong to groups, such
+Parts that are published (`Places.parts`), or that a config names (`eojax.data.named_parts`), are
+taken as they are. Where places belong to groups, such
 as cities or blocks of ground, whole groups are given to a part (`eojax.data.group_splits`). Else it
 is the papers' hold-out, a pure function of names, classes and seed: each class, or all places where
 labels are not per place, is ordered by SHA-256 of `<seed>:<name>` and cut by rank. So the result is
@@ -11,21 +12,29 @@ images per class holds that of one, and that of 128 images in all holds that of 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.data.columns import Names, all_unique, hash_order, name_at
+from eojax.data.columns import Names, all_unique, hash_order
 from eojax.data.dataset import TEST, TRAIN, VALIDATION, Dataset
 from eojax.data.group_splits import assign_groups
+from eojax.data.labelled import (
+    GROUPS_KEY,
+    Amount,
+    check_amount,
+    check_labels,
+    choose_labelled,
+    class_title,
+    may_be_labelled,
+)
+from eojax.data.named_parts import KEYS, group_numbers, named_parts, split_names
 from eojax.errors import UserError, unknown_name
 
-LABELS_KEY = 'data.labels_per_class'
-TOTAL_KEY = 'data.labelled_in_all'
-GROUPS_KEY = 'data.labelled_groups'
+# How validation places are drawn where places belong to groups.
+VALIDATION_BY = ('group', 'place')
 
 
 class Splits(NamedTuple):
@@ -55,6 +64,28 @@ class Rule(NamedTuple):
     labelled_groups: str = ''
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
+    labelled_share: float = 1.0
+    validation_groups: str = ''
+    test_groups: str = ''
+    validation_by: str = 'group'
+
+
+def check_rule(rule: Rule) -> None:
+    """Refuses a rule that makes no split.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    for key in ('test_fraction', 'validation_fraction'):
+        if not 0.0 < getattr(rule, key) < 1.0:
+            raise UserError(f'data.{key} must lie between 0 and 1, not {getattr(rule, key)}')
+    check_labels(
+        rule.labels_per_class, rule.labelled_in_all, rule.labelled_groups, rule.labelled_share
+    )
+    for part, text in ((VALIDATION, rule.validation_groups), (TEST, rule.test_groups)):
+        split_names(KEYS[part], text)
+    if rule.validation_by not in VALIDATION_BY:
+        raise unknown_name('data.validation_by', rule.validation_by, VALIDATION_BY)
 
 
 def rule_of(options: ConfigDict, seed: int) -> Rule:
@@ -66,7 +97,7 @@ def split_dataset(dataset: Dataset, rule: Rule) -> Splits:
     """The splits of a data set.
 
     Raises:
-      UserError: see `make_splits`; or a group to be labelled that there is not.
+      UserError: see `make_splits`; or a group that is named and that there is not.
     """
     facts, places = dataset.facts, dataset.places
     return make_splits(
@@ -78,9 +109,12 @@ def split_dataset(dataset: Dataset, rule: Rule) -> Splits:
         test_fraction=rule.test_fraction,
         validation_fraction=rule.validation_fraction,
         labelled_in_all=rule.labelled_in_all,
-        labelled_groups=_group_numbers(dataset, rule.labelled_groups),
-        parts=places.parts,
+        labelled_groups=group_numbers(dataset, GROUPS_KEY, rule.labelled_groups),
+        labelled_share=rule.labelled_share,
+        validation_by=rule.validation_by,
+        parts=named_parts(dataset, rule.validation_groups, rule.test_groups),
         groups=places.groups,
+        annotated=places.annotated,
         class_names=facts.class_names,
         group_names=facts.group_names,
         label=facts.label,
@@ -98,8 +132,11 @@ def make_splits(
     validation_fraction: float = 0.1,
     labelled_in_all: int = 0,
     labelled_groups: Sequence[int] | None = None,
+    labelled_share: float = 1.0,
+    validation_by: str = 'group',
     parts: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    annotated: np.ndarray | None = None,
     class_names: Sequence[str] = (),
     group_names: Sequence[str] = (),
     label: str = 'image',
@@ -117,9 +154,13 @@ def make_splits(
       labelled_in_all: where positive, how many labelled training places there are together, in
         place of `labels_per_class`: the classes take turns, each with the next of its order.
       labelled_groups: those whose training places may be labelled; all where None.
+      labelled_share: of the training places of each group, and class, that may be labelled.
+      validation_by: 'place' draws validation places one by one from those that may be labelled,
+        though their groups are trained on too; 'group' draws whole groups, where there are any.
       parts: as in `Places.parts`. A part that some place has is taken as it is, and its fraction
         counts for nothing; of a part that no place has, the fraction is drawn from part 0.
-      groups: as in `Places.groups`; what is drawn is drawn by whole groups.
+      groups, annotated: as in `Places`; what is drawn is drawn by whole groups, and a place that
+        is not annotated is not labelled.
       class_names, group_names: for messages; groups are ordered by their names where they have any.
       label: as in `Facts.label`. Where it is not 'image', the labels here count for nothing.
 
@@ -134,35 +175,38 @@ def make_splits(
         raise ValueError(f'labels must lie in [0, {num_classes}), or be -1')
     _check_fraction('test_fraction', test_fraction)
     _check_fraction('validation_fraction', validation_fraction)
+    amount = Amount(labels_per_class, labelled_in_all, labelled_share, labelled_groups)
     if label != 'image':
         labels, num_classes, class_names = np.zeros(len(names), np.int32), 1, ()
-        _check_places(label, labels_per_class, labelled_in_all, labelled_groups)
+        check_amount(label, amount)
     given = np.zeros(len(names), np.int8) if parts is None else np.asarray(parts)
     shares = _shares_to_draw(given, len(names), test_fraction, validation_fraction)
+    one_by_one = 0.0
+    if groups is not None and validation_by == 'place':
+        one_by_one, shares[VALIDATION] = shares[VALIDATION], 0.0
     order = hash_order(names, seed)
     classes = [order[labels[order] == number] for number in range(num_classes)]
     if groups is None:
         assigned = _cut_classes(classes, given, shares)
     else:
-        assigned = _give_groups(given, np.asarray(groups), labels, class_names, seed, shares,
-                                group_names)  # fmt: skip
+        groups = np.asarray(groups)
+        assigned = _give_groups(given, groups, labels, class_names, seed, shares, group_names,
+                                annotated)  # fmt: skip
     trains = [members[assigned[members] == TRAIN] for members in classes]
     for members, train, number in zip(classes, trains, range(num_classes), strict=True):
         if not len(train):
-            title = _class_title(names, members, number, class_names) if label == 'image' else ''
+            title = class_title(names, members, number, class_names) if label == 'image' else ''
             lacking = (
                 'are too few for the three splits' if parts is None else 'but none to train on'
             )
             kind = f'{title}: {len(members)} image(s)' if title else f'{len(members)} place(s)'
             raise UserError(f'{kind} {lacking}')
-    able = _may_be_labelled(trains, groups, labelled_groups, label, group_names)
-    if labelled_in_all:
-        counts = _in_turns(labelled_in_all, labels_per_class, able, seed)
-    else:
-        counts = _per_class(labels_per_class, able, names, class_names)
+    able = _able(trains, annotated, groups, amount, label, group_names)
+    if one_by_one:
+        able = _hold_out(assigned, able, one_by_one)
     labelled = np.zeros(len(names), bool)
-    for members, num in zip(able, counts, strict=True):
-        labelled[members[:num]] = True
+    for members in choose_labelled(able, amount, groups, names, class_names, seed):
+        labelled[members] = True
     return Splits(
         train=_indices(assigned == TRAIN),
         validation=_indices(assigned == VALIDATION),
@@ -172,64 +216,35 @@ def make_splits(
     )
 
 
-def check_labels(
-    labels_per_class: str | int, labelled_in_all: int, labelled_groups: str = ''
-) -> None:
-    """Refuses numbers of labelled images that are none, and two that exclude each other.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    wanted = parse_labels_per_class(labels_per_class)
-    if labelled_in_all < 0:
-        raise UserError(f'{TOTAL_KEY} must not be negative, not {labelled_in_all}')
-    if labelled_in_all and wanted is not None:
-        raise UserError(
-            f"{TOTAL_KEY}={labelled_in_all} stands in place of {LABELS_KEY}, which must be 'all'"
-            f' then, not {labels_per_class!r}'
-        )
-    if labelled_groups and not all(name.strip() for name in labelled_groups.split(',')):
-        raise UserError(f'{GROUPS_KEY}={labelled_groups!r}: write names with a comma between them')
+def _able(
+    trains: Sequence[np.ndarray],
+    annotated: np.ndarray | None,
+    groups: np.ndarray | None,
+    amount: Amount,
+    label: str,
+    group_names: Sequence[str],
+) -> list[np.ndarray]:
+    """Of each class the training places that may be labelled."""
+    if label == 'none':
+        return [train[:0] for train in trains]
+    return may_be_labelled(trains, annotated, groups, amount.groups, group_names)
 
 
-def parse_labels_per_class(value: str | int) -> int | None:
-    """A positive number from `10` or `'10'`; None for `'all'`; a `UserError` for anything else."""
-    if value == 'all':
-        return None
-    text = '' if isinstance(value, bool) else str(value)
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise UserError(f"{LABELS_KEY}={value!r}: expected a positive whole number or 'all'")
-    return int(text)
-
-
-def _group_numbers(dataset: Dataset, text: str) -> list[int] | None:
-    """The groups that `data.labelled_groups` names, or numbers where they have no names."""
-    if not text:
-        return None
-    if dataset.places.groups is None:
-        raise UserError(f'{GROUPS_KEY}={text}: the places of this data set belong to no groups')
-    known = dataset.facts.group_names or [str(n) for n in np.unique(dataset.places.groups)]
-    numbers = {name: number for number, name in enumerate(known)}
-    if not dataset.facts.group_names:
-        numbers = {name: int(name) for name in known}
-    for name in (part.strip() for part in text.split(',')):
-        if name not in numbers:
-            raise unknown_name(f'group in {GROUPS_KEY}', name, known)
-    return [numbers[part.strip()] for part in text.split(',')]
-
-
-def _check_places(
-    label: str, labels_per_class: str | int, labelled_in_all: int, groups: Sequence[int] | None
-) -> None:
-    """Refuses numbers of labels that a data set without a class for each place cannot have."""
-    if label == 'pixel' and parse_labels_per_class(labels_per_class) is not None:
-        raise UserError(
-            f'{LABELS_KEY}={labels_per_class}: labels are of pixels here; say of how many places'
-            f' with {TOTAL_KEY}'
-        )
-    if label == 'none' and (labels_per_class != 'all' or labelled_in_all or groups):
-        key = GROUPS_KEY if groups else TOTAL_KEY if labelled_in_all else LABELS_KEY
-        raise UserError(f'{key}: this data set has no labels; leave it out')
+def _hold_out(
+    assigned: np.ndarray, able: Sequence[np.ndarray], fraction: float
+) -> list[np.ndarray]:
+    """Gives the first places of each class to validation, in `assigned`; the rest is returned."""
+    left = []
+    for places in able:
+        num = _share(len(places), fraction)
+        if num and num == len(places):
+            raise UserError(
+                f'{num} training place(s) may be labelled, too few to draw validation places from;'
+                ' name validation places with data.validation_groups'
+            )
+        assigned[places[:num]] = VALIDATION
+        left.append(places[num:])
+    return left
 
 
 def _shares_to_draw(
@@ -269,9 +284,16 @@ def _give_groups(
     seed: int,
     shares: Mapping[int, float],
     group_names: Sequence[str],
+    annotated: np.ndarray | None,
 ) -> np.ndarray:
-    """The part of each place, int8 `[num]`, the shares drawn from `TRAIN` by whole groups."""
-    assigned, drawn = given.astype(np.int8), np.flatnonzero(given == TRAIN)
+    """The part of each place, int8 `[num]`, the shares drawn from `TRAIN` by whole groups.
+
+    Groups without any label are for training.
+    """
+    free = given == TRAIN
+    if annotated is not None:
+        free &= np.isin(groups, np.unique(groups[annotated]))
+    assigned, drawn = given.astype(np.int8), np.flatnonzero(free)
     test, validation = shares[TEST], shares[VALIDATION]
     if len(drawn) and (test or validation):
         assigned[drawn] = assign_groups(
@@ -285,80 +307,8 @@ def _give_groups(
     return assigned
 
 
-def _may_be_labelled(
-    trains: Sequence[np.ndarray],
-    groups: np.ndarray | None,
-    labelled_groups: Sequence[int] | None,
-    label: str,
-    group_names: Sequence[str],
-) -> list[np.ndarray]:
-    """Of each class the training places that may be labelled, in the order they are drawn."""
-    if label == 'none':
-        return [train[:0] for train in trains]
-    if labelled_groups is None:
-        return list(trains)
-    if groups is None:
-        raise ValueError('labelled_groups needs groups')
-    able = [train[np.isin(groups[train], labelled_groups)] for train in trains]
-    there = set(groups[np.concatenate(able)].tolist()) if able else set()
-    without = [number for number in labelled_groups if number not in there]
-    if without:
-        named = ', '.join(group_names[n] if group_names else str(n) for n in without)
-        raise UserError(
-            f'{GROUPS_KEY}: {named} has no training place: this split holds it out; name others, or'
-            ' take another seed'
-        )
-    return able
-
-
-def _per_class(
-    labels_per_class: str | int,
-    trains: Sequence[np.ndarray],
-    names: Names,
-    class_names: Sequence[str],
-) -> list[int]:
-    """How many training images of each class are labelled, where all have the same number."""
-    wanted = parse_labels_per_class(labels_per_class)
-    if wanted is None or not trains:
-        return [len(train) for train in trains]
-    smallest = min(range(len(trains)), key=lambda number: len(trains[number]))
-    if wanted > len(trains[smallest]):
-        title = _class_title(names, trains[smallest], smallest, class_names)
-        raise UserError(
-            f'{LABELS_KEY}={wanted}, but {title} has only {len(trains[smallest])} training images'
-        )
-    return [wanted] * len(trains)
-
-
-def _in_turns(
-    labelled_in_all: int, labels_per_class: str | int, trains: Sequence[np.ndarray], seed: int
-) -> list[int]:
-    """How many training images of each class are labelled, where all have so many together.
-
-    Round after round, each class that has images left gives one, until there are enough; who comes
-    first in a round depends on the seed.
-    """
-    check_labels(labels_per_class, labelled_in_all)
-    available = sum(map(len, trains))
-    if labelled_in_all > available:
-        raise UserError(
-            f'{TOTAL_KEY}={labelled_in_all}, but there are only {available} training images'
-        )
-    turns = sorted(range(len(trains)), key=lambda number: _digest(f'{seed}:class {number}'))
-    # Each place's round and, within it, the turn of its class.
-    rounds = np.concatenate([np.arange(len(trains[number])) for number in turns])
-    turn = np.repeat(np.arange(len(turns)), [len(trains[number]) for number in turns])
-    first = np.lexsort((turn, rounds))[:labelled_in_all]
-    counts = np.bincount(turn[first], minlength=len(turns))
-    return [int(counts[turns.index(number)]) for number in range(len(trains))]
-
-
 def _indices(chosen: np.ndarray) -> np.ndarray:
     return np.flatnonzero(chosen).astype(np.int32)
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).digest()
 
 
 def _share(num: int, fraction: float) -> int:
@@ -369,9 +319,3 @@ def _share(num: int, fraction: float) -> int:
 def _check_fraction(name: str, fraction: float) -> None:
     if not 0 <= fraction < 1:
         raise UserError(f'{name}={fraction}: expected at least 0 and less than 1')
-
-
-def _class_title(names: Names, members: np.ndarray, number: int, class_names: Sequence[str]) -> str:
-    folder = name_at(names, members[0]).rpartition('/')[0] if len(members) else ''
-    title = class_names[number] if class_names else folder
-    return f'class {title!r}' if title else f'class {number}'

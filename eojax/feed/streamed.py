@@ -94,7 +94,7 @@ class StepReader:
         """
         places, splits = data.dataset.places, data.splits
         self._facts, self._steps = data.dataset.facts, steps
-        self._places = places._replace(names=(), groups=None, parts=None)
+        self._places = places._replace(names=(), groups=None, parts=None, annotated=None)
         self._train, self._labelled = splits.train, splits.labelled
         self._orders = {
             name: _order(data, stream, stream_keys(key, name)[0], steps,

@@ -44,11 +44,13 @@ CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder'} - PER_PIXEL
 
 
 def defaults_of(method: str, model: str, data: str) -> ConfigDict:
-    """The config of three names; a data set of files without a default place gets one."""
+    """The config of three names; what a data set of files has no default for is set."""
     source = 'landscapes' if METHODS[method].needs_source else ''
     config = base_config(method, model, data, source)
-    if data in ('airsar', 'folder', 'prepared'):
+    if data in ('airsar', 'folder', 'prepared') or 'masks_pattern' in config.data:
         config.data.root = 'somewhere'
+    if data == 'pixel_folder':
+        config.data.mask_values = '0=none,1=water'
     return config
 
 

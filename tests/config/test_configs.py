@@ -19,6 +19,7 @@ from tests.data.labelled_archives import eurosat_members, write_zip
 from tests.data.sets import so2sat_files
 from tests.data.sets.airsar_scenes import write_scene
 from tests.data.sets.geotiff_archives import eurosat_ms_members
+from tests.data.sets.pixels.tiles import dubai_tiles, write_files
 from tests.training_runs import rows
 
 # The module that reads GeoTIFF silences it for users, but pytest sets filters of its own.
@@ -45,6 +46,7 @@ TINY: dict[str, Any] = {
 TINY_OF = {
     'landscape_zones': {'data.num_images': 340},
     'landscape_cover': {'data.size': 32, 'data.num_images': 32, 'method.window': 16},
+    'pixel_folder': {'method.window': 16},
     'swd_transfer': {'data.labels_per_class': 'all'},
     # One step each of FixMatch, labelling and the joint model.
     'fixmatch_then_jem': {'steps': 3, 'method.supervised_steps': 0},
@@ -65,6 +67,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         'eurosat_ms': write_zip(folder / 'EuroSAT_MS.zip', eurosat_ms_members(10)),
         'airsar': write_scene(folder),
         'so2sat': folder / 'So2Sat',
+        'pixel_folder': write_files(folder / 'Dubai.zip', dubai_tiles()),
     }
 
 

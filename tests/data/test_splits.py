@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eojax.data import split_record, splits
+from eojax.data import labelled, split_record, splits
 from eojax.data.columns import MappedColumn, Names, open_column
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.split_record import SplitRecord
@@ -126,7 +126,7 @@ def test_fractions() -> None:
 @pytest.mark.parametrize('value', [0, -1, '0', '-5', 'ten', '', 1.5, True, None, '²'])
 def test_impossible_labels_per_class(value: object) -> None:
     with pytest.raises(UserError, match=r"data\.labels_per_class=.*or 'all'"):
-        splits.parse_labels_per_class(value)  # type: ignore[arg-type]
+        labelled.parse_labels_per_class(value)  # type: ignore[arg-type]
 
 
 def test_too_few_images_name_the_class() -> None:

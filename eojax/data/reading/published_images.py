@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.kinds import DatasetKind, check_read_from_files
+from eojax.data.labelled import parse_labels_per_class
 from eojax.data.published import PublishedImages
 from eojax.data.reading.download import fetch
 from eojax.data.reading.file_formats import format_of
@@ -18,7 +19,6 @@ from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.pixel_cache import cache_folder
 from eojax.data.reading.tfds.source import prepared_folder, read_tfds
-from eojax.data.splits import parse_labels_per_class
 from eojax.errors import UserError, unknown_name
 
 # Where the pixels come from: a folder or archive of images, or a prepared tfds data set.

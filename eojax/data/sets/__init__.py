@@ -17,6 +17,7 @@ from eojax.data.sets import (
     so2sat,
     ucmerced,
 )
+from eojax.data.sets.pixels import pixel_folder
 
 DATASETS: dict[str, DatasetKind] = {
     'aid': aid.KIND,
@@ -28,6 +29,7 @@ DATASETS: dict[str, DatasetKind] = {
     'landscape_pairs': landscape_pairs.KIND,
     'landscape_zones': landscape_zones.KIND,
     'landscapes': landscapes.KIND,
+    'pixel_folder': pixel_folder.KIND,
     'prepared': prepared.KIND,
     'so2sat': so2sat.KIND,
     'ucmerced': ucmerced.KIND,

@@ -21,7 +21,7 @@ from eojax.errors import UserError
 
 COLUMNS, SHARDS = 'columns', 'shards'
 VERSION = 1
-_OPTIONAL = ('groups', 'parts')
+_OPTIONAL = ('groups', 'parts', 'annotated')
 
 
 class Plan(NamedTuple):
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
       num: of windows.
       per_shard: windows in each shard but the last.
       compression: one of `eojax.data.shards.records.COMPRESSIONS`.
-      origin: SHA-256 over names, sizes, labels, groups and parts of the places that are read, and
+      origin: SHA-256 over names, sizes, labels and other columns of the places that are read, and
         over some of their pixels.
     """
 

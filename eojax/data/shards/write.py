@@ -88,7 +88,8 @@ def make_plan(dataset: Dataset, grid: Grid, per_shard: int, compression: str) ->
         facts = facts._replace(size=(grid.window, grid.window))
     names = names_digest(places.names, np.arange(places.num))
     labels = places.labels if facts.label == 'image' else np.zeros(0)
-    others = [column for column in (places.groups, places.parts) if column is not None]
+    optional = (places.groups, places.parts, places.annotated)
+    others = [column for column in optional if column is not None]
     origin = (
         f'{names} {column_digest(places.heights, places.widths, labels, *others)}'
         f' {_sample_digest(dataset)}'
@@ -203,6 +204,8 @@ def write_shard(job: Job, number: int) -> int:
         piece['groups'] = at.astype(np.int32)
     if places.parts is not None:
         piece['parts'] = np.asarray(places.parts[at], np.int8)
+    if places.annotated is not None:
+        piece['annotated'] = np.asarray(places.annotated[at], bool)
     write_atomically(_piece(job, number), lambda file: np.savez(file, **piece))
     return number
 

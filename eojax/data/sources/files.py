@@ -119,9 +119,9 @@ class FileSource:
         stored = self._part(PIXEL_LABELS, _LABELS, values, window, size)
         if stored.valid is not None:
             # Whatever lies there, it is no label.
-            first = int(layer.values.values[0])
-            stored.pixels[~stored.valid] = first
-        labels = layer.values.apply(stored.pixels, f'{self._root}: {file}')
+            stored.pixels[~stored.valid] = layer.values.blank()
+        corner = (window.row, window.column)
+        labels = layer.values.apply(stored.pixels, f'{self._root}: {file}', corner)
         valid = self._valid_images(values, window, size, images)
         for mask in (stored.valid, valid):
             labels = labels if mask is None else np.where(mask, labels, np.uint8(UNKNOWN))
@@ -192,7 +192,10 @@ class FileSource:
         title = f'{self._root}: {file}'
         if not file.lower().endswith(whole_images.SUFFIXES):
             _check_size(self._windows.size(file), size, title)
-            return self._windows.read(file, window, layer.bands, dtype)
+            part = self._windows.read(file, window, layer.bands, dtype)
+            if layer.values is not None and layer.values.colours:
+                part = part._replace(pixels=part.pixels[..., :3])
+            return part
         palette = layer.values is not None and not layer.values.colours
         pixels = self._images.pixels(file, palette)
         _check_size(pixels.shape[:2], size, title)
@@ -203,13 +206,7 @@ class FileSource:
         if layer.values is not None and layer.values.colours:
             cut = cut[..., :3]
         if layer.bands:
-            numbers = [int(band) - 1 for band in layer.bands if band.isdigit()]
-            if len(numbers) != len(layer.bands) or max(numbers) >= pixels.shape[-1]:
-                raise UserError(
-                    f'{title}: no bands {", ".join(layer.bands)}; it has {pixels.shape[-1]}'
-                    ' without names'
-                )
-            cut = cut[..., numbers]
+            cut = cut[..., whole_images.band_numbers(layer.bands, pixels.shape[-1], title)]
         return Part(cut.copy(), None)
 
     def _may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
@@ -226,6 +223,32 @@ class FileSource:
         if file.lower().endswith(whole_images.SUFFIXES):
             return self._images.size(file)
         return self._windows.size(file)
+
+    def bands_of(self, file: str) -> tuple[tuple[str, ...], str]:
+        """The names of a file's bands, as far as it has any, and the type of its pixels.
+
+        Raises:
+          UserError: it cannot be read, by name, or its bands have different types.
+        """
+        if file.lower().endswith(whole_images.SUFFIXES):
+            return self._images.bands(file)
+        return self._windows.bands(file)
+
+    def range_of(self, file: str, side: int) -> tuple[float, float]:
+        """The lowest and highest value of all bands in a square in the middle of a file.
+
+        Args:
+          side: of the square, in pixels.
+
+        Raises:
+          UserError: it cannot be read, by name.
+        """
+        height, width = self.size_of(file)
+        rows, columns = min(height, side), min(width, side)
+        window = Window((height - rows) // 2, (width - columns) // 2, rows, columns)
+        part = self._read(file, window, (height, width), Layer(()), None)
+        pixels = part.pixels if part.valid is None else part.pixels[part.valid]
+        return (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
 
 
 def _check_size(held: tuple[int, ...], expected: tuple[float, float], title: str) -> None:

@@ -24,12 +24,13 @@ class LabelValues(NamedTuple):
     classes: np.ndarray
     colours: bool
 
-    def apply(self, stored: np.ndarray, title: str) -> np.ndarray:
+    def apply(self, stored: np.ndarray, title: str, corner: tuple[int, int] = (0, 0)) -> np.ndarray:
         """Classes uint8 `[height, width]`, `UNKNOWN` where there is none.
 
         Args:
           stored: whole numbers `[height, width, 1]`, or colours uint8 `[height, width, 3]`.
           title: of the file, for messages.
+          corner: row and column in the file of the first pixel, for messages.
 
         Raises:
           UserError: a value that the table does not know; files of another kind.
@@ -47,12 +48,17 @@ class LabelValues(NamedTuple):
         known = self.values[places] == numbers
         if not known.all():
             number = int(numbers[~known][0])
-            row, column = np.argwhere(~known)[0]
+            row, column = np.argwhere(~known)[0] + corner
             raise UserError(
                 f'{title}: label {self._text(number)} in row {row}, column {column} is none of'
                 f' {", ".join(self._text(int(value)) for value in self.values)}'
             )
         return self.classes[places]
+
+    def blank(self) -> np.ndarray:
+        """A value that the table knows, as files store it: a number, or red, green and blue."""
+        value = int(self.values[0])
+        return np.array([value >> 16, value >> 8 & 255, value & 255] if self.colours else [value])
 
     def _text(self, value: int) -> str:
         return f'#{value:06x}' if self.colours else str(value)

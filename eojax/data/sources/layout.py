@@ -92,7 +92,8 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
         place_name(pattern.fields, values): values for values in pattern.match(files).values()
     }
     if not places:
-        raise UserError(f'{path}: no file is like {pattern.text}')
+        example = f'; it has, for example, {files[0]}' if files else '; it has no images at all'
+        raise UserError(f'{path}: no file is like {pattern.text}{example}')
     parts = {name: _part(path, values, layout) for name, values in places.items()}
     names = tuple(sorted(name for name in places if parts[name] is not None))
     lacking = _lacking(path, [places[name] for name in names], set(files), layout)
@@ -119,6 +120,7 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
         np.array([_label(path, places[name], facts) for name in names], np.int32),
         np.array([numbers[places[n][_GROUP]] for n in names], np.int32) if grouped else None,
         np.array([parts[name] for name in names], np.int8) if published else None,
+        None if lacking is None else ~lacking,
     )
     return Dataset(facts, columns, source)
 

@@ -69,6 +69,27 @@ class Pattern:
         matches = ((file, compiled.fullmatch(file)) for file in files)
         return {file: match.groupdict() for file, match in matches if match}
 
+    def with_suffix(self, files: Iterable[str]) -> Pattern:
+        """The pattern with the one suffix that its files have, where it ends in `.*`; else itself.
+
+        Args:
+          files: relative to the root, with forward slashes.
+
+        Raises:
+          UserError: its files have different suffixes.
+        """
+        if not self.text.endswith('.*'):
+            return self
+        stem = self.text.removesuffix('.*')
+        endings = {file[file.rfind('.') :] for file in files if '.' in file.rpartition('/')[2]}
+        fitting = [end for end in sorted(endings) if Pattern(stem + end).match(files)]
+        if len(fitting) > 1:
+            raise UserError(
+                f'file pattern {self.text}: there are files with {" and ".join(fitting)}; write one'
+                ' of them in place of .*'
+            )
+        return Pattern(stem + fitting[0]) if fitting else self
+
     def fill(self, values: Mapping[str, str]) -> str:
         """The file with these fields."""
         return _FIELD.sub(lambda match: values[match.group(1)], self.text)

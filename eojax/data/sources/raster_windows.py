@@ -62,6 +62,18 @@ class RasterWindows:
         """Height and width."""
         return self._file(file).shape
 
+    def bands(self, file: str) -> tuple[tuple[str, ...], str]:
+        """The names of the bands, empty where they have none, and the type of their pixels.
+
+        Raises:
+          UserError: it cannot be read, or its bands have different types.
+        """
+        opened = self._file(file)
+        types = sorted(set(opened.dtypes))
+        if len(types) > 1:
+            raise UserError(f'{self.root}: {file}: bands of the types {", ".join(types)}')
+        return tuple((text or '').strip() for text in opened.descriptions), types[0]
+
     def may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
         """Whether a pixel of these bands may be without data: of the file's mask, or no number."""
         opened = self._file(file)

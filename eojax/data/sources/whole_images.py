@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from eojax.errors import UserError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 _FORMATS = ('JPEG', 'PNG')
+_BANDS = {1: ('grey',), 3: ('red', 'green', 'blue'), 4: ('red', 'green', 'blue', 'alpha')}
 _TYPES = {'1': np.uint8, 'L': np.uint8, 'RGB': np.uint8, 'RGBA': np.uint8, 'I;16': np.uint16}
 # Decoded images that a thread keeps: windows of one image are often read one after the other.
 _KEPT_IMAGES = 4
@@ -54,6 +56,15 @@ class WholeImages:
         with self._open(file) as image:
             return image.height, image.width
 
+    def bands(self, file: str) -> tuple[tuple[str, ...], str]:
+        """The names of the bands, and the type of their pixels.
+
+        Raises:
+          UserError: it cannot be read, by name.
+        """
+        pixels = self.pixels(file)
+        return _BANDS[pixels.shape[-1]], str(pixels.dtype)
+
     def _decode(self, file: str, palette: bool) -> np.ndarray:
         title = f'{self.root}: {file}'
         with self._open(file) as image:
@@ -86,3 +97,26 @@ class WholeImages:
         if image.width * image.height * 4 > _MAX_BYTES:
             raise UserError(f'{title}: {image.width}x{image.height} pixels are too many')
         return image
+
+
+def band_numbers(bands: Sequence[str], count: int, title: str) -> list[int]:
+    """The numbers from 0 of bands by their names or numbers from 1.
+
+    Args:
+      bands: those that are wanted.
+      count: of the bands that the file has.
+      title: of the file, for messages.
+
+    Raises:
+      UserError: one that the file does not have.
+    """
+    names = _BANDS.get(count, ())
+    numbers = []
+    for band in bands:
+        if band.isdigit() and 1 <= int(band) <= count:
+            numbers.append(int(band) - 1)
+        elif band.lower() in names:
+            numbers.append(names.index(band.lower()))
+        else:
+            raise UserError(f'{title}: no band {band!r}; it has {count}: {", ".join(names)}')
+    return numbers

@@ -24,8 +24,8 @@ from ml_collections import ConfigDict
 from eojax.config.base import base_config, flatten, set_keys
 from eojax.config.written import network_of
 from eojax.data import class_groups
+from eojax.data.labelled import LABELS_KEY, TOTAL_KEY, parse_labels_per_class
 from eojax.data.sets import DATASETS, local_climate_zones
-from eojax.data.splits import LABELS_KEY, TOTAL_KEY, parse_labels_per_class
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS
 from eojax.studies.grid.cells import Cell

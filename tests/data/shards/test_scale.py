@@ -39,7 +39,7 @@ def test_opening_reads_no_column(tmp_path: Path) -> None:
     (tmp_path / 'index.json').write_text(json.dumps({**plan_to_json(plan), 'sha256': files}))
     found = open_prepared(tmp_path)
     assert found.places.num == NUM
-    assert set(Places._fields) - set(DTYPES) == {'groups'}
+    assert set(Places._fields) - set(DTYPES) == {'annotated', 'groups'}
     assert resident_pages(tmp_path) < 2**20
     # A batch reads its own pages, and some around them.
     chosen = np.linspace(0, NUM - 1, 64).astype(int)

@@ -1,0 +1,1 @@
+"""Data sets with a class for each pixel, read from files."""

@@ -1,0 +1,118 @@
+"""Your own images and masks: any folder or zip archive in which a pattern says where they lie.
+
+    --config.data.root=Dubai.zip
+    --config.data.images_pattern={group}/images/{name}.jpg
+    --config.data.masks_pattern={group}/masks/{name}.png
+    --config.data.mask_values=#e2a929=water,#8429f6=land,#9b9b9b=none
+
+In a pattern `{group}` is the city, which no split cuts, and `{part}` a part that is published, such
+as `train` or `val`; any other field in braces is a piece of a name
+(`eojax.data.sources.patterns`). A pattern may end in `.*` where all its files have one suffix.
+
+Images are JPEG, PNG, GeoTIFF or JPEG 2000 of any size, number of bands and type; where they are not
+uint8, `data.limits` says which values become -1 and +1. Masks have the size of their image, and
+hold numbers or colours, in one band, a palette, or red, green and blue; `data.mask_values` says
+what these mean (`eojax.data.sets.pixels.mask_values`). Further rasters of the same ground, such as
+an elevation at half the resolution, have patterns in `data.raster_patterns`. Places keep their
+sizes: `data.size` counts for nothing here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eojax.data.dataset import TEST, TRAIN, VALIDATION, Dataset
+from eojax.data.facts import Facts, Files
+from eojax.data.kinds import DatasetKind, check_read_from_files
+from eojax.data.sets.pixels.mask_values import MaskValues, mask_values
+from eojax.data.sets.pixels.patterned import Wanted, check_patterns, parse_limits, read_patterns
+from eojax.data.sources.patterns import Pattern
+from eojax.errors import UserError
+
+NAME = 'pixel_folder'
+
+DEFAULTS: dict[str, Any] = {
+    'images_pattern': 'images/{name}.*',
+    'masks_pattern': 'masks/{name}.*',
+    'masks_optional': False,
+    'mask_values': '',
+    'raster_patterns': '',
+    'bands': '',
+    'limits': '',
+    'metres': 0.0,
+}
+
+PARTS = {
+    **dict.fromkeys(('train', 'training', 'labelled', 'labeled', 'unlabelled', 'unlabeled'), TRAIN),
+    **dict.fromkeys(('val', 'valid', 'validation'), VALIDATION),
+    **dict.fromkeys(('test', 'testing'), TEST),
+}
+"""The published part that a `{part}` is, in small letters or with a capital."""
+
+
+def wanted(options: ConfigDict) -> Wanted:
+    """The files and bands that the config group `data` asks for.
+
+    Raises:
+      UserError: a pattern or another value that is none.
+    """
+    rasters: dict[str, Pattern] = {}
+    for part in options.raster_patterns.split(',') if options.raster_patterns.strip() else []:
+        name, equals, text = (piece.strip() for piece in part.partition('='))
+        if not (name.isidentifier() and equals and text) or name in (*rasters, 'images', 'labels'):
+            raise UserError(
+                f'data.raster_patterns: {part.strip()!r}: write name=PATTERN, each name once, and'
+                ' neither images nor labels'
+            )
+        rasters[name] = Pattern(text)
+    bands = tuple(band.strip() for band in options.bands.split(',')) if options.bands else ()
+    return Wanted(
+        Pattern(options.images_pattern),
+        Pattern(options.masks_pattern) if options.masks_pattern else None,
+        options.masks_optional,
+        rasters,
+        bands,
+        parse_limits(options.limits, ('images', *rasters)),
+        {name: part for word, part in PARTS.items() for name in (word, word.capitalize())},
+    )
+
+
+def check(options: ConfigDict) -> None:
+    """Refuses options of the config group `data` that make no data set.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    check_read_from_files(options.name, options)
+    if not options.root:
+        raise UserError(f'the data set {options.name!r} needs --config.data.root=FOLDER_OR_ZIP')
+    if options.metres < 0.0:
+        raise UserError(f'data.metres must not be negative, not {options.metres}')
+    check_patterns(wanted(options))
+    if options.masks_pattern:
+        mask_values(options.mask_values)
+    elif options.mask_values:
+        raise UserError('data.mask_values without data.masks_pattern: there are no masks')
+
+
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
+    meaning = MaskValues((), {}, {})
+    if options.masks_pattern:
+        meaning = mask_values(options.mask_values)
+    path = Path(options.root).expanduser()
+    facts = Facts(
+        name=NAME,
+        title=path.stem,
+        class_names=meaning.class_names,
+        label='pixel' if options.masks_pattern else 'none',
+        class_colours=meaning.colours,
+        metres=options.metres or None,
+        files=Files(),
+    )
+    return read_patterns(path, facts, wanted(options), meaning.values)
+
+
+KIND = DatasetKind(NAME, check, _from_config, DEFAULTS)

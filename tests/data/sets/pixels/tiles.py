@@ -1,0 +1,63 @@
+"""Small files in the layouts of data sets with a class for each pixel."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rasterio.io import MemoryFile
+
+
+def geotiff(pixels: np.ndarray, names: tuple[str, ...] = ()) -> bytes:
+    """A GeoTIFF of `[height, width, bands]`."""
+    height, width, count = pixels.shape
+    with MemoryFile() as memory:
+        with memory.open(
+            driver='GTiff', height=height, width=width, count=count, dtype=pixels.dtype
+        ) as file:
+            file.write(np.moveaxis(pixels, -1, 0))
+            for number, name in enumerate(names, 1):
+                file.set_band_description(number, name)
+        return bytes(memory.read())
+
+
+def picture(pixels: np.ndarray, kind: str = 'PNG', palette: bool = False) -> bytes:
+    """An image of `[height, width]` or `[height, width, bands]`, with a palette where asked."""
+    image = Image.fromarray(pixels)
+    stream = io.BytesIO()
+    (image.quantize(256) if palette else image).save(stream, kind)
+    return stream.getvalue()
+
+
+def write_files(root: Path, files: Mapping[str, bytes]) -> Path:
+    """Writes files below a folder, or into a zip archive where the name ends so; the root."""
+    if root.suffix == '.zip':
+        with zipfile.ZipFile(root, 'w') as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return root
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def dubai_tiles(side: int = 24, images: int = 3) -> dict[str, bytes]:
+    """Small files in the layout of the aerial tiles of Dubai, with classes in their colours."""
+    rng = np.random.default_rng(0)
+    texts = ('e2a929', '8429f6', '6ec1e4', '3c1098', 'fedd3a', '9b9b9b')
+    colours = np.array([list(bytes.fromhex(text)) for text in texts], np.uint8)
+    files = {}
+    for tile in (1, 3, 4, 5, 6, 7):
+        for number in range(1, images + 1):
+            size = (side + tile, side)
+            folder, name = f'dubai_land_cover/tile_{tile}', f'image_part_{number:03}'
+            pixels = rng.integers(0, 256, (*size, 3), np.uint8)
+            files[f'{folder}/images/{name}.jpg'] = picture(pixels, 'JPEG')
+            mask = colours[rng.integers(0, len(texts), size)]
+            files[f'{folder}/masks/{name}.png'] = picture(mask)
+    return files
