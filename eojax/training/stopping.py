@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from eojax.devices import processes
+
+Handler = Callable[[int, FrameType | None], object]
 
 
 class Stopped(Exception):
@@ -40,33 +43,45 @@ class Agreement:
 
 
 @contextmanager
+def handled(handlers: Mapping[int, Handler], former: dict[int, Any]) -> Iterator[None]:
+    """Signals go to these handlers while it is open, and then to the former ones again.
+
+    Outside the main thread nothing is handled.
+
+    Args:
+      handlers: by the signal's number.
+      former: receives the former handler of each signal, for handlers that need them.
+    """
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for number, handler in handlers.items():
+            former[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, before in former.items():
+            signal.signal(number, before)
+
+
+@contextmanager
 def stop_signals() -> Iterator[list[int]]:
     """A list that holds the number of SIGTERM or SIGINT once one has come; a second one kills.
 
     Among several processes jax hears SIGTERM in each, and `Agreement` tells when all may stop.
     """
     stop: list[int] = []
-    kept: dict[int, Any] = {}
+    former: dict[int, Any] = {}
 
     def handler(number: int, frame: FrameType | None) -> None:
         stop.append(number)
-        signal.signal(number, kept[number])
+        signal.signal(number, former[number])
         # Not by print: the signal may have come in the middle of one.
         os.write(2, b'\neojax: stopping after the running steps; once more stops at once\n')
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    try:
-        if processes.several():
-            kept[signal.SIGINT] = signal.signal(signal.SIGINT, pass_on)
-        else:
-            for watched in (signal.SIGTERM, signal.SIGINT):
-                kept[watched] = signal.signal(watched, handler)
-    except ValueError:  # not in the main thread: nothing to handle
-        kept.clear()
-    try:
+    handlers: dict[int, Handler] = {signal.SIGTERM: handler, signal.SIGINT: handler}
+    if processes.several():
+        handlers = {signal.SIGINT: pass_on}
+    with handled(handlers, former):
         yield stop
-    finally:
-        for number, former in kept.items():
-            signal.signal(number, former)

@@ -25,6 +25,8 @@ from eojax.studies.grid import run_record
 from eojax.training.progress import read_metrics
 
 Row = dict[str, Any]
+# The numbers that every row of a classifier of images has.
+OF_IMAGES = ('accuracy', 'ece', 'nll')
 # Of each class, and as many as there are classes: they stay in `evaluation.json`.
 _OF_CLASS = ('precision_', 'recall_', 'f1_')
 # Of the config's groups of data: what each run may have its own of.
@@ -40,12 +42,14 @@ class Cell(NamedTuple):
       labels: what its row says of it besides what is measured; JSON values. Runs with the same
         `config` among them are expected to take equally long.
       title: for people; the folder where empty.
+      measures: keys of `evaluation.json` that its row always has, None where they are missing.
     """
 
     folder: Path
     config: ConfigDict
     labels: Mapping[str, Any]
     title: str = ''
+    measures: Sequence[str] = OF_IMAGES
 
     def __str__(self) -> str:
         return self.title or str(self.folder)
@@ -156,21 +160,28 @@ def rows_of(cells: Sequence[Cell]) -> list[Row]:
     for cell in cells:
         failed = run_record.read(cell.folder).error is not None
         if failed or is_finished(cell):
-            rows.append(row_of(cell.folder, cell.labels, evaluated=is_finished(cell)))
+            evaluated = is_finished(cell)
+            rows.append(row_of(cell.folder, cell.labels, evaluated, cell.measures))
     return rows
 
 
-def row_of(folder: Path, labels: Mapping[str, Any], evaluated: bool = True) -> Row:
+def row_of(
+    folder: Path,
+    labels: Mapping[str, Any],
+    evaluated: bool = True,
+    measures: Sequence[str] = OF_IMAGES,
+) -> Row:
     """The row of a run: its labels, its numbers, and where they come from.
 
     Args:
       evaluated: whether its numbers count; else its row has an `error` instead.
+      measures: as in `Cell`.
 
     Returns:
       The labels; `steps` done and the `step` that was evaluated; the numbers of `evaluation.json`
-      but those of single classes, with `accuracy`, `ece` and `nll` None where they are missing;
-      `commit`, `hardware`, `date`, `versions` and `seconds` (`RunRecord.facts`); `error`, None
-      where there is none; `folder`.
+      but precision, recall and F1 of single classes, and those of `measures` in any case; `commit`,
+      `hardware`, `date`, `versions` and `seconds` (`RunRecord.facts`); `error`, None where there is
+      none; `folder`.
     """
     record, numbers = run_record.read(folder), evaluation(folder) if evaluated else None
     kept = {
@@ -181,7 +192,7 @@ def row_of(folder: Path, labels: Mapping[str, Any], evaluated: bool = True) -> R
     return {
         **labels,
         'steps': steps_done(folder, numbers),
-        **dict.fromkeys(('step', 'accuracy', 'ece', 'nll')),
+        **dict.fromkeys(('step', *measures)),
         **kept,
         **record.facts(),
         'error': None if evaluated else record.error,

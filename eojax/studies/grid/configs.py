@@ -14,6 +14,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from eojax.config import command_line
+from eojax.config.base import base_config, flatten, set_keys
 from eojax.errors import UserError
 
 
@@ -112,3 +113,30 @@ def parse_seeds(text: str) -> list[int]:
     if len(set(seeds)) < len(seeds):
         raise UserError(f'--seeds={text}: one is given twice')
     return seeds
+
+
+def parse_seeds_or_number(text: str) -> list[int]:
+    """The seeds of `--seeds=5`, the first five, from 0; or of `--seeds=3,4`, these two.
+
+    Raises:
+      UserError: see `parse_seeds`; or a number of seeds that is none.
+    """
+    seeds = parse_seeds(text)
+    if len(seeds) > 1:
+        return seeds
+    if not 1 <= seeds[0] <= 1000:
+        raise UserError(f'--seeds={text}: expected how many, from 1 to 1000, or several seeds')
+    return list(range(seeds[0]))
+
+
+def with_method(config: ConfigDict, method: str, source: str = '') -> ConfigDict:
+    """The config of another method: all keys that it has too have the values of this one.
+
+    Args:
+      source: the data set that the other method learns from besides; none where empty.
+    """
+    other = base_config(method, config.model.name, config.data.name, source)
+    known = dict(flatten(other))
+    values = {key: value for key, value in flatten(config) if key in known}
+    set_keys(other, values | {'method.name': method})
+    return other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +23,14 @@ class Results(NamedTuple):
       measure: what is measured of trained runs, in processes of their own, given all rows; returns
         the number of the signal that stopped it, or 0.
       draw: writes the figures of all rows.
+      files: further files of text, by their names in the grid's folder, of all rows.
     """
 
     rows: Callable[[list[Row]], list[Row]]
     markdown: Callable[[Sequence[Row]], str]
     measure: Callable[[Sequence[Row]], int]
     draw: Callable[[Sequence[Row]], None]
+    files: Callable[[Sequence[Row]], Mapping[str, str]] = lambda rows: {}
 
 
 def start_alone() -> None:
@@ -62,7 +64,7 @@ def train_and_write(
 
     def write(own: list[Row]) -> list[Row]:
         rows = results.rows(own)
-        write_table(workdir, rows, results.markdown(rows))
+        write_table(workdir, rows, results.markdown(rows), results.files(rows))
         return rows
 
     ended = run_grid(cells, write, start)

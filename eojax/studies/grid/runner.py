@@ -31,6 +31,7 @@ from eojax.messages import say
 from eojax.studies.grid import run_record
 from eojax.studies.grid.cells import Cell, Row, is_finished, rows_of
 from eojax.studies.grid.process import reliability_file
+from eojax.training.stopping import handled
 
 
 class Ended(NamedTuple):
@@ -189,17 +190,8 @@ def measure(
 @contextmanager
 def _listening() -> Iterator[Listener]:
     listener = Listener()
-    kept: dict[int, Any] = {}
-    try:
-        for watched in (signal.SIGTERM, signal.SIGINT):
-            kept[watched] = signal.signal(watched, listener)
-    except ValueError:  # not in the main thread: nothing to hear
-        kept.clear()
-    try:
+    with handled({signal.SIGTERM: listener, signal.SIGINT: listener}, {}):
         yield listener
-    finally:
-        for number, former in kept.items():
-            signal.signal(number, former)
 
 
 def finish(ended: Ended) -> None:

@@ -10,23 +10,29 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import differing_keys, from_json
 from eojax.errors import UserError
-from eojax.studies.grid.cells import Cell
+from eojax.studies.grid.cells import OF_IMAGES, Cell
 
 
 def found_cells(
-    files: Iterable[Path], labels_of: Callable[[Path, ConfigDict], Mapping[str, Any]]
+    files: Iterable[Path],
+    labels_of: Callable[[Path, ConfigDict], Mapping[str, Any]],
+    measures: Sequence[str] = OF_IMAGES,
 ) -> list[Cell]:
     """The runs that a grid has begun.
 
     Args:
       files: their `config.json`.
       labels_of: what the row of a run says of it besides what is measured.
+      measures: as in `Cell`.
 
     Raises:
       UserError: one is no config.
     """
     configs = {file: from_json(file) for file in sorted(files)}
-    return [Cell(file.parent, own, labels_of(file, own)) for file, own in configs.items()]
+    return [
+        Cell(file.parent, own, labels_of(file, own), measures=measures)
+        for file, own in configs.items()
+    ]
 
 
 def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[str]) -> None:

@@ -20,10 +20,12 @@ from eojax.studies.grid.runner import duration
 from eojax.tables import markdown_table
 
 
-def write_table(folder: Path, rows: Sequence[Row], markdown: str) -> None:
-    """Writes `table.json` and, for people, `table.md`."""
+def write_table(
+    folder: Path, rows: Sequence[Row], markdown: str, others: Mapping[str, str] | None = None
+) -> None:
+    """Writes `table.json`, for people `table.md`, and the other files of text by their names."""
     values = json.dumps(rows, indent=1, allow_nan=False) + '\n'
-    for name, text in (('table.json', values), ('table.md', markdown)):
+    for name, text in {'table.json': values, 'table.md': markdown, **(others or {})}.items():
         _write_text(folder / name, text)
 
 

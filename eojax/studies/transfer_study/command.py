@@ -42,7 +42,12 @@ from eojax.data.labelled import LABELS_KEY, TOTAL_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.evaluation.embeddings import embeddings_file
 from eojax.studies.grid.cells import Cell, Row, rows_of
-from eojax.studies.grid.configs import changed_config, parse_arguments, parse_list, parse_seeds
+from eojax.studies.grid.configs import (
+    changed_config,
+    parse_arguments,
+    parse_list,
+    parse_seeds_or_number,
+)
 from eojax.studies.grid.results import Results, start_alone, train_and_write
 from eojax.studies.grid.runner import Start, measure, start_process
 from eojax.studies.grid.series import check_series, found_cells
@@ -128,7 +133,7 @@ def _cells(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:
         parse_list('norms', options.norms),
         _parse_weights(options.contrastive),
         _parse_labelled(options.labelled),
-        _parse_seeds(options.seeds),
+        parse_seeds_or_number(options.seeds),
     )
     _check_changes(changes, wanted)
     config = changed_config(options.config, changes)
@@ -164,13 +169,3 @@ def _parse_weights(text: str) -> list[float]:
     if len(set(weights)) < len(weights):
         raise UserError(f'--contrastive={text}: one is given twice')
     return weights
-
-
-def _parse_seeds(text: str) -> list[int]:
-    """`5`: the first five, from 0; `3,4`: these two."""
-    seeds = parse_seeds(text)
-    if len(seeds) > 1:
-        return seeds
-    if not 1 <= seeds[0] <= 1000:
-        raise UserError(f'--seeds={text}: expected how many, from 1 to 1000, or several seeds')
-    return list(range(seeds[0]))

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from eojax.config.base import base_config, flatten, set_keys
+from eojax.config.base import set_keys
 from eojax.config.written import network_of
 from eojax.data import class_groups
 from eojax.data.labelled import LABELS_KEY, TOTAL_KEY, parse_labels_per_class
@@ -29,6 +29,7 @@ from eojax.data.sets import DATASETS, local_climate_zones
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS
 from eojax.studies.grid.cells import Cell
+from eojax.studies.grid.configs import with_method
 
 ALIGNED = 'swd_transfer'
 METHODS_COMPARED = (ALIGNED, 'fine_tune', 'sar_only')
@@ -162,10 +163,8 @@ def _variant(classes: str, method: str, norm: str, weight: float) -> Variant:
 def variant_config(config: ConfigDict, variant: Variant) -> ConfigDict:
     """The config of a variant: all keys that its method has too are those of the study's config."""
     source = config.source.name if variant.weight is not None else ''
-    own = base_config(variant.method, config.model.name, config.data.name, source)
-    known = dict(flatten(own))
-    values = {key: value for key, value in flatten(config) if key in known}
-    values |= {'method.name': variant.method, 'model.norm': variant.norm}
+    own = with_method(config, variant.method, source)
+    values: dict[str, Any] = {'model.norm': variant.norm}
     if variant.weight is not None:
         values[WEIGHT_KEY] = variant.weight
     if variant.classes != OWN_CLASSES:
