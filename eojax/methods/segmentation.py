@@ -26,7 +26,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from eojax import models
-from eojax.data.facts import IMAGES
+from eojax.data.facts import IMAGES, Facts
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.pixel_cross_entropy import pixel_accuracy, pixel_cross_entropy
@@ -81,19 +81,7 @@ def build(config: ConfigDict, task: Task) -> Method:
       UserError: data without a raster that is asked for; windows that cut pixels of one.
     """
     options, facts = config.method, task.facts
-    rasters = _names(options.rasters)
-    for name in rasters:
-        if name not in facts.rasters:
-            raise UserError(
-                f'method.rasters: {name!r} is no raster of {facts.title or facts.name}'
-                f' (it has {", ".join(facts.rasters)})'
-            )
-    grid = math.lcm(*(facts.rasters[name].scale for name in rasters))
-    if options.evaluation_window % grid:
-        raise UserError(
-            f'method.evaluation_window={options.evaluation_window} must be a multiple of {grid}, as'
-            f' a pixel of one of the rasters {", ".join(rasters)} covers so many'
-        )
+    rasters = rasters_of(options, facts)
     network = models.build(config.model, task.num_classes)
     down = descent.build(config.optimizer, config.steps, options.average_decay)
 
@@ -121,9 +109,36 @@ def build(config: ConfigDict, task: Task) -> Method:
     stream = Stream('labelled', config.batch_size, options.augment, rasters=rasters,
                     window=options.window)  # fmt: skip
     phase = Phase('segmentation', config.steps, {'labelled': stream}, step)
-    window = options.evaluation_window or (None if facts.size else options.window)
+    window = evaluation_window(options, facts)
     abilities = {'pixel_logits': pixel_logits, **features_of(network)}
     return Method(init, (phase,), abilities, score='mean_iou', rasters=rasters, window=window)
+
+
+def rasters_of(options: ConfigDict, facts: Facts) -> tuple[str, ...]:
+    """The rasters that a config asks for.
+
+    Raises:
+      UserError: data without one of them; windows that cut pixels of one.
+    """
+    rasters = _names(options.rasters)
+    for name in rasters:
+        if name not in facts.rasters:
+            raise UserError(
+                f'method.rasters: {name!r} is no raster of {facts.title or facts.name}'
+                f' (it has {", ".join(facts.rasters)})'
+            )
+    grid = math.lcm(*(facts.rasters[name].scale for name in rasters))
+    if options.evaluation_window % grid:
+        raise UserError(
+            f'method.evaluation_window={options.evaluation_window} must be a multiple of {grid}, as'
+            f' a pixel of one of the rasters {", ".join(rasters)} covers so many'
+        )
+    return rasters
+
+
+def evaluation_window(options: ConfigDict, facts: Facts) -> int | None:
+    """The side of the windows that a method is evaluated in; None for whole places."""
+    return options.evaluation_window or (None if facts.size else options.window)
 
 
 def _names(rasters: str) -> tuple[str, ...]:

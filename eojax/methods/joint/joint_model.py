@@ -150,10 +150,8 @@ class JointModel(NamedTuple):
           real, sampled: logits of images of the data and of the ends of chains.
         """
         real, sampled = log_density(real), log_density(sampled)
-        difference = sampled.mean() - real.mean()  # the negative of Eq. 3's ascent direction
-        magnitude = jnp.square(real).mean() + jnp.square(sampled).mean()
-        loss = self.options.likelihood_weight * difference + self.options.energy_l2 * magnitude
-        return loss, {'log_density_real': real.mean(), 'log_density_sampled': sampled.mean()}
+        weight, l2 = self.options.likelihood_weight, self.options.energy_l2
+        return contrastive_loss(real, sampled, weight, l2)
 
     def score_matching(
         self, parameters: Any, statistics: Any, images: Array, key: Array
@@ -291,3 +289,20 @@ class JointModel(NamedTuple):
         chain = chain._replace(inner_steps=1)
         ends = langevin.run_chain(energy, begin, keys[0], chain, masks)
         return lax.stop_gradient(ends.images)
+
+
+def contrastive_loss(
+    real: Array, sampled: Array, weight: float, l2: float
+) -> tuple[Array, dict[str, Array]]:
+    """The loss whose descent is Eq. 3, and the metrics of it.
+
+    Args:
+      real, sampled: log p(x) up to log Z of images of the data and of the ends of chains, or the
+        shares of their pixels in it.
+      weight: of Eq. 3.
+      l2: of the mean square of both.
+    """
+    difference = sampled.mean() - real.mean()  # the negative of Eq. 3's ascent direction
+    magnitude = jnp.square(real).mean() + jnp.square(sampled).mean()
+    loss = weight * difference + l2 * magnitude
+    return loss, {'log_density_real': real.mean(), 'log_density_sampled': sampled.mean()}

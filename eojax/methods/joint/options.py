@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -52,8 +53,17 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    method = config.method
     check_likelihood(config)
+    check_phases(config)
+
+
+def check_phases(config: ConfigDict) -> None:
+    """Refuses numbers of steps that leave one of the two phases without any.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    method = config.method
     if method.supervised_steps < 0:
         raise UserError(
             f'method.supervised_steps must not be negative, not {method.supervised_steps}'
@@ -81,8 +91,13 @@ def check_likelihood(config: ConfigDict) -> None:
                 'score_matching_weight'):  # fmt: skip
         if method[key] < 0:
             raise UserError(f'method.{key} must not be negative, not {method[key]}')
-    _check_score_matching(method)
-    _check_buffer(method, sampler)
+    check_noise_range(method.score_matching_noise)
+    if method.score_matching_batch_size < 1:
+        raise UserError(
+            'method.score_matching_batch_size must be at least 1,'
+            f' not {method.score_matching_batch_size}'
+        )
+    check_buffer(method.likelihood_batch_size, 'method.likelihood_batch_size', sampler)
     # Cheap: a network is built of pure functions, without parameters.
     if sampler.inner_steps > 1 and models.build(config.model, 2).stem is None:
         raise UserError(
@@ -91,23 +106,30 @@ def check_likelihood(config: ConfigDict) -> None:
         )
 
 
-def _check_score_matching(method: ConfigDict) -> None:
-    noise = method.score_matching_noise
+def check_noise_range(noise: Sequence[float]) -> None:
+    """Refuses what is no range of noise levels for score matching.
+
+    Raises:
+      UserError: one line that names the key.
+    """
     if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
         raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
-    if method.score_matching_batch_size < 1:
-        raise UserError(
-            'method.score_matching_batch_size must be at least 1,'
-            f' not {method.score_matching_batch_size}'
-        )
 
 
-def _check_buffer(method: ConfigDict, sampler: ConfigDict) -> None:
-    num, parts, size = method.likelihood_batch_size, sampler.buffer_parts, sampler.buffer_size
+def check_buffer(num: int, title: str, sampler: ConfigDict) -> None:
+    """Refuses a replay buffer that cannot serve so many chains a step.
+
+    Args:
+      num: of chains.
+      title: what the config calls that number.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    parts, size = sampler.buffer_parts, sampler.buffer_size
     if num < 1 or parts < 1 or num % parts or size % parts:
         raise UserError(
-            f'sampler.buffer_parts {parts} must divide method.likelihood_batch_size {num}'
-            f' and sampler.buffer_size {size}'
+            f'sampler.buffer_parts {parts} must divide {title} {num} and sampler.buffer_size {size}'
         )
     if size < num:
         raise UserError(f'sampler.buffer_size {size} is less than a batch of chains ({num})')
