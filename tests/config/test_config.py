@@ -39,6 +39,8 @@ PAIRS = {
     'vae': {'convolutional_autoencoder'},
     'berundanet': {'wide_resnet'},
     'segmentation': PER_PIXEL,
+    # Others have batch normalisation by default, which an energy cannot have.
+    'seg_jem': {'pixel_network'},
 }
 CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder'} - PER_PIXEL
 
