@@ -163,9 +163,9 @@ def check(config: ConfigDict) -> None:
     # Cheap: a network is built of pure functions, without parameters.
     if not models.build(config.model, 2).per_image:
         raise UserError(
-            'method seg_jem needs an energy for each window by itself, and batch normalisation mixes'
-            f" those of a batch: set model.normalization of model.name={config.model.name} to 'none'"
-            " or 'group'"
+            'method seg_jem needs an energy for each window by itself, and batch normalisation'
+            f' mixes those of a batch: set model.normalization of model.name={config.model.name} to'
+            " 'none' or 'group'"
         )
 
 
