@@ -10,7 +10,8 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml_collections import ConfigDict
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 
 from eojax.config.base import base_config, flatten, unknown_key
 from eojax.errors import UserError
@@ -45,6 +46,25 @@ def load_config(path: str) -> ConfigDict:
             f'config {path}: get_config() must return a config, not {type(config).__name__}'
         )
     return config
+
+
+def changed_config(path: str, changes: Sequence[str]) -> ConfigDict:
+    """The config in a file as `eojax.main` would take it with these changes.
+
+    Raises:
+      UserError: see `check_arguments`.
+    """
+    arguments = [f'--config={path}', *changes]
+    check_arguments(arguments)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file(
+        'config', lock_config=True, flag_values=values, sys_argv=arguments
+    )
+    try:
+        values(['eojax', *arguments])
+        return values.config
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(str(error)) from error
 
 
 def help_text(path: str | None) -> str:

@@ -147,10 +147,10 @@ def _scene_files(path: Path, run: Run) -> list[Path]:
         return []
     known = run.facts.files
     own = (known and known.size) or run.task.image_shape[0]
-    return files if all(_is_scene(file, own) for file in files) else []
+    return files if all(is_scene(file, own) for file in files) else []
 
 
-def _is_scene(file: Path, size: int) -> bool:
+def is_scene(file: Path, size: int) -> bool:
     """Whether a file is a georeferenced TIFF, higher and wider than `size`."""
     try:
         with rasterio.open(file, driver='GTiff') as scene:

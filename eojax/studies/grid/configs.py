@@ -10,11 +10,10 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
-from eojax.config import command_line
 from eojax.config.base import base_config, flatten, set_keys
+from eojax.config.command_line import changed_config
 from eojax.errors import UserError
 
 
@@ -64,25 +63,6 @@ def load_configs(paths: str, changes: Sequence[str]) -> dict[str, ConfigDict]:
         except UserError as error:
             raise UserError(f'{path}: {error}' if path not in str(error) else str(error)) from error
     return found
-
-
-def changed_config(path: str, changes: Sequence[str]) -> ConfigDict:
-    """The config in a file as `eojax.main` would take it with these changes.
-
-    Raises:
-      UserError: see `command_line.check_arguments`.
-    """
-    arguments = [f'--config={path}', *changes]
-    command_line.check_arguments(arguments)
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        'config', lock_config=True, flag_values=values, sys_argv=arguments
-    )
-    try:
-        values(['grid', *arguments])
-        return values.config
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(str(error)) from error
 
 
 def parse_list(option: str, text: str) -> list[str]:
