@@ -95,7 +95,18 @@ def test_equal_places_share_all_and_distant_ones_nothing():
     # nu bounds the share of points outside, and the grid says the same of points as the SVM.
     for points, mask in ((near, same), (far, away)):
         assert regions.grid.inside(mask, points).mean() == pytest.approx(0.9, abs=0.03)
-    assert halves_iou(near, 0.1, 4.0, 200, seed=0) == pytest.approx(iou(same, alike), abs=0.25)
+
+
+def test_halves_of_many_images_agree_better_than_those_of_few():
+    points = np.random.default_rng(4).normal(0.0, 0.4, (800, 2))
+    few, many = (
+        [halves_iou(points[:num], 0.1, 4.0, 100, seed) or 0.0 for seed in range(4)]
+        for num in (60, 800)
+    )
+    assert np.mean(many) > np.mean(few) + 0.1
+    assert np.mean(many) > 0.7
+    # The kernel joins none of these, and no region has an area.
+    assert halves_iou(np.arange(12.0).reshape(6, 2) * 50.0, 0.1, 4.0, 20, seed=0) is None
 
 
 def test_areas_do_not_depend_on_the_grid():
