@@ -33,8 +33,8 @@ from eojax.data.labelled import (
 from eojax.data.named_parts import KEYS, group_numbers, named_parts, split_names
 from eojax.errors import UserError, unknown_name
 
-# How validation places are drawn where places belong to groups.
-VALIDATION_BY = ('group', 'place')
+# Where validation places come from: whole groups, single places, or the test places once more.
+VALIDATION_BY = ('group', 'place', 'test')
 
 
 class Splits(NamedTuple):
@@ -156,7 +156,9 @@ def make_splits(
       labelled_groups: those whose training places may be labelled; all where None.
       labelled_share: of the training places of each group, and class, that may be labelled.
       validation_by: 'place' draws validation places one by one from those that may be labelled,
-        though their groups are trained on too; 'group' draws whole groups, where there are any.
+        though their groups are trained on too; 'group' draws whole groups, where there are any;
+        with 'test' the test places are those for validation too, as in papers that have no others:
+        nothing may be chosen by them.
       parts: as in `Places.parts`. A part that some place has is taken as it is, and its fraction
         counts for nothing; of a part that no place has, the fraction is drawn from part 0.
       groups, annotated: as in `Places`; what is drawn is drawn by whole groups, and a place that
@@ -182,7 +184,9 @@ def make_splits(
     given = np.zeros(len(names), np.int8) if parts is None else np.asarray(parts)
     shares = _shares_to_draw(given, len(names), test_fraction, validation_fraction)
     one_by_one = 0.0
-    if groups is not None and validation_by == 'place':
+    if validation_by == 'test':
+        shares[VALIDATION] = 0.0
+    elif groups is not None and validation_by == 'place':
         one_by_one, shares[VALIDATION] = shares[VALIDATION], 0.0
     order = hash_order(names, seed)
     classes = [order[labels[order] == number] for number in range(num_classes)]
@@ -204,12 +208,13 @@ def make_splits(
     able = _able(trains, annotated, groups, amount, label, group_names)
     if one_by_one:
         able = _hold_out(assigned, able, one_by_one)
+    again = validation_by == 'test' and not (given == VALIDATION).any()
     labelled = np.zeros(len(names), bool)
     for members in choose_labelled(able, amount, groups, names, class_names, seed):
         labelled[members] = True
     return Splits(
         train=_indices(assigned == TRAIN),
-        validation=_indices(assigned == VALIDATION),
+        validation=_indices(np.isin(assigned, (VALIDATION, TEST) if again else (VALIDATION,))),
         test=_indices(assigned == TEST),
         labelled=_indices(labelled),
         unlabelled=_indices((assigned == TRAIN) & ~labelled),

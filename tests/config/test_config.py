@@ -20,6 +20,7 @@ from eojax.config.base import (
 )
 from eojax.config.command_line import check_arguments, load_config
 from eojax.data.sets import DATASETS
+from eojax.data.sets.pixels import PIXEL_DATASETS
 from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.models import MODELS
@@ -49,9 +50,9 @@ def defaults_of(method: str, model: str, data: str) -> ConfigDict:
     """The config of three names; what a data set of files has no default for is set."""
     source = 'landscapes' if METHODS[method].needs_source else ''
     config = base_config(method, model, data, source)
-    if data in ('airsar', 'folder', 'prepared') or 'masks_pattern' in config.data:
+    if data in ('airsar', 'folder', 'prepared') or data in PIXEL_DATASETS:
         config.data.root = 'somewhere'
-    if data == 'pixel_folder':
+    if 'mask_values' in config.data:
         config.data.mask_values = '0=none,1=water'
     return config
 

@@ -17,7 +17,7 @@ from eojax.data.sets import (
     so2sat,
     ucmerced,
 )
-from eojax.data.sets.pixels import pixel_folder
+from eojax.data.sets.pixels import PIXEL_DATASETS
 
 DATASETS: dict[str, DatasetKind] = {
     'aid': aid.KIND,
@@ -29,8 +29,8 @@ DATASETS: dict[str, DatasetKind] = {
     'landscape_pairs': landscape_pairs.KIND,
     'landscape_zones': landscape_zones.KIND,
     'landscapes': landscapes.KIND,
-    'pixel_folder': pixel_folder.KIND,
     'prepared': prepared.KIND,
     'so2sat': so2sat.KIND,
     'ucmerced': ucmerced.KIND,
+    **PIXEL_DATASETS,
 }

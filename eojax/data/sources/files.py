@@ -56,6 +56,7 @@ class FileSource:
         layers: Mapping[str, Layer],
         rasters: Mapping[str, Raster],
         lacking: np.ndarray | None = None,
+        spare: int = 0,
     ) -> None:
         """Reads nothing yet.
 
@@ -67,10 +68,11 @@ class FileSource:
           layers: the files of each raster, and of `labels`.
           rasters: the facts of each, without `labels`.
           lacking: bool `[num]`, which places have no file of labels; None where all have one.
+          spare: how many pixels a file may have more than its place along each axis; they are left.
         """
         self._root, self._names, self._fields = root, names, tuple(fields)
         self._sizes, self._layers, self._rasters = sizes, dict(layers), dict(rasters)
-        self._lacking = lacking
+        self._lacking, self._spare = lacking, spare
         self._windows, self._images = RasterWindows(root), WholeImages(root)
 
     def read(
@@ -103,6 +105,7 @@ class FileSource:
             self._layers,
             self._rasters,
             None if self._lacking is None else self._lacking[indices],
+            self._spare,
         )
 
     def _labels(
@@ -191,14 +194,14 @@ class FileSource:
         """A window of one file, which must have this size and, unless it is None, this type."""
         title = f'{self._root}: {file}'
         if not file.lower().endswith(whole_images.SUFFIXES):
-            _check_size(self._windows.size(file), size, title)
+            _check_size(self._windows.size(file), size, title, self._spare)
             part = self._windows.read(file, window, layer.bands, dtype)
             if layer.values is not None and layer.values.colours:
                 part = part._replace(pixels=part.pixels[..., :3])
             return part
         palette = layer.values is not None and not layer.values.colours
         pixels = self._images.pixels(file, palette)
-        _check_size(pixels.shape[:2], size, title)
+        _check_size(pixels.shape[:2], size, title, self._spare)
         if dtype is not None and pixels.dtype != dtype:
             raise UserError(f'{title}: pixels of type {pixels.dtype}; expected {dtype}')
         row, column, height, width = window
@@ -251,8 +254,10 @@ class FileSource:
         return (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
 
 
-def _check_size(held: tuple[int, ...], expected: tuple[float, float], title: str) -> None:
-    if tuple(held) != expected:
+def _check_size(
+    held: tuple[int, ...], expected: tuple[float, float], title: str, spare: int
+) -> None:
+    if not all(0 <= has - wants <= spare for has, wants in zip(held, expected, strict=True)):
         raise UserError(
             f'{title}: {held[1]}x{held[0]} pixels; expected {expected[1]:g}x{expected[0]:g}, as its'
             ' place has'

@@ -10,11 +10,13 @@
     dataset = read_layout('GeoNRW', facts, layout)
 
 Three fields of the pattern of `images` have a meaning: `{group}`, which no split cuts; `{part}`,
-where the split is published; `{class}`, of labels per image.
+where the split is published; `{class}`, of labels per image. A group may also be several fields
+together, and the split may be published as a list of groups.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,11 +44,20 @@ class Layout(NamedTuple):
       layers: of each raster of the facts, and of `labels`.
       parts: what each `{part}` is: 0 train, 1 validation, 2 test; None leaves its places out.
       size: height and width of all places in pixels; None reads them from the files.
+      group_fields: whose values, with underscores between them, name a place's group.
+      group_parts: as `parts`, of groups; it counts for more than a `{part}` does.
+      unlabelled_parts: each `{part}` whose files of labels are not to be known.
+      crop: whether a place ends where the last whole pixel of its coarsest raster does, as where
+        the files of one place do not cover quite the same ground.
     """
 
     layers: Mapping[str, Layer]
     parts: Mapping[str, int | None] = {}
     size: tuple[int, int] | None = None
+    group_fields: tuple[str, ...] = (_GROUP,)
+    group_parts: Mapping[str, int | None] = {}
+    unlabelled_parts: tuple[str, ...] = ()
+    crop: bool = False
 
 
 def layer(
@@ -87,7 +98,12 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
     _check(facts, layout)
     path = Path(root).expanduser()
     files = list_files(path, SUFFIXES)
-    pattern = layout.layers[IMAGES].patterns[0]
+    layers = {
+        name: one._replace(patterns=tuple(pattern.with_suffix(files) for pattern in one.patterns))
+        for name, one in layout.layers.items()
+    }
+    layout = layout._replace(layers=layers)
+    pattern = layers[IMAGES].patterns[0]
     places = {
         place_name(pattern.fields, values): values for values in pattern.match(files).values()
     }
@@ -96,21 +112,33 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
         raise UserError(f'{path}: no file is like {pattern.text}{example}')
     parts = {name: _part(path, values, layout) for name, values in places.items()}
     names = tuple(sorted(name for name in places if parts[name] is not None))
+    if not names:
+        raise UserError(f'{path}: all of its places are of parts that are left out')
     lacking = _lacking(path, [places[name] for name in names], set(files), layout)
-    groups = sorted({places[name].get(_GROUP, '') for name in names})
+    grouped = set(layout.group_fields) <= set(pattern.fields)
+    group_of = {name: _group(places[name], layout) for name in names} if grouped else {}
+    groups = sorted(set(group_of.values()))
     numbers = {group: number for number, group in enumerate(groups)}
-    grouped, published = _GROUP in pattern.fields, _PART in pattern.fields
+    published = _PART in pattern.fields or bool(layout.group_parts)
     unread = np.zeros(len(names), np.int32)
-    source = FileSource(
-        path, names, pattern.fields, (unread, unread), layout.layers, facts.rasters, lacking
+
+    def source_of(sizes: tuple[np.ndarray, np.ndarray], spare: int = 0) -> FileSource:
+        return FileSource(
+            path, names, pattern.fields, sizes, layout.layers, facts.rasters, lacking, spare
+        )
+
+    heights, widths = _sizes(
+        source_of((unread, unread)), [places[name] for name in names], facts, layout
     )
-    heights, widths = _sizes(source, [places[name] for name in names], facts, layout)
-    source = FileSource(
-        path, names, pattern.fields, (heights, widths), layout.layers, facts.rasters, lacking
-    )
+    spare = 0
+    if layout.crop:
+        coarsest = math.lcm(*(raster.scale for raster in facts.rasters.values()))
+        heights, widths = (sides // coarsest * coarsest for sides in (heights, widths))
+        spare = coarsest - 1
+    source = source_of((heights, widths), spare)
     equal = len(set(zip(heights.tolist(), widths.tolist(), strict=True))) == 1
     facts = facts._replace(
-        group_names=tuple(groups) if grouped else (),
+        group_names=tuple(groups),
         size=(int(heights[0]), int(widths[0])) if equal else None,
     )
     columns = Places(
@@ -118,7 +146,7 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
         heights,
         widths,
         np.array([_label(path, places[name], facts) for name in names], np.int32),
-        np.array([numbers[places[n][_GROUP]] for n in names], np.int32) if grouped else None,
+        np.array([numbers[group_of[n]] for n in names], np.int32) if grouped else None,
         np.array([parts[name] for name in names], np.int8) if published else None,
         None if lacking is None else ~lacking,
     )
@@ -141,7 +169,15 @@ def _check(facts: Facts, layout: Layout) -> None:
             raise ValueError(f'{name}: one pattern, or one for each band')
 
 
+def _group(values: Mapping[str, str], layout: Layout) -> str:
+    return '_'.join(values[field] for field in layout.group_fields)
+
+
 def _part(path: Path, values: Mapping[str, str], layout: Layout) -> int | None:
+    if layout.group_parts and set(layout.group_fields) <= set(values):
+        group = _group(values, layout)
+        if group in layout.group_parts:
+            return layout.group_parts[group]
     if _PART not in values:
         return 0
     if values[_PART] not in layout.parts:
@@ -163,11 +199,11 @@ def _lacking(
     path: Path, places: Sequence[Mapping[str, str]], files: set[str], layout: Layout
 ) -> np.ndarray | None:
     """Which places have no file of labels, where they may lack it; None where all have one."""
-    lacking = np.zeros(len(places), bool)
+    lacking = np.array([values.get(_PART) in layout.unlabelled_parts for values in places])
     for name, one in layout.layers.items():
         for pattern in one.patterns:
             for number, values in enumerate(places):
-                if pattern.fill(values) in files:
+                if pattern.fill(values) in files or (name == PIXEL_LABELS and lacking[number]):
                     continue
                 if name != PIXEL_LABELS or not one.optional:
                     raise UserError(f'{path}: {pattern.fill(values)} is missing, of its {name}')

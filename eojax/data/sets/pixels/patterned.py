@@ -144,6 +144,8 @@ def _rasters(
         limits = wanted.limits.get(name)
         if limits is None and dtype != 'uint8':
             raise UserError(_without_limits(source, file, name, dtype, f'{root}: {file}'))
+        if limits is not None and dtype == 'uint8':
+            raise UserError(f'{LIMITS_KEY}: {name} is uint8, of which 0 becomes -1 and 255 is 1')
         if limits is not None and len(limits) not in (1, len(bands)):
             raise UserError(
                 f'{LIMITS_KEY}: {len(limits)} pairs for {name}, which has {len(bands)} band(s)'

@@ -1,0 +1,61 @@
+"""Christchurch Aerial Semantic Dataset: 24 aerial images, 10 cm, four of them with masks.
+
+Source: H. Randrianarivo, B. Le Saux, M. Ferecatu; masks by ONERA/DTIS of four images of
+Christchurch, New Zealand: background, buildings, cars and vegetation; 20 images have no masks.
+
+How its files are named is documented nowhere, so the config says it, as for `pixel_folder`:
+`data.images_pattern`, `data.masks_pattern` and, for the masks' values, `data.mask_values`.
+`{group}` is an image: each stands for itself.
+
+Notes:
+  The thesis of J. Castillo-Navarro trains on two of the four images with masks and reports on the
+  other two, without saying which: `data.test_groups` names them, else half of the four is drawn;
+  they are its validation images too (`data.validation_by='test'`).
+"""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from eojax.data.dataset import Dataset
+from eojax.data.kinds import DatasetKind
+from eojax.data.sets.pixels import pixel_folder
+from eojax.errors import UserError
+
+NAME = 'christchurch'
+HOMEPAGE = 'https://doi.org/10.5281/zenodo.3566005'
+METRES = 0.1
+DEFAULTS = {
+    **pixel_folder.DEFAULTS,
+    'images_pattern': 'images/{group}.*',
+    'masks_pattern': 'masks/{group}.*',
+    'masks_optional': True,
+    'metres': METRES,
+    'test_fraction': 0.5,
+    'validation_by': 'test',
+}
+
+
+def _check(options: ConfigDict) -> None:
+    if not options.root:
+        raise UserError(
+            f'the data set {NAME!r} needs --config.data.root=FOLDER_OR_ZIP; get it from {HOMEPAGE}'
+        )
+    pixel_folder.check(options)
+
+
+def _from_config(options: ConfigDict, progress: bool) -> Dataset:
+    dataset = pixel_folder.KIND.from_config(options, progress)
+    return dataset.with_facts(
+        name=NAME,
+        title='Christchurch Aerial Semantic Dataset',
+        licence='see Zenodo; imagery of Land Information New Zealand',
+        citation=(
+            'H. Randrianarivo, B. Le Saux, M. Ferecatu. Christchurch Aerial Semantic Dataset.'
+            ' Zenodo, doi:10.5281/zenodo.3566005.'
+        ),
+        homepage=HOMEPAGE,
+    )
+
+
+KIND = DatasetKind(NAME, _check, _from_config, DEFAULTS)
