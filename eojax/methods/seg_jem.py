@@ -52,7 +52,6 @@ from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.denoising_score_matching import denoising_score_matching
 from eojax.losses.pixel_cross_entropy import pixel_accuracy, pixel_cross_entropy
-from eojax.methods import segmentation
 from eojax.methods.features import features_of
 from eojax.methods.joint.joint_model import contrastive_loss
 from eojax.methods.joint.options import ADVICE, check_buffer, check_noise_range, check_phases
@@ -67,6 +66,7 @@ from eojax.methods.joint.pixel_energy import (
 )
 from eojax.methods.joint.window_starts import bands_of, fit_window_textures
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.pixels import windows
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Descent, Trained
 from eojax.models.pixel_network import join_rasters
@@ -132,7 +132,7 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     method, sampler = config.method, config.sampler
-    segmentation.check(config)
+    windows.check(method)
     langevin.check(sampler)
     starts.check(sampler)
     check_phases(config)
@@ -176,7 +176,8 @@ def build(config: ConfigDict, task: Task) -> Method:
       UserError: data without a raster that is asked for; windows that cut pixels of one.
     """
     options, sampler, facts = config.method, config.sampler, task.facts
-    rasters = segmentation.rasters_of(options, facts)
+    seen = windows.windows_of(options, facts)
+    rasters = seen.rasters
     side = options.chain_window or options.window
     head = options.density == 'head'
     energy = pixel_energy(
@@ -207,7 +208,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         split=('replay_buffer',),
         score='mean_iou',
         rasters=rasters,
-        window=segmentation.evaluation_window(options, facts),
+        window=seen.evaluation,
         fit=fit if textures else None,
         fitted=starts.gaussian_shapes(sampler.start_textures, shape) if textures else None,
     )

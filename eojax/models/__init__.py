@@ -5,13 +5,21 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError, unknown_name
-from eojax.models import convnet, convolutional_autoencoder, pixel_network, unet, wide_resnet
+from eojax.models import (
+    convnet,
+    convolutional_autoencoder,
+    pixel_network,
+    segnet,
+    unet,
+    wide_resnet,
+)
 from eojax.models.model import Architecture, Network
 
 MODELS: dict[str, Architecture] = {
     'convnet': convnet.ARCHITECTURE,
     'convolutional_autoencoder': convolutional_autoencoder.ARCHITECTURE,
     'pixel_network': pixel_network.ARCHITECTURE,
+    'segnet': segnet.ARCHITECTURE,
     'unet': unet.ARCHITECTURE,
     'wide_resnet': wide_resnet.ARCHITECTURE,
 }

@@ -67,14 +67,14 @@ class Parts(NamedTuple):
     Attributes:
       encoder: `()` to a module, `(images, train) -> Encoded`.
       decoder: `()` to a module, `(encoded, train) -> [N, h, w, any]`.
+      head: the number of outputs to a module, `(map) -> float32 [N, h, w, outputs]`.
       multiple: of which the sides of the images must be a multiple.
-      dtype: of the arithmetic.
     """
 
     encoder: Callable[[], nn.Module]
     decoder: Callable[[], nn.Module]
+    head: Callable[[int], nn.Module]
     multiple: int
-    dtype: Any
 
 
 def style_of(options: ConfigDict) -> Style:
@@ -198,6 +198,38 @@ def mean_pooled(x: Array) -> Array:
     """The means of squares of 2 x 2 pixels: `[N, 2 h, 2 w, C]` to `[N, h, w, C]`."""
     rows = x[:, ::2] + x[:, 1::2]
     return (rows[:, :, ::2] + rows[:, :, 1::2]) * jnp.asarray(0.25, x.dtype)
+
+
+def max_pooled_with_places(x: Array) -> tuple[Array, Array]:
+    """The maxima of squares of 2 x 2 pixels, and which pixel each one was.
+
+    Args:
+      x: `[N, 2 h, 2 w, C]`.
+
+    Returns:
+      Maxima and places, both `[N, h, w, C]`; a place is uint8: 0 upper left, 1 upper right, 2 lower
+      left, 3 lower right; of equal values the first one.
+    """
+    best = x[:, ::2, ::2]
+    places = jnp.zeros(best.shape, jnp.uint8)
+    for place in range(1, 4):
+        other = x[:, place // 2 :: 2, place % 2 :: 2]
+        larger = other > best
+        best, places = jnp.where(larger, other, best), jnp.where(larger, jnp.uint8(place), places)
+    return best, places
+
+
+def unpooled(x: Array, places: Array) -> Array:
+    """Values at the places where maxima stood, zeros elsewhere: to `[N, 2 h, 2 w, C]`.
+
+    Args:
+      x: `[N, h, w, C]`.
+      places: as of `max_pooled_with_places`.
+    """
+    num, height, width, channels = x.shape
+    four = jnp.stack([jnp.where(places == place, x, jnp.zeros((), x.dtype)) for place in range(4)])
+    squares = four.reshape(2, 2, num, height, width, channels).transpose(2, 3, 0, 4, 1, 5)
+    return squares.reshape(num, 2 * height, 2 * width, channels)
 
 
 POOLINGS: dict[str, Callable[[Array], Array]] = {'max': max_pooled, 'mean': mean_pooled}

@@ -79,7 +79,7 @@ def check(model: ConfigDict, sizes: Sizes) -> None:
 def build(options: ConfigDict, num_outputs: int) -> Network:
     """The network of the config group `model`; its outputs are float32 `[N, h, w, num_outputs]`."""
     module = UNet(num_outputs, options.width, options.depth, options.pooling, style_of(options))
-    return from_linen(module, per_image=options.normalization != 'batch')
+    return from_linen(module, per_image=options.normalization != 'batch', features=True)
 
 
 ARCHITECTURE = Architecture(DEFAULTS, check, build, per_pixel=True)
@@ -91,8 +91,8 @@ def parts(options: ConfigDict) -> Parts:
     return Parts(
         lambda: Encoder(width, depth, options.pooling, style),
         lambda: Decoder(width, style),
+        lambda num_outputs: Head(num_outputs, style.dtype),
         2**depth,
-        style.dtype,
     )
 
 

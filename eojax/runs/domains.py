@@ -47,11 +47,13 @@ class Domain(NamedTuple):
     def training(self) -> Dataset:
         """The training images, with label -1 outside the labelled subset.
 
-        It copies what is in memory: ask once.
+        Where labels are per pixel, it is 0 for the places whose pixels a method may know. It
+        copies what is in memory: ask once.
         """
         train = self.dataset.subset(self.splits.train)
         labelled = np.isin(self.splits.train, self.splits.labelled)
-        return train.with_labels(np.where(labelled, train.labels, -1).astype(np.int32))
+        known = 0 if train.facts.label == 'pixel' else train.labels
+        return train.with_labels(np.where(labelled, known, -1).astype(np.int32))
 
 
 def load_domains(config: ConfigDict) -> dict[str, Domain]:

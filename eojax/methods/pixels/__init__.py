@@ -1,0 +1,1 @@
+"""The pieces that methods for pixels share."""

@@ -1,0 +1,120 @@
+"""The rasters and windows that a method for pixels sees, in training and in evaluation.
+
+Networks see the rasters of `method.rasters`, side by side: the colours alone, or the elevation too
+(`images,elevation`). Windows of training have the side `method.window`. Evaluation sees windows of
+the side `method.evaluation_window`, side by side; where it is 0, whole places if all are equally
+large, and else windows as in training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from jax import Array
+from ml_collections import ConfigDict
+
+from eojax.data.facts import IMAGES, Facts
+from eojax.errors import UserError
+from eojax.feed.streams import Stream
+from eojax.methods.options import check_shared
+
+# Of the config group `method`.
+DEFAULTS: dict[str, Any] = {
+    'rasters': IMAGES,
+    'window': 64,
+    'evaluation_window': 0,
+    'augment': 'dihedral',
+    'average_decay': 0.0,
+}
+
+
+class Windows(NamedTuple):
+    """The windows of a method.
+
+    Attributes:
+      rasters: their names, in the order in which the network takes them.
+      bands: of all rasters together.
+      side: of a window of training, in pixels.
+      evaluation: the side of those of evaluation; None for whole places.
+      augment: of training.
+    """
+
+    rasters: tuple[str, ...]
+    bands: int
+    side: int
+    evaluation: int | None
+    augment: str
+
+    def stream(self, part: str, batch_size: int) -> Stream:
+        """A stream of windows from a part of the training data (`eojax.feed.streams.PARTS`)."""
+        return Stream(part, batch_size, self.augment, rasters=self.rasters, window=self.side)
+
+    def streams(self, batch_size: int, unlabelled_ratio: int) -> dict[str, Stream]:
+        """Those of a semi-supervised method: `labelled` windows, and `unlabelled` ones of all
+        training places, the labelled places among them."""
+        return {
+            'labelled': self.stream('labelled', batch_size),
+            'unlabelled': self.stream('train', unlabelled_ratio * batch_size),
+        }
+
+    def inputs(self, drawn: Mapping[str, Array]) -> tuple[Array, ...]:
+        """The network's inputs, each float32 `[N, h, w, bands]`, of what a stream drew."""
+        return tuple(drawn[name] for name in self.rasters)
+
+
+def check(method: ConfigDict) -> None:
+    """Refuses rasters, windows, an augmentation and an average that there cannot be.
+
+    Args:
+      method: the config group of that name, with the keys of `DEFAULTS`, and `unlabelled_ratio`
+        where it has one.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    check_shared(method)
+    rasters = _names(method.rasters)
+    if not all(rasters) or len(set(rasters)) < len(rasters):
+        raise UserError(
+            f'method.rasters must be different names with a comma between, not {method.rasters!r}'
+        )
+    if method.window < 1:
+        raise UserError(f'method.window must be at least 1, not {method.window}')
+    if method.evaluation_window < 0:
+        raise UserError(
+            f'method.evaluation_window must not be negative, not {method.evaluation_window}'
+        )
+    if method.get('unlabelled_ratio', 1) < 1:
+        raise UserError(
+            f'method.unlabelled_ratio must be at least 1, not {method.unlabelled_ratio}'
+        )
+
+
+def windows_of(options: ConfigDict, facts: Facts) -> Windows:
+    """The windows of a checked config group `method`.
+
+    Raises:
+      UserError: data without a raster that is asked for; windows that cut pixels of one.
+    """
+    rasters = _names(options.rasters)
+    for name in rasters:
+        if name not in facts.rasters:
+            raise UserError(
+                f'method.rasters: {name!r} is no raster of {facts.title or facts.name}'
+                f' (it has {", ".join(facts.rasters)})'
+            )
+    grid = math.lcm(*(facts.rasters[name].scale for name in rasters))
+    if options.evaluation_window % grid:
+        raise UserError(
+            f'method.evaluation_window={options.evaluation_window} must be a multiple of {grid}, as'
+            f' a pixel of one of the rasters {", ".join(rasters)} covers so many'
+        )
+    bands = sum(len(facts.rasters[name].bands) for name in rasters)
+    evaluation = options.evaluation_window or (None if facts.size else options.window)
+    return Windows(rasters, bands, options.window, evaluation, options.augment)
+
+
+def _names(rasters: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in rasters.split(','))
