@@ -4,13 +4,14 @@
 
 A classifier is calibrated if it is right as often as it says: of the images with max p(y|x) near
 80%, 80% are right (Castillo-Navarro et al., TGRS 2022, Fig. 3). Each run is measured on the test
-split of its own data, or all of them on `--data`. What is written to `--out`:
+split of its own data, or all of them on `--data`. A method that classifies pixels is measured on
+pixels. What is written to `--out`:
 
-`calibration.json`: an object for each run, by its name: `method`, `step`, `test_images`,
-  `accuracy`, `mean_confidence` (above the accuracy: overconfident), `ece` from 0 to 1, `nll` in
-  nats, `brier` from 0 to 2, and `workdir`; and `bins` of equal width of the confidence: their
-  `edges`, and in each the mean `confidence` and the `accuracy` (null where it is empty) and the
-  `counts` of images.
+`calibration.json`: an object for each run, by its name: `method`, `step`, `test_images` (and
+  `test_pixels`), `accuracy`, `mean_confidence` (above the accuracy: overconfident), `ece` from 0 to
+  1, `nll` in nats, `brier` from 0 to 2, and `workdir`; and `bins` of equal width of the confidence:
+  their `edges`, and in each the mean `confidence` and the `accuracy` (null where it is empty) and
+  the `counts` of images or pixels.
 `calibration.png`: the reliability diagrams, and how often each confidence occurs.
 """
 
@@ -101,7 +102,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _calibrate(options: argparse.Namespace) -> None:
     def can_classify(run: Run) -> None:
-        ability(run.method, 'logits', run.config.method.name, METHODS)
+        if 'pixel_logits' not in run.method.abilities:
+            ability(run.method, 'logits', run.config.method.name, METHODS)
 
     names = run_names(options.workdir, options.name)
     numbers: dict[str, dict[str, Any]] = {}

@@ -105,6 +105,8 @@ def base_config(
             'inception_images': 2000,
             'outliers': '',
             'outlier_images': 1000,
+            'window_overlap': 0.0,
+            'boundary_pixels': 3,
             'keep_reference': True,
         },
     }

@@ -111,13 +111,16 @@ def filmstrip(frames: np.ndarray, step_numbers: Sequence[int], path: str | Path)
     image_grid(np.swapaxes(frames, 0, 1), path, column_labels=labels)
 
 
-def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str | Path) -> None:
+def confusion_matrix(
+    matrix: np.ndarray, class_names: Sequence[str], path: str | Path, unit: str = 'images'
+) -> None:
     """Writes a confusion matrix as the share of each true class, in per cent.
 
     Args:
       matrix: counts `[classes, classes]`, row the true class, column the predicted one.
       class_names: `[classes]`.
       path: of the PNG.
+      unit: what is counted.
     """
     num = len(class_names)
     if np.shape(matrix) != (num, num):
@@ -131,7 +134,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str |
     axes.set_xticks(range(num), class_names, rotation=45, ha='right', rotation_mode='anchor')
     names = [f'{name}  ({count:,})' for name, count in zip(class_names, totals[:, 0], strict=True)]
     axes.set_yticks(range(num), names)
-    axes.set(xlabel='predicted', ylabel='true class (images)')
+    axes.set(xlabel='predicted', ylabel=f'true class ({unit})')
     axes.tick_params(length=0)
     axes.set_xticks(np.arange(num - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(num - 1) + 0.5, minor=True)
@@ -151,12 +154,15 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str |
     save_figure(figure, path, crop=True)
 
 
-def reliability_diagram(curves: Mapping[str, ReliabilityCurve], path: str | Path) -> None:
+def reliability_diagram(
+    curves: Mapping[str, ReliabilityCurve], path: str | Path, unit: str = 'images'
+) -> None:
     """Writes accuracy against confidence, and below it how often each confidence occurs.
 
     Args:
       curves: by name, all with as many bins.
       path: of the PNG.
+      unit: what is counted.
     """
     figure = new_figure(5.2, 6.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -175,7 +181,7 @@ def reliability_diagram(curves: Mapping[str, ReliabilityCurve], path: str | Path
         lower.stairs(share, edges, color=colour, alpha=0.15, fill=True)
     upper.set(ylabel='accuracy', xlim=(0, 1), ylim=(0, 1.02))
     upper.legend(loc='upper left')
-    lower.set(xlabel='confidence, max p(y|x)', ylabel='images', ylim=(0, None))
+    lower.set(xlabel='confidence, max p(y|x)', ylabel=unit, ylim=(0, None))
     for axis in (upper.xaxis, upper.yaxis, lower.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for axes in (upper, lower):

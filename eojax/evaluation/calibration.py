@@ -11,6 +11,7 @@ from eojax.evaluation import evaluators
 from eojax.evaluation.classes import image_classes
 from eojax.evaluation.command import read_labelled
 from eojax.evaluation.evaluate import evaluation_set
+from eojax.evaluation.pixels.classes import pixel_calibration
 from eojax.metrics.calibration import curve_of, error_of
 from eojax.metrics.classification import Sums
 from eojax.runs.run import Run, with_data
@@ -22,12 +23,14 @@ class Measured(NamedTuple):
     Attributes:
       method: its name.
       step: steps that the state was trained for.
-      sums: over the images.
+      sums: over the images, or over their pixels for methods that classify these.
+      images: that these pixels are of; None where images were classified.
     """
 
     method: str
     step: int
     sums: Sums
+    images: int | None = None
 
 
 def measure(run: Run, state: Any, data: Path | None = None, num_bins: int = 15) -> Measured:
@@ -38,24 +41,28 @@ def measure(run: Run, state: Any, data: Path | None = None, num_bins: int = 15) 
       num_bins: of confidence, of equal width between 0 and 1.
 
     Raises:
-      UserError: the method has no logits, or `eojax.evaluation.command.read_labelled` refuses the
-        images.
+      UserError: the method has logits neither of images nor of pixels, or
+        `eojax.evaluation.command.read_labelled` refuses the images.
     """
     if data is None:
         run = with_data(run)
         labelled = run.dataset.subset(run.splits.test)
     else:
         labelled = read_labelled(data, run)
+    by_pixel = 'pixel_logits' in run.method.abilities
     evaluator = image_classes(run.facts.class_names, num_bins)
+    if by_pixel:
+        evaluator = pixel_calibration(run.task.num_classes, num_bins)
     kept: list[Sums] = []
 
     def finish(sums: Any) -> evaluators.Measured:
+        result = evaluator.finish(sums)
         kept.append(sums)
-        return evaluator.finish(sums)
+        return result
 
     tested = evaluation_set(run, labelled)
     evaluators.measure(run, state, tested, [evaluator._replace(finish=finish)], 'classifying')
-    return Measured(run.config.method.name, run.step, kept[0])
+    return Measured(run.config.method.name, run.step, kept[0], tested.num if by_pixel else None)
 
 
 def calibration_numbers(measured: Measured) -> dict[str, Any]:
@@ -65,7 +72,8 @@ def calibration_numbers(measured: Measured) -> dict[str, Any]:
     return {
         'method': measured.method,
         'step': measured.step,
-        'test_images': sums.num,
+        'test_images': sums.num if measured.images is None else measured.images,
+        **({} if measured.images is None else {'test_pixels': sums.num}),
         'accuracy': sums.accuracy,
         'mean_confidence': float(sums.bins.confidence.sum() / sums.num),
         'ece': error_of(curve),

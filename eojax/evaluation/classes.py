@@ -1,18 +1,15 @@
-"""Evaluators of predicted classes: of images, and of pixels."""
+"""The evaluator of predicted classes of images; those of pixels are in `evaluation.pixels`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax.numpy as jnp
-import numpy as np
-
 from eojax.drawing import figures
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationBatch
 from eojax.evaluation.evaluators import Evaluator, Measured, Outputs
-from eojax.metrics import classification, segmentation
+from eojax.metrics import classification
 from eojax.metrics.calibration import curve_of
 from eojax.metrics.classification import Sums
 from eojax.metrics.summaries import log_probabilities
@@ -49,25 +46,3 @@ def image_classes(class_names: Sequence[str], num_bins: int = 15) -> Evaluator:
         return Measured(classification.numbers_of(sums, class_names), draw)
 
     return Evaluator(('logits',), lambda: None, update, finish)
-
-
-def pixel_classes(class_names: Sequence[str]) -> Evaluator:
-    """Accuracy, intersection over union and F1 of each class, of pixels whose class is known."""
-    num = len(class_names)
-
-    def update(matrix: np.ndarray, outputs: Outputs, batch: EvaluationBatch) -> np.ndarray:
-        predicted, labels = jnp.asarray(outputs['classes'], jnp.int32), jnp.asarray(batch.labels)
-        counts = segmentation.confusion_counts(predicted, labels, num)
-        return matrix + np.asarray(counts, np.int64)
-
-    def finish(matrix: np.ndarray) -> Measured:
-        if not matrix.sum():
-            raise UserError(
-                'none of the pixels has a known class: there is nothing to compare with'
-            )
-        return Measured(
-            segmentation.segmentation_numbers(matrix, class_names),
-            lambda out: figures.confusion_matrix(matrix, class_names, out / 'confusion_matrix.png'),
-        )
-
-    return Evaluator(('classes',), lambda: np.zeros((num, num), np.int64), update, finish)

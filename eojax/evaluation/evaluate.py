@@ -8,7 +8,11 @@ evaluator (`eojax.evaluation.evaluators`):
 
 `logits`: accuracy, nll, ece, brier, f1_macro, precision_, recall_ and f1_<Class>;
   confusion_matrix.png, reliability.png.
-`pixel_logits`: pixel_accuracy, mean_iou, mean_iou_all, iou_ and f1_<Class>, ... of pixels.
+`pixel_logits`: pixel_accuracy, kappa, mean_iou, mean_iou_all, iou_ and f1_<Class>, ... of pixels;
+  pixel_accuracy_ and mean_iou_<city> where places have groups, with groups.csv and places.csv;
+  nll, ece, brier; boundary_accuracy of pixels within `evaluate.boundary_pixels` of a border between
+  classes, and interior_accuracy of the others; confusion_matrix.png, iou.png, groups.png,
+  reliability.png, segmentation.png. Windows overlap by `evaluate.window_overlap` of their side.
 `log_density`: auroc_ and fpr95_<set> against each set of outliers (`eojax.evaluation.outliers`),
   kl_test against the training images; log_density.png. Of a classifier alone, the log-sum-exp of
   its logits stands for it.
@@ -36,12 +40,19 @@ from eojax.devices import sharding
 from eojax.drawing.pictures import arrange, mosaic, save_picture, visible_bands
 from eojax.errors import UserError
 from eojax.evaluation import evaluators
-from eojax.evaluation.classes import image_classes, pixel_classes
+from eojax.evaluation.classes import image_classes
 from eojax.evaluation.densities import density
 from eojax.evaluation.evaluation_set import EvaluationSet
 from eojax.evaluation.evaluators import Evaluator
 from eojax.evaluation.generation import generated, samples_of
 from eojax.evaluation.outliers import parse_outliers, spread
+from eojax.evaluation.pixels.classes import (
+    pixel_borders,
+    pixel_calibration,
+    pixel_classes,
+    pixel_groups,
+)
+from eojax.evaluation.pixels.examples import pixel_examples
 from eojax.evaluation.reconstructions import reconstruction
 from eojax.evaluation.sampling import (
     buffer_capacity,
@@ -55,6 +66,7 @@ from eojax.feed.pipeline import to_uint8
 from eojax.runs.run import Run, with_data
 
 _PICTURE_SAMPLES = 64
+_WIDEST_BORDER = 50
 
 
 def check(config: ConfigDict) -> None:
@@ -68,6 +80,16 @@ def check(config: ConfigDict) -> None:
     for key in ('inception_images', 'outlier_images'):
         if options[key] < 2:
             raise UserError(f'evaluate.{key} must be at least 2, not {options[key]}')
+    if not 0.0 <= options.window_overlap < 1.0:
+        raise UserError(
+            'evaluate.window_overlap, a share of the window, must be at least 0 and below 1, not'
+            f' {options.window_overlap}'
+        )
+    if not 0 <= options.boundary_pixels <= _WIDEST_BORDER:
+        raise UserError(
+            f'evaluate.boundary_pixels must lie between 0 (none) and {_WIDEST_BORDER}, not'
+            f' {options.boundary_pixels}'
+        )
     if options.inception and not Path(options.inception).expanduser().is_file():
         raise UserError(f'evaluate.inception: no such file: {options.inception}')
 
@@ -93,7 +115,9 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
     if main:
         out.mkdir(parents=True, exist_ok=True)
     tested = evaluation_set(run, labelled)
-    chosen = evaluators_of(run, state, labelled)
+    if 'pixel_logits' in run.method.abilities:
+        tested = tested._replace(border=run.config.evaluate.boundary_pixels)
+    chosen = evaluators_of(run, state, tested)
     measured = evaluators.measure(run, state, tested, chosen, 'test images')
     numbers = {'step': run.step, 'test_images': tested.num, **evaluators.write(measured, out)}
     if main:
@@ -106,16 +130,25 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
 
 def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
     """A data set as the run's method is tested on it."""
-    size = run.config.evaluate.batch_size
-    return EvaluationSet(dataset, run.method.rasters, run.method.window, size)
+    options, method = run.config.evaluate, run.method
+    return EvaluationSet(
+        dataset, method.rasters, method.window, options.batch_size, options.window_overlap
+    )
 
 
-def evaluators_of(run: Run, state: Any, tested: Dataset) -> list[Evaluator]:
+def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator]:
     """The evaluators of a method, chosen by its abilities."""
     abilities, names = run.method.abilities, run.facts.class_names
     if 'pixel_logits' in abilities:
-        return [pixel_classes(names)]
-    chosen, samples = [], samples_of(run, state, tested.places.num)
+        places = tested.dataset.places
+        return [
+            pixel_classes(run.facts),
+            pixel_groups(run.facts, places),
+            pixel_calibration(len(names)),
+            *([pixel_borders()] if tested.border else []),
+            pixel_examples(tested, 'pixel_log_density' in abilities),
+        ]
+    chosen, samples = [], samples_of(run, state, tested.num)
     if 'logits' in abilities:
         chosen.append(image_classes(names))
     if {'logits', 'log_density'} & set(abilities):
@@ -126,9 +159,9 @@ def evaluators_of(run: Run, state: Any, tested: Dataset) -> list[Evaluator]:
 
         chosen.append(density(run, state, density_name(run.method), images))
     if 'sample' in abilities:
-        chosen.append(generated(run, state, tested, samples))
+        chosen.append(generated(run, state, tested.dataset, samples))
     if 'reconstruct' in abilities:
-        chosen.append(reconstruction(run, state, tested))
+        chosen.append(reconstruction(run, state, tested.dataset))
     return chosen
 
 
@@ -157,7 +190,7 @@ def validate(run: Run, state: Any) -> dict[str, float]:
         values = score(run, 'log_density', state, run.dataset.images, chosen)
         return {'validation_log_density': float(values.mean())}
     if 'pixel_logits' in abilities:
-        evaluator = pixel_classes(run.facts.class_names)
+        evaluator = pixel_classes(run.facts)
     else:
         evaluator = image_classes(run.facts.class_names)
     tested = evaluation_set(run, run.dataset.subset(chosen))

@@ -1,12 +1,15 @@
 """The images that a network is tested on, batch by batch: whole images, or windows of tiles.
 
-Windows lie on a grid that covers every place; the last ones of a row or column are moved inwards,
-and what an earlier window has shown is unknown in them, so that each pixel counts once. Where a
+Windows lie on a grid that covers every place; the last ones of a row or column are moved inwards.
+Each pixel counts in one window alone, and its class is unknown in all others. Where windows lie
+side by side, it counts in the first that shows it; where they overlap (`EvaluationSet.overlap`), in
+the one whose middle is nearest: near its border a network sees less of what is around. Where a
 place is smaller than a window, the rest of the window is empty and unknown.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -18,6 +21,7 @@ from eojax.data.dataset import ArraySource, Dataset, Window
 from eojax.data.facts import PIXEL_LABELS, UNKNOWN
 from eojax.data.reading.lazy_images import Images
 from eojax.errors import UserError
+from eojax.metrics.segmentation import near_border
 
 
 class EvaluationBatch(NamedTuple):
@@ -29,6 +33,10 @@ class EvaluationBatch(NamedTuple):
       labels: int32 `[n]`, or `[n, h, w]` where labels are per pixel; -1 where unknown.
       place: int `[n]`, numbers of the places.
       rows, columns: int `[n]`, of the windows' corners, in pixels of the place.
+      counted: int `[n, 4]`, the rows (first, end) and columns (first, end) of a window whose pixels
+        count in it; None where labels are per image.
+      near_border: bool `[n, h, w]`, the pixels near a border between classes, even where another
+        window shows the other side; None where nobody asked.
     """
 
     rasters: Mapping[str, np.ndarray]
@@ -36,6 +44,16 @@ class EvaluationBatch(NamedTuple):
     place: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+    counted: np.ndarray | None = None
+    near_border: np.ndarray | None = None
+
+
+class _Place(NamedTuple):
+    """A window of a place, and the part of it that counts."""
+
+    place: int
+    window: Window
+    counted: tuple[int, int, int, int]
 
 
 class EvaluationSet(NamedTuple):
@@ -46,12 +64,16 @@ class EvaluationSet(NamedTuple):
       rasters: that the network sees.
       window: the side of the windows in pixels; None for whole images of one size.
       batch_size: images or windows a batch.
+      overlap: of windows, as a share of their side, from 0 to below 1.
+      border: pixels up to which one counts as near a border between classes; 0 where nobody asks.
     """
 
     dataset: Dataset
     rasters: tuple[str, ...]
     window: int | None
     batch_size: int
+    overlap: float = 0.0
+    border: int = 0
 
     @property
     def num(self) -> int:
@@ -82,11 +104,14 @@ class EvaluationSet(NamedTuple):
                 rasters = {n: read_rows(source.arrays[n], index, here) for n in self.rasters}
             else:
                 rasters = self._read(index[here], None, here)
-            labels = places.labels[index].astype(np.int32)
+            labels, counted, near = places.labels[index].astype(np.int32), None, None
             if pixel_labels:
                 labels = np.stack([self._labels(int(place), None) for place in index])
+                counted = np.tile([0, labels.shape[1], 0, labels.shape[2]], (len(index), 1))
+            if pixel_labels and self.border:
+                near = np.stack([near_border(one, self.border) for one in labels])
             corner = np.zeros(len(index), np.int64)
-            yield EvaluationBatch(rasters, labels, index, corner, corner)
+            yield EvaluationBatch(rasters, labels, index, corner, corner, counted, near)
 
     def _read(
         self, places: np.ndarray, windows: list[Window] | None, here: np.ndarray
@@ -122,55 +147,88 @@ class EvaluationSet(NamedTuple):
             )
         return labels
 
+    def _labels_and_borders(
+        self, place: int, window: Window
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The labels of a window, and its pixels near a border, which may lie beyond the window."""
+        if not self.border:
+            return self._labels(place, window), None
+        places, margin = self.dataset.places, self.border
+        top, left = max(window.row - margin, 0), max(window.column - margin, 0)
+        bottom = min(window.row + window.height + margin, int(places.heights[place]))
+        right = min(window.column + window.width + margin, int(places.widths[place]))
+        labels = self._labels(place, Window(top, left, bottom - top, right - left))
+        rows = slice(window.row - top, window.row - top + window.height)
+        columns = slice(window.column - left, window.column - left + window.width)
+        return labels[rows, columns], near_border(labels, margin)[rows, columns]
+
     def _windows(self, wanted: np.ndarray, side: int) -> Iterator[EvaluationBatch]:
-        part: list[tuple[int, Window, int, int]] = []
-        for corner in self._corners(side):
-            part.append(corner)
+        part: list[_Place] = []
+        for one in self._grid(side):
+            part.append(one)
             if len(part) == self.batch_size:
                 yield self._of_windows(part, wanted, side)
                 part = []
         if part:
             yield self._of_windows(part, wanted, side)
 
-    def _corners(self, side: int) -> Iterator[tuple[int, Window, int, int]]:
-        """Each window of each place, and how many of its first rows and columns were shown."""
+    def _grid(self, side: int) -> Iterator[_Place]:
+        """Each window of each place."""
         places, facts = self.dataset.places, self.dataset.facts
         grid = math.lcm(*(facts.rasters[name].scale for name in self.rasters))
+        # Windows that overlap begin where a pixel of the coarsest raster does.
+        stride = side
+        if self.overlap:
+            stride = max(int(side * (1.0 - self.overlap)) // grid, 1) * grid
         for place in range(self.num):
             height, width = int(places.heights[place]), int(places.widths[place])
-            for row, seen_rows in _starts(height, side, grid):
-                for column, seen_columns in _starts(width, side, grid):
+            for row, *rows in _along(height, side, stride, grid):
+                for column, *columns in _along(width, side, stride, grid):
                     window = Window(row, column, min(side, height), min(side, width))
-                    yield place, window, seen_rows, seen_columns
+                    yield _Place(place, window, (rows[0], rows[1], columns[0], columns[1]))
 
-    def _of_windows(
-        self, part: list[tuple[int, Window, int, int]], wanted: np.ndarray, side: int
-    ) -> EvaluationBatch:
-        index = np.array([place for place, *_ in part])
-        windows = [window for _, window, *_ in part]
+    def _of_windows(self, part: list[_Place], wanted: np.ndarray, side: int) -> EvaluationBatch:
+        index = np.array([one.place for one in part])
+        windows = [one.window for one in part]
         here = wanted[: len(part)]
         chosen = [window for window, read in zip(windows, here, strict=True) if read]
         rasters = self._read(index[here], chosen, here)
+        counted, near = None, None
         if self.dataset.facts.label == 'pixel':
             labels = np.full((len(part), side, side), -1, np.int32)
-            for out, (place, window, seen_rows, seen_columns) in zip(labels, part, strict=True):
-                out[: window.height, : window.width] = self._labels(place, window)
-                out[:seen_rows], out[:, :seen_columns] = -1, -1
+            counted = np.array([one.counted for one in part])
+            near = np.zeros(labels.shape, bool) if self.border else None
+            for number, (place, window, counts) in enumerate(part):
+                shown, borders = self._labels_and_borders(place, window)
+                inside = (number, slice(*counts[:2]), slice(*counts[2:]))
+                labels[inside] = shown[inside[1:]]
+                if near is not None and borders is not None:
+                    near[inside] = borders[inside[1:]]
         else:
             labels = self.dataset.places.labels[index].astype(np.int32)
         rows, columns = (np.array([w[axis] for w in windows]) for axis in (0, 1))
-        return EvaluationBatch(rasters, labels, index, rows, columns)
+        return EvaluationBatch(rasters, labels, index, rows, columns, counted, near)
 
 
-def _starts(length: int, side: int, grid: int) -> Iterator[tuple[int, int]]:
-    """Where windows begin along an axis, and how much of each an earlier one has shown.
+def _along(length: int, side: int, stride: int, grid: int) -> Iterator[tuple[int, int, int]]:
+    """Where windows begin along an axis, and from where to where each counts, from its beginning.
 
     Args:
+      stride: from window to window; the side itself where they lie side by side.
       grid: what each beginning is a multiple of.
     """
-    for start in range(0, length, side):
-        moved = max(min(start, (length - side) // grid * grid), 0)
-        yield moved, start - moved
+    last = max((length - side) // grid * grid, 0)
+    shown = min(side, length)
+    if stride == side:
+        for start in range(0, length, side):
+            moved = min(start, last)
+            yield moved, start - moved, shown
+        return
+    begins = np.unique(np.minimum(np.arange(0, last + stride, stride), last)).tolist()
+    # Midway in what two windows beside each other both show.
+    middles = [(one + side + other) // 2 for one, other in itertools.pairwise(begins)]
+    for begin, first, end in zip(begins, [0, *middles], [*middles, last + shown], strict=True):
+        yield begin, first - begin, end - begin
 
 
 def read_rows(images: Images, index: np.ndarray, here: np.ndarray) -> np.ndarray:

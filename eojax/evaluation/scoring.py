@@ -25,6 +25,7 @@ from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationBatch, EvaluationSet, read_rows
+from eojax.evaluation.pixels.scores import compared_scores, compares, pixel_scores
 from eojax.methods import METHODS
 from eojax.methods.method import Method, ability
 from eojax.runs.domains import TARGET
@@ -103,14 +104,16 @@ def score_stream(
     Args and errors as for `score_all`. Each process reads the pixels that its devices see.
     """
     waiting: deque[EvaluationBatch] = deque()
+    compared = compares(names)
 
-    def rasters() -> Iterator[tuple[np.ndarray, ...]]:
+    def arrays() -> Iterator[tuple[np.ndarray, ...]]:
         for batch in tested.batches(rows_here(run)):
             waiting.append(batch)
-            yield tuple(batch.rasters[name] for name in tested.rasters)
+            rasters = tuple(batch.rasters[name] for name in tested.rasters)
+            yield (*rasters, batch.labels) if compared else rasters
 
     with _bar(tested.num if tested.window is None else None, title) as bar:
-        for scores in score_batches(run, names, state, rasters()):
+        for scores in score_batches(run, names, state, arrays()):
             batch = waiting.popleft()
             yield scores, batch
             bar.update(len(batch.place))
@@ -145,8 +148,9 @@ def score_batches(
     Args:
       names, state, group: as in `score_all`.
       batches: `[n, H, W, C]`, n from 1 to `evaluate.batch_size`; all but the last are better full.
-        A tuple of them for networks that see several rasters (`Method.rasters`). What the devices
-        of this process do not see may be empty (`rows_here`).
+        A tuple of them for networks that see several rasters (`Method.rasters`), and last the
+        labels where a score is compared with them (`compares`). What the devices of this process
+        do not see may be empty (`rows_here`).
 
     Yields:
       For each batch and name float32 `[n, ...]` on the host.
@@ -161,12 +165,14 @@ def score_batches(
     waiting: tuple[int, Any] | None = None
     for number, batch in enumerate(batches):
         arrays = (batch,) if isinstance(batch, np.ndarray) else batch
+        arrays, truth = (arrays[:-1], arrays[-1]) if compares(names) else (arrays, None)
         placed = [
             _scaled(place_batch(run, filled_up(array, size)), raster.limits, raster.scale)
             for array, raster in zip(arrays, rasters, strict=True)
         ]
+        labels = None if truth is None else place_batch(run, filled_up(truth, size))
         key = random.fold_in(random.key(run.config.seed), number)
-        outputs = compiled(state, tuple(placed), sharding.place_key(key, run.mesh))
+        outputs = compiled(state, tuple(placed), labels, sharding.place_key(key, run.mesh))
         if waiting is not None:
             yield _on_host(run, *waiting)
         waiting = (len(arrays[0]), outputs)
@@ -198,8 +204,7 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     `log_sum_exp`: of the logits, which is log p(x) for any classifier read as an energy-based model
       (Eq. 6 there);
     `max_probability`: max_y p(y|x);
-    `classes`, `confidence`: of each pixel, of methods with `pixel_logits`: the most probable class,
-      uint8 `[N, h, w]`, and its probability;
+    those of `eojax.evaluation.pixels.scores.pixel_scores`, of each pixel;
     `gradient`: -||grad_x log p(x)||_2, of `log_density`, else of `log_sum_exp`; x in [-1, 1].
     """
     found: dict[str, Callable[..., Array]] = {
@@ -207,11 +212,7 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
         for name in ('logits', 'log_density', 'features', 'embedding', 'source_embedding')
         if name in method.abilities
     }
-    if 'pixel_logits' in method.abilities:
-        pixels = method.abilities['pixel_logits']
-        # As small as a map of classes: all logits of a tile would not fit.
-        found['classes'] = lambda *a: pixels(*a).argmax(-1).astype(jnp.uint8)
-        found['confidence'] = lambda *a: jax.nn.softmax(pixels(*a), axis=-1).max(-1)
+    found |= pixel_scores(method)
     logits = found.get('logits')
     if logits is not None:
         found['log_sum_exp'] = lambda *a: jax.nn.logsumexp(logits(*a), axis=-1)
@@ -238,15 +239,22 @@ def density_name(method: Method) -> str:
 
 def _compiled(run: Run, names: tuple[str, ...]) -> Callable[..., dict[str, Array]]:
     """The scores as one program; what they have in common is computed once."""
-    found = scores_of(run.method)
+    found, compared = scores_of(run.method), compared_scores(run.method)
     for name in names:
-        if name not in found:  # raises, and says which methods can
+        if name not in found and name not in compared:  # raises, and says which methods can
             ability(run.method, name, run.config.method.name, METHODS)
     program = (names, run.mesh)
     if program not in run.programs:
 
-        def scores(state: Any, rasters: tuple[Array, ...], key: Array) -> dict[str, Array]:
-            outputs = {name: found[name](state, *rasters, key) for name in names}
+        def scores(
+            state: Any, rasters: tuple[Array, ...], labels: Array | None, key: Array
+        ) -> dict[str, Array]:
+            outputs = {
+                name: found[name](state, *rasters, key)
+                if name in found
+                else compared[name](state, *rasters, labels, key)
+                for name in names
+            }
             return {
                 name: values.astype(jnp.float32) if values.dtype != jnp.uint8 else values
                 for name, values in outputs.items()

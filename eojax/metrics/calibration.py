@@ -62,7 +62,17 @@ def count_bins(probabilities: np.ndarray, labels: np.ndarray, num_bins: int = 15
     if not np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-3) or probabilities.min() < 0:
         raise ValueError('probabilities must be at least 0 and sum to 1 in each row')
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
+    return bins_of(confidence, probabilities.argmax(axis=1) == labels, num_bins)
+
+
+def bins_of(confidence: np.ndarray, right: np.ndarray, num_bins: int = 15) -> Bins:
+    """Sums per bin of confidence, where the rest of the probabilities was not kept.
+
+    Args:
+      confidence: max p(y|x), float64 `[num]`.
+      right: bool `[num]`, whether the most probable class is the label.
+      num_bins: over the interval from 0 to 1.
+    """
     edges = np.linspace(0, 1, num_bins + 1)
     bins = np.digitize(confidence, edges[1:-1], right=True)
     return Bins(

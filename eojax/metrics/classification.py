@@ -80,12 +80,22 @@ def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarra
 def per_class(matrix: np.ndarray) -> PerClass:
     """Precision, recall and F1 of each class from a `confusion_matrix`."""
     matrix = np.asarray(matrix, dtype=np.float64)
-    hits, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return per_class_of(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0))
+
+
+def per_class_of(hits: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> PerClass:
+    """Precision, recall and F1 of each class from its counts, `[..., num_classes]`.
+
+    Args:
+      hits: of the class and predicted as it.
+      true: of the class.
+      predicted: predicted as the class.
+    """
     seen = true + predicted > 0
 
     def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
         score = np.divide(
-            numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0
+            numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator > 0
         )
         return np.where(seen, score, np.nan)
 

@@ -30,6 +30,7 @@ from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading
 from eojax.data.reading.sentinel2 import RGB, Level
 from eojax.data.sets.eurosat import CLASS_COLOURS
 from eojax.data.sets.landscapes import CLASS_NAMES
+from eojax.drawing.class_colours import class_colours
 from eojax.errors import UserError
 from eojax.evaluation.reference import reference_scores
 from eojax.evaluation.scoring import score_all
@@ -530,9 +531,9 @@ def test_a_classifier_alone_gives_classes_and_confidence(jem, scene, tmp_path, c
 
 
 def test_classes_have_colours_of_their_own():
-    assert len(set(figures.class_colours(CLASS_NAMES, CLASS_COLOURS))) == 10
+    assert len(set(class_colours(CLASS_NAMES, CLASS_COLOURS))) == 10
     for num in (1, 17, 255):
-        colours = figures.class_colours([f'class {number}' for number in range(num)])
+        colours = class_colours([f'class {number}' for number in range(num)])
         assert len(set(colours)) == num
         assert all(0 <= value <= 255 for colour in colours for value in colour)
 

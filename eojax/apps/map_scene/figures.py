@@ -5,7 +5,6 @@ As in `eojax.drawing.figures`, every function writes one PNG, complete or not at
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,15 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from eojax.drawing.class_colours import Colour, rgb
 from eojax.drawing.style import TEXT, bare_axes, new_figure, save_figure
 
 # In inches: a panel's longest side, the space between panels, titles, what explains them below.
 _PANEL, _GAP, _TITLE, _BELOW = 3.7, 0.22, 0.62, 1.3
 _NO_DATA = '#e4e4e4'
 _SHOWN_CLASSES = 11
-_GOLDEN = 0.618033988749895
-
-Colour = tuple[int, int, int]
 
 
 class Overview(NamedTuple):
@@ -55,34 +52,6 @@ class Overview(NamedTuple):
     share_unseen: float | None
     shares: Mapping[str, float]
     pixel_metres: float | None
-
-
-def class_colours(
-    names: Sequence[str], known: Mapping[str, str] | None = None
-) -> tuple[Colour, ...]:
-    """A colour for each class, all different: the data set's own, or hues that stay apart.
-
-    Args:
-      known: `#rrggbb` by class name, as the facts of the data set state them; they are taken where
-        there is one for each class.
-
-    Returns:
-      Red, green and blue from 0 to 255.
-    """
-    if known and set(names) <= set(known):
-        return tuple(_rgb(known[name]) for name in names)
-    colours = []
-    for number in range(len(names)):
-        # Hues by the golden section never come near each other soon; lightness takes turns.
-        value, saturation = ((0.85, 0.75), (0.60, 0.90), (0.95, 0.45))[number % 3]
-        red, green, blue = colorsys.hsv_to_rgb((0.58 + number * _GOLDEN) % 1.0, saturation, value)
-        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return tuple(colours)
-
-
-def _rgb(text: str) -> Colour:
-    red, green, blue = bytes.fromhex(text.lstrip('#'))
-    return red, green, blue
 
 
 def scene_map(
@@ -177,12 +146,12 @@ def _stretched(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
     low, high = np.percentile(seen, [2, 98]) if len(seen) else (0.0, 255.0)
     stretched = np.clip((picture - low) / max(high - low, 1.0), 0.0, 1.0)
     stretched = stretched.repeat(3, -1) if stretched.shape[-1] == 1 else stretched
-    stretched[~valid] = np.array(_rgb(_NO_DATA)) / 255.0
+    stretched[~valid] = np.array(rgb(_NO_DATA)) / 255.0
     return stretched
 
 
 def _coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    table = np.array([*colours, _rgb(_NO_DATA)], np.uint8)  # -1 is the last one
+    table = np.array([*colours, rgb(_NO_DATA)], np.uint8)  # -1 is the last one
     return table[classes]
 
 
@@ -196,7 +165,7 @@ def _legend(axes: Axes, shares: Mapping[str, float], colours: Mapping[str, Colou
         entries = [*entries[:_SHOWN_CLASSES], (more, (255, 255, 255), rest)]
     empty = 1.0 - sum(shares.values())
     if empty > 5e-4:
-        entries.append(('not classified', _rgb(_NO_DATA), empty))
+        entries.append(('not classified', rgb(_NO_DATA), empty))
     handles = [Patch(facecolor='#{:02x}{:02x}{:02x}'.format(*colour)) for _, colour, _ in entries]
     labels = [f'{name} {share:.1%}' for name, _, share in entries]
     axes.legend(

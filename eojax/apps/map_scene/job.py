@@ -26,6 +26,7 @@ from eojax.apps.map_scene.patch_map import Tiling, find_tiling, learned_density,
 from eojax.apps.map_scene.pixel_map import map_pixels
 from eojax.apps.map_scene.totals import Course, Totals
 from eojax.data.reading.raster import Raster, Reading
+from eojax.drawing.class_colours import Colour, class_colours
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
 from eojax.evaluation.reference import reference_scores
@@ -137,9 +138,9 @@ def layers_of(model: Model) -> list[Layer]:
     return layers
 
 
-def _colours(model: Model) -> tuple[figures.Colour, ...]:
+def _colours(model: Model) -> tuple[Colour, ...]:
     facts = model.run.facts
-    return figures.class_colours(facts.class_names, facts.class_colours)
+    return class_colours(facts.class_names, facts.class_colours)
 
 
 def settings_of(

@@ -31,7 +31,8 @@ from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError, one_line_errors
 
 _TILES = {
-    'accuracy': 'accuracy', 'f1_macro': 'mean F1', 'ece': 'calibration error', 'fid': 'FID',
+    'accuracy': 'accuracy', 'pixel_accuracy': 'accuracy of pixels', 'mean_iou': 'mean IoU',
+    'f1_macro': 'mean F1', 'ece': 'calibration error', 'fid': 'FID',
     'auroc_uniform_noise': 'AUROC, noise', 'auroc_constant': 'AUROC, flat colours',
 }  # fmt: skip
 

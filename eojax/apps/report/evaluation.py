@@ -22,6 +22,14 @@ from eojax.evaluation.published_results import (
 _MEASURES = {
     'accuracy': ('Accuracy\u00a0↑', ''),
     'f1_macro': ('F1, mean of the classes\u00a0↑', ''),
+    'pixel_accuracy': ('Accuracy of pixels\u00a0↑', 'overall accuracy'),
+    'mean_iou': ('Mean IoU\u00a0↑', 'of the classes among the labels'),
+    'mean_iou_all': ('Mean IoU, all classes\u00a0↑', ''),
+    'mean_f1': ('F1, mean of the classes\u00a0↑', 'of the classes among the labels'),
+    'kappa': ("Cohen's kappa\u00a0↑", 'agreement beyond chance'),
+    'boundary_accuracy': ('Accuracy near borders\u00a0↑', 'of pixels near another class'),
+    'interior_accuracy': ('Accuracy away from borders\u00a0↑', ''),
+    'boundary_share': ('Pixels near borders', ''),
     'nll': ('Negative log-likelihood\u00a0↓', 'nats'),
     'ece': ('Expected calibration error\u00a0↓', ''),
     'brier': ('Brier score\u00a0↓', '0 to 2'),
@@ -35,11 +43,16 @@ _MEASURES = {
 _FIGURES = {
     'confusion_matrix': 'Confusion matrix: of each true class (row), the share in per cent that is '
     'predicted as each class (column).',
+    'segmentation': 'Places of the test split, drawn without a look at the scores: image, truth, '
+    'prediction, and how sure the run is.',
+    'iou': 'Intersection over union of each class.',
+    'groups': 'Scores of each city, in per cent.',
     'reliability': 'Reliability: how often the run is right, by how sure it is; on the dashed line '
     'it is as often right as it says.',
     'log_density': 'Unnormalised log p(x) of training and test images, samples and other sets.',
 }
-_OF_CLASS = ('precision_', 'recall_', 'f1_')
+_OF_CLASS = ('precision_', 'recall_', 'f1_', 'iou_')
+_OF_GROUP = ('pixel_accuracy_', 'mean_iou_')
 _OF_SET = ('auroc_', 'fpr95_')
 _COUNTS = ('step', 'test_images', 'inception_images')
 
@@ -80,12 +93,13 @@ class Measure(NamedTuple):
 
 
 class ClassScore(NamedTuple):
-    """The scores of a class, and the length of its bar, from 0% to 100%."""
+    """The scores of a class, the IoU of pixels alone, and the length of its bar, 0% to 100%."""
 
     name: str
     f1: str
     precision: str
     recall: str
+    iou: str
     length: str
 
 
@@ -100,6 +114,7 @@ class Evaluation(NamedTuple):
       cited: the papers.
       sets: test images against others; None without such numbers.
       classes: the scores of each.
+      groups: the scores of each city; None where there are none.
       figures: of the folder, but for the samples.
     """
 
@@ -110,6 +125,7 @@ class Evaluation(NamedTuple):
     cited: Sequence[str]
     sets: Table | None
     classes: Sequence[ClassScore]
+    groups: Table | None
     figures: Sequence[Picture]
 
     @property
@@ -142,6 +158,7 @@ def describe_evaluation(
         cited=[PAPERS[name] for name in sorted({result.paper for result in published})],
         sets=_sets(numbers),
         classes=[*_classes(numbers)],
+        groups=_groups(numbers),
         figures=_figures(folder),
     )
 
@@ -160,9 +177,10 @@ def _published(trained: Trained, numbers: Mapping[str, Any]) -> list[PublishedRe
 
 
 def _measures(numbers: Mapping[str, Any], published: list[PublishedResult]) -> list[Measure]:
+    groups = {f'{prefix}{name}' for prefix in _OF_GROUP for name in _group_names(numbers)}
     rest = [
         key for key in numbers if key not in (*_MEASURES, *_COUNTS)
-        and not _of_class(key, numbers) and not key.startswith(_OF_SET)
+        and not _of_class(key, numbers) and not key.startswith(_OF_SET) and key not in groups
     ]  # fmt: skip
     measures = []
     for key in [*(k for k in _MEASURES if k in numbers), *rest]:
@@ -221,9 +239,28 @@ def _classes(numbers: Mapping[str, Any]) -> Iterator[ClassScore]:
     for name in [k.removeprefix('precision_') for k in numbers if k.startswith('precision_')]:
         # One decimal: a class has some hundred images.
         scores = [numbers.get(f'{prefix}{name}') for prefix in _OF_CLASS]
-        precision, recall, f1 = (f'{x:.1%}' if isinstance(x, (int, float)) else '–' for x in scores)
+        precision, recall, f1, iou = (
+            f'{x:.1%}' if isinstance(x, (int, float)) else '–' for x in scores
+        )
         share = scores[2] if isinstance(scores[2], (int, float)) else 0.0
-        yield ClassScore(name, f1, precision, recall, f'{100 * min(max(share, 0.0), 1.0):.1f}%')
+        length = f'{100 * min(max(share, 0.0), 1.0):.1f}%'
+        yield ClassScore(name, f1, precision, recall, '' if scores[3] is None else iou, length)
+
+
+def _group_names(numbers: Mapping[str, Any]) -> list[str]:
+    accuracy, iou = _OF_GROUP
+    names = [key.removeprefix(accuracy) for key in numbers if key.startswith(accuracy)]
+    return [name for name in names if f'{iou}{name}' in numbers]
+
+
+def _groups(numbers: Mapping[str, Any]) -> Table | None:
+    names = _group_names(numbers)
+    if not names:
+        return None
+    rows = [[words(n), *(number(numbers[f'{p}{n}'], 'iou') for p in _OF_GROUP)] for n in names]
+    header = ['city', 'accuracy\u00a0↑', 'mean IoU\u00a0↑']
+    note = 'The IoU of each class in each city is in groups.csv.'
+    return Table('Scores of each city', header, rows, note=note)
 
 
 def _sets(numbers: Mapping[str, Any]) -> Table | None:

@@ -6,7 +6,10 @@ import math
 import re
 from typing import Any
 
-_SHARES = ('accuracy', 'ece', 'precision', 'recall', 'f1', 'fpr95', 'share')
+_SHARES = (
+    'accuracy', 'ece', 'precision', 'recall', 'f1', 'iou', 'fpr95', 'share', 'pixel', 'boundary',
+    'interior',
+)  # fmt: skip
 
 
 def number(value: object, key: str = '') -> str:
