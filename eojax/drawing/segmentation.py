@@ -45,8 +45,8 @@ class Example(NamedTuple):
 
 
 def coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    """A map of classes in their colours, uint8 `[h, w, 3]`; -1 is light grey."""
-    return np.array([*colours, rgb(UNKNOWN_COLOUR)], np.uint8)[classes]
+    """A map of classes in their colours, uint8 `[h, w, 3]`; -1 is light grey, as is all below 0."""
+    return np.array([*colours, rgb(UNKNOWN_COLOUR)], np.uint8)[np.maximum(classes, -1)]
 
 
 def segmentation_examples(

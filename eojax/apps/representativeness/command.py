@@ -55,7 +55,6 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
-from eojax.apps.map_scene.figures import class_colours
 from eojax.apps.representativeness import datasets, encoders
 from eojax.apps.representativeness.encoders import Encoder
 from eojax.apps.representativeness.gathered import (
@@ -73,6 +72,7 @@ from eojax.config.command_line import changed_config
 from eojax.data.facts import Facts
 from eojax.data.reading.raster import Reading
 from eojax.devices import sharding
+from eojax.drawing.class_colours import class_colours
 from eojax.errors import UserError
 from eojax.runs.command import open_folder_for_writing, open_trained, run_command
 from eojax.runs.domains import TARGET, Domain, load_domain
