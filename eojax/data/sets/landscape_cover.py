@@ -11,8 +11,10 @@ Rasters, of one and the same place:
   20 m a pixel; -10 m becomes -1 and 190 m becomes 1.
 
 The regions (`eojax.synthetic.regions`) are the groups of places: each has a landscape, a season and
-a light of its own. A pixel that two classes share has the class of its greater part; with
-`data.least_share` above 0.5 its class is unknown where that part is smaller.
+a light of its own. With `data.palette` above 0 it has soils, leaves, walls and roofs of its own too
+(`eojax.synthetic.palettes`), so that regions differ as cities do. A pixel that two classes share
+has the class of its greater part; with `data.least_share` above 0.5 its class is unknown where that
+part is smaller.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Facts, Files, Raster
 from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.errors import UserError
 from eojax.synthetic.country import make_tiles
+from eojax.synthetic.palettes import in_palette, make_palette
 from eojax.synthetic.regions import make_region
 from eojax.synthetic.scene import PIXEL_SIZE, Material, Scene
 from eojax.synthetic.views.render_rgb import render_rgb
@@ -113,6 +116,7 @@ def draw_dataset(
     seed: int = 0,
     least_share: float = 0.5,
     views: Mapping[str, View] = VIEWS,
+    palette: float = 0.0,
 ) -> Dataset:
     """Draws `num` tiles, one region after the other in turns.
 
@@ -127,6 +131,7 @@ def draw_dataset(
       seed: at least 0.
       least_share: as in `land_cover_labels`.
       views: the rasters.
+      palette: how far the colours of regions lie apart, 0 to 3; 0 leaves those of the materials.
 
     Returns:
       A data set in the order of names.
@@ -134,7 +139,7 @@ def draw_dataset(
     Raises:
       UserError: for arguments outside these ranges.
     """
-    _check(num, size, regions, seed, least_share)
+    _check(num, size, regions, seed, least_share, palette)
     arrays = {
         name: np.empty(
             (num, size // view.raster.scale, size // view.raster.scale, len(view.raster.bands)),
@@ -152,6 +157,8 @@ def draw_dataset(
         for start in range(0, len(tiles), step):
             part = tiles[start : start + step]
             scene = make_tiles(region, part, size, seed)
+            if palette:
+                scene = in_palette(scene, make_palette(seed, number, palette))
             arrays[PIXEL_LABELS][part] = land_cover_labels(scene, least_share)
             for name, view in views.items():
                 arrays[name][part] = view.render(scene)
@@ -175,7 +182,9 @@ def draw_dataset(
     return Dataset(facts, places, ArraySource({k: array[order] for k, array in arrays.items()}))
 
 
-def _check(num: int, size: int, regions: int, seed: int, least_share: float) -> None:
+def _check(
+    num: int, size: int, regions: int, seed: int, least_share: float, palette: float
+) -> None:
     if size < MIN_SIZE or size % 2:
         raise UserError(f'data.size must be an even number from {MIN_SIZE}, not {size}')
     if regions < 1:
@@ -186,6 +195,8 @@ def _check(num: int, size: int, regions: int, seed: int, least_share: float) -> 
         raise UserError(f'data.seed must not be negative, not {seed}')
     if not 0.5 <= least_share <= 1.0:
         raise UserError(f'data.least_share must lie between 0.5 and 1, not {least_share}')
+    if not 0.0 <= palette <= 3.0:
+        raise UserError(f'data.palette must lie between 0 and 3, not {palette}')
 
 
 def check(options: ConfigDict) -> None:
@@ -195,19 +206,23 @@ def check(options: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     check_drawn(options.name, options)
-    _check(options.num_images, options.size, options.regions, options.seed, options.least_share)
+    _check(
+        options.num_images, options.size, options.regions, options.seed, options.least_share,
+        options.palette,
+    )  # fmt: skip
 
 
 def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return draw_dataset(
-        options.num_images, options.size, options.regions, options.seed, options.least_share
-    )
+        options.num_images, options.size, options.regions, options.seed, options.least_share,
+        palette=options.palette,
+    )  # fmt: skip
 
 
 KIND = DatasetKind(
     NAME,
     check,
     _from_config,
-    {'size': 128, 'num_images': 480, 'regions': 8, 'seed': 0, 'least_share': 0.5},
+    {'size': 128, 'num_images': 480, 'regions': 8, 'seed': 0, 'least_share': 0.5, 'palette': 0.0},
     CLASS_NAMES,
 )

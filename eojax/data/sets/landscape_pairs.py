@@ -47,6 +47,7 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
         options.seed,
         options.least_share,
         VIEWS,
+        options.palette,
     )
     return dataset.with_facts(name=NAME, title='drawn land cover with radar')
 

@@ -11,7 +11,7 @@ from eojax.data import facts as data_facts
 from eojax.data import options as data_options
 from eojax.data import splits
 from eojax.data.class_groups import parse, regroup
-from eojax.data.dataset import Dataset, Window
+from eojax.data.dataset import ArraySource, Dataset, Window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN
 from eojax.data.sets import DATASETS, landscape_cover, landscape_pairs
 from eojax.data.sets.landscape_cover import CLASS_NAMES, draw_dataset, land_cover_labels
@@ -274,3 +274,26 @@ def test_the_config_draws_what_it_asks_for(name: str) -> None:
 def test_bad_options_name_their_key(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         data_options.check(_options('landscape_cover', **values), 'data')
+
+
+def test_palettes_tell_regions_apart_and_leave_classes_and_heights() -> None:
+    plain, coloured, again = (draw_dataset(24, 64, 8, palette=p) for p in (0.0, 1.0, 1.0))
+    assert isinstance(plain.source, ArraySource)
+    for data in (coloured, again):
+        assert isinstance(data.source, ArraySource)
+        for raster in ('labels', 'elevation'):
+            np.testing.assert_array_equal(data.source.arrays[raster], plain.source.arrays[raster])
+    np.testing.assert_array_equal(again.source.arrays['images'], coloured.source.arrays['images'])
+    groups, buildings = plain.places.groups, CLASS_NAMES.index('buildings')
+    assert groups is not None
+
+    def spread(data: Dataset) -> float:
+        """Of the colour of roofs over the regions: each band's share of the brightness."""
+        images, labels = data.source.arrays['images'], data.source.arrays['labels']
+        means = np.array([images[groups == r][labels[groups == r] == buildings].mean(0)
+                          for r in range(8)])  # fmt: skip
+        return float((means / means.sum(1, keepdims=True)).std(0).mean())
+
+    assert spread(coloured) > 1.5 * spread(plain)
+    with pytest.raises(UserError, match=r'data\.palette must lie between 0 and 3, not 4'):
+        draw_dataset(8, 64, palette=4.0)
