@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eojax.methods import (
     berundanet,
+    berundanet_segmentation,
     fine_tune,
     fixmatch,
     fixmatch_jem,
@@ -15,11 +16,13 @@ from eojax.methods import (
     supervised,
     swd_transfer,
     vae,
+    w_net,
 )
 from eojax.methods.method import Recipe
 
 METHODS: dict[str, Recipe] = {
     'berundanet': berundanet.RECIPE,
+    'berundanet_segmentation': berundanet_segmentation.RECIPE,
     'fine_tune': fine_tune.RECIPE,
     'fixmatch': fixmatch.RECIPE,
     'fixmatch_jem': fixmatch_jem.RECIPE,
@@ -31,4 +34,5 @@ METHODS: dict[str, Recipe] = {
     'supervised': supervised.RECIPE,
     'swd_transfer': swd_transfer.RECIPE,
     'vae': vae.RECIPE,
+    'w_net': w_net.RECIPE,
 }

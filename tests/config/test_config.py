@@ -39,7 +39,9 @@ PER_PIXEL = {name for name, architecture in MODELS.items() if architecture.per_p
 PAIRS = {
     'vae': {'convolutional_autoencoder'},
     'berundanet': {'wide_resnet'},
+    'berundanet_segmentation': {'unet', 'segnet'},
     'segmentation': PER_PIXEL,
+    'w_net': {'unet'},
     # Others have batch normalisation by default, which an energy cannot have.
     'seg_jem': {'pixel_network'},
 }

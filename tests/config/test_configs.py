@@ -47,6 +47,7 @@ TINY_OF = {
     'landscape_zones': {'data.num_images': 340},
     'landscape_cover': {'data.size': 32, 'data.num_images': 32, 'method.window': 16},
     'pixel_folder': {'method.window': 16},
+    'unet': {'model.depth': 1, 'model.width': 2},
     'swd_transfer': {'data.labels_per_class': 'all'},
     # One step each of FixMatch, labelling and the joint model.
     'fixmatch_then_jem': {'steps': 3, 'method.supervised_steps': 0},
@@ -76,7 +77,8 @@ def tiny(config: ConfigDict, archives: dict[str, Path]) -> ConfigDict:
     for key in AT_MOST_ONE:
         if key in known:
             set_key(config, key, min(known[key], 1))
-    more = TINY_OF.get(config.data.name, {}) | TINY_OF.get(config.method.name, {})
+    names = (config.data.name, config.method.name, config.model.name)
+    more = {key: value for name in names for key, value in TINY_OF.get(name, {}).items()}
     if not known.get('data.labelled_in_all'):
         more = {**more, 'data.labelled_in_all': 0}
     for key, value in {**TINY, **more}.items():
