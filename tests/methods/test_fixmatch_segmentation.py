@@ -1,0 +1,211 @@
+"""FixMatch for pixels: its step by hand, and pseudo-labels that follow the strong view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax import random
+from ml_collections import ConfigDict
+
+from eojax.config.base import base_config, check_config, set_key
+from eojax.data.facts import Facts, Raster
+from eojax.errors import UserError
+from eojax.losses.consistency import Beliefs
+from eojax.methods import fixmatch_segmentation
+from eojax.methods.method import Method, Task
+from eojax.models import pixel_network
+from tests.trained_states import with_trained
+
+CLASSES = ('water', 'crops', 'trees')
+FACTS = Facts(
+    name='tiles',
+    class_names=CLASSES,
+    rasters={
+        'images': Raster(),
+        'elevation': Raster(('surface',), 'int16', ((0.0, 100.0),), 2),
+    },
+    label='pixel',
+    size=(16, 16),
+)
+
+
+def _config(**changes: Any) -> ConfigDict:
+    config = base_config('fixmatch_segmentation', 'pixel_network', 'landscape_cover')
+    config.steps, config.batch_size = 10, 2
+    config.model.update({'width': 6, 'kernel': 3})
+    config.method.update({'window': 8, 'unlabelled_ratio': 2, 'threshold': 0.4})
+    config.optimizer.update({'name': 'adam', 'learning_rate': 0.01, 'warmup_steps': 0})
+    for key, value in changes.items():
+        set_key(config, key.replace('__', '.'), value)
+    return config
+
+
+def _method(config: ConfigDict) -> Method:
+    return fixmatch_segmentation.build(config, Task(FACTS, (16, 16, 3), 5, ()))
+
+
+def _stream(num: int, seed: int) -> dict[str, jax.Array]:
+    keys = random.split(random.key(seed), 3)
+    truth = random.randint(keys[2], (num, 8, 8), -1, 3)
+    return {
+        'images': random.uniform(keys[0], (num, 8, 8, 3), minval=-1.0),
+        'elevation': random.uniform(keys[1], (num, 4, 4, 1), minval=-1.0),
+        'labels': truth.at[1].set(-1),
+        'truth': truth,
+    }
+
+
+def _batch(seed: int = 0) -> dict[str, dict[str, jax.Array]]:
+    return {'labelled': _stream(2, seed), 'unlabelled': _stream(4, seed + 100)}
+
+
+def _sharper(state: Any) -> Any:
+    """The state with parameters that are sure of some pixels."""
+    return with_trained(
+        state,
+        parameters=jax.tree.map(lambda leaf: 8.0 * leaf, state.trained.parameters),
+        average=jax.tree.map(lambda leaf: -8.0 * leaf, state.trained.average),
+    )
+
+
+def _views(sample: Any, key: jax.Array, options: ConfigDict, num_devices: int = 1) -> Any:
+    of = jax.jit(lambda sample, key: fixmatch_segmentation.views(sample, key, options, num_devices))
+    return of(sample, key)
+
+
+# Every geometry that there is, and nothing that changes a colour.
+MOVING = {
+    'method__augment': 'dihedral_shift',
+    'method__strong_set': 'geometric',
+    'method__cutout_share': 0.4,
+    'method__cutmix_share': 0.6,
+}
+
+
+def test_pseudo_labels_follow_the_strong_view() -> None:
+    rasters = ('images', 'elevation')
+    options = _config(**MOVING).method
+    # Every pixel of every window has a colour of its own.
+    number = jnp.arange(1, 24 * 256 + 1).reshape(24, 16, 16)
+    colour = number[..., None] / 8000.0
+    sample = {name: colour for name in rasters} | {'truth': number}
+    views = _views(sample, random.key(3), options, num_devices=2)
+    shown = jnp.round(views.weak['images'][..., 0] * 8000.0).astype(jnp.int32)
+    np.testing.assert_array_equal(shown, views.weak['truth'])
+    labels, seen = views.follow(shown)
+    for name in rasters:
+        strong = np.round(np.asarray(views.strong[name])[..., 0] * 8000.0).astype(int)
+        np.testing.assert_array_equal(strong[seen], np.asarray(labels)[seen])
+    share = float(seen.mean())
+    assert 0.3 < share < 0.95
+    assert (np.asarray(labels)[~np.asarray(seen)] == -1).all()
+    # Another window's box is in some of them, and not in all.
+    other = (np.asarray(labels) - 1) // 256 != np.arange(24)[:, None, None]
+    mixed = (other & np.asarray(seen)).any((1, 2))
+    assert 0 < mixed.sum() < 24
+    device = ((np.asarray(labels) - 1) // 256 // 12)[np.asarray(seen)]
+    place = np.broadcast_to(np.arange(24)[:, None, None] // 12, labels.shape)[np.asarray(seen)]
+    np.testing.assert_array_equal(device, place)
+
+
+@pytest.mark.parametrize('teacher', ['network', 'average'])
+def test_one_step_by_hand(teacher: str) -> None:
+    rasters = ('images', 'elevation')
+    config = _config(
+        **MOVING,
+        method__rasters=','.join(rasters),
+        method__teacher=teacher,
+        method__consistency_weight=2.5,
+    )
+    method, batch, key = _method(config), _batch(), random.key(1)
+    state = _sharper(method.init(random.key(0), batch, None))
+    new, metrics = jax.jit(method.phases[0].step)(state, batch, key)
+
+    network = pixel_network.build(config.model, 3)
+    unlabelled = batch['unlabelled']
+    large = unlabelled['elevation'].repeat(2, 1).repeat(2, 2)
+    sample = {'images': unlabelled['images'], 'elevation': large, 'truth': unlabelled['truth']}
+    views = _views(sample, random.split(key)[0], config.method)
+    which = state.trained.parameters if teacher == 'network' else state.trained.average
+    guessed = network.apply(which, {}, *(views.weak[name] for name in rasters))
+    q = np.asarray(jax.nn.softmax(guessed))
+    pseudo = np.where(q.max(-1) >= 0.4, q.argmax(-1), -1)
+    follow = jax.jit(lambda views, labels: views.follow(labels))
+    labels, seen = (np.asarray(a) for a in follow(views, jnp.asarray(pseudo, jnp.int32)))
+
+    def hand_loss(parameters: Any) -> jax.Array:
+        def log_p(sample: Any) -> jax.Array:
+            outputs = network.apply(parameters, {}, *(sample[name] for name in rasters))
+            return outputs - jnp.log(jnp.exp(outputs).sum(-1, keepdims=True))
+
+        known = batch['labelled']['labels']
+        right = (log_p(batch['labelled']) * jax.nn.one_hot(known, 3)).sum(-1)
+        supervised = -right[known >= 0].mean()
+        follows = (log_p(views.strong) * jax.nn.one_hot(labels, 3)).sum(-1)
+        return supervised - 2.5 * (follows * seen).sum() / seen.sum()
+
+    loss, gradient = jax.value_and_grad(hand_loss)(state.trained.parameters)
+    assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-4)
+    assert float(metrics['mask_rate']) == pytest.approx((pseudo >= 0).mean(), abs=1e-6)
+    assert 0.2 < float(metrics['mask_rate']) < 1.0
+    truth = np.asarray(views.weak['truth'])
+    counted = (pseudo >= 0) & (truth >= 0)
+    expected = (pseudo == truth)[counted].mean()
+    assert float(metrics['pseudo_label_accuracy']) == pytest.approx(expected, abs=1e-6)
+    adam = optax.adam(0.01)
+    updates, _ = adam.update(gradient, adam.init(state.trained.parameters))
+    for value, wanted in zip(
+        jax.tree.leaves(new.trained.parameters),
+        jax.tree.leaves(optax.apply_updates(state.trained.parameters, updates)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(value, wanted, atol=2e-3)
+
+
+def test_hidden_labels_and_unlabelled_pixels_change_nothing() -> None:
+    method, batch = _method(_config(**MOVING)), _batch()
+    state = _sharper(method.init(random.key(0), batch, None))
+    step = jax.jit(method.phases[0].step)
+    once, _ = step(state, batch, random.key(1))
+    hidden = {**batch['unlabelled'], 'labels': jnp.zeros((4, 8, 8), jnp.int32)}
+    hidden['truth'] = jnp.zeros_like(hidden['truth'])
+    again, _ = step(state, {**batch, 'unlabelled': hidden}, random.key(1))
+    jax.tree.map(np.testing.assert_array_equal, once, again)
+    unknown = {**batch['labelled'], 'labels': jnp.full((2, 8, 8), -1, jnp.int32)}
+    _, metrics = step(state, {**batch, 'labelled': unknown}, random.key(1))
+    assert float(metrics['supervised']) == 0.0
+
+
+def test_a_rare_class_has_pseudo_labels_by_its_own_threshold() -> None:
+    options = _config(method__threshold=0.9, method__threshold_kind='adaptive').method
+    logits = jnp.zeros((1, 10, 10, 3)).at[..., 0].set(4.0)
+    logits = logits.at[:, 0].set(jnp.array([0.0, 1.0, 0.0]))
+    beliefs = Beliefs(jnp.asarray(0.95), jnp.array([0.83, 0.14, 0.03]))
+    labels, beliefs = fixmatch_segmentation.guess(logits, beliefs, options)
+    assert (np.asarray(labels)[0, 0] == 1).all()
+    fixed = _config(method__threshold=0.9).method
+    labels, _ = fixmatch_segmentation.guess(logits, beliefs, fixed)
+    assert (np.asarray(labels)[0, 0] == -1).all()
+    assert (np.asarray(labels)[0, 1:] == 0).all()
+    never = _config(method__threshold=1.0).method
+    assert (np.asarray(fixmatch_segmentation.guess(100.0 * logits, beliefs, never)[0]) == -1).all()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'method__cutmix_share': 1.5}, r'method.cutmix_share must lie in \[0, 1\]'),
+        ({'method__unlabelled_ratio': 0}, 'method.unlabelled_ratio must be at least 1'),
+        ({'method__teacher': 'averag'}, "did you mean 'average'"),
+        ({'method__window': 0}, 'method.window must be at least 1'),
+        ({'method__strong_set': 'milde'}, "did you mean 'mild'"),
+    ],
+)
+def test_bad_options_name_their_key(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_config(_config(**changes))
