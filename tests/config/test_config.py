@@ -40,6 +40,7 @@ PAIRS = {
     'vae': {'convolutional_autoencoder'},
     'berundanet': {'wide_resnet'},
     'berundanet_segmentation': {'unet', 'segnet'},
+    'fixmatch_segmentation': PER_PIXEL,
     'segmentation': PER_PIXEL,
     'w_net': {'unet'},
     # Others have batch normalisation by default, which an energy cannot have.
