@@ -265,7 +265,7 @@ def test_from_images_to_files_by_a_run(tmp_path: Path):
         f'--test={tmp_path}/test',
         f'--beside=noise={tmp_path}/other',
     ]
-    command.main([*sets, f'--workdir={run.folder}', f'--out={out}', '--grid=80', '--gamma=2'])
+    command.main([*sets, f'--workdir={run.folder}', f'--out={out}', '--grid=80'])
     summary = json.loads((out / 'summary.json').read_text())
     assert summary['training'] == ['bright', 'dark', 'all training']
     assert summary['test'] == ['dim', 'all test']

@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from eojax.apps.representativeness.figures import place_titles, plane_axes, small_multiples
+from eojax.apps.representativeness.figures import (
+    panel_height,
+    place_titles,
+    plane_axes,
+    small_multiples,
+)
 from eojax.apps.representativeness.gathered import Gathered
 from eojax.apps.representativeness.places import LABELLED, TEST, UNLABELLED
 from eojax.apps.representativeness.regions import Grid
@@ -72,7 +77,7 @@ def shares_in_plane(gathered: Gathered, points: np.ndarray, grid: Grid, path: Pa
     known = ~np.isnan(gathered.shares).any(1)
     names = gathered.class_names
     rows, columns = small_multiples(len(names))
-    figure = new_figure(2.1 * columns + 0.6, 2.3 * rows)
+    figure = new_figure(2.1 * columns + 0.6, panel_height(grid) * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for number, (axes, name) in enumerate(zip(panels, names, strict=False)):
         share = gathered.shares[known, number]

@@ -31,10 +31,13 @@ What is written to `--out`:
 Notes:
   The thesis states neither perplexity, kernel, nu, gamma nor how areas are measured. Here:
   perplexity 30, t-SNE's usual one, on 50 principal components; the plane is scaled to variance 1,
-  and one Gaussian kernel serves all places, exp(-gamma d^2) with gamma 12, a fifth of the plane's
+  and one Gaussian kernel serves all places, exp(-gamma d^2) with gamma 2, half the plane's
   standard deviation wide: a width that followed each place's own spread would compare smooth
-  regions with rough ones. nu 0.1 leaves a tenth of a place's images outside, as t-SNE throws some
-  far from their like. Areas are counted on a grid of 300 cells.
+  regions with rough ones. Of gamma 1 to 40 on aerial tiles of Dubai (150 windows of each, Inception
+  features), 1 and 2 told places apart best: two halves of a place had an IoU of 0.67 and 0.58, two
+  places 0.42 and 0.33; at 12 it was 0.29 and 0.10, and a fifth of the images lay outside. nu 0.1
+  leaves a tenth of a place's images outside, as t-SNE throws some far from their like. Areas are
+  counted on a grid of 300 cells.
   t-SNE gives area to images, not to differences: a place with more images takes more of the plane.
   So of each place the same number is drawn, `--most_images`, as far as it has so many.
   `halves_iou` of a place is the IoU of two random halves of its images. No pair of places should be
@@ -156,8 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     plane.add_argument(
         '--gamma',
         type=float,
-        default=12.0,
-        help='of the kernel, in a plane of variance 1 (default: 12)',
+        default=2.0,
+        help='of the kernel, in a plane of variance 1 (default: 2)',
     )
     plane.add_argument(
         '--grid', type=int, default=300, help='cells along the longer side (default: 300)'

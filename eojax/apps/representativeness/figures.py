@@ -40,6 +40,11 @@ def small_multiples(num: int, most_columns: int = 6) -> tuple[int, int]:
     return -(-num // columns), columns
 
 
+def panel_height(grid: Grid, width: float = 2.1) -> float:
+    """Inches of a panel of the plane with its title."""
+    return width * grid.shape[0] / grid.shape[1] + 0.25
+
+
 def plane_axes(axes: Axes, grid: Grid) -> None:
     """The plane without ticks: neither its axes nor its scale have a meaning."""
     rows, columns = grid.shape
@@ -94,7 +99,7 @@ def places(gathered: Gathered, points: np.ndarray, regions: Regions, judged: Seq
       judged: the numbers of the places that have a region, in the regions' order.
     """
     rows, columns = small_multiples(len(judged))
-    figure = new_figure(2.1 * columns, 2.3 * rows)
+    figure = new_figure(2.1 * columns, panel_height(regions.grid) * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     x, y = regions.grid.centres()
     titles = place_titles(gathered)
@@ -120,7 +125,8 @@ def split(gathered: Gathered, points: np.ndarray, regions: Regions, judged: Sequ
     Args: as of `places`.
     """
     parts = [part for part in (LABELLED, UNLABELLED, TEST) if gathered.numbers(part)]
-    figure = new_figure(3.1 * (len(parts) + 1), 3.9)
+    rows, columns = regions.grid.shape
+    figure = new_figure(2.9 * (len(parts) + 1), 2.9 * rows / columns + 0.8)
     panels = figure.subplots(1, len(parts) + 1)
     x, y = regions.grid.centres()
     part_of = np.array([part for _, part in gathered.places])

@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     perplexity: float = 30.0
     components: int = 50
     nu: float = 0.1
-    gamma: float = 12.0
+    gamma: float = 2.0
     cells: int = 300
     seed: int = 0
 
