@@ -70,7 +70,8 @@ def base_config(
         `labelled_share` of each city's; `test_groups` and `validation_groups` name the cities, or
         single images, that are held out, and `validation_by` 'place' draws validation images from
         the labelled cities in place of whole cities;
-        `classes` joins its classes in groups (`eojax.data.class_groups`).
+        `classes` joins its classes in groups (`eojax.data.class_groups`), and `unseen_classes` of
+        pixels are kept from training (`eojax.data.unseen_classes`).
       source: likewise of the data set to learn from besides, where there is one. What is evaluated,
         and what the apps mean, is `data`.
       recovery: what counts as divergence, and what is done about it (`eojax.training.loop`).

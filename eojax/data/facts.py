@@ -20,6 +20,9 @@ LABELS = ('image', 'pixel', 'none')
 IMAGES, PIXEL_LABELS = 'images', 'labels'
 # What a stored map of classes holds where a pixel's class is unknown; in a batch it is -1.
 UNKNOWN = 255
+# Likewise where it is of a class that is kept from training (`eojax.data.unseen_classes`); in an
+# evaluation it is -2, in the batches of training -1.
+UNSEEN = 254
 
 
 class Raster(NamedTuple):

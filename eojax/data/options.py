@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eojax.data import class_groups
+from eojax.data import class_groups, unseen_classes
 from eojax.data.sets import DATASETS
 from eojax.data.splits import check_rule, rule_of
 from eojax.errors import UserError, unknown_name
@@ -44,6 +44,8 @@ def defaults(name: str) -> dict[str, Any]:
         'workers': 2,
         'test_fraction': 0.2,
         'validation_fraction': 0.1,
+        'unseen_classes': '',
+        'unseen_share': 0.01,
         **DATASETS[name].defaults,
     }
 
@@ -65,6 +67,7 @@ def check(options: ConfigDict, group: str) -> None:
             if options[key] < 0:
                 raise UserError(f'data.{key} must not be negative, not {options[key]}')
         class_groups.parse(options.classes)
+        unseen_classes.check(options.unseen_classes, options.unseen_share)
         DATASETS[options.name].check(options)
         check_rule(rule_of(options, seed=0))
 

@@ -240,9 +240,9 @@ def calibration_curves(curves: Mapping[str, ReliabilityCurve], path: str | Path)
 
 
 def log_density_histogram(
-    scores: Mapping[str, np.ndarray], path: str | Path, num_bins: int = 24
+    scores: Mapping[str, np.ndarray], path: str | Path, num_bins: int = 24, of: str = 'images'
 ) -> None:
-    """Writes histograms of unnormalised log p(x), one outline per set of images.
+    """Writes histograms of unnormalised log p(x), one outline per set of images or pixels.
 
     The axis covers the first set and as much of the others as leaves it legible: up to three times
     its own width (1st to 99th percentile) on either side. What lies outside is counted in the
@@ -252,6 +252,7 @@ def log_density_histogram(
       scores: name -> `[num]`; the first set is the reference, usually the training set.
       path: of the PNG.
       num_bins: over the width of the first set.
+      of: what has the scores.
     """
     low, high, edges = score_bins(list(scores.values()), num_bins)
     figure = new_figure(8.4, 3.8)
@@ -264,7 +265,7 @@ def log_density_histogram(
         label = f'{name}\n({", ".join(notes)})' if notes else name
         axes.stairs(share, edges, color=colour, linewidth=1.5, label=label)
         axes.stairs(share, edges, color=colour, alpha=0.15, fill=True)
-    axes.set(xlabel='log p(x), unnormalised', ylabel='share of images', xlim=(low, high))
+    axes.set(xlabel='log p(x), unnormalised', ylabel=f'share of {of}', xlim=(low, high))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
     plain_axes(axes)

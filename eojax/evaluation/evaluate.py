@@ -13,6 +13,8 @@ evaluator (`eojax.evaluation.evaluators`):
   nll, ece, brier; boundary_accuracy of pixels within `evaluate.boundary_pixels` of a border between
   classes, and interior_accuracy of the others; confusion_matrix.png, iou.png, groups.png,
   reliability.png, segmentation.png. Windows overlap by `evaluate.window_overlap` of their side.
+`pixel_log_density`, or `pixel_logits` where the config names outliers or unseen classes:
+  auroc_<set>_<score> of pixels (`eojax.evaluation.pixels.unseen`); unseen_pixels.png.
 `log_density`: auroc_ and fpr95_<set> against each set of outliers (`eojax.evaluation.outliers`),
   kl_test against the training images; log_density.png. Of a classifier alone, the log-sum-exp of
   its logits stands for it.
@@ -46,6 +48,7 @@ from eojax.evaluation.evaluation_set import EvaluationSet
 from eojax.evaluation.evaluators import Evaluator
 from eojax.evaluation.generation import generated, samples_of
 from eojax.evaluation.outliers import parse_outliers, spread
+from eojax.evaluation.pixels import unseen
 from eojax.evaluation.pixels.classes import (
     pixel_borders,
     pixel_calibration,
@@ -53,6 +56,7 @@ from eojax.evaluation.pixels.classes import (
     pixel_groups,
 )
 from eojax.evaluation.pixels.examples import pixel_examples
+from eojax.evaluation.pixels.unseen import unseen_pixels
 from eojax.evaluation.reconstructions import reconstruction
 from eojax.evaluation.sampling import (
     buffer_capacity,
@@ -147,6 +151,7 @@ def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator
             pixel_calibration(len(names)),
             *([pixel_borders()] if tested.border else []),
             pixel_examples(tested, 'pixel_log_density' in abilities),
+            *([unseen_pixels(run, state, tested)] if unseen.asked_for(run) else []),
         ]
     chosen, samples = [], samples_of(run, state, tested.num)
     if 'logits' in abilities:

@@ -18,10 +18,13 @@ import numpy as np
 
 from eojax.data.columns import name_at
 from eojax.data.dataset import ArraySource, Dataset, Window
-from eojax.data.facts import PIXEL_LABELS, UNKNOWN
+from eojax.data.facts import PIXEL_LABELS, UNKNOWN, UNSEEN
 from eojax.data.reading.lazy_images import Images
 from eojax.errors import UserError
 from eojax.metrics.segmentation import near_border
+
+# The label of pixels of a class that was kept from training; below 0, it counts nowhere else.
+UNSEEN_LABEL = -2
 
 
 class EvaluationBatch(NamedTuple):
@@ -30,7 +33,8 @@ class EvaluationBatch(NamedTuple):
     Attributes:
       rasters: `[n, h, w, bands]` by name, as stored; those of rows that were not asked for are
         empty.
-      labels: int32 `[n]`, or `[n, h, w]` where labels are per pixel; -1 where unknown.
+      labels: int32 `[n]`, or `[n, h, w]` where labels are per pixel; -1 where unknown,
+        and `UNSEEN_LABEL` where of a class that was kept from training.
       place: int `[n]`, numbers of the places.
       rows, columns: int `[n]`, of the windows' corners, in pixels of the place.
       counted: int `[n, 4]`, the rows (first, end) and columns (first, end) of a window whose pixels
@@ -138,7 +142,8 @@ class EvaluationSet(NamedTuple):
 
     def _labels(self, place: int, window: Window | None) -> np.ndarray:
         stored = self.dataset.source.read(place, window, (PIXEL_LABELS,))[PIXEL_LABELS]
-        labels = np.where(stored == UNKNOWN, -1, stored.astype(np.int32))
+        labels = stored.astype(np.int32)
+        labels[stored == UNKNOWN], labels[stored == UNSEEN] = -1, UNSEEN_LABEL
         num, name = self.dataset.num_classes, name_at(self.dataset.places.names, place)
         if labels.max(initial=-1) >= num:
             raise UserError(

@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array, random
 
 from eojax.augment import AUGMENTATIONS
-from eojax.data.facts import UNKNOWN, Facts
+from eojax.data.facts import UNSEEN, Facts
 from eojax.data.value_range import scale_to_unit
 from eojax.feed.resident import Resident, StoredBatch, gather
 from eojax.feed.streams import Batch, Stream, stored_shapes, stream_keys, streams_of
@@ -97,10 +97,10 @@ def _labels(labelled: Array, truth: Array) -> dict[str, Array]:
 
     Args:
       labelled: bool `[N]`.
-      truth: int32 `[N]`, or uint8 `[N, h, w]` with `UNKNOWN`.
+      truth: int32 `[N]`, or uint8 `[N, h, w]` with `UNKNOWN` and `UNSEEN`.
     """
     if truth.ndim > 1:
-        truth = jnp.where(truth == UNKNOWN, -1, truth.astype(jnp.int32))
+        truth = jnp.where(truth >= UNSEEN, -1, truth.astype(jnp.int32))
         labelled = labelled[:, None, None]
     return {'truth': truth, 'labels': jnp.where(labelled, truth, -1)}
 

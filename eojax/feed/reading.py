@@ -11,7 +11,7 @@ import numpy as np
 from eojax.data.class_groups import RegroupedSource
 from eojax.data.columns import MappedColumn
 from eojax.data.dataset import ArraySource, Source, Window
-from eojax.data.facts import PIXEL_LABELS, UNKNOWN, Facts
+from eojax.data.facts import PIXEL_LABELS, UNKNOWN, UNSEEN, Facts
 from eojax.data.reading.decode import MAX_THREADS
 from eojax.errors import UserError
 
@@ -109,7 +109,7 @@ class Pixels:
                 f' {list(shape)}',
             )
         if raster == PIXEL_LABELS:
-            strange = (values >= self._facts.num_classes) & (values != UNKNOWN)
+            strange = (values >= self._facts.num_classes) & (values < UNSEEN)
             if strange.any():
                 first = np.argwhere(strange)[0]
                 raise StrangePixels(

@@ -75,6 +75,8 @@ from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import Draw, ReplayBuffer
 from eojax.samplers.starts import StationaryGaussian
 
+# Noise that chains begin at: of single pixels, or of every scale up to one colour.
+NOISES = ('pixels', 'scales')
 ABILITIES = ('pixel_logits', 'pixel_log_density', 'log_density', 'features', 'replay')
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {
@@ -107,6 +109,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'start': 'uniform',
         'start_textures': 8,
         'start_uniform_share': 0.0,
+        'start_noise': 'pixels',
     },
 }
 
@@ -137,9 +140,13 @@ def check(config: ConfigDict) -> None:
     starts.check(sampler)
     check_phases(config)
     check_noise_range(method.score_matching_noise)
-    for key, known in (('energy_scale', SCALES), ('density', DENSITIES)):
-        if method[key] not in known:
-            raise unknown_name(f'method.{key}', method[key], known)
+    for group, key, known in (
+        ('method', 'energy_scale', SCALES),
+        ('method', 'density', DENSITIES),
+        ('sampler', 'start_noise', NOISES),
+    ):
+        if config[group][key] not in known:
+            raise unknown_name(f'{group}.{key}', config[group][key], known)
     for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
                 'score_matching_weight'):  # fmt: skip
         if method[key] < 0:
@@ -336,7 +343,12 @@ class _Training(NamedTuple):
 
     def _starts(self, gaussian: StationaryGaussian | None, key: Array, labels: Array) -> Array:
         return starts.sample_starts(
-            gaussian, key, labels, self.shape, self.sampler.start_uniform_share
+            gaussian,
+            key,
+            labels,
+            self.shape,
+            self.sampler.start_uniform_share,
+            self.sampler.start_noise == 'scales',
         )
 
     def _log_density(self, parameters: Any, statistics: Any) -> Callable[[Array], Array]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.data import class_groups, kept_splits, split_record, splits
+from eojax.data import class_groups, kept_splits, split_record, splits, unseen_classes
 from eojax.data.dataset import Dataset
 from eojax.data.options import errors_name_group
 from eojax.data.sets import DATASETS
@@ -76,7 +76,12 @@ def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
         own = DATASETS[options.name].from_config(options, sharding.is_main_process())
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
         rule = splits.rule_of(options, config.seed)
+        unseen = unseen_classes.parse(options.unseen_classes)
+        dataset = unseen_classes.mark_unseen(dataset, unseen)
         split, record = kept_splits.split_and_record(dataset, rule)
+        if unseen:
+            split = unseen_classes.leave_out(dataset, split, options.unseen_share)
+            record = split_record.record_of(split, dataset, rule)
     return Domain(dataset, split, own.class_names, record)
 
 

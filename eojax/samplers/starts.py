@@ -157,12 +157,36 @@ def sample_uniform(key: Array, num: int, image_shape: tuple[int, ...]) -> Array:
     return random.uniform(key, (num, *image_shape), minval=-1.0, maxval=1.0)
 
 
+def sample_noise_of_scales(key: Array, num: int, image_shape: tuple[int, ...]) -> Array:
+    """Float32 `[num, H, W, bands]`: noise from one colour to single pixels, a scale for each image.
+
+    Scale j is U(-1, 1) on 2^j x 2^j points, as large as the image and bilinear between them; each
+    scale up to that of pixels is equally likely. White noise is of one kind to a network that
+    looks at textures: chains that begin at nothing else never meet what is smooth and not the data.
+    """
+    height, width, bands = image_shape
+    levels = int(np.ceil(np.log2(max(height, width))))
+    keys = random.split(key, levels + 2)
+    kinds = [
+        jax.image.resize(
+            random.uniform(k, (num, 2**level, 2**level, bands), minval=-1.0, maxval=1.0),
+            (num, height, width, bands),
+            'bilinear',
+        )
+        for level, k in enumerate(keys[1:-1])
+    ]
+    kinds.append(sample_uniform(keys[-1], num, image_shape))
+    chosen = random.randint(keys[0], (num,), 0, len(kinds))
+    return jnp.stack(kinds)[chosen, jnp.arange(num)]
+
+
 def sample_starts(
     gaussian: StationaryGaussian | None,
     key: Array,
     labels: Array,
     image_shape: tuple[int, ...],
     uniform_share: float,
+    scales: bool = False,
 ) -> Array:
     """Fresh starts for chains of the given classes.
 
@@ -170,14 +194,16 @@ def sample_starts(
       gaussian: None for uniform starts.
       uniform_share: the share of uniform starts beside the Gaussian ones. A model whose chains
         never meet noise may believe it likely.
+      scales: whether noise is of all scales and not of single pixels.
     """
     num = labels.shape[0]
+    noise_of = sample_noise_of_scales if scales else sample_uniform
     if gaussian is None:
-        return sample_uniform(key, num, image_shape)
+        return noise_of(key, num, image_shape)
     key_texture, key_noise, key_choice = random.split(key, 3)
     textures = sample_stationary_gaussian(gaussian, key_texture, labels)
     if not uniform_share:
         return textures
-    noise = sample_uniform(key_noise, num, image_shape)
+    noise = noise_of(key_noise, num, image_shape)
     chosen = random.bernoulli(key_choice, uniform_share, (num, 1, 1, 1))
     return jnp.where(chosen, noise, textures)

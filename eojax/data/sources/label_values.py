@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.facts import UNKNOWN
+from eojax.data.facts import UNKNOWN, UNSEEN
 from eojax.errors import UserError
 
 
@@ -79,8 +79,8 @@ def label_values(table: Mapping[int | str, int | None]) -> LabelValues:
     for value, number in table.items():
         if isinstance(value, str) != colours:
             raise ValueError('a table of labels holds numbers or colours')
-        if number is not None and not 0 <= number < UNKNOWN:
-            raise ValueError(f'class {number} is not among 0 to {UNKNOWN - 1}')
+        if number is not None and not 0 <= number < UNSEEN:
+            raise ValueError(f'class {number} is not among 0 to {UNSEEN - 1}')
         key = int(value.removeprefix('#'), 16) if isinstance(value, str) else int(value)
         numbers[key] = UNKNOWN if number is None else number
     if not numbers:

@@ -1,0 +1,104 @@
+"""Windows of what a model of pixels should find unlikely: noise, one colour, other sensors, clouds.
+
+`evaluate.outliers` names folders or archives of images (`eojax.evaluation.outliers`). Of images
+that are larger than a window, windows are cut as they are, without resampling: a pixel stays a
+pixel. Smaller ones are resampled to the size of one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eojax.data.dataset import Window
+from eojax.data.facts import IMAGES
+from eojax.data.reading.file_formats import FileFormat, format_of
+from eojax.data.reading.image_files import open_image_files
+from eojax.errors import UserError
+from eojax.evaluation.evaluation_set import EvaluationSet
+from eojax.evaluation.outliers import parse_outliers, spread
+from eojax.metrics.out_of_distribution import constant_images, uniform_noise
+from eojax.runs.run import Run
+
+# Of the windows of one set.
+_BYTES = 2**27
+
+
+def window_side(tested: EvaluationSet) -> int:
+    """The side of the windows that a data set is tested in; the smaller one of whole places."""
+    return tested.window or min(tested.dataset.facts.size or (64, 64))
+
+
+def outlier_windows(run: Run, side: int) -> dict[str, np.ndarray]:
+    """All sets by name, `[num, side, side, bands]` each.
+
+    Raises:
+      UserError: see `parse_outliers`; or an image that cannot be read, by name.
+    """
+    bands = run.images.bands
+    num = _at_most(run, side)
+    sets = {
+        'uniform_noise': uniform_noise(num, side, len(bands)),
+        'constant': constant_images(num, side, len(bands)),
+    }
+    file_format = format_of(run.facts.files)
+    for name, path in parse_outliers(run.config.evaluate.outliers).items():
+        sets[name] = _windows_of_files(path, num, side, bands, file_format)
+    return sets
+
+
+def tested_windows(run: Run, tested: EvaluationSet) -> np.ndarray:
+    """Windows of the tested images, evenly spread over the places: `[num, side, side, bands]`.
+
+    There are none where every place is smaller than a window.
+    """
+    side, places, source = window_side(tested), tested.dataset.places, tested.dataset.source
+    large = np.flatnonzero(np.minimum(places.heights, places.widths) >= side)
+    generator, windows = np.random.default_rng(0), []
+    for number in range(_at_most(run, side) if len(large) else 0):
+        place = int(large[number % len(large)])
+        row, column = (
+            int(generator.integers(int(length) - side + 1))
+            for length in (places.heights[place], places.widths[place])
+        )
+        windows.append(source.read(place, Window(row, column, side, side), (IMAGES,))[IMAGES])
+    shape = (0, side, side, len(run.images.bands))
+    return np.stack(windows) if windows else np.zeros(shape, run.images.dtype)
+
+
+def _at_most(run: Run, side: int) -> int:
+    """How many windows a set has: as many as the config says and the memory holds."""
+    each = side**2 * len(run.images.bands) * np.dtype(run.images.dtype).itemsize
+    return max(min(run.config.evaluate.outlier_images, _BYTES // each), 1)
+
+
+def _windows_of_files(
+    path: Path, num: int, side: int, bands: tuple[str, ...], file_format: FileFormat
+) -> np.ndarray:
+    with open_image_files(path) as listing:
+        if not listing.files:
+            raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
+        files = [listing.files[i] for i in spread(len(listing.files), num)]
+        windows: list[np.ndarray] = []
+        for number, name in enumerate(files):
+            # An equal share of what is still wanted.
+            wanted = -(-(num - len(windows)) // (len(files) - number))
+            data = listing.read(name)
+            image = file_format.decode(data, name, bands=bands, size=None, resize=None)
+            if min(image.shape[:2]) < side:
+                image = file_format.decode(data, name, bands=bands, size=None, resize=side)
+            windows += _cut(image, side, wanted)
+    return np.stack(windows)
+
+
+def _cut(image: np.ndarray, side: int, num: int) -> list[np.ndarray]:
+    """At most `num` windows of a grid without overlap, evenly spread."""
+    height, width = image.shape[:2]
+    corners = [
+        (row, column)
+        for row in range(0, height - side + 1, side)
+        for column in range(0, width - side + 1, side)
+    ]
+    chosen = (corners[i] for i in spread(len(corners), num))
+    return [image[row : row + side, column : column + side] for row, column in chosen]
