@@ -19,6 +19,7 @@ from eojax.drawing.class_colours import Colour, rgb
 from eojax.drawing.style import TEXT, bare_axes, new_figure, plain_axes, save_figure
 
 UNKNOWN_COLOUR = '#e4e4e4'
+UNSEEN_COLOUR = '#f032c8'
 # In inches.
 _PANEL, _GAP, _TITLE, _BAR, _LINE = 1.9, 0.08, 0.3, 0.5, 0.24
 _LEFT, _RIGHT = 0.25, 0.15
@@ -30,7 +31,7 @@ class Example(NamedTuple):
     Attributes:
       title: of the place.
       picture: uint8 `[h, w, 3]`, or 1 band for grey.
-      truth: int `[h, w]`, -1 where the class is unknown.
+      truth: int `[h, w]`, -1 where the class is unknown, -2 where it was kept from training.
       predicted: int `[h, w]`.
       confidence: float32 `[h, w]`, max p(y|x).
       log_density: float32 `[h, w]`; None for a method without it.
@@ -45,8 +46,12 @@ class Example(NamedTuple):
 
 
 def coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    """A map of classes in their colours, uint8 `[h, w, 3]`; -1 is light grey, as is all below 0."""
-    return np.array([*colours, rgb(UNKNOWN_COLOUR)], np.uint8)[np.maximum(classes, -1)]
+    """A map of classes in their colours, uint8 `[h, w, 3]`.
+
+    -1, unknown, is light grey, and -2, of a class that was kept from training, magenta.
+    """
+    below_0 = (rgb(UNSEEN_COLOUR), rgb(UNKNOWN_COLOUR))
+    return np.array([*colours, *below_0], np.uint8)[np.maximum(classes, -2)]
 
 
 def segmentation_examples(
@@ -67,7 +72,9 @@ def segmentation_examples(
     heights = [_PANEL * min(e.truth.shape[0] / e.truth.shape[1], 1.6) for e in examples]
     present = np.unique(np.concatenate([x.ravel() for e in examples for x in e[2:4]]))
     entries = [(class_names[i], colours[i]) for i in present.tolist() if i >= 0]
-    if (present < 0).any():
+    if (present == -2).any():
+        entries.append(('kept from training', rgb(UNSEEN_COLOUR)))
+    if (present == -1).any():
         entries.append(('unknown', rgb(UNKNOWN_COLOUR)))
     wide = len(titles) * (_PANEL + _GAP) + _GAP + _LEFT + _RIGHT
     longest = max(len(name) for name, _ in entries)

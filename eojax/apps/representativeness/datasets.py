@@ -24,7 +24,7 @@ from eojax.apps.representativeness.places import (
 )
 from eojax.data.columns import name_at
 from eojax.data.dataset import Dataset, Window
-from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN
+from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, UNSEEN
 from eojax.errors import UserError
 from eojax.runs.domains import Domain
 
@@ -140,7 +140,7 @@ def _piece(dataset: Dataset, place: int, window: Window | None, form: Form) -> P
 def pixel_shares(labels: np.ndarray, num_classes: int, name: str) -> np.ndarray | None:
     """The share of each class among the pixels of a map whose class is known."""
     counts = np.bincount(labels.ravel(), minlength=UNKNOWN + 1)
-    if counts[num_classes:UNKNOWN].any():
+    if counts[num_classes:UNSEEN].any():
         raise UserError(
             f'{name}: a pixel has class {num_classes + int(np.argmax(counts[num_classes:] > 0))};'
             f' the data set has {num_classes} classes, and {UNKNOWN} for what is unknown'
