@@ -14,12 +14,13 @@ from eojax.config.base import check_config, flatten, set_key, to_json
 from eojax.config.command_line import load_config
 from eojax.evaluation import evaluate, generation
 from eojax.methods import METHODS
+from eojax.runs.run import prepare
 from eojax.training.loop import train
 from tests.data.labelled_archives import eurosat_members, write_zip
 from tests.data.sets import so2sat_files
 from tests.data.sets.airsar_scenes import write_scene
 from tests.data.sets.geotiff_archives import eurosat_ms_members
-from tests.data.sets.pixels.tiles import dubai_tiles, write_files
+from tests.data.sets.pixels import tiles
 from tests.training_runs import rows
 
 # The module that reads GeoTIFF silences it for users, but pytest sets filters of its own.
@@ -47,6 +48,10 @@ TINY_OF = {
     'landscape_zones': {'data.num_images': 340},
     'landscape_cover': {'data.size': 32, 'data.num_images': 32, 'method.window': 16},
     'pixel_folder': {'method.window': 16},
+    'minifrance': {'method.window': 16, 'method.evaluation_window': 16},
+    'vaihingen': {'method.window': 16},
+    'christchurch': {'method.window': 16},
+    'segnet': {'model.depth': 2},
     'unet': {'model.depth': 1, 'model.width': 2},
     'swd_transfer': {'data.labels_per_class': 'all'},
     # One step each of FixMatch, labelling and the joint model.
@@ -54,6 +59,9 @@ TINY_OF = {
     # One each of FixMatch and the joint model, whose step has score matching too.
     'fixmatch_jem': {'method.score_matching_steps': 0},
 }
+# Their networks, method and readers have tests of their own: these are opened alone, for speed.
+OPENED = ('segmentation_minifrance', 'segmentation_vaihingen', 'segmentation_christchurch')
+TRAINED = [path for path in CONFIGS if path.stem not in OPENED]
 # One of the two steps is in the first phase, where there are two.
 AT_MOST_ONE = ('method.supervised_steps', 'method.source_steps')
 
@@ -68,7 +76,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         'eurosat_ms': write_zip(folder / 'EuroSAT_MS.zip', eurosat_ms_members(10)),
         'airsar': write_scene(folder),
         'so2sat': folder / 'So2Sat',
-        'pixel_folder': write_files(folder / 'Dubai.zip', dubai_tiles()),
+        'pixel_folder': tiles.write_files(folder / 'Dubai.zip', tiles.dubai_tiles()),
+        'minifrance': tiles.write_files(folder / 'MiniFrance.zip', tiles.france()),
+        'vaihingen': tiles.write_files(folder / 'Vaihingen.zip', tiles.vaihingen(24, 24)),
+        'christchurch': tiles.write_files(folder / 'CASD.zip', tiles.christchurch(24, 24)),
     }
 
 
@@ -111,7 +122,16 @@ def test_config_says_what_it_is(path: Path, archives: dict[str, Path]) -> None:
     assert f'--config=configs/{path.name}' in text
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('name', OPENED)
+def test_config_of_a_published_set_finds_its_places(
+    name: str, tmp_path: Path, archives: dict[str, Path]
+) -> None:
+    config = tiny(load_config(str(CONFIGS[0].with_stem(name))), archives)
+    split = prepare(config, tmp_path).splits
+    assert min(len(split.labelled), len(split.validation), len(split.test)) > 0
+
+
+@pytest.mark.parametrize('path', TRAINED, ids=lambda path: path.stem)
 def test_config_trains_two_steps_and_evaluates(
     path: Path, tmp_path: Path, archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

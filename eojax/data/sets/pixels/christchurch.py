@@ -1,7 +1,10 @@
 """Christchurch Aerial Semantic Dataset: 24 aerial images, 10 cm, four of them with masks.
 
-Source: H. Randrianarivo, B. Le Saux, M. Ferecatu; masks by ONERA/DTIS of four images of
-Christchurch, New Zealand: background, buildings, cars and vegetation; 20 images have no masks.
+Source: Christchurch Aerial Semantic Dataset, Zenodo, doi:10.5281/zenodo.3566005, as the thesis of
+J. Castillo-Navarro, "Semi-supervised Learning for Large-scale Earth Observation Data
+Understanding", 2022, section 3.2 describes it: dense masks by ONERA/DTIS of four images of
+Christchurch, New Zealand, with the classes buildings, cars, vegetation and background; 20 images
+have no masks.
 
 How its files are named is documented nowhere, so the config says it, as for `pixel_folder`:
 `data.images_pattern`, `data.masks_pattern` and, for the masks' values, `data.mask_values`.
@@ -49,11 +52,8 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return dataset.with_facts(
         name=NAME,
         title='Christchurch Aerial Semantic Dataset',
-        licence='see Zenodo; imagery of Land Information New Zealand',
-        citation=(
-            'H. Randrianarivo, B. Le Saux, M. Ferecatu. Christchurch Aerial Semantic Dataset.'
-            ' Zenodo, doi:10.5281/zenodo.3566005.'
-        ),
+        licence='see Zenodo',
+        citation='Christchurch Aerial Semantic Dataset. Zenodo, doi:10.5281/zenodo.3566005.',
         homepage=HOMEPAGE,
     )
 

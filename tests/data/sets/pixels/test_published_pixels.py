@@ -17,14 +17,21 @@ from eojax.data.sets import DATASETS
 from eojax.data.sets.pixels import PIXEL_DATASETS, isprs
 from eojax.data.splits import Splits, rule_of, split_dataset
 from eojax.errors import UserError
-from tests.data.sets.pixels.tiles import geotiff, picture, write_files
+from tests.data.sets.pixels.tiles import (
+    ISPRS,
+    christchurch,
+    france,
+    geotiff,
+    picture,
+    shown,
+    vaihingen,
+    write_files,
+)
 from tests.real_data import real_data
 
 pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 
 RNG = np.random.default_rng(0)
-ISPRS = np.array([[255, 255, 255], [0, 0, 255], [0, 255, 255], [0, 255, 0], [255, 255, 0],
-                  [255, 0, 0], [0, 0, 0]], np.uint8)  # fmt: skip
 
 
 def options_of(name: str, root: Path, **values: Any) -> ConfigDict:
@@ -54,31 +61,6 @@ def group_of(data: Dataset, part: np.ndarray) -> set[str]:
 def labels_of(data: Dataset, name: str, window: Window | None = None) -> np.ndarray:
     place = [str(one) for one in data.names].index(name)
     return data.source.read(place, window, ('labels',))['labels']
-
-
-def shown(height: int = 8, width: int = 12, bands: int = 3) -> np.ndarray:
-    return RNG.integers(0, 256, (height, width, bands), np.uint8)
-
-
-def france(tiles: int = 3, side: int = 40, elevation: bool = False) -> dict[str, bytes]:
-    """Tiles of MiniFrance, or of DFC2022 where there is an elevation, of an odd width."""
-    files = {}
-    places = {'labeled_train': ('Nice', 'Nantes'), 'unlabeled_train': ('Brest', 'Caen'),
-              'val' if elevation else 'test': ('Lille',)}  # fmt: skip
-    for part, cities in places.items():
-        for city in cities:
-            for number in range(tiles):
-                folder, name = f'{part}/{city}', f'{city}_{number}'
-                height, width = side, side + elevation
-                files[f'{folder}/BDORTHO/{name}.tif'] = geotiff(shown(height, width))
-                if elevation:
-                    ground = np.full((height // 2, width // 2, 1), 500.0, np.float32)
-                    files[f'{folder}/RGEALTI/{name}_RGEALTI.tif'] = geotiff(ground)
-                if not (elevation and part != 'labeled_train'):
-                    stored = np.arange(height * width).reshape(height, width, 1) % 16
-                    labels = geotiff(stored.astype(np.uint8))
-                    files[f'{folder}/UrbanAtlas/{name}_UA2012.tif'] = labels
-    return files
 
 
 def test_minifrance(tmp_path: Path) -> None:
@@ -166,12 +148,9 @@ def ground_truth(number: np.ndarray) -> bytes:
 
 def test_vaihingen(tmp_path: Path) -> None:
     number = RNG.integers(0, 7, (10, 12))
-    files = {}
-    for area in (1, 3, 5, 15, 21, 30, 2, 38):
-        size = (10, 12) if area == 1 else (9, 14)
-        classes = number if area == 1 else RNG.integers(0, 6, size)
-        files[f'top/top_mosaic_09cm_area{area}.tif'] = geotiff(shown(*size))
-        files[f'top_mosaic_09cm_area{area}.tif'] = ground_truth(classes)
+    files = vaihingen()
+    files['top/top_mosaic_09cm_area1.tif'] = geotiff(shown(10, 12))
+    files['top_mosaic_09cm_area1.tif'] = ground_truth(number)
     root = write_files(tmp_path / 'whole', files)
     data, split = opened('vaihingen', root)
     assert (data.bands, data.facts.metres) == (('near infrared', 'red', 'green'), 0.09)
@@ -182,7 +161,7 @@ def test_vaihingen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels_of(data, '1', Window(2, 2, 8, 9)), expected[2:, 2:11])
     few = {name: content for name, content in files.items() if 'top/' in name}
     few['gts_for_participants/top_mosaic_09cm_area1.tif'] = ground_truth(number)
-    few['gts_for_participants/top_mosaic_09cm_area3.tif'] = ground_truth(number[:9])
+    few['gts_for_participants/top_mosaic_09cm_area3.tif'] = ground_truth(number[:9, [0, 1] * 7])
     data, split = opened('vaihingen', write_files(tmp_path / 'few', few))
     assert names_of(data, split.labelled) == ['1', '3']
     assert data.places.annotated is not None
@@ -309,10 +288,7 @@ def test_real_flair() -> None:
 
 
 def test_christchurch(tmp_path: Path) -> None:
-    files = {f'images/{number:02}.tif': geotiff(shown()) for number in range(24)}
-    for number in (3, 8, 15, 20):
-        files[f'masks/{number:02}.png'] = picture(RNG.integers(0, 4, (8, 12)).astype(np.uint8))
-    root = write_files(tmp_path, files)
+    root = write_files(tmp_path, christchurch())
     with pytest.raises(UserError, match=r'data\.mask_values is empty'):
         opened('christchurch', root)
     values = '0=background,1=building,2=car,3=vegetation'

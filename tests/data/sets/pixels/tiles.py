@@ -11,6 +11,10 @@ import numpy as np
 from PIL import Image
 from rasterio.io import MemoryFile
 
+RNG = np.random.default_rng(0)
+ISPRS = np.array([[255, 255, 255], [0, 0, 255], [0, 255, 255], [0, 255, 0], [255, 255, 0],
+                  [255, 0, 0], [0, 0, 0]], np.uint8)  # fmt: skip
+
 
 def geotiff(pixels: np.ndarray, names: tuple[str, ...] = ()) -> bytes:
     """A GeoTIFF of `[height, width, bands]`."""
@@ -60,4 +64,48 @@ def dubai_tiles(side: int = 24, images: int = 3) -> dict[str, bytes]:
             files[f'{folder}/images/{name}.jpg'] = picture(pixels, 'JPEG')
             mask = colours[rng.integers(0, len(texts), size)]
             files[f'{folder}/masks/{name}.png'] = picture(mask)
+    return files
+
+
+def shown(height: int = 8, width: int = 12, bands: int = 3) -> np.ndarray:
+    return RNG.integers(0, 256, (height, width, bands), np.uint8)
+
+
+def france(tiles: int = 3, side: int = 40, elevation: bool = False) -> dict[str, bytes]:
+    """Tiles of MiniFrance, or of DFC2022 where there is an elevation, of an odd width."""
+    files = {}
+    places = {'labeled_train': ('Nice', 'Nantes'), 'unlabeled_train': ('Brest', 'Caen'),
+              'val' if elevation else 'test': ('Lille',)}  # fmt: skip
+    for part, cities in places.items():
+        for city in cities:
+            for number in range(tiles):
+                folder, name = f'{part}/{city}', f'{city}_{number}'
+                height, width = side, side + elevation
+                files[f'{folder}/BDORTHO/{name}.tif'] = geotiff(shown(height, width))
+                if elevation:
+                    ground = np.full((height // 2, width // 2, 1), 500.0, np.float32)
+                    files[f'{folder}/RGEALTI/{name}_RGEALTI.tif'] = geotiff(ground)
+                if not (elevation and part != 'labeled_train'):
+                    stored = np.arange(height * width).reshape(height, width, 1) % 16
+                    labels = geotiff(stored.astype(np.uint8))
+                    files[f'{folder}/UrbanAtlas/{name}_UA2012.tif'] = labels
+    return files
+
+
+def vaihingen(height: int = 9, width: int = 14) -> dict[str, bytes]:
+    """Tiles of Vaihingen with the complete ground truth: two of training, four of validation."""
+    files = {}
+    for area in (1, 3, 5, 15, 21, 30, 2, 38):
+        files[f'top/top_mosaic_09cm_area{area}.tif'] = geotiff(shown(height, width))
+        classes = ISPRS[RNG.integers(0, 6, (height, width))]
+        files[f'top_mosaic_09cm_area{area}.tif'] = geotiff(classes)
+    return files
+
+
+def christchurch(height: int = 8, width: int = 12) -> dict[str, bytes]:
+    """24 images, four of them with masks of the classes 0 to 3."""
+    files = {f'images/{n:02}.tif': geotiff(shown(height, width)) for n in range(24)}
+    for number in (3, 8, 15, 20):
+        stored = RNG.integers(0, 4, (height, width)).astype(np.uint8)
+        files[f'masks/{number:02}.png'] = picture(stored)
     return files
