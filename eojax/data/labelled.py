@@ -7,7 +7,7 @@ are labelled: a larger number or share takes in the smaller one's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -138,6 +138,24 @@ def may_be_labelled(
     if annotated is not None and not any(map(len, able)):
         raise UserError('no training place has labels: this split holds them all out')
     return able
+
+
+def check_held_out(annotated: np.ndarray | None, parts: Mapping[str, np.ndarray]) -> None:
+    """Refuses a part to score on that has no labels at all.
+
+    Args:
+      annotated: as in `eojax.data.dataset.Places`.
+      parts: the places of each, by its name.
+
+    Raises:
+      UserError: one without labels; the message says what to do.
+    """
+    for name, places in parts.items():
+        if annotated is not None and len(places) and not annotated[places].any():
+            raise UserError(
+                f'none of the {len(places)} {name} places has labels, so nothing can be scored on'
+                f' them: name places with labels in data.{name}_groups'
+            )
 
 
 def choose_labelled(

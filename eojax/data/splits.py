@@ -25,6 +25,7 @@ from eojax.data.labelled import (
     GROUPS_KEY,
     Amount,
     check_amount,
+    check_held_out,
     check_labels,
     choose_labelled,
     class_title,
@@ -212,10 +213,13 @@ def make_splits(
     labelled = np.zeros(len(names), bool)
     for members in choose_labelled(able, amount, groups, names, class_names, seed):
         labelled[members] = True
+    test = _indices(assigned == TEST)
+    validation = test if again else _indices(assigned == VALIDATION)
+    check_held_out(annotated, {'validation': validation, 'test': test})
     return Splits(
         train=_indices(assigned == TRAIN),
-        validation=_indices(np.isin(assigned, (VALIDATION, TEST) if again else (VALIDATION,))),
-        test=_indices(assigned == TEST),
+        validation=validation,
+        test=test,
         labelled=_indices(labelled),
         unlabelled=_indices((assigned == TRAIN) & ~labelled),
     )

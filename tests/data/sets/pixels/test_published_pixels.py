@@ -162,10 +162,17 @@ def test_vaihingen(tmp_path: Path) -> None:
     few = {name: content for name, content in files.items() if 'top/' in name}
     few['gts_for_participants/top_mosaic_09cm_area1.tif'] = ground_truth(number)
     few['gts_for_participants/top_mosaic_09cm_area3.tif'] = ground_truth(number[:9, [0, 1] * 7])
-    data, split = opened('vaihingen', write_files(tmp_path / 'few', few))
-    assert names_of(data, split.labelled) == ['1', '3']
+    few['gts_for_participants/top_mosaic_09cm_area5.tif'] = ground_truth(number[:9, [0, 1] * 7])
+    with pytest.raises(
+        UserError, match=r'none of the 2 test places has labels.* data\.test_groups'
+    ):
+        opened('vaihingen', write_files(tmp_path / 'few', few))
+    named = {'test_groups': '5', 'validation_groups': '3'}
+    data, split = opened('vaihingen', tmp_path / 'few', **named)
+    assert names_of(data, split.labelled) == ['1']
+    assert len(split.unlabelled) == 3
     assert data.places.annotated is not None
-    assert data.places.annotated.sum() == 2
+    assert data.places.annotated.sum() == 3
     with pytest.raises(UserError, match=r'no ground truth: no file is like .*_noBoundary\.tif'):
         opened('vaihingen', root, eroded=True)
 
