@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from eojax.errors import UserError
 from eojax.models import pixel_blocks, unet
-from eojax.models.pixel_blocks import UpConvolution
+from eojax.models.pixel_blocks import GroupNormalisation, UpConvolution
 
 
 def _options(**values: Any) -> ConfigDict:
@@ -38,7 +38,7 @@ def test_as_many_parameters_as_the_originals(
 
 @pytest.mark.parametrize('normalization', ['batch', 'group', 'none'])
 def test_any_size_in_bfloat16_and_images_by_themselves(normalization: str) -> None:
-    network = unet.build(_options(normalization=normalization, dtype='bfloat16'), 3)
+    network = unet.build(_options(depth=1, normalization=normalization, dtype='bfloat16'), 3)
     images = random.normal(random.key(0), (2, 13, 10, 5))
     parameters, statistics = network.init(random.key(1), images)
     assert {leaf.dtype for leaf in jax.tree.leaves((parameters, statistics))} == {
@@ -85,6 +85,19 @@ def test_pooling_and_up_convolution_are_the_usual_ones() -> None:
     np.testing.assert_allclose(layer.apply(variables, x), expected, atol=1e-5)
 
 
+def test_group_normalisation_is_flaxs() -> None:
+    x = random.normal(random.key(0), (3, 5, 4, 12)) + 1.0
+    own, theirs = GroupNormalisation(), nn.GroupNorm(4)
+    variables = theirs.init(random.key(1), x)
+    variables = jax.tree.map(lambda p: p + random.normal(random.key(2), p.shape), variables)
+
+    def weighed(layer: nn.Module) -> jax.Array:
+        return jax.jit(jax.grad(lambda x: (layer.apply(variables, x) * jnp.cos(x)).sum()))(x)
+
+    np.testing.assert_allclose(own.apply(variables, x), theirs.apply(variables, x), atol=1e-5)
+    np.testing.assert_allclose(weighed(own), weighed(theirs), atol=1e-4)
+
+
 def test_a_skip_connection_carries_each_level() -> None:
     module = unet.parts(_options(depth=3, normalization='none')).encoder()
     images = random.normal(random.key(0), (1, 16, 24, 2))
@@ -108,7 +121,9 @@ def test_a_skip_connection_carries_each_level() -> None:
 
 
 def test_mean_pooling_and_swish_have_a_gradient_without_jumps() -> None:
-    network = unet.build(_options(normalization='group', activation='swish', pooling='mean'), 2)
+    network = unet.build(
+        _options(depth=1, normalization='group', activation='swish', pooling='mean'), 2
+    )
     images = random.normal(random.key(0), (1, 8, 8, 3))
     parameters, _ = network.init(random.key(1), images)
 
