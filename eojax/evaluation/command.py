@@ -71,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--inception', help='npz of Inception weights, for FID and KID')
     parser.add_argument('--inception_images', type=int, help='how many images these compare')
     parser.add_argument('--outliers', help='name=path,... of images that are no such data')
+    parser.add_argument(
+        '--window_overlap', type=float,
+        help='of the windows of methods that classify pixels, as a share of their side',
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     with one_line_errors():
         compilation_cache.enable()
@@ -85,6 +89,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         'evaluate.inception': options.inception,
         'evaluate.inception_images': options.inception_images,
         'evaluate.outliers': options.outliers,
+        'evaluate.window_overlap': options.window_overlap,
     }
     config = from_json(options.workdir / 'config.json')
     for key, value in changes.items():

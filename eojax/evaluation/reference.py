@@ -4,7 +4,8 @@ log p(x) is unnormalised, so a value means something only beside those of the tr
 end of training the run's folder gets, in `reference/`:
 
 `step_N.npz`: for the checkpoint of that step, the scores of images of the training and of the test
-  split (`eojax.evaluation.scoring.scores_of`), and the test images at either end of log p(x);
+  split (`eojax.evaluation.scoring.scores_of`), and the test images at either end of log p(x); of
+  methods with `pixel_log_density` that of training pixels;
 `examples.npz`: some training images as they are stored, and their classes;
 `texture.npz`: the textures that repairs begin with, of methods that can `restore`.
 
@@ -26,6 +27,7 @@ from jax.experimental import multihost_utils
 from eojax.atomic_file import write_atomically
 from eojax.devices import sharding
 from eojax.evaluation.outliers import spread
+from eojax.evaluation.pixels.densities import pixel_densities
 from eojax.evaluation.scoring import density_name, score_all, scores_of
 from eojax.messages import say
 from eojax.runs.run import Run, with_data
@@ -37,6 +39,8 @@ TRAIN, TEST = 'train', 'test'
 IMAGES = {TRAIN: 5000, TEST: 2000}
 # Test images at either end of log p(x).
 ENDS = 18
+# Of random windows of training places, and pixels of each.
+_WINDOWS, _PIXELS = 400, 250
 _EXAMPLES, _EXAMPLE_BYTES = 1000, 16 * 2**20
 _FINGERPRINT = 'fingerprint'
 _NOT_RANKING = ('logits', 'features', 'embedding', 'source_embedding')
@@ -64,6 +68,8 @@ def keep(run: Run, state: Any) -> None:
     if run.facts.label == 'image' and names:
         for part in (TRAIN, TEST):
             reference_scores(run, state, names, part)
+    if 'pixel_log_density' in run.method.abilities:
+        reference_pixels(run, state)
     if run.facts.size is not None:  # else there are no whole images of one size to keep
         examples(run)
     if 'restore' in run.method.abilities:
@@ -109,6 +115,25 @@ def reference_scores(
         if sharding.is_main_process():
             _write(path, {**_read(path, fingerprint), **held, **more, _FINGERPRINT: fingerprint})
     return {name: held[f'{part}_{name}'] for name in names}
+
+
+def reference_pixels(run: Run, state: Any) -> np.ndarray:
+    """log p of 100,000 pixels of random windows of training places, float32 `[num]`.
+
+    Arguments, errors and what is kept as for `reference_scores`; each pixel of a training place is
+    as likely as any other, but for those near its ends, which fewer windows show.
+    """
+    name = f'{TRAIN}_pixel_log_density'
+    path = run.folder / 'reference' / f'step_{run.step}.npz'
+    fingerprint = _fingerprint(run, state)
+    held = _held(path, [name], _WINDOWS * _PIXELS, fingerprint)
+    if name not in held:
+        run = with_data(run)
+        training = run.dataset.subset(run.splits.train)
+        held = {name: pixel_densities(run, state, training, _WINDOWS, _PIXELS)}
+        if sharding.is_main_process():
+            _write(path, {**_read(path, fingerprint), **held, _FINGERPRINT: fingerprint})
+    return held[name]
 
 
 def test_ends(run: Run, state: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,8 @@ from eojax.apps.map_scene import command as map_scene
 from eojax.apps.map_scene import figures, job
 from eojax.apps.map_scene.files import Layer, LayerFiles, written
 from eojax.apps.map_scene.job import Job, Model, Options
-from eojax.apps.map_scene.patch_map import ScoredRow, Tiling, average_rows, read_strips
+from eojax.apps.map_scene.patch_map import ScoredRow, average_rows, read_strips
+from eojax.apps.map_scene.tiling import Tiling
 from eojax.data.reading import sentinel2
 from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading

@@ -12,15 +12,18 @@ The network has to see the values that it was trained on (`--scale`,
 atmosphere (level 1C) from 0 to 0.275 as 0 to 255; scenes of level 1C are scaled so, those of level
 2A are first brought to level 1C by a clear atmosphere, 8-bit scenes are taken as they are.
 
-A method that classifies pixels is run on overlapping windows, and each pixel takes its class from
-the window whose middle is nearest (`eojax.apps.map_scene.pixel_map`); no border is left out.
+A method that classifies pixels is run on overlapping windows, whose p(y|x) and log p are averaged
+in each pixel so that no seam shows (`eojax.apps.map_scene.pixel_map`); no border is left out, and
+only pixels without data are not classified. Where it sees more than images, the files of the other
+rasters are named (`--raster elevation=dem.tif`, `eojax.apps.map_scene.companions`).
 
 What is written to `--out`, or for several scenes to a folder in it named as the scene:
 
 `class_map.tif`: uint8, the most probable class, with colours and names; 255 is no data.
 `confidence.tif`: float32, max p(y|x); NaN is no data.
 `log_density.tif`: float32, log p(x), unnormalised, of methods that learn it.
-`unseen.tif`: uint8, 1 where log p(x) is below the 1st percentile of the training set; 255: no data.
+`unseen.tif`: uint8, 1 where log p(x) is below a percentile of the training set (`--percentile`, the
+  1st), or of the pixels of its windows; 255 is no data.
 `overview.png`: scene, map, confidence and log p(x) side by side.
 `summary.json`: `hectares` by class, `hectares_unclassified`, `share_unseen`, `patches`, ...; last.
 
@@ -31,6 +34,7 @@ whose map is there, of the same file, run and options, is not made again.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,9 +43,18 @@ from typing import Any
 import jax
 from orbax.checkpoint import multihost
 
+from eojax.apps.map_scene.companions import check_rasters, parse_rasters
 from eojax.apps.map_scene.files import SUMMARY, check_classes, write_summary
-from eojax.apps.map_scene.job import Job, Options, map_scene, open_scene, prepare_model
-from eojax.apps.map_scene.patch_map import learned_density
+from eojax.apps.map_scene.job import (
+    PERCENTILE,
+    Job,
+    Options,
+    companions_of,
+    map_scene,
+    open_scene,
+    prepare_model,
+)
+from eojax.apps.map_scene.scores import classifies_pixels, learned_density
 from eojax.data.reading.raster import SUFFIXES, Reading
 from eojax.devices import sharding
 from eojax.errors import UserError
@@ -116,6 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         '--offset', type=float, help='that was added to all values (default: found)'
     )
     parser.add_argument('--nodata', type=float, help="of empty pixels (default: the file's)")
+    parser.add_argument(
+        '--raster', action='append', default=[],
+        help='NAME=FILE, a GeoTIFF of a further raster that the run sees; repeat',
+    )  # fmt: skip
+    parser.add_argument(
+        '--percentile', type=float, default=PERCENTILE,
+        help='of log p(x) of the training set, below which a place is unseen (default: 1)',
+    )  # fmt: skip
     run_command(parser, arguments, _check, _map)
 
 
@@ -125,31 +146,38 @@ def _check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f'--{name} must be at least 1, not {value}')
+    if not 0.0 < options.percentile < 100.0:
+        raise UserError(f'--percentile must lie between 0 and 100, not {options.percentile:g}')
+    parse_rasters(options.raster)
     find_jobs(options.scene, options.out)
     open_folder_for_writing(options.out)
 
 
-def _can_map(run: Run) -> None:
-    if 'pixel_logits' not in run.method.abilities:
+def _can_map(run: Run, rasters: Sequence[str] = ()) -> None:
+    check_rasters(run, parse_rasters(rasters))
+    if not classifies_pixels(run):
         ability(run.method, 'logits', run.config.method.name, METHODS)
     check_classes(run.facts.class_names)
 
 
 def _map(options: argparse.Namespace) -> None:
-    run, state = open_trained(options.workdir, options.checkpoint, options.data_root, _can_map)
+    can_map = functools.partial(_can_map, rasters=options.raster)
+    run, state = open_trained(options.workdir, options.checkpoint, options.data_root, can_map)
     jobs = find_jobs(options.scene, options.out)
     if not learned_density(run) and sharding.is_main_process():
         say(
             f'method {run.config.method.name!r} has learned no p(x): no log_density.tif, no'
             ' unseen.tif and no share_unseen'
         )
-    model = prepare_model(run, state)
+    model = prepare_model(run, state, options.percentile)
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
-    how = Options(options.patch, options.stride, reading)
+    how = Options(options.patch, options.stride, reading, parse_rasters(options.raster))
     own = jobs[jax.process_index() :: jax.process_count()]
     # All are opened before the first is mapped, so that what is wrong with one shows at once.
     for job in own:
-        open_scene(job, model, how)[0].close()
+        raster, _ = open_scene(job, model, how)
+        with raster, companions_of(model, raster, how):
+            pass
     for job in own:
         _tell(job, map_scene(job, model, how))
     if jax.process_count() > 1:

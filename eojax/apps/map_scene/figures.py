@@ -37,7 +37,8 @@ class Overview(NamedTuple):
       confidence: float32 `[height, width]`, max p(y|x), NaN where nothing was classified.
       log_density: the same of log p(x); None for a method without it.
       threshold: log p(x) below which a place is unlike the training set.
-      share_unseen: of the patches.
+      threshold_text: its meaning.
+      share_unseen: of the patches, or of the pixels where each has log p(x) of its own.
       shares: by class name, of the scene's area.
       pixel_metres: of the figure's pixels on the ground; None where that is not known.
     """
@@ -49,6 +50,7 @@ class Overview(NamedTuple):
     confidence: np.ndarray
     log_density: np.ndarray | None
     threshold: float | None
+    threshold_text: str
     share_unseen: float | None
     shares: Mapping[str, float]
     pixel_metres: float | None
@@ -117,8 +119,9 @@ def _density_panel(figure: Figure, axes: Axes, bar: Axes, overview: Overview) ->
     figure.colorbar(image, bar, orientation='horizontal', extend='both')
     bar.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     _tidy(bar)
-    share = '' if overview.share_unseen is None else f' ({overview.share_unseen:.1%} of patches)'
-    note = f'orange: below {overview.threshold:.2f}, the 1st percentile\nof the training set{share}'
+    share = '' if overview.share_unseen is None else f' ({overview.share_unseen:.1%} of the map)'
+    meaning = overview.threshold_text.replace(' of the', '\nof the')
+    note = f'orange: below {overview.threshold:.2f}, {meaning}{share}'
     bar.text(0, -2.4, note, transform=bar.transAxes, va='top', size=9, color=TEXT)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +15,7 @@ import rasterio
 from rasterio.enums import Resampling
 
 from eojax.apps.map_scene import figures
+from eojax.apps.map_scene.companions import Companion, open_companions
 from eojax.apps.map_scene.files import (
     Layer,
     LayerFiles,
@@ -22,14 +25,16 @@ from eojax.apps.map_scene.files import (
     unfinished,
     written,
 )
-from eojax.apps.map_scene.patch_map import Tiling, find_tiling, learned_density, map_rows, warm_up
+from eojax.apps.map_scene.patch_map import CellRow, map_rows
 from eojax.apps.map_scene.pixel_map import map_pixels
+from eojax.apps.map_scene.scores import classifies_pixels, learned_density, warm_up
+from eojax.apps.map_scene.tiling import Tiling, find_tiling
 from eojax.apps.map_scene.totals import Course, Totals
 from eojax.data.reading.raster import Raster, Reading
 from eojax.drawing.class_colours import Colour, class_colours
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
-from eojax.evaluation.reference import reference_scores
+from eojax.evaluation.reference import reference_pixels, reference_scores
 from eojax.evaluation.scoring import alone
 from eojax.messages import say
 from eojax.runs.run import Run
@@ -38,7 +43,7 @@ PICTURE = 'overview.png'
 _LAYERS = ('class_map', 'confidence', 'log_density', 'unseen')
 # Layers of another method, and what other programs (QGIS) note beside them.
 _STALE = tuple(f'{name}{suffix}' for name in _LAYERS for suffix in ('.tif', '.tif.aux.xml'))
-PERCENTILE = 1.0  # of the training set's log p(x): below it a place counts as unseen
+PERCENTILE = 1.0  # of the training set's log p(x): below it a place counts as unseen, by default
 _OVERVIEW_PIXELS = 900
 
 
@@ -59,14 +64,24 @@ class Model(NamedTuple):
 
     Attributes:
       run, state: on the devices of this process.
-      threshold: log p(x) of the training set's 1st percentile; None for a method without it.
+      threshold: a percentile of log p(x) of the training set, or of its pixels for methods that
+        classify these; None for a method without it.
       checksum: of the state: another training has another one.
+      percentile: which one.
     """
 
     run: Run
     state: Any
     threshold: float | None
     checksum: str
+    percentile: float = PERCENTILE
+
+    @property
+    def threshold_text(self) -> str:
+        """The threshold's meaning, in words."""
+        ending = 'st' if self.percentile == 1 else 'th'
+        pixels = "'s pixels" if classifies_pixels(self.run) else ''
+        return f'the {self.percentile:g}{ending} percentile of the training set{pixels}'
 
 
 class Options(NamedTuple):
@@ -75,21 +90,30 @@ class Options(NamedTuple):
     Attributes:
       patch, stride: in pixels; None as in `patch_map.find_tiling`.
       reading: how scenes are read.
+      rasters: the files of further rasters, by name (`eojax.apps.map_scene.companions`).
     """
 
     patch: int | None
     stride: int | None
     reading: Reading
+    rasters: Mapping[str, Path] = MappingProxyType({})
 
 
-def prepare_model(run: Run, state: Any) -> Model:
-    """The run and its state with what the training set says; all processes call it together."""
+def prepare_model(run: Run, state: Any, percentile: float = PERCENTILE) -> Model:
+    """The run and its state with what the training set says; all processes call it together.
+
+    Args:
+      percentile: of log p(x) of the training set, below which a place counts as unseen.
+    """
     threshold = None
     if learned_density(run):
-        training = reference_scores(run, state, ('log_density',))['log_density']
-        threshold = float(np.percentile(training, PERCENTILE))
+        if classifies_pixels(run):
+            training = reference_pixels(run, state)
+        else:
+            training = reference_scores(run, state, ('log_density',))['log_density']
+        threshold = float(np.percentile(training, percentile))
     run, state = alone(run, state)
-    return Model(run, state, threshold, _checksum(run, state))
+    return Model(run, state, threshold, _checksum(run, state), percentile)
 
 
 def _checksum(run: Run, state: Any) -> str:
@@ -119,6 +143,17 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
         raise
 
 
+@contextlib.contextmanager
+def companions_of(model: Model, raster: Raster, options: Options) -> Iterator[list[Companion]]:
+    """The further rasters of an open scene, opened."""
+    opened = open_companions(model.run, options.rasters, raster)
+    try:
+        yield opened
+    finally:
+        for one in opened:
+            one.close()
+
+
 def layers_of(model: Model) -> list[Layer]:
     """The layers of a map by a run."""
     names = model.run.facts.class_names
@@ -129,7 +164,7 @@ def layers_of(model: Model) -> list[Layer]:
     ]
     if model.threshold is not None:
         # Grey and orange.
-        text = f'log p(x) below {model.threshold:.4f}, the 1st percentile of the training set'
+        text = f'log p(x) below {model.threshold:.4f}, {model.threshold_text}'
         colours = ((217, 217, 217), (213, 94, 0))
         layers += [
             Layer('log_density', 'log p(x), unnormalised'),
@@ -144,10 +179,14 @@ def _colours(model: Model) -> tuple[Colour, ...]:
 
 
 def settings_of(
-    job: Job, model: Model, raster: Raster, tiling: Tiling, reading: Reading
+    job: Job, model: Model, raster: Raster, tiling: Tiling, options: Options
 ) -> dict[str, Any]:
     """All that a map depends on: a map of the same settings need not be made again."""
-    status, run = job.scene.stat(), model.run
+    status, run, reading = job.scene.stat(), model.run, options.reading
+    others = {
+        name: [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns]
+        for name, path in sorted(options.rasters.items())
+    }
     return {
         'scene': str(job.scene.resolve()),
         'scene_bytes': status.st_size,
@@ -162,6 +201,8 @@ def settings_of(
         'nodata': None if reading.nodata is None else str(reading.nodata),
         'batch_size': run.config.evaluate.batch_size,
         'unseen_threshold': model.threshold,
+        **({'rasters': others} if others else {}),
+        **({'blended': True} if tiling.by_pixel else {}),
     }
 
 
@@ -173,15 +214,41 @@ def map_scene(job: Job, model: Model, options: Options) -> dict[str, Any]:
     """
     raster, tiling = open_scene(job, model, options)
     with raster:
-        settings = settings_of(job, model, raster, tiling, options.reading)
+        settings = settings_of(job, model, raster, tiling, options)
         done = complete(job.out, settings, _files(model))
         if done is not None:
             say(f'{job.scene}: its map in {job.out} is complete')
             return done
-        with written(job.out), unfinished(job.out) as folder:
-            summary = _make(job, model, raster, tiling, settings, folder)
+        with (
+            companions_of(model, raster, options) as others,
+            written(job.out),
+            unfinished(job.out) as folder,
+        ):
+            rows = _Rows(raster, tiling, others)
+            summary = _make(job, model, rows, settings, folder)
             publish(folder, job.out, _files(model), summary, _STALE)
     return summary
+
+
+class _Rows(NamedTuple):
+    """The parts that the rows of a map are made of, besides the model.
+
+    Attributes:
+      raster: the scene.
+      tiling: its patches or windows.
+      others: the rasters beside it.
+    """
+
+    raster: Raster
+    tiling: Tiling
+    others: list[Companion]
+
+    def of(self, model: Model, course: Course) -> Iterator[CellRow]:
+        """The rows, as they are computed; the course is told of patches."""
+        run, state, raster, tiling = model.run, model.state, self.raster, self.tiling
+        if tiling.by_pixel:
+            return map_pixels(run, state, raster, tiling, course.watch, self.others)
+        return map_rows(run, state, raster, tiling, course.watch)
 
 
 def _files(model: Model) -> list[str]:
@@ -189,14 +256,10 @@ def _files(model: Model) -> list[str]:
 
 
 def _make(
-    job: Job,
-    model: Model,
-    raster: Raster,
-    tiling: Tiling,
-    settings: Mapping[str, Any],
-    folder: Path,
+    job: Job, model: Model, parts: _Rows, settings: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
     """Writes all files but the summary into a folder; returns the summary."""
+    raster, tiling = parts.raster, parts.tiling
     warm_up(model.run, model.state, raster)
     totals = Totals(raster, tiling, model.run.task.num_classes)
     course = Course(tiling, model.threshold, raster.name)
@@ -204,16 +267,19 @@ def _make(
     tags = {'scene': job.scene.name, 'run': run, 'step': settings['step']}
     try:
         with LayerFiles(folder, raster, layers_of(model), tags) as files:
-            rows = map_pixels if tiling.by_pixel else map_rows
-            for row in rows(model.run, model.state, raster, tiling, course.watch):
+            for row in parts.of(model, course):
                 totals.add(row.labels[row.classified], row.confidence[row.classified])
                 values = {'class_map': row.labels, 'confidence': row.confidence}
                 if row.log_density is not None and model.threshold is not None:
                     values['log_density'] = row.log_density
                     values['unseen'] = row.log_density < model.threshold
+                    if tiling.by_pixel:
+                        course.compare(row.log_density[row.classified])
                 files.write(values, row.classified, tiling.cell)
             course.stop()
             if not course.classified:
+                if tiling.by_pixel:
+                    raise UserError(f'{job.scene}: no pixel of it has data')
                 raise UserError(
                     f'{job.scene}: no patch of {tiling.patch}x{tiling.patch} pixels has data in'
                     ' all of them; --patch=PIXELS takes smaller ones'
@@ -273,6 +339,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
         _reduced(folder / 'confidence.tif', shape, Resampling.average),
         density,
         model.threshold,
+        model.threshold_text,
         course.share_unseen,
         dict(zip(names, totals.areas / totals.whole, strict=True)),
         None if metres is None else metres * raster.width / shape[1],

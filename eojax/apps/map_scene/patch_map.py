@@ -18,57 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from eojax.data.facts import IMAGES
-from eojax.data.reading.patches import patch_pixels, resample
+from eojax.apps.map_scene.scores import learned_density, names_of
+from eojax.apps.map_scene.tiling import Tiling
+from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import Raster
-from eojax.errors import UserError
 from eojax.evaluation.scoring import score_batches
 from eojax.runs.run import Run
-
-
-class Tiling(NamedTuple):
-    """Where the patches of a scene lie: at all multiples of `stride` where a whole one fits.
-
-    Attributes:
-      height, width: of the scene in pixels.
-      patch, stride: in pixels; the stride divides the patch, unless each pixel has a class of its
-        own (`eojax.apps.map_scene.pixel_map`).
-      by_pixel: whether each pixel has a class of its own.
-    """
-
-    height: int
-    width: int
-    patch: int
-    stride: int
-    by_pixel: bool = False
-
-    @property
-    def cell(self) -> int:
-        """The side of what has one class, in pixels."""
-        return 1 if self.by_pixel else self.stride
-
-    @property
-    def rows(self) -> int:
-        """Of patches."""
-        return (self.height - self.patch) // self.stride + 1
-
-    @property
-    def columns(self) -> int:
-        """Of patches."""
-        return (self.width - self.patch) // self.stride + 1
-
-    @property
-    def overlap(self) -> int:
-        """Patches beside each other that cover the same cell."""
-        return self.patch // self.stride
-
-    @property
-    def cell_rows(self) -> int:
-        return self.rows + self.overlap - 1
-
-    @property
-    def cell_columns(self) -> int:
-        return self.columns + self.overlap - 1
 
 
 class Strip(NamedTuple):
@@ -125,85 +80,6 @@ class CellMeans(NamedTuple):
     classified: np.ndarray
     probabilities: np.ndarray
     log_density: np.ndarray | None
-
-
-def learned_density(run: Run) -> bool:
-    """Whether the run's method has trained a density log p(x), which a classifier alone has not."""
-    return 'log_density' in run.method.abilities
-
-
-def find_tiling(
-    raster: Raster, run: Run, patch: int | None = None, stride: int | None = None
-) -> Tiling:
-    """The patches of a scene for a run.
-
-    Args:
-      patch: in pixels; None for as much ground as a training image shows.
-      stride: in pixels; None for patches side by side.
-
-    Raises:
-      UserError: a scene without a place on Earth or smaller than a patch, or a stride that does not
-        divide the patch.
-    """
-    if raster.crs is None or raster.transform.is_identity:
-        raise UserError(
-            f'{raster.path}: has no coordinate system, so a map of it would lie nowhere on Earth;'
-            ' give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)'
-        )
-    if 'pixel_logits' in run.method.abilities:
-        return _find_windows(raster, run, patch, stride)
-    patch = patch or patch_pixels(run.facts, run.task.image_shape[0], raster.pixel_metres())
-    _check_patch(raster, patch)
-    stride = stride or patch
-    if patch % stride:
-        raise UserError(f'--stride={stride} does not divide the patch of {patch} pixels')
-    return Tiling(raster.height, raster.width, patch, stride)
-
-
-def window_side(run: Run) -> int:
-    """The side of what a method that classifies pixels is shown, in the pixels of its network."""
-    return run.method.window or min(run.task.image_shape[:2])
-
-
-def _find_windows(raster: Raster, run: Run, patch: int | None, stride: int | None) -> Tiling:
-    """The windows of a method that classifies pixels: as much ground as in an evaluation."""
-    window = window_side(run)
-    if run.method.rasters != (IMAGES,):
-        others = ', '.join(name for name in run.method.rasters if name != IMAGES)
-        raise UserError(f'{raster.path}: the run needs {others} too, which a scene does not hold')
-    metres, pixel = run.facts.metres, raster.pixel_metres()
-    if patch is None and metres is not None and pixel is not None:
-        patch = max(1, round(window * metres / pixel))
-    patch = patch or window
-    _check_patch(raster, patch)
-    stride = stride or max(1, patch // 2)
-    if stride > patch:
-        raise UserError(f'--stride={stride} leaves gaps between windows of {patch} pixels')
-    return Tiling(raster.height, raster.width, patch, stride, by_pixel=True)
-
-
-def _check_patch(raster: Raster, patch: int) -> None:
-    if min(raster.height, raster.width) < patch:
-        raise UserError(
-            f'{raster.path}: {raster.width}x{raster.height} pixels, smaller than a patch of'
-            f' {patch}x{patch}; --patch=PIXELS takes smaller ones'
-        )
-
-
-def warm_up(run: Run, state: Any, raster: Raster) -> None:
-    """Compiles the program that scores patches, if that was not done yet: by one batch of zeros."""
-    if (_names(run), run.mesh) not in run.programs:
-        pixel = raster.read(0, 0, 1, 1).pixels
-        pixelwise = 'pixel_logits' in run.method.abilities
-        size = (window_side(run),) * 2 if pixelwise else run.task.image_shape[:2]
-        images = np.zeros((1, *size, len(run.images.bands)), pixel.dtype)
-        deque(score_batches(run, _names(run), state, [images]), maxlen=0)
-
-
-def _names(run: Run) -> tuple[str, ...]:
-    if 'pixel_logits' in run.method.abilities:
-        return ('classes', 'confidence')
-    return ('logits', 'log_density') if learned_density(run) else ('logits',)
 
 
 def map_rows(
@@ -271,7 +147,7 @@ def score_strips(run: Run, state: Any, strips: Iterator[Strip]) -> Iterator[Scor
     Yields:
       As many rows as strips.
     """
-    names, density = _names(run), learned_density(run)
+    names, density = names_of(run), learned_density(run)
     size, num = run.task.image_shape[0], run.config.evaluate.batch_size
     unscored: deque[np.ndarray] = deque()
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from eojax.apps.map_scene.patch_map import Tiling
+from eojax.apps.map_scene.tiling import Tiling
 from eojax.data.reading.raster import Raster
 from eojax.devices import sharding
 
@@ -48,7 +48,7 @@ class Course:
     """Counts the patches of a map, with a progress bar and the time that they take.
 
     Attributes:
-      classified, unseen: so many patches.
+      classified: so many patches.
       seconds: from the first strip to the last, once it is stopped.
     """
 
@@ -58,17 +58,25 @@ class Course:
             desc=title, unit='patch',
             disable=not sharding.is_main_process(),
         )  # fmt: skip
-        self._threshold = threshold
+        self._threshold, self._by_pixel = threshold, tiling.by_pixel
         self._start: float | None = time.perf_counter()
-        self.classified = self.unseen = 0
+        self.classified = 0
+        # Patches, or pixels where each has log p of its own: those compared, those below.
+        self._compared = self._unseen = 0
         self.seconds = 0.0
 
     def watch(self, classified: int, patches: int, log_density: np.ndarray | None = None) -> None:
         """A row of patches is done, of which some were classified."""
         self.classified += classified
-        if log_density is not None and self._threshold is not None:
-            self.unseen += int(np.count_nonzero(log_density < self._threshold))
+        if log_density is not None:
+            self.compare(log_density)
         self._bar.update(patches)
+
+    def compare(self, log_density: np.ndarray) -> None:
+        """Counts those below the threshold."""
+        if self._threshold is not None:
+            self._compared += len(log_density)
+            self._unseen += int(np.count_nonzero(log_density < self._threshold))
 
     def stop(self) -> None:
         """Closes the bar and takes the time; stopping again changes nothing."""
@@ -78,5 +86,5 @@ class Course:
 
     @property
     def share_unseen(self) -> float | None:
-        """Of the classified patches; None for a method without log p(x)."""
-        return None if self._threshold is None else self.unseen / self.classified
+        """Of the classified patches or pixels; None for a method without log p(x)."""
+        return None if self._threshold is None else self._unseen / self._compared

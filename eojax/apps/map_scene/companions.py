@@ -1,0 +1,190 @@
+"""Further rasters of a scene's ground, for networks that see more than images.
+
+Each is a GeoTIFF of its own (`--raster elevation=dem.tif`). Whatever its coordinate system and
+resolution, GDAL brings it onto the scene's pixels as it is read, window by window, by bilinear
+interpolation. Its values must be those that the run was trained on: they are not scaled, and a file
+whose values cannot be these is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from eojax.data import facts
+from eojax.data.reading.raster import Part, Raster
+from eojax.errors import UserError
+from eojax.runs.run import Run
+
+_SAMPLE = 256  # pixels along each side of the grid at which values are looked at
+_MOST_OUTSIDE = 0.5  # share of them that may lie beyond the limits of training
+
+
+class Companion:
+    """A raster beside a scene, read on the scene's pixels; close it when done.
+
+    Attributes:
+      name: of the raster in the run's facts.
+      path: of the file.
+    """
+
+    def __init__(self, name: str, path: Path, known: facts.Raster, scene: Raster) -> None:
+        """Opens it.
+
+        Args:
+          known: the facts of the raster that the run was trained on.
+          scene: that it is brought onto.
+
+        Raises:
+          UserError: no such file, other bands or types, values that cannot be those of training, or
+            ground that the scene does not show.
+        """
+        self.name, self.path, self._known = name, path, known
+        self._title = f'--raster {name}={path}'
+        try:
+            self._file = rasterio.open(path)
+        except (RasterioError, OSError) as error:
+            raise UserError(f'{self._title}: cannot be read ({error})') from None
+        try:
+            self._check_kind()
+            self._warped = WarpedVRT(
+                self._file, crs=scene.crs, transform=scene.transform, width=scene.width,
+                height=scene.height, resampling=Resampling.bilinear,
+                add_alpha=self._file.nodata is None,
+            )  # fmt: skip
+            # Without a value for no data, a further band says where the file has any.
+            self._alpha = self._warped.count if self._file.nodata is None else None
+            self._check_values(scene)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._warped.close()
+        self._file.close()
+
+    def read(self, row: int, column: int, height: int, width: int) -> Part:
+        """A window of the scene: values in the type of training, and where there are any."""
+        return self._read(Window(column, row, width, height))
+
+    def _read(self, window: Window, shape: tuple[int, int] | None = None) -> Part:
+        options: dict[str, Any] = {'window': window}
+        bands = list(range(1, len(self._known.bands) + 1))
+        if shape is not None:
+            options |= {'out_shape': (len(bands), *shape), 'resampling': Resampling.nearest}
+        try:
+            values = self._warped.read(bands, **options)
+            if self._alpha is None:
+                masks = self._warped.read_masks(bands, **options)
+            else:
+                masks = self._warped.read([self._alpha], **options)
+        except (RasterioError, OSError) as error:
+            raise UserError(f'{self._title}: broken or truncated ({error})') from None
+        valid = (masks > 0).all(0) & np.isfinite(values).all(0)
+        pixels = np.moveaxis(values, 0, -1)
+        pixels[~valid] = 0
+        return Part(pixels.astype(self._known.dtype), valid)
+
+    def _check_kind(self) -> None:
+        bands, known = self._known.bands, np.dtype(self._known.dtype)
+        if self._file.count != len(bands):
+            raise UserError(
+                f'{self._title}: has {self._file.count} band(s); the run was trained on'
+                f' {len(bands)}: {", ".join(bands)}'
+            )
+        if self._file.crs is None:
+            raise UserError(f'{self._title}: has no coordinate system, so it lies nowhere on Earth')
+        dtype = np.dtype(self._file.dtypes[0])
+        if not np.can_cast(dtype, known) and not (known.kind == dtype.kind == 'f'):
+            raise UserError(
+                f'{self._title}: holds {dtype} values; the run was trained on {known}'
+                f'{self._range()}: bring it to the type and units of training first'
+            )
+
+    def _range(self) -> str:
+        limits = self._known.limits
+        return f', from {limits[0][0]:g} to {limits[0][1]:g}' if limits else ''
+
+    def _check_values(self, scene: Raster) -> None:
+        """Looks at pixels all over the scene."""
+        shape = (min(_SAMPLE, scene.height), min(_SAMPLE, scene.width))
+        part = self._read(Window(0, 0, scene.width, scene.height), shape)
+        if not part.valid.any():
+            raise UserError(f'{self._title}: shows nothing of the ground of {scene.path}')
+        if self._known.limits is None:
+            return
+        low, high = np.array(self._known.limits).T
+        values = part.pixels[part.valid]
+        if ((values < low) | (values > high)).mean() > _MOST_OUTSIDE:
+            raise UserError(
+                f'{self._title}: most values lie between {np.percentile(values, 5):g} and'
+                f' {np.percentile(values, 95):g}, and those of training{self._range()[1:]}: bring'
+                ' it to the units of training first'
+            )
+
+
+def parse_rasters(texts: Sequence[str]) -> dict[str, Path]:
+    """The files of `NAME=FILE`, by name.
+
+    Raises:
+      UserError: another form, a name twice, or no such file.
+    """
+    parsed: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition('=')
+        if not (name and equals and path):
+            raise UserError(f'--raster {text}: expected NAME=FILE, such as elevation=dem.tif')
+        if name in parsed:
+            raise UserError(f'--raster {name} is given twice')
+        if not Path(path).is_file():
+            raise UserError(f'--raster {name}={path}: no such file')
+        parsed[name] = Path(path)
+    return parsed
+
+
+def check_rasters(run: Run, given: Mapping[str, Path]) -> None:
+    """Refuses a run whose rasters are not all there, and rasters that it does not see.
+
+    Raises:
+      UserError: one line that says which.
+    """
+    needed = [name for name in run.method.rasters if name != facts.IMAGES]
+    if facts.IMAGES not in run.method.rasters:
+        raise UserError(f'the run sees {", ".join(needed)} and no images: no scene can be mapped')
+    missing = [name for name in needed if name not in given]
+    if missing:
+        say = ' '.join(f'--raster {name}=FILE' for name in missing)
+        raise UserError(f'the run needs {", ".join(missing)} too: say where it lies by {say}')
+    for name in given:
+        if name not in needed:
+            raise UserError(
+                f'--raster {name}: the run sees {", ".join(run.method.rasters)}; leave it out'
+            )
+
+
+def open_companions(run: Run, given: Mapping[str, Path], scene: Raster) -> list[Companion]:
+    """The rasters beside a scene, in the order in which the run sees them; the caller closes them.
+
+    Raises:
+      UserError: see `check_rasters` and `Companion`.
+    """
+    check_rasters(run, given)
+    opened: list[Companion] = []
+    try:
+        for name in run.method.rasters:
+            if name != facts.IMAGES:
+                opened.append(Companion(name, given[name], run.facts.rasters[name], scene))
+    except BaseException:
+        for one in opened:
+            one.close()
+        raise
+    return opened
