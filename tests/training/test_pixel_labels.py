@@ -14,10 +14,12 @@ import rasterio
 from ml_collections import ConfigDict
 
 from eojax.apps.map_scene import command as map_scene
+from eojax.apps.report.evaluation import describe_evaluation
 from eojax.config.base import set_key
 from eojax.config.command_line import load_config
 from eojax.data.facts import IMAGES, PIXEL_LABELS
 from eojax.data.value_range import scale_to_unit
+from eojax.evaluation import calibration
 from eojax.metrics.segmentation import confusion_counts, segmentation_numbers
 from eojax.runs.opening import open_run
 from eojax.runs.run import with_data
@@ -93,6 +95,23 @@ def test_an_opened_run_scores_as_arithmetic_on_its_tiles_does(whole: Path) -> No
     expected = segmentation_numbers(matrix, run.facts.class_names)
     numbers = json.loads((whole / 'evaluation' / 'evaluation.json').read_text())
     assert {name: numbers[name] for name in expected} == pytest.approx(expected, abs=2e-3)
+
+
+def test_pixels_are_calibrated_by_the_numbers_of_their_evaluation(whole: Path) -> None:
+    measured = calibration.calibration_numbers(calibration.measure(*open_run(whole, 'last')))
+    numbers = json.loads((whole / 'evaluation' / 'evaluation.json').read_text())
+    assert measured['test_pixels'] == numbers['pixels']
+    assert measured['test_images'] == numbers['test_images']
+    for key, name in (('ece', 'ece'), ('nll', 'nll'), ('accuracy', 'pixel_accuracy')):
+        assert measured[key] == pytest.approx(numbers[name], rel=1e-6)
+    page = describe_evaluation(whole / 'evaluation', numbers, None)
+    cities = [key for key in numbers if key.startswith('pixel_accuracy_')]
+    assert page.groups is not None
+    assert len(page.groups.rows) == len(cities) > 1
+    assert not [one for one in page.measures if one.name.startswith(('iou', 'mean iou'))]
+    assert all(score.iou for score in page.classes)
+    shown = {'segmentation', 'iou', 'groups', 'reliability', 'confusion_matrix'}
+    assert {Path(figure.name).stem for figure in page.figures} == shown
 
 
 def test_a_scene_is_mapped_by_a_run_of_colours(tmp_path: Path) -> None:

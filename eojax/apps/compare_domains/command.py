@@ -132,8 +132,10 @@ def _check(options: argparse.Namespace) -> None:
 def _has_logits(run: Run) -> None:
     if 'logits' not in run.method.abilities:
         having = having_ability(METHODS, 'logits')
+        pixels = 'pixel_logits' in run.method.abilities
+        does = 'classifies pixels, not images' if pixels else 'does not classify'
         raise UserError(
-            f'{run.folder}: method {run.config.method.name!r} does not classify, and two of the'
+            f'{run.folder}: method {run.config.method.name!r} {does}, and two of the'
             f' scores ask for that; these do: {", ".join(having)}'
         )
 
