@@ -30,7 +30,10 @@ Notes:
   `method.input_noise` is of training alone: a map does not depend on chance.
   The L2 on the energy is on each pixel's LSE_i.
   Several rasters (`method.rasters`) are one image X of all their bands.
-  Batch normalisation would make the energy of a window depend on the others in its batch.
+  Batch normalisation would make the energy of a window depend on the others in its batch: it is
+  refused where the density is read from the network of the classes. Beside a `local` density that
+  network may have it: then log p(X) and log p(Y|X) have no parameter in common, the classes learn
+  nothing from windows without labels, and the density does not harm them.
 """
 
 from __future__ import annotations
@@ -168,11 +171,11 @@ def check(config: ConfigDict) -> None:
             ' first layer, which no network of pixels can: set it to 1'
         )
     # Cheap: a network is built of pure functions, without parameters.
-    if not models.build(config.model, 2).per_image:
+    if method.density != 'local' and not models.build(config.model, 2).per_image:
         raise UserError(
             'method seg_jem needs an energy for each window by itself, and batch normalisation'
             f' mixes those of a batch: set model.normalization of model.name={config.model.name} to'
-            " 'none' or 'group'"
+            " 'none' or 'group', or method.density to 'local', which does without that network"
         )
 
 

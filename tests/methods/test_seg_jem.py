@@ -302,6 +302,7 @@ def test_textures_of_windows_have_the_colours_of_their_places() -> None:
         ('method.supervised_steps', 10, 'leaves nothing'),
         ('method.score_matching_noise', (0.5, 0.1), 'score_matching_noise'),
         ('sampler.start_textures', 0, 'sampler.start_textures'),
+        ('sampler.start_noise', 'clouds', 'sampler.start_noise'),
         ('sampler.buffer_size', 3, 'sampler.buffer_size'),
         ('sampler.inner_steps', 2, 'sampler.inner_steps'),
     ],
@@ -323,3 +324,4 @@ def test_batch_normalisation_is_refused_by_name(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(MODELS, 'pixel_network', known._replace(build=mixing))
     with pytest.raises(UserError, match='normalization'):
         check_config(_config())
+    check_config(_config(method__density='local'))  # which no other window of a batch enters

@@ -206,3 +206,18 @@ def test_an_image_that_cannot_be_read_is_one_line(capfd: pytest.CaptureFixture[s
     with pytest.raises(UserError, match=r'^land\.zip: River/River_3\.tif: broken image$'):
         starts.fit_stationary_gaussian(images, np.zeros(30, int), 1, False)  # type: ignore[arg-type]
     assert not capfd.readouterr().err
+
+
+def test_noise_of_all_scales_is_one_colour_pixels_and_all_between() -> None:
+    images = np.asarray(starts.sample_noise_of_scales(random.key(0), 400, (16, 16, 2)))
+    assert images.shape == (400, 16, 16, 2)
+    assert np.abs(images).max() <= 1.0
+    # How much a pixel has in common with its neighbour: all of one colour, nothing of pixels.
+    steps = np.square(np.diff(images, axis=2)).mean((1, 2, 3))
+    flat = steps < 1e-6
+    assert flat.mean() == pytest.approx(1 / 5, abs=0.08)
+    white = steps > 0.5  # independent pixels: 2/3
+    assert white.mean() == pytest.approx(1 / 5, abs=0.08)
+    assert ((steps > 1e-3) & (steps < 0.5)).mean() == pytest.approx(3 / 5, abs=0.1)
+    # One colour is any colour.
+    assert images[flat].mean((1, 2)).std() == pytest.approx(np.sqrt(1 / 3), abs=0.1)
