@@ -261,6 +261,9 @@ def test_another_density_leaves_the_classes_and_is_the_log_sum_exp_of_f(density:
         )
         rows = np.flatnonzero(np.asarray(slope[0]).any((1, 2)))
         assert (rows.min(), rows.max()) == (1, 7)
+        # Of one colour, no pixel differs from another, at the border neither.
+        flat = method.abilities['pixel_log_density'](state, jnp.full((1, 8, 8, 3), 0.3), key)
+        np.testing.assert_allclose(flat, flat[0, 0, 0], rtol=1e-4)
     else:
         assert np.abs(change['head']['kernel'][..., -1]).max() < 1e-6
         assert np.abs(change['head']['kernel'][..., :-1]).max() > 1e-4

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array, random
 
@@ -132,6 +133,9 @@ def local_density(width: int, depth: int) -> Network:
 class LocalDensity(nn.Module):
     """Convolutions of 3 x 3 with swish: a pixel sees 2 (depth + 1) + 1 pixels on a side.
 
+    Beyond a window's border each layer sees the values at the border again: zeros there would be an
+    edge that no image has, and a frame of low density in every window.
+
     Attributes:
       width: features of each.
       depth: convolutions after the first.
@@ -142,9 +146,13 @@ class LocalDensity(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array, train: bool = False) -> Array:
-        x = jax.nn.swish(Convolution(self.width, 3, name='stem')(images))
+        def layer(x: Array, name: str) -> Array:
+            beyond = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), 'edge')
+            return jax.nn.swish(Convolution(self.width, 3, name=name)(beyond)[:, 1:-1, 1:-1])
+
+        x = layer(images, 'stem')
         for number in range(self.depth):
-            x = x + jax.nn.swish(Convolution(self.width, 3, name=f'layer{number + 1}')(x))
+            x = x + layer(x, f'layer{number + 1}')
         # A flat density at first.
         zeros = nn.initializers.zeros_init()
         return nn.Dense(1, use_bias=False, kernel_init=zeros, name='head')(x)[..., 0]

@@ -1,0 +1,70 @@
+"""SegJEM on aerial tiles of Dubai, two of them labelled: classes and a density, for two CPU cores.
+
+Paper: thesis of J. Castillo-Navarro (2022), section 4.5, which has no experiment.
+Data, split and network of the classes: those of `segmentation_dubai_small.py`.
+  The density has a small network of its own, of which a pixel sees 11 x 11: LSE_i then stays near
+  its pixel. Score matching shapes it first; chains on windows of 32 px, three times out of four
+  from noise of all scales, then push down what is not like the tiles.
+Command: python -m eojax.main --config=configs/seg_jem_dubai_small.py \\
+  --config.data.root=dubai_land_cover.zip
+  With --config.data.unseen_classes=vegetation --config.data.unseen_share=0.02 vegetation is kept
+  from training; --config.evaluate.outliers=name=folder ranks other images.
+"""
+
+from ml_collections import ConfigDict
+
+from eojax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    config = base_config('seg_jem', 'pixel_network', 'pixel_folder')
+    config.batch_size = 16
+    config.steps = 400
+    config.log_every = 20
+    config.evaluate_every = 200
+    config.checkpoint_every = 200
+
+    config.data.images_pattern = 'dubai_land_cover/{group}/images/{name}.jpg'
+    config.data.masks_pattern = 'dubai_land_cover/{group}/masks/{name}.png'
+    config.data.mask_values = (
+        '#e2a929=water,#8429f6=land,#6ec1e4=road,#3c1098=building,#fedd3a=vegetation,'
+        '#9b9b9b=none,#000000=none'
+    )
+    config.data.labelled_groups = 'tile_1,tile_4'
+    config.data.test_groups = 'tile_3'
+    config.data.validation_by = 'place'
+
+    config.model.width = 32
+    config.model.kernel = 5
+
+    config.method.window = 64
+    config.method.augment = 'dihedral'
+    config.method.average_decay = 0.99
+    config.method.supervised_steps = 100
+    config.method.density = 'local'
+    config.method.density_width = 16
+    config.method.density_depth = 4
+    config.method.chain_window = 32
+    config.method.score_matching_weight = 0.05
+    config.method.energy_l2 = 0.05
+
+    config.sampler.steps = 4
+    config.sampler.step_size = 0.3
+    config.sampler.noise = 0.02
+    config.sampler.clamp = 1.0
+    config.sampler.clamp_gradient = 0.1
+    config.sampler.buffer_size = 512
+    config.sampler.reinitialise = 0.5
+    config.sampler.start = 'gaussian'
+    config.sampler.start_textures = 8
+    config.sampler.start_uniform_share = 0.7
+    config.sampler.start_noise = 'scales'
+
+    config.optimizer.learning_rate = 5e-3
+    config.optimizer.warmup_steps = 20
+    config.optimizer.schedule = 'cosine'
+    config.optimizer.clip_norm = 5.0
+
+    config.evaluate.batch_size = 64
+    config.evaluate.outlier_images = 200
+    return config
