@@ -27,6 +27,8 @@ Notes:
   Denoising score matching (`eojax.losses.denoising_score_matching`), before the chains and beside
   them, shapes the gradient that short chains follow, and keeps training from running away.
   `method.density` says where the density is read (`eojax.methods.joint.pixel_energy`).
+  Weights of the classes, and other losses in place of the cross-entropy, are options that leave
+  Eq. 4.14 (`eojax.methods.pixels.supervised_loss`).
   `method.input_noise` is of training alone: a map does not depend on chance.
   The L2 on the energy is on each pixel's LSE_i.
   Several rasters (`method.rasters`) are one image X of all their bands.
@@ -49,27 +51,25 @@ from ml_collections import ConfigDict
 
 from eojax import models
 from eojax.data.dataset import Dataset
-from eojax.data.facts import IMAGES
 from eojax.devices import sharding
-from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.denoising_score_matching import denoising_score_matching
-from eojax.losses.pixel_cross_entropy import pixel_accuracy, pixel_cross_entropy
+from eojax.losses.pixel_cross_entropy import pixel_accuracy
 from eojax.methods.features import features_of
 from eojax.methods.joint.joint_model import contrastive_loss
-from eojax.methods.joint.options import ADVICE, check_buffer, check_noise_range, check_phases
+from eojax.methods.joint.options import ADVICE
 from eojax.methods.joint.pixel_energy import (
-    DENSITIES,
-    SCALES,
     PixelEnergy,
     local_density,
     pixel_energy,
     pixel_log_density,
     window_log_density,
 )
-from eojax.methods.joint.window_starts import bands_of, fit_window_textures
+from eojax.methods.joint.pixel_options import DEFAULTS, check
+from eojax.methods.joint.window_starts import fit_window_textures
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
-from eojax.methods.pixels import windows
+from eojax.methods.pixels import supervised_loss, windows
+from eojax.methods.pixels.supervised_loss import SupervisedLoss
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Descent, Trained
 from eojax.models.pixel_network import join_rasters
@@ -78,43 +78,7 @@ from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import Draw, ReplayBuffer
 from eojax.samplers.starts import StationaryGaussian
 
-# Noise that chains begin at: of single pixels, or of every scale up to one colour.
-NOISES = ('pixels', 'scales')
 ABILITIES = ('pixel_logits', 'pixel_log_density', 'log_density', 'features', 'replay')
-DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {
-        'rasters': IMAGES,
-        'window': 64,
-        'evaluation_window': 0,
-        'chain_window': 0,
-        'augment': 'dihedral',
-        'unlabelled_ratio': 1,
-        'likelihood_augment': 'dihedral',
-        'likelihood_weight': 1.0,
-        'classification_weight': 1.0,
-        'energy_scale': 'sum',
-        'energy_l2': 0.0,
-        'density': 'logits',
-        'density_width': 32,
-        'density_depth': 4,
-        'input_noise': 0.0,
-        'average_decay': 0.0,
-        'supervised_steps': 0,
-        'score_matching_weight': 0.0,
-        'score_matching_noise': (0.02, 0.6),
-    },
-    'sampler': {
-        **langevin.DEFAULTS,
-        'buffer_size': 2_000,
-        'buffer_dtype': 'float32',
-        'buffer_parts': 1,
-        'reinitialise': 0.05,
-        'start': 'uniform',
-        'start_textures': 8,
-        'start_uniform_share': 0.0,
-        'start_noise': 'pixels',
-    },
-}
 
 
 class SegJemState(NamedTuple):
@@ -124,59 +88,25 @@ class SegJemState(NamedTuple):
       trained: the network.
       replay_buffer: ends of the chains, windows of all bands.
       gaussian: the textures that chains begin at; None for uniform noise. Not trained.
+      class_weights: of the cross-entropy, where they were counted before training.
     """
 
     trained: Trained
     replay_buffer: ReplayBuffer
     gaussian: StationaryGaussian | None
+    class_weights: Any = ()
 
 
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
+class Fitted(NamedTuple):
+    """The host's work before training; None where there is none of a kind.
 
-    Raises:
-      UserError: one line that names the key.
+    Attributes:
+      textures: of windows of the training places.
+      class_weights: float32 `[K]`.
     """
-    method, sampler = config.method, config.sampler
-    windows.check(method)
-    langevin.check(sampler)
-    starts.check(sampler)
-    check_phases(config)
-    check_noise_range(method.score_matching_noise)
-    for group, key, known in (
-        ('method', 'energy_scale', SCALES),
-        ('method', 'density', DENSITIES),
-        ('sampler', 'start_noise', NOISES),
-    ):
-        if config[group][key] not in known:
-            raise unknown_name(f'{group}.{key}', config[group][key], known)
-    for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
-                'score_matching_weight'):  # fmt: skip
-        if method[key] < 0:
-            raise UserError(f'method.{key} must not be negative, not {method[key]}')
-    for group, key in (('method', 'unlabelled_ratio'), ('method', 'density_width'),
-                       ('method', 'density_depth'), ('sampler', 'start_textures')):  # fmt: skip
-        if config[group][key] < 1:
-            raise UserError(f'{group}.{key} must be at least 1, not {config[group][key]}')
-    if not 0 <= method.chain_window <= method.window:
-        raise UserError(
-            f'method.chain_window must lie between 0 and method.window {method.window}, not'
-            f' {method.chain_window}; 0 stands for windows as large as those of training'
-        )
-    num = method.unlabelled_ratio * config.batch_size
-    check_buffer(num, 'method.unlabelled_ratio times batch_size', sampler)
-    if sampler.inner_steps > 1:
-        raise UserError(
-            f'sampler.inner_steps {sampler.inner_steps} needs a network that can be cut after its'
-            ' first layer, which no network of pixels can: set it to 1'
-        )
-    # Cheap: a network is built of pure functions, without parameters.
-    if method.density != 'local' and not models.build(config.model, 2).per_image:
-        raise UserError(
-            'method seg_jem needs an energy for each window by itself, and batch normalisation'
-            f' mixes those of a batch: set model.normalization of model.name={config.model.name} to'
-            " 'none' or 'group', or method.density to 'local', which does without that network"
-        )
+
+    textures: Any = None
+    class_weights: Any = None
 
 
 def build(config: ConfigDict, task: Task) -> Method:
@@ -188,6 +118,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     options, sampler, facts = config.method, config.sampler, task.facts
     seen = windows.windows_of(options, facts)
     rasters = seen.rasters
+    supervised = supervised_loss.build(options, facts)
     side = options.chain_window or options.window
     head = options.density == 'head'
     energy = pixel_energy(
@@ -195,9 +126,10 @@ def build(config: ConfigDict, task: Task) -> Method:
         options.density,
         local_density(options.density_width, options.density_depth),
     )
-    shape = (side, side, bands_of(facts, rasters))
+    shape = (side, side, seen.bands)
     training = _Training(
         energy,
+        supervised,
         descent.build(config.optimizer, config.steps, options.average_decay),
         options,
         sampler,
@@ -208,9 +140,16 @@ def build(config: ConfigDict, task: Task) -> Method:
     )
     textures = sampler.start != 'uniform'
 
-    def fit(dataset: Dataset) -> StationaryGaussian:
-        return fit_window_textures(dataset, rasters, side, sampler.start_textures)
+    def fit(dataset: Dataset) -> Fitted:
+        return Fitted(
+            fit_window_textures(dataset, rasters, side, sampler.start_textures)
+            if textures
+            else None,
+            None if supervised.fit is None else supervised.fit(dataset),
+        )
 
+    works = textures or supervised.fit is not None
+    shapes = starts.gaussian_shapes(sampler.start_textures, shape) if textures else None
     return Method(
         training.init,
         _phases(config, training, rasters, side),
@@ -219,8 +158,8 @@ def build(config: ConfigDict, task: Task) -> Method:
         score='mean_iou',
         rasters=rasters,
         window=seen.evaluation,
-        fit=fit if textures else None,
-        fitted=starts.gaussian_shapes(sampler.start_textures, shape) if textures else None,
+        fit=fit if works else None,
+        fitted=Fitted(shapes, supervised.fitted) if works else None,
     )
 
 
@@ -254,6 +193,7 @@ class _Training(NamedTuple):
     """
 
     energy: PixelEnergy
+    supervised: SupervisedLoss
     descent: Descent
     options: ConfigDict
     sampler: ConfigDict
@@ -264,7 +204,8 @@ class _Training(NamedTuple):
 
     def init(self, key: Array, batch: Batch, fitted: Any) -> SegJemState:
         key_model, key_buffer = random.split(key)
-        gaussian = jax.tree.map(jnp.asarray, fitted)
+        fitted = Fitted() if fitted is None else fitted
+        gaussian = jax.tree.map(jnp.asarray, fitted.textures)
         example = self._joined(batch['labelled'])[:1]
         buffer = replay_buffer.fill(
             key_buffer,
@@ -275,7 +216,8 @@ class _Training(NamedTuple):
             jnp.dtype(self.sampler.buffer_dtype),
         )
         trained = self.descent.begin(*self.energy.network.init(key_model, example))
-        return SegJemState(trained, buffer, gaussian)
+        weights = self.supervised.weights(fitted.class_weights)
+        return SegJemState(trained, buffer, gaussian, weights)
 
     def step(
         self, state: SegJemState, batch: Batch, key: Array, joint: bool
@@ -283,25 +225,25 @@ class _Training(NamedTuple):
         """One update of log p(X, known Y); without `joint`, of p(Y|X) and score matching alone."""
         key_chain, key_loss = random.split(key)
         drawn, chain = self._run_chains(state, key_chain) if joint else (None, None)
-        old = state.trained
         trained, aside = self.descent.step(
-            old, lambda p: self._loss(p, old.statistics, batch, chain, key_loss)
+            state.trained, lambda p: self._loss(p, state, batch, chain, key_loss)
         )
         if drawn is None or chain is None:
             return state._replace(trained=trained), aside.metrics
         buffer = replay_buffer.store(state.replay_buffer, drawn, chain.images)
         metrics = {**aside.metrics, 'sampler_gradient': chain.gradient_norm}
-        return SegJemState(trained, buffer, state.gaussian), metrics
+        return state._replace(trained=trained, replay_buffer=buffer), metrics
 
     def _loss(
-        self, parameters: Any, statistics: Any, batch: Batch, chain: Chain | None, key: Array
+        self, parameters: Any, state: SegJemState, batch: Batch, chain: Chain | None, key: Array
     ) -> tuple[Array, Aside]:
-        options = self.options
+        options, statistics = self.options, state.trained.statistics
         key_labelled, key_real, key_model, key_score = random.split(key, 4)
         labels = batch['labelled']['labels']
         images = self._noisy(self._joined(batch['labelled']), key_labelled)
         logits, new = self.energy.network.train(parameters, statistics, images, key=key_model)
-        cross_entropy = pixel_cross_entropy(logits, labels)  # Eq. 4.14, unlabelled pixels left out
+        # Eq. 4.14 by default; unlabelled pixels are left out.
+        cross_entropy = self.supervised.loss(logits, labels, state.class_weights)
         loss = options.classification_weight * cross_entropy
         metrics = {
             'cross_entropy': cross_entropy,

@@ -289,9 +289,9 @@ def test_textures_of_windows_have_the_colours_of_their_places() -> None:
     method = _method(_config(sampler__start='gaussian', sampler__start_textures=2,
                              method__chain_window=8))  # fmt: skip
     shapes = jax.tree.map(lambda a: (a.shape, a.dtype), gaussian)
-    assert jax.tree.map(lambda a: (a.shape, a.dtype), method.fitted) == shapes
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), method.fitted.textures) == shapes
     assert method.fit is not None
-    state = method.init(random.key(0), _batch(), gaussian)
+    state = method.init(random.key(0), _batch(), seg_jem.Fitted(gaussian))
     assert state.replay_buffer.images.shape == (1, 4, 8, 8, 3)
 
 
