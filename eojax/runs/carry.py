@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,8 @@ from jax import Array, random
 
 from eojax.devices import sharding
 from eojax.feed.pipeline import batch_shapes, draw_batch
+from eojax.feed.streams import Batch
+from eojax.methods.method import Metrics, Phase
 from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
 
@@ -75,9 +77,35 @@ def fresh_sums(names: Iterable[str], state: Any, step: Array) -> Carry:
 
 def metric_names(run: Run, phase: int, state: Any) -> list[str]:
     """The names of the metrics of a phase, found without running it."""
-    chosen = run.method.phases[phase]
-    batch = batch_shapes(chosen.streams, run.facts_by_group)
-    return sorted(jax.eval_shape(lambda s, b: chosen.step(s, b, random.key(0))[1], state, batch))
+    chosen, mesh = run.method.phases[phase], run.mesh
+    key = jax.eval_shape(lambda: random.key(0, impl=run.config.random))
+    placed = (
+        _placed(state, sharding.state_shardings(mesh, state, run.method.split)),
+        _placed(batch_shapes(chosen.streams, run.facts_by_group), sharding.split(mesh)),
+        _placed(key, sharding.replicated(mesh)),
+    )
+    return sorted(jax.eval_shape(jitted_step(chosen), *placed)[1])
+
+
+def jitted_step(phase: Phase) -> Callable[[Any, Batch, Array], tuple[Any, Metrics]]:
+    """The step of a phase, part of whatever program calls it.
+
+    Tracing a step takes seconds. JAX keeps what it traced for arguments of the same shapes, types
+    and mesh, so the names of the metrics and the compiled program come from one trace.
+    """
+    return jax.jit(phase.step, inline=True)
+
+
+def _placed(tree: Any, places: Any) -> Any:
+    """The shapes of a tree that lives at `places`, or all of it at one place."""
+    if isinstance(places, jax.sharding.Sharding):
+        one = places
+        places = jax.tree.map(lambda _: one, tree)
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        tree,
+        places,
+    )
 
 
 def carry_shardings(run: Run, carry: Carry) -> Carry:
@@ -116,8 +144,4 @@ def abstract_carry(run: Run, step: int, metrics: Iterable[str]) -> Carry:
 
     state = jax.eval_shape(state_of, batch, run.method.fitted)
     carry = jax.eval_shape(lambda s: fresh_sums(metrics, s, jnp.zeros((), jnp.int32)), state)
-    return jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-        carry,
-        carry_shardings(run, carry),
-    )
+    return _placed(carry, carry_shardings(run, carry))

@@ -14,7 +14,7 @@ from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.feed.pipeline import Feed, draw_batch
 from eojax.methods.method import Phase
-from eojax.runs.carry import Carry, carry_shardings
+from eojax.runs.carry import Carry, carry_shardings, jitted_step
 from eojax.runs.run import Run
 
 
@@ -65,6 +65,7 @@ def step_program(
     carry has been donated to a later call.
     """
     max_loss, facts = run.config.recovery.max_loss, run.facts_by_group
+    step = jitted_step(phase)
 
     def everywhere(indices: Array) -> Array:
         return lax.with_sharding_constraint(indices, sharding.replicated(run.mesh))
@@ -72,7 +73,7 @@ def step_program(
     def one(carry: Carry, feed: Feed, key: Array) -> Carry:
         batch = draw_batch(feed, phase.streams, order_key(key), carry.step, facts, everywhere)
         batch = lax.with_sharding_constraint(batch, sharding.split(run.mesh))
-        state, metrics = phase.step(carry.state, batch, random.fold_in(key, 2 + carry.step))
+        state, metrics = step(carry.state, batch, random.fold_in(key, 2 + carry.step))
         sums = {
             name: carry.sums[name] + jnp.asarray(value, jnp.float32)
             for name, value in metrics.items()
