@@ -1,13 +1,13 @@
 """The hold-out: who is in train, validation, test and the labelled subset.
 
-Parts that are published (`Places.parts`), or that a config names (`eojax.data.named_parts`), are
-taken as they are. Where places belong to groups, such
-as cities or blocks of ground, whole groups are given to a part (`eojax.data.group_splits`). Else it
-is the papers' hold-out, a pure function of names, classes and seed: each class, or all places where
-labels are not per place, is ordered by SHA-256 of `<seed>:<name>` and cut by rank. So the result is
-the same on every machine and with every version of NumPy, one image more or less moves at most one
-image over each border, and another class moves none. The labelled subsets are nested: that of five
-images per class holds that of one, and that of 128 images in all holds that of 32.
+Parts that are published (`Places.parts`), or that a config names, are taken as they are. Where
+places belong to groups, such as cities or blocks of ground, whole groups are given to a part; both
+stand in `eojax.data.parts`. Else it is the papers' hold-out, a pure function of names, classes and
+seed: each class, or all places where labels are not per place, is ordered by SHA-256 of
+`<seed>:<name>` and cut by rank. So the result is the same on every machine and with every version
+of NumPy, one image more or less moves at most one image over each border, and another class moves
+none. The labelled subsets are nested: that of five images per class holds that of one, and that of
+128 images in all holds that of 32.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ml_collections import ConfigDict
 
 from eojax.data.columns import Names, all_unique, hash_order
 from eojax.data.dataset import TEST, TRAIN, VALIDATION, Dataset
-from eojax.data.group_splits import assign_groups
-from eojax.data.labelled import (
+from eojax.data.parts.group_splits import assign_groups
+from eojax.data.parts.labelled import (
     GROUPS_KEY,
     Amount,
     check_amount,
@@ -31,7 +31,7 @@ from eojax.data.labelled import (
     class_title,
     may_be_labelled,
 )
-from eojax.data.named_parts import KEYS, group_numbers, named_parts, split_names
+from eojax.data.parts.named_parts import KEYS, group_numbers, named_parts, split_names
 from eojax.errors import UserError, unknown_name
 
 # Where validation places come from: whole groups, single places, or the test places once more.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eojax.data.group_splits import assign_blocks
+from eojax.data.parts.group_splits import assign_blocks
 from eojax.data.splits import TEST, TRAIN, VALIDATION
 from eojax.errors import UserError
 

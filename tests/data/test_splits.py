@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eojax.data import labelled, split_record, splits
+from eojax.data import split_record, splits
 from eojax.data.columns import MappedColumn, Names, open_column
 from eojax.data.dataset import Dataset, image_dataset
+from eojax.data.parts import labelled
 from eojax.data.split_record import SplitRecord
 from eojax.data.splits import Rule, Splits, make_splits
 from eojax.errors import UserError

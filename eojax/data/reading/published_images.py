@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.kinds import DatasetKind, check_read_from_files
-from eojax.data.labelled import parse_labels_per_class
+from eojax.data.parts.labelled import parse_labels_per_class
 from eojax.data.published import PublishedImages
 from eojax.data.reading.download import fetch
 from eojax.data.reading.file_formats import format_of

@@ -36,8 +36,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from eojax.data import class_groups
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Limits
-from eojax.data.group_splits import assign_blocks
 from eojax.data.kinds import DatasetKind, check_read_from_files
+from eojax.data.parts.group_splits import assign_blocks
 from eojax.errors import UserError
 
 NAME = 'airsar'

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.data.facts import Files
 from eojax.data.kinds import DatasetKind, check_read_from_files
-from eojax.data.labelled import parse_labels_per_class
+from eojax.data.parts.labelled import parse_labels_per_class
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.pixel_cache import cache_folder

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Files
 from eojax.data.kinds import DatasetKind, check_drawn
-from eojax.data.labelled import parse_labels_per_class
+from eojax.data.parts.labelled import parse_labels_per_class
 from eojax.data.sets.eurosat import CLASS_COLOURS
 from eojax.errors import UserError
 from eojax.synthetic.canvas import Canvas

@@ -30,7 +30,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from eojax.config.base import set_key
-from eojax.data.labelled import LABELS_KEY, parse_labels_per_class
+from eojax.data.parts.labelled import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError, one_line_errors
 from eojax.methods import METHODS
 from eojax.methods.method import having_ability

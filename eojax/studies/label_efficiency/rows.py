@@ -8,7 +8,7 @@ from typing import Any
 
 from eojax.config.base import read_json
 from eojax.config.written import get, name_of, network_of
-from eojax.data.labelled import LABELS_KEY, parse_labels_per_class
+from eojax.data.parts.labelled import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError
 from eojax.studies.grid import series as grid_series
 from eojax.studies.grid.cells import Cell, Row, evaluation, row_of

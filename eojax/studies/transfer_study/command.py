@@ -39,7 +39,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eojax.config.command_line import changed_config
-from eojax.data.labelled import LABELS_KEY, TOTAL_KEY
+from eojax.data.parts.labelled import LABELS_KEY, TOTAL_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.evaluation.embeddings import embeddings_file
 from eojax.studies.grid.cells import Cell, Row, rows_of

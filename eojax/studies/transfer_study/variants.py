@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from eojax.config.base import set_keys
 from eojax.config.written import network_of
 from eojax.data import class_groups
-from eojax.data.labelled import LABELS_KEY, TOTAL_KEY, parse_labels_per_class
+from eojax.data.parts.labelled import LABELS_KEY, TOTAL_KEY, parse_labels_per_class
 from eojax.data.sets import DATASETS, local_climate_zones
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS
