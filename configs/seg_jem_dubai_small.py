@@ -36,14 +36,15 @@ def get_config() -> ConfigDict:
 
     config.model.width = 32
     config.model.kernel = 5
+    config.model.activation = 'swish'
 
     config.method.window = 64
+    config.method.evaluation_window = 256
     config.method.augment = 'dihedral'
     config.method.average_decay = 0.99
     config.method.supervised_steps = 100
-    config.method.density = 'local'
-    config.method.density_width = 16
-    config.method.density_depth = 4
+    config.method.density = 'head'
+    config.method.density_average = 9
     config.method.chain_window = 32
     config.method.score_matching_weight = 0.05
     config.method.energy_l2 = 0.05
@@ -65,6 +66,6 @@ def get_config() -> ConfigDict:
     config.optimizer.schedule = 'cosine'
     config.optimizer.clip_norm = 5.0
 
-    config.evaluate.batch_size = 64
-    config.evaluate.outlier_images = 200
+    config.evaluate.batch_size = 8
+    config.evaluate.outlier_images = 50
     return config

@@ -26,6 +26,7 @@ Notes:
   window's size in the first and falls with it in the second, for which steps are N times as long.
   Denoising score matching (`eojax.losses.denoising_score_matching`), before the chains and beside
   them, shapes the gradient that short chains follow, and keeps training from running away.
+  `method.density_average` smooths the map of LSE_i alone: training and the chains do not see it.
   `method.density` says where the density is read (`eojax.methods.joint.pixel_energy`).
   Weights of the classes, and other losses in place of the cross-entropy, are options that leave
   Eq. 4.14 (`eojax.methods.pixels.supervised_loss`).
@@ -60,6 +61,7 @@ from eojax.methods.joint.joint_model import contrastive_loss
 from eojax.methods.joint.options import ADVICE
 from eojax.methods.joint.pixel_energy import (
     PixelEnergy,
+    averaged,
     local_density,
     pixel_energy,
     pixel_log_density,
@@ -337,8 +339,10 @@ class _Training(NamedTuple):
         """LSE_i `[N, h, w]`: the share of each pixel in log p(X) + log Z, unnormalised.
 
         It is no density of the pixel: each of them sees all of X that lies in its field of view.
+        `method.density_average` hands shares on to neighbours.
         """
-        return pixel_log_density(self.pixel_logits(state, *given))
+        shares = pixel_log_density(self.pixel_logits(state, *given))
+        return averaged(shares, self.options.density_average)
 
 
 RECIPE = Recipe(

@@ -48,7 +48,7 @@ TINY: dict[str, Any] = {
 TINY_OF = {
     'landscape_zones': {'data.num_images': 340},
     'landscape_cover': {'data.size': 32, 'data.num_images': 32, 'method.window': 16},
-    'pixel_folder': {'method.window': 16},
+    'pixel_folder': {'method.window': 16, 'method.evaluation_window': 0},
     'minifrance': {'method.window': 16, 'method.evaluation_window': 16},
     'vaihingen': {'method.window': 16},
     'christchurch': {'method.window': 16},

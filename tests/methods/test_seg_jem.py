@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import Array, random
 from ml_collections import ConfigDict
+from scipy.ndimage import uniform_filter
 
 from eojax.config.base import base_config, check_config, set_key
 from eojax.data.dataset import ArraySource, Dataset, Places
@@ -18,7 +19,7 @@ from eojax.data.facts import Facts, Raster
 from eojax.errors import UserError
 from eojax.losses.pixel_cross_entropy import pixel_cross_entropy
 from eojax.methods import seg_jem
-from eojax.methods.joint.pixel_energy import pixel_log_density, window_log_density
+from eojax.methods.joint.pixel_energy import averaged, pixel_log_density, window_log_density
 from eojax.methods.joint.window_starts import fit_window_textures, read_windows
 from eojax.methods.method import Method, Task
 from eojax.models import MODELS, pixel_network
@@ -269,6 +270,21 @@ def test_another_density_leaves_the_classes_and_is_the_log_sum_exp_of_f(density:
         assert np.abs(change['head']['kernel'][..., :-1]).max() > 1e-4
 
 
+def test_averaged_shares_are_means_of_the_pixels_around() -> None:
+    shares = random.normal(random.key(0), (2, 7, 9))
+    expected = uniform_filter(np.asarray(shares, np.float64), (0, 5, 5), mode='nearest')
+    np.testing.assert_allclose(averaged(shares, 5), expected, atol=1e-6)
+    np.testing.assert_array_equal(averaged(shares, 1), shares)
+    # One share goes to its neighbours, and the sum stays.
+    alone = jnp.zeros((1, 9, 9)).at[0, 4, 4].set(2.0)
+    assert float(averaged(alone, 3).sum()) == pytest.approx(2.0, rel=1e-6)
+    method, state, batch = _started(_config(method__density_average=3))
+    images, key = batch['labelled']['images'], random.key(0)
+    plain = pixel_log_density(method.abilities['pixel_logits'](state, images, key))
+    found = method.abilities['pixel_log_density'](state, images, key)
+    np.testing.assert_allclose(found, averaged(plain, 3), atol=1e-6)
+
+
 def test_textures_of_windows_have_the_colours_of_their_places() -> None:
     generator = np.random.default_rng(0)
     images = np.concatenate([
@@ -304,6 +320,7 @@ def test_textures_of_windows_have_the_colours_of_their_places() -> None:
         ('method.likelihood_weight', -1.0, 'method.likelihood_weight'),
         ('method.supervised_steps', 10, 'leaves nothing'),
         ('method.score_matching_noise', (0.5, 0.1), 'score_matching_noise'),
+        ('method.density_average', 4, 'method.density_average'),
         ('sampler.start_textures', 0, 'sampler.start_textures'),
         ('sampler.start_noise', 'clouds', 'sampler.start_noise'),
         ('sampler.buffer_size', 3, 'sampler.buffer_size'),

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import Array, random
+from jax import Array, lax, random
 
 from eojax.models.convolution import Convolution
 from eojax.models.model import Network, from_linen
@@ -39,6 +39,23 @@ SCALES = ('sum', 'mean')
 def pixel_log_density(logits: Array) -> Array:
     """LSE_i `[N, h, w]` of outputs `[N, h, w, K]`: what each pixel adds to log p(X) + log Z."""
     return jax.nn.logsumexp(logits, axis=-1)
+
+
+def averaged(shares: Array, side: int) -> Array:
+    """The mean of the shares over `side` x `side` pixels around each, `[N, h, w]`.
+
+    It hands shares on to neighbours, which leaves the model as it is; at the border, where there
+    are none, values are repeated. Shares that lie on one side of every edge, as those of a network
+    do that was trained on their sum, then lie on the edge.
+
+    Args:
+      side: odd.
+    """
+    if side == 1:
+        return shares
+    beyond = jnp.pad(shares, ((0, 0), (side // 2,) * 2, (side // 2,) * 2), 'edge')
+    ones = (1, side, side)
+    return lax.reduce_window(beyond, 0.0, lax.add, ones, (1, 1, 1), 'VALID') / side**2
 
 
 def window_log_density(shares: Array, scale: str) -> Array:

@@ -29,6 +29,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         'density': 'logits',
         'density_width': 32,
         'density_depth': 4,
+        'density_average': 1,
         'input_noise': 0.0,
         'supervised_steps': 0,
         'score_matching_weight': 0.0,
@@ -76,6 +77,10 @@ def check(config: ConfigDict) -> None:
                        ('method', 'density_depth'), ('sampler', 'start_textures')):  # fmt: skip
         if config[group][key] < 1:
             raise UserError(f'{group}.{key} must be at least 1, not {config[group][key]}')
+    if method.density_average < 1 or method.density_average % 2 == 0:
+        raise UserError(
+            f'method.density_average must be an odd number of pixels, not {method.density_average}'
+        )
     if not 0 <= method.chain_window <= method.window:
         raise UserError(
             f'method.chain_window must lie between 0 and method.window {method.window}, not'
