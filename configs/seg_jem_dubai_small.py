@@ -1,14 +1,22 @@
 """SegJEM on aerial tiles of Dubai, two of them labelled: classes and a density, for two CPU cores.
 
-Paper: thesis of J. Castillo-Navarro (2022), section 4.5, which has no experiment.
-Data, split and network of the classes: those of `segmentation_dubai_small.py`.
-  The density has a small network of its own, of which a pixel sees 11 x 11: LSE_i then stays near
-  its pixel. Score matching shapes it first; chains on windows of 32 px, three times out of four
-  from noise of all scales, then push down what is not like the tiles.
+Paper: thesis of J. Castillo-Navarro (2022), section 4.5, which has no experiment: the recipe is
+  ours. Data, split and network are those of `segmentation_dubai_small.py`, with swish; one output
+  more is the density. Score matching shapes it, and then chains on windows of 32 px, most of them
+  from noise of all scales, push down what is not like the tiles. Its shares are averaged over 9
+  pixels, the network's field of view.
 Command: python -m eojax.main --config=configs/seg_jem_dubai_small.py \\
   --config.data.root=dubai_land_cover.zip
   With --config.data.unseen_classes=vegetation --config.data.unseen_share=0.02 vegetation is kept
   from training; --config.evaluate.outliers=name=folder ranks other images.
+Expected: the classes of the supervised network, and a log p that is low where training saw nothing
+  alike, in two minutes on two cores.
+Measured: pixel accuracy 81.8 %, mean IoU 39.5 % on tile 3 (supervised with swish: 81.5 and 39.4 %). AUROC of log p of pixels,
+  in brackets of max p(y|x): FLAIR 0.82 (0.91), Sentinel-2 0.85 (0.58), noise 1.00 (0.12), one
+  colour 0.94 (0.36). Vegetation kept from training: 0.92 (0.91), the other classes as supervised
+  (mean IoU 49.5 % and 49.6 %), whose log-sum-exp has 0.85, FLAIR 0.89, Sentinel-2 0.61, noise 0.10
+  and one colour 0.07. Painted clouds 0.13: they look like bright sand. 107 s of processor time with
+  the evaluation. One seed, 2026-11-28; evaluated with the options of maps set afterwards.
 """
 
 from ml_collections import ConfigDict
@@ -67,5 +75,6 @@ def get_config() -> ConfigDict:
     config.optimizer.clip_norm = 5.0
 
     config.evaluate.batch_size = 8
+    config.evaluate.window_overlap = 0.125
     config.evaluate.outlier_images = 50
     return config

@@ -21,8 +21,8 @@ from eojax.evaluation.outliers import parse_outliers, spread
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 from eojax.runs.run import Run
 
-# Of the windows of one set.
-_BYTES = 2**27
+# Of the windows of one set: enough for an area under a curve, and read and scored in seconds.
+_PIXELS = 2**22
 
 
 def window_side(tested: EvaluationSet) -> int:
@@ -68,9 +68,8 @@ def tested_windows(run: Run, tested: EvaluationSet) -> np.ndarray:
 
 
 def _at_most(run: Run, side: int) -> int:
-    """How many windows a set has: as many as the config says and the memory holds."""
-    each = side**2 * len(run.images.bands) * np.dtype(run.images.dtype).itemsize
-    return max(min(run.config.evaluate.outlier_images, _BYTES // each), 1)
+    """How many windows a set has: as many as the config says, at most four million pixels."""
+    return max(min(run.config.evaluate.outlier_images, _PIXELS // side**2), 1)
 
 
 def _windows_of_files(

@@ -49,10 +49,14 @@ def scores_of_unseen(method: Method) -> dict[str, str]:
 
 
 def asked_for(run: Run) -> bool:
-    """Whether a run of pixels has something to rank: a density, or outliers that a config names."""
-    options = run.config
-    named = options.evaluate.outliers or options.data.unseen_classes
-    return bool(named) or 'pixel_log_density' in run.method.abilities
+    """Whether a run of pixels has something to rank: unseen classes, or other images."""
+    return bool(run.config.data.unseen_classes) or _ranks_images(run)
+
+
+def _ranks_images(run: Run) -> bool:
+    """Whether there is a density to judge other images by, or the config names such images."""
+    learned = 'pixel_log_density' in run.method.abilities
+    return (learned or bool(run.config.evaluate.outliers)) and run.method.rasters == ('images',)
 
 
 def unseen_pixels(run: Run, state: Any, tested: EvaluationSet) -> Evaluator:
@@ -80,7 +84,7 @@ def unseen_pixels(run: Run, state: Any, tested: EvaluationSet) -> Evaluator:
         seen, unseen = sums
         ranked: dict[str, Ranked] = {'unseen': unseen}
         numbers: dict[str, float] = {}
-        if run.method.rasters == ('images',):
+        if _ranks_images(run):
             for name, windows in outlier_windows(run, window_side(tested)).items():
                 everywhere = np.ones(windows.shape[:3], bool)
                 ranked[name] = _ranked(run, state, windows, everywhere, tuple(titles))
