@@ -30,7 +30,7 @@ OF_IMAGES = ('accuracy', 'ece', 'nll')
 # Of each class, and as many as there are classes: they stay in `evaluation.json`.
 _OF_CLASS = ('precision_', 'recall_', 'f1_')
 # Of the config's groups of data: what each run may have its own of.
-_LABELS = ('labels_per_class', 'labelled_in_all')
+_LABELS = ('labels_per_class', 'labelled_in_all', 'labelled_groups', 'labelled_share')
 
 
 class Cell(NamedTuple):
@@ -104,9 +104,7 @@ def _data_problems(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
         first, group = users[0]
         options = first.config[group]
         try:
-            with errors_name_group(group, options):
-                own = DATASETS[options.name].from_config(options, True)
-                dataset = class_groups.regroup(own, class_groups.parse(options.classes))
+            dataset = load_dataset(options, group)
         except UserError as error:
             yield from ((cell, str(error)) for cell, _ in users)
             continue
@@ -115,6 +113,17 @@ def _data_problems(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
                 _split(dataset, cell.config, group)
             except UserError as error:
                 yield cell, str(error)
+
+
+def load_dataset(options: ConfigDict, group: str) -> Dataset:
+    """The data set of a config's group, with the classes that it asks for; starts no devices.
+
+    Raises:
+      UserError: data that cannot be read, or classes that there are not.
+    """
+    with errors_name_group(group, options):
+        own = DATASETS[options.name].from_config(options, True)
+        return class_groups.regroup(own, class_groups.parse(options.classes))
 
 
 def _split(dataset: Dataset, config: ConfigDict, group: str) -> None:

@@ -1,0 +1,114 @@
+"""The rows of studies of segmentation, and what their runs must have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eojax.config.base import differing_keys
+from eojax.config.written import get, name_of
+from eojax.data.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
+from eojax.errors import UserError
+from eojax.runs.domains import TARGET
+from eojax.runs.known import FILE, read_known
+from eojax.studies.grid import series as grid_series
+from eojax.studies.grid.cells import Cell, Row
+from eojax.studies.grid.tables import by_folder
+from eojax.studies.segmentation.study import LABELLED_PLACES, SCORES, Study
+
+MEASURES = tuple(SCORES)
+# Which training places are labelled.
+LABELLED_KEYS = (LABELS_KEY, TOTAL_KEY, GROUPS_KEY, SHARE_KEY)
+
+
+def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The labels in the row of a run, beside its measured numbers.
+
+    Args:
+      config: as in `config.json`.
+      name: of the setting that the run belongs to.
+    """
+    return {
+        'config': name,
+        'method': name_of(config, 'method'),
+        'architecture': get(config, 'method.architecture'),
+        'auxiliary': get(config, 'method.auxiliary'),
+        'auxiliary_weight': get(config, 'method.auxiliary_weight'),
+        'data': name_of(config, 'data'),
+        'labelled_groups': get(config, GROUPS_KEY) or '',
+        'labelled_share': get(config, SHARE_KEY),
+        'labelled_in_all': get(config, TOTAL_KEY) or 0,
+        'seed': get(config, 'seed'),
+        'network': name_of(config, 'model'),
+        'width': get(config, 'model.width'),
+        'window': get(config, 'method.window'),
+    }
+
+
+def found_cells(workdir: Path) -> list[Cell]:
+    """The runs that a study has begun in a folder: `SETTING/seed_SEED`."""
+    return grid_series.found_cells(
+        workdir.glob('*/seed_*/config.json'),
+        lambda file, config: labels_of(config.to_dict(), file.parents[1].name),
+        MEASURES,
+    )
+
+
+def check_data(cells: Sequence[Cell], free: Collection[str]) -> None:
+    """Refuses to put runs of different data into one table.
+
+    Args:
+      cells: the runs.
+      free: keys in which their data may differ.
+
+    Raises:
+      UserError: names two runs, and the keys.
+    """
+    for cell in cells[1:]:
+        first, data = ({'data': one.config.data.to_dict()} for one in (cells[0], cell))
+        differing = grid_series.differing_in(data, first, free)
+        if differing:
+            raise UserError(
+                f'{cells[0]} and {cell} are of different data ({"; ".join(differing)}): all runs of'
+                ' one table have the same data and splits'
+            )
+
+
+def differences(cells: Sequence[Cell]) -> list[str]:
+    """`model.width: 16, 32` of each key in which the settings differ, but for method and optimiser.
+
+    The seed and the data are no part of it.
+    """
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        first.setdefault(str(cell.labels['config']), cell)
+    values: dict[str, dict[str, None]] = {}
+    settings = [{k: v for k, v in c.config.to_dict().items() if k not in _OTHERS} for c in
+                first.values()]  # fmt: skip
+    for setting in settings[1:]:
+        for line in differing_keys(setting, settings[0]):
+            values[line.partition(':')[0]] = {}
+    for key, shown in values.items():
+        shown.update((str(get(setting, key)), None) for setting in settings)
+    return [f'{key}: {", ".join(shown)}' for key, shown in sorted(values.items())]
+
+
+# Groups of the config that may differ between methods, or are compared elsewhere.
+_OTHERS = ('seed', 'data', 'method', 'optimizer', 'recovery')
+
+
+def sort_rows(study: Study, rows: Sequence[Row]) -> list[Row]:
+    """Each run once, in the order of the study's table, by seed within a setting.
+
+    A row is told how many labelled places its run has: None where it did not come so far.
+    """
+    counted = [{**row, LABELLED_PLACES: _labelled_places(row)} for row in by_folder(rows)]
+    return sorted(counted, key=lambda row: (study.rank(row), row['config'], row['seed']))
+
+
+def _labelled_places(row: Row) -> int | None:
+    folder = Path(row['folder'])
+    if not (folder / FILE).exists():
+        return None
+    return read_known(folder)[TARGET].counts['labelled']

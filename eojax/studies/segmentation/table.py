@@ -1,0 +1,191 @@
+"""The tables of studies of segmentation: Markdown for people, CSV with a row for each setting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from eojax.evaluation.published_segmentation import DATA_SETS, THESIS
+from eojax.studies.grid.cells import Row
+from eojax.studies.grid.runner import duration
+from eojax.studies.grid.tables import failures, percent_cells, runs_table
+from eojax.studies.segmentation.study import (
+    ACCURACY,
+    LABELLED_PLACES,
+    MEAN_IOU,
+    SCORES,
+    Line,
+    Study,
+    base_of,
+    cities_of,
+    lines_of,
+    parts_of,
+)
+from eojax.tables import markdown_table
+
+# Of a setting, in the table of runs: key of the row -> its title.
+_SETTING = {'config': 'setting', 'method': 'method', 'network': 'network', 'width': 'width',
+            'window': 'window'}  # fmt: skip
+# Of a setting, in the CSV.
+_CSV = ('config', 'method', 'architecture', 'auxiliary', 'auxiliary_weight', 'data', 'network')
+_COMPARED = (ACCURACY, MEAN_IOU)
+_IOU = 'iou_'
+
+
+def markdown(study: Study, rows: Sequence[Row]) -> str:
+    """All of the table: scores, those of each test city and class, the runs, and what failed.
+
+    Args:
+      rows: sorted (`sort_rows`).
+    """
+    lines = lines_of(study, rows)
+    parts = [f'# {study.title}', f'## {rows[0]["data"]}: scores in %', _scores_table(lines)]
+    cities, thesis = cities_of(lines), _published_cities(study, lines)
+    for key in _COMPARED if cities else ():
+        title = f'## {SCORES[key][0].upper()}{SCORES[key][1:]} of each test city in %'
+        keys = {city: f'{key}_{city}' for city in cities}
+        parts += [title, _parts_table(lines, keys, thesis.get(key, {}))]
+    classes = {key.removeprefix(_IOU): key for key in parts_of(lines, _IOU)}
+    if classes:
+        parts += ['## IoU of each class in %', _parts_table(lines, classes, {})]
+    parts += ['## Runs', runs_table(rows, _SETTING)]
+    parts.append('\n'.join(f'- {note}' for note in _notes(study, lines, rows)))
+    return '\n\n'.join(parts) + '\n'
+
+
+def _scores_table(lines: Sequence[Line]) -> str:
+    base = base_of(lines)
+    columns = [['setting', *(line.title for line in lines)]]
+    columns.append(['labelled places', *map(_places, lines)])
+    for key, title in SCORES.items():
+        summary = pd.concat([line.summary(key) for line in lines])
+        columns.append([title, *percent_cells(summary, 'std')])
+    if len(lines) > 1:
+        for key in _COMPARED:
+            cells = percent_cells(pd.concat([line.gain(base, key) for line in lines]), 'sem', '+')
+            cells = ['' if line.is_base else c for line, c in zip(lines, cells, strict=True)]
+            columns.append([f'{SCORES[key]} − {base.title}', *cells])
+    published = [line.published for line in lines]
+    if any(published):
+        columns.append(['thesis: overall accuracy', *(
+            '–' if p is None else _printed(p.accuracy, p.accuracy_deviation) for p in published
+        )])  # fmt: skip
+        columns.append(['thesis: mean IoU', *(
+            '–' if p is None else _printed(p.mean_iou, p.mean_iou_deviation) for p in published
+        )])  # fmt: skip
+    columns.append(['time a run', *map(_time, lines)])
+    return markdown_table([*zip(*columns, strict=True)])
+
+
+def _printed(value: float, deviation: float | None) -> str:
+    return f'{100 * value:.2f}' + ('' if deviation is None else f' ± {100 * deviation:.2f}')
+
+
+def _places(line: Line) -> str:
+    """How many labelled places its runs have: the mean, as hold-outs may differ in size."""
+    mean = line.summary(LABELLED_PLACES)['mean'].item()
+    return '–' if math.isnan(mean) else f'{mean:,.0f}'
+
+
+def _time(line: Line) -> str:
+    seconds = line.summary('seconds')['mean'].item()
+    return '–' if math.isnan(seconds) else duration(seconds)
+
+
+def _published_cities(study: Study, lines: Sequence[Line]) -> dict[str, dict[str, float]]:
+    """The thesis' scores of test cities, by score and city; empty where there are none."""
+    found = {city: scores for city in cities_of(lines) if (scores := study.published_city(city))}
+    if not found:
+        return {}
+    return {
+        ACCURACY: {city: scores.accuracy for city, scores in found.items()},
+        MEAN_IOU: {city: scores.mean_iou for city, scores in found.items()},
+    }
+
+
+def _parts_table(
+    lines: Sequence[Line], keys: Mapping[str, str], thesis: Mapping[str, float]
+) -> str:
+    """A column for each city or class, a row for each setting, and one for the thesis' numbers.
+
+    Args:
+      keys: in the rows, by city or class.
+      thesis: its numbers, likewise.
+    """
+    last = [f'thesis, {base_of(lines).title}'] if thesis else []
+    columns = [['setting', *(line.title for line in lines), *last]]
+    for part, key in keys.items():
+        cells = percent_cells(pd.concat([line.summary(key) for line in lines]), 'std')
+        if thesis:
+            cells.append(_printed(thesis[part], None) if part in thesis else '–')
+        columns.append([part, *cells])
+    return markdown_table([*zip(*columns, strict=True)])
+
+
+def _notes(study: Study, lines: Sequence[Line], rows: Sequence[Row]) -> list[str]:
+    notes = [
+        'Mean ± standard deviation (of the sample, n - 1) over the seeds, which draw the labelled'
+        ' places, the initial parameters and, unless the config names its test places, the'
+        ' hold-out; (n) where a cell has fewer runs than others of its column.',
+        'Mean IoU is over the classes that are among the test labels, or over all classes, where'
+        ' one without labels counts as 0.',
+    ]
+    if len(lines) > 1:
+        notes.append(
+            f'Differences to {base_of(lines).title} are in percentage points, of runs of the same'
+            ' seed: their mean ± its standard error.'
+        )
+    published = [line.published for line in lines if line.published is not None]
+    if published:
+        places = ', '.join(sorted({p.place for p in published}))
+        data = ', '.join(dict.fromkeys(DATA_SETS[p.data] for p in published))
+        note = f'thesis: {THESIS} {places}; {data}.'
+        if {p.data for p in published} != {rows[0]['data']}:
+            note += ' These are other data: compare the order and the differences, not the scores.'
+        notes.append(note)
+    return [*notes, *study.notes(rows), *failures(rows)]
+
+
+def csv(study: Study, rows: Sequence[Row]) -> str:
+    """The table as CSV: a row for each setting.
+
+    Columns: `setting`, for people; its labels; `labelled_places`, the mean; `runs`, finished ones;
+    of each score, also of each test city and class, `<score>_mean` and `<score>_std`, from 0 to 1;
+    of the difference to the base `<score>_gain_mean`, `_gain_sem` and `_gain_seeds`, empty for the
+    base; `seconds_mean`; `thesis_data`, `thesis_<score>` and `thesis_<score>_std`. Empty where there is no number.
+
+    Args:
+      rows: sorted (`sort_rows`).
+    """
+    lines = lines_of(study, rows)
+    base = base_of(lines)
+    cities = [f'{key}_{city}' for city in cities_of(lines) for key in _COMPARED]
+    keys = [*SCORES, *cities, *parts_of(lines, _IOU)]
+    table = []
+    for line in lines:
+        values = {'setting': line.title, **{key: line.rows[0][key] for key in _CSV}}
+        values[LABELLED_PLACES] = line.summary(LABELLED_PLACES)['mean'].item()
+        values['runs'] = sum(row['error'] is None for row in line.rows)
+        for key in keys:
+            summary = line.summary(key)
+            values |= {f'{key}_{kind}': summary[kind].item() for kind in ('mean', 'std')}
+        for key in _COMPARED:
+            gain = line.gain(base, key)
+            names = {'gain_mean': 'mean', 'gain_sem': 'sem', 'gain_seeds': 'count'}
+            values |= {
+                f'{key}_{name}': None if line.is_base else gain[kind].item()
+                for name, kind in names.items()
+            }
+        values['seconds_mean'] = line.summary('seconds')['mean'].item()
+        thesis = line.published
+        values |= {
+            'thesis_data': thesis and thesis.data,
+            f'thesis_{ACCURACY}': thesis and thesis.accuracy,
+            f'thesis_{ACCURACY}_std': thesis and thesis.accuracy_deviation,
+            f'thesis_{MEAN_IOU}': thesis and thesis.mean_iou,
+            f'thesis_{MEAN_IOU}_std': thesis and thesis.mean_iou_deviation,
+        }
+        table.append(values)
+    return pd.DataFrame(table).to_csv(index=False)
