@@ -184,7 +184,9 @@ def _methods(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:
 
 def _methods_study(cells: Sequence[Cell]) -> Study:
     order = list(dict.fromkeys(str(cell.labels['config']) for cell in cells))
-    return methods.study(order, differences(cells))
+    differing = differences(cells)
+    notes = [f'The configs differ in {"; ".join(differing)}.'] if differing else []
+    return methods.study(order, notes)
 
 
 def _amounts_option(parser: argparse.ArgumentParser) -> None:

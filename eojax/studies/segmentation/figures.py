@@ -19,6 +19,8 @@ from eojax.studies.segmentation.study import (
     Line,
     cities_of,
     parts_of,
+    runs_of_lines,
+    summary_of,
 )
 
 _DRAWN = (ACCURACY, MEAN_IOU)
@@ -28,7 +30,8 @@ _IOU = 'iou_'
 
 def draw(lines: Sequence[Line], folder: Path) -> None:
     """Writes `scores.png`, `cities.png` and `classes.png`, those that there are numbers for."""
-    finished = [line for line in lines if line.summary(ACCURACY)['count'].item()]
+    counts = summary_of(lines, ACCURACY)['count']
+    finished = [line for line, count in zip(lines, counts, strict=True) if count]
     if not finished:
         return
     scores(finished, folder / 'scores.png')
@@ -52,9 +55,8 @@ def scores(lines: Sequence[Line], path: Path) -> None:
     for axes, key in zip(panels, _DRAWN, strict=True):
         for place, line in enumerate(lines):
             _draw_line(axes, line, key, place)
-        (base,) = [line for line in lines if line.is_base] or lines[:1]
-        mean = base.summary(key)['mean'].item()
-        axes.axvline(mean, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        for mean in summary_of([line for line in lines if line.is_base], key)['mean']:
+            axes.axvline(mean, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
         axes.set_xlabel(SCORES[key])
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
         plain_axes(axes)
@@ -70,9 +72,9 @@ def scores(lines: Sequence[Line], path: Path) -> None:
 
 def _draw_line(axes: Axes, line: Line, key: str, place: int) -> None:
     colour = TEXT if line.is_base else COLOURS[0]
-    runs = line.runs(key)
+    runs = runs_of_lines([line], key)
     axes.plot(runs, np.full(len(runs), place + 0.22), '|', color=colour, markersize=6, alpha=0.7)
-    ((mean, deviation, _, _),) = line.summary(key).itertuples(index=False)
+    ((mean, deviation, _, _),) = summary_of([line], key).itertuples(index=False)
     axes.errorbar(
         mean, place, xerr=None if np.isnan(deviation) else deviation,
         color=colour, marker='o', markersize=6, capsize=3, elinewidth=1.4, zorder=3,
@@ -105,9 +107,7 @@ def number_grids(
     figure = new_figure(width, 1.8 + _LINE_HEIGHT * len(lines))
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, keys) in zip(all_axes, panels.items(), strict=True):
-        means = np.array(
-            [[line.summary(k)['mean'].item() for k in keys.values()] for line in lines]
-        )
+        means = np.stack([summary_of(lines, key)['mean'] for key in keys.values()], axis=1)
         axes.imshow(means, cmap='Blues', vmin=0, vmax=1, aspect='auto')
         axes.set_xticks(range(len(keys)), list(keys), rotation=45, ha='right', size=9,
                         rotation_mode='anchor')  # fmt: skip
@@ -139,7 +139,7 @@ def curves(
     panels = figure.subplots(1, len(_DRAWN))
     for axes, key in zip(panels, _DRAWN, strict=True):
         if base is not None:
-            ((mean, deviation, _, _),) = base.summary(key).itertuples(index=False)
+            ((mean, deviation, _, _),) = summary_of([base], key).itertuples(index=False)
             axes.axhline(mean, color=TEXT, linewidth=1.2, linestyle=(0, (4, 3)), label=base.title)
             if not np.isnan(deviation):
                 axes.axhspan(
@@ -165,17 +165,17 @@ def _draw_curve(
     axes: Axes, points: Mapping[float, Line], key: str, title: str, place: int, count: int
 ) -> None:
     """A curve of means with deviations, and every run beside it."""
-    numbers = [n for n in sorted(points) if points[n].summary(key)['count'].item()]
-    summaries = [points[number].summary(key) for number in numbers]
+    numbers = sorted(points)
+    summary = summary_of([points[number] for number in numbers], key)
     shift = beside(place, count)
     colour = COLOURS[place % len(COLOURS)]
     axes.errorbar(
         [number * shift for number in numbers],
-        [summary['mean'].item() for summary in summaries],
-        [np.nan_to_num(summary['std'].item()) for summary in summaries],
+        summary['mean'],
+        summary['std'].fillna(0.0),
         color=colour, marker=MARKERS[place % len(MARKERS)], markersize=6, linewidth=1.8,
         capsize=3, elinewidth=1.2, label=title, zorder=3,
     )  # fmt: skip
     for number in numbers:
-        runs = points[number].runs(key)
+        runs = runs_of_lines([points[number]], key)
         axes.plot(np.full(len(runs), number * shift), runs, '_', color=colour, alpha=0.6)

@@ -72,18 +72,6 @@ class Line(NamedTuple):
     published: PublishedScores | None
     is_base: bool = False
 
-    def runs(self, key: str) -> pd.Series:
-        """A number of each run that has it, by data set and seed."""
-        return runs_of(self.rows, key, 'data')
-
-    def summary(self, key: str) -> pd.DataFrame:
-        """`mean`, `std`, `sem` and `count` of a number over the seeds: one row."""
-        return over_seeds(self.runs(key), [self.rows[0]['data']])
-
-    def gain(self, base: Line, key: str) -> pd.DataFrame:
-        """As `summary`, of the difference to the base's run of the same seed."""
-        return over_seeds(self.runs(key) - base.runs(key), [self.rows[0]['data']])
-
 
 def lines_of(study: Study, rows: Sequence[Row]) -> list[Line]:
     """The lines of a study's table.
@@ -105,6 +93,25 @@ def lines_of(study: Study, rows: Sequence[Row]) -> list[Line]:
 def base_of(lines: Sequence[Line]) -> Line:
     """The line that the others are compared with."""
     return next(line for line in lines if line.is_base)
+
+
+def runs_of_lines(lines: Sequence[Line], key: str) -> pd.Series:
+    """A number of each run that has it, by its setting and seed."""
+    return runs_of([row for line in lines for row in line.rows], key, 'config')
+
+
+def summary_of(lines: Sequence[Line], key: str) -> pd.DataFrame:
+    """`mean`, `std`, `sem` and `count` of a number over the seeds: a row for each line."""
+    return over_seeds(runs_of_lines(lines, key), [line.config for line in lines])
+
+
+def gains_of(lines: Sequence[Line], key: str) -> pd.DataFrame:
+    """As `summary_of`, of the differences to the base's run of the same seed."""
+    runs = runs_of_lines(lines, key)
+    name = base_of(lines).config
+    base = {seed: value for (config, seed), value in runs.items() if config == name}
+    others = runs.index.get_level_values('seed').map(base).to_numpy(float)
+    return over_seeds((runs - others).dropna(), [line.config for line in lines])
 
 
 def parts_of(lines: Sequence[Line], prefix: str) -> list[str]:

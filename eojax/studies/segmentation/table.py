@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -20,8 +21,10 @@ from eojax.studies.segmentation.study import (
     Study,
     base_of,
     cities_of,
+    gains_of,
     lines_of,
     parts_of,
+    summary_of,
 )
 from eojax.tables import markdown_table
 
@@ -58,13 +61,13 @@ def markdown(study: Study, rows: Sequence[Row]) -> str:
 def _scores_table(lines: Sequence[Line]) -> str:
     base = base_of(lines)
     columns = [['setting', *(line.title for line in lines)]]
-    columns.append(['labelled places', *map(_places, lines)])
+    columns.append(['labelled places', *map(_places, summary_of(lines, LABELLED_PLACES)['mean'])])
     for key, title in SCORES.items():
-        summary = pd.concat([line.summary(key) for line in lines])
+        summary = summary_of(lines, key)
         columns.append([title, *percent_cells(summary, 'std')])
     if len(lines) > 1:
         for key in _COMPARED:
-            cells = percent_cells(pd.concat([line.gain(base, key) for line in lines]), 'sem', '+')
+            cells = percent_cells(gains_of(lines, key), 'sem', '+')
             cells = ['' if line.is_base else c for line, c in zip(lines, cells, strict=True)]
             columns.append([f'{SCORES[key]} − {base.title}', *cells])
     published = [line.published for line in lines]
@@ -75,7 +78,7 @@ def _scores_table(lines: Sequence[Line]) -> str:
         columns.append(['thesis: mean IoU', *(
             '–' if p is None else _printed(p.mean_iou, p.mean_iou_deviation) for p in published
         )])  # fmt: skip
-    columns.append(['time a run', *map(_time, lines)])
+    columns.append(['time a run', *map(_time, summary_of(lines, 'seconds')['mean'])])
     return markdown_table([*zip(*columns, strict=True)])
 
 
@@ -83,14 +86,12 @@ def _printed(value: float, deviation: float | None) -> str:
     return f'{100 * value:.2f}' + ('' if deviation is None else f' ± {100 * deviation:.2f}')
 
 
-def _places(line: Line) -> str:
-    """How many labelled places its runs have: the mean, as hold-outs may differ in size."""
-    mean = line.summary(LABELLED_PLACES)['mean'].item()
+def _places(mean: float) -> str:
+    """How many labelled places runs have: the mean, as hold-outs may differ in size."""
     return '–' if math.isnan(mean) else f'{mean:,.0f}'
 
 
-def _time(line: Line) -> str:
-    seconds = line.summary('seconds')['mean'].item()
+def _time(seconds: float) -> str:
     return '–' if math.isnan(seconds) else duration(seconds)
 
 
@@ -117,7 +118,7 @@ def _parts_table(
     last = [f'thesis, {base_of(lines).title}'] if thesis else []
     columns = [['setting', *(line.title for line in lines), *last]]
     for part, key in keys.items():
-        cells = percent_cells(pd.concat([line.summary(key) for line in lines]), 'std')
+        cells = percent_cells(summary_of(lines, key), 'std')
         if thesis:
             cells.append(_printed(thesis[part], None) if part in thesis else '–')
         columns.append([part, *cells])
@@ -151,41 +152,42 @@ def _notes(study: Study, lines: Sequence[Line], rows: Sequence[Row]) -> list[str
 def csv(study: Study, rows: Sequence[Row]) -> str:
     """The table as CSV: a row for each setting.
 
-    Columns: `setting`, for people; its labels; `labelled_places`, the mean; `runs`, finished ones;
-    of each score, also of each test city and class, `<score>_mean` and `<score>_std`, from 0 to 1;
-    of the difference to the base `<score>_gain_mean`, `_gain_sem` and `_gain_seeds`, empty for the
-    base; `seconds_mean`; `thesis_data`, `thesis_<score>` and `thesis_<score>_std`. Empty where there is no number.
+    Columns: `setting`, for people; its labels; `runs`, finished ones; `thesis_data`,
+    `thesis_<score>` and `thesis_<score>_std`; `labelled_places_mean` and `seconds_mean`; of each
+    score, also of each test city and class, `<score>_mean` and `<score>_std`, from 0 to 1; of the
+    difference to the base `<score>_gain_mean`, `_gain_sem` and `_gain_seeds`, empty for the base.
+    Empty where there is no number.
 
     Args:
       rows: sorted (`sort_rows`).
     """
     lines = lines_of(study, rows)
-    base = base_of(lines)
+    table = pd.DataFrame([_setting(line) for line in lines])
+    columns: dict[str, Any] = {}
+    for key in (LABELLED_PLACES, 'seconds'):
+        columns[f'{key}_mean'] = summary_of(lines, key)['mean'].to_numpy()
     cities = [f'{key}_{city}' for city in cities_of(lines) for key in _COMPARED]
-    keys = [*SCORES, *cities, *parts_of(lines, _IOU)]
-    table = []
-    for line in lines:
-        values = {'setting': line.title, **{key: line.rows[0][key] for key in _CSV}}
-        values[LABELLED_PLACES] = line.summary(LABELLED_PLACES)['mean'].item()
-        values['runs'] = sum(row['error'] is None for row in line.rows)
-        for key in keys:
-            summary = line.summary(key)
-            values |= {f'{key}_{kind}': summary[kind].item() for kind in ('mean', 'std')}
-        for key in _COMPARED:
-            gain = line.gain(base, key)
-            names = {'gain_mean': 'mean', 'gain_sem': 'sem', 'gain_seeds': 'count'}
-            values |= {
-                f'{key}_{name}': None if line.is_base else gain[kind].item()
-                for name, kind in names.items()
-            }
-        values['seconds_mean'] = line.summary('seconds')['mean'].item()
-        thesis = line.published
-        values |= {
-            'thesis_data': thesis and thesis.data,
-            f'thesis_{ACCURACY}': thesis and thesis.accuracy,
-            f'thesis_{ACCURACY}_std': thesis and thesis.accuracy_deviation,
-            f'thesis_{MEAN_IOU}': thesis and thesis.mean_iou,
-            f'thesis_{MEAN_IOU}_std': thesis and thesis.mean_iou_deviation,
-        }
-        table.append(values)
-    return pd.DataFrame(table).to_csv(index=False)
+    for key in (*SCORES, *cities, *parts_of(lines, _IOU)):
+        summary = summary_of(lines, key)
+        columns |= {f'{key}_{kind}': summary[kind].to_numpy() for kind in ('mean', 'std')}
+    others = [not line.is_base for line in lines]
+    for key in _COMPARED:
+        gains = gains_of(lines, key).reset_index(drop=True).where(pd.Series(others))
+        kinds = {'mean': 'mean', 'sem': 'sem', 'seeds': 'count'}
+        columns |= {f'{key}_gain_{name}': gains[kind] for name, kind in kinds.items()}
+    return table.assign(**columns).to_csv(index=False)
+
+
+def _setting(line: Line) -> dict[str, Any]:
+    """What a line is of, how many runs it has, and the thesis' scores."""
+    thesis = line.published
+    return {
+        'setting': line.title,
+        **{key: line.rows[0][key] for key in _CSV},
+        'runs': sum(row['error'] is None for row in line.rows),
+        'thesis_data': thesis and thesis.data,
+        f'thesis_{ACCURACY}': thesis and thesis.accuracy,
+        f'thesis_{ACCURACY}_std': thesis and thesis.accuracy_deviation,
+        f'thesis_{MEAN_IOU}': thesis and thesis.mean_iou,
+        f'thesis_{MEAN_IOU}_std': thesis and thesis.mean_iou_deviation,
+    }
