@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from eojax.evaluation.published_results import PAPERS
+from eojax.methods.pixels.auxiliary import WEIGHTS
 
 THESIS = PAPERS['thesis 2022']
 # Names of data sets in a config, and the thesis' names of them.
@@ -66,12 +67,14 @@ class _Table(NamedTuple):
 
 _ALL_CITIES = _Table('minifrance', 'Table 2.2', {
     'all': (52.40, 15.79), '10%': (50.14, 15.25), 'one_city': (42.09, 10.05)})  # fmt: skip
-_TILES = _Table('vaihingen', 'Sec. 2.2.1', {'12': (90.0, 77.0), '1': (78.0, 56.0)})
+_TILES = _Table(
+    'vaihingen', 'Sec. 2.2.1', {'all': (90.0, 77.0), '12': (90.0, 77.0), '1': (78.0, 56.0)}
+)
 _TEST_CITIES = _Table('minifrance', 'Table 2.3', {
-    'Marseille': (46.13, 12.77), 'Rennes': (51.56, 15.05), 'Angers': (44.85, 13.15),
-    'Quimper': (50.82, 13.93), 'Vannes': (49.51, 12.66), 'Clermont-Ferrand': (46.51, 11.40),
-    'Lille': (61.35, 16.93), 'Cherbourg': (67.54, 15.82)})  # fmt: skip
-# By network, architecture and auxiliary loss.
+    'marseille': (46.13, 12.77), 'rennes': (51.56, 15.05), 'angers': (44.85, 13.15),
+    'quimper': (50.82, 13.93), 'vannes': (49.51, 12.66), 'clermont': (46.51, 11.40),
+    'lille': (61.35, 16.93), 'cherbourg': (67.54, 15.82)})  # fmt: skip
+# By network, variant and auxiliary loss.
 _TINY_SUPERVISED = _Table('tiny_minifrance', 'Table 3.1', {
     'segnet supervised': (36.76, 14.03), 'unet supervised': (46.30, 18.18),
     'segnet oracle': (59.06, 23.95), 'unet oracle': (57.71, 25.25)})  # fmt: skip
@@ -85,21 +88,12 @@ _TINY_LOSSES = _Table('tiny_minifrance', 'Table 3.3', {
     'unet late l2': (44.55, 16.27), 'unet late mumford_shah': (46.88, 18.57)})  # fmt: skip
 _MINIFRANCE = _Table('minifrance', 'Table 3.4', {
     'unet supervised': (44.28, 20.77), 'unet late relaxed_k_means': (45.16, 21.20)})  # fmt: skip
-# A late BerundaNet over U-Net. By auxiliary loss.
+# A late BerundaNet over U-Net. By auxiliary loss, with the weights lambda of `WEIGHTS`.
 _CHRISTCHURCH = _Table('christchurch', 'Table 3.5', {
     'supervised': (81.06, 67.43, 0.46, 0.49), 'l1': (82.28, 68.78, 0.55, 1.27),
     'l2': (82.36, 68.99, 0.42, 0.85), 'relaxed_k_means': (83.03, 70.82, 0.42, 0.35),
     'mumford_shah': (82.94, 70.24, 0.26, 0.84), 'inpainting': (82.57, 69.47, 0.59, 0.70),
     'jigsaw': (82.88, 70.17, 0.95, 1.12)})  # fmt: skip
-# The weights lambda of these lines.
-PUBLISHED_WEIGHTS = {
-    'l1': 0.5,
-    'l2': 5.0,
-    'relaxed_k_means': 1.0,
-    'mumford_shah': 1.0,
-    'inpainting': 5.0,
-    'jigsaw': 0.5,
-}
 
 
 def amount_scores(data: str, amount: str) -> PublishedScores | None:
@@ -108,18 +102,23 @@ def amount_scores(data: str, amount: str) -> PublishedScores | None:
     Args:
       data: as in a config. Of Vaihingen the scores are by its labelled tiles; beside any other data
         stand those of MiniFrance.
-      amount: `all` (of all training cities), `10%` (of each), `one_city`, or a number of tiles.
+      amount: `all` (12 tiles of Vaihingen), `10%` (of each city), `one_city`, or a number of tiles.
     """
     return _line(amount, _TILES if data == 'vaihingen' else _ALL_CITIES)
 
 
 def city_scores(city: str) -> PublishedScores | None:
-    """The scores of a network that all training cities of MiniFrance taught, on a test city."""
-    return _line(city, _TEST_CITIES)
+    """The scores of a network that all training cities of MiniFrance taught, on a test city.
+
+    Args:
+      city: its name, in any case, as the data set has it: longer ones too (`Clermont-Ferrand`).
+    """
+    name = city.lower()
+    return next((_line(k, _TEST_CITIES) for k in _TEST_CITIES.lines if name.startswith(k)), None)
 
 
 def network_scores(
-    data: str, network: str, architecture: str, auxiliary: str | None
+    data: str, network: str, variant: str, auxiliary: str | None
 ) -> PublishedScores | None:
     """The scores of a network with few labelled cities.
 
@@ -127,11 +126,11 @@ def network_scores(
       data: as in a config: MiniFrance has scores of its own; beside any other data stand those of
         tinyMiniFrance.
       network: `unet` or `segnet`.
-      architecture: `supervised`, `oracle` (supervised with all training cities labelled), `late`,
+      variant: `supervised`, `oracle` (supervised with all training cities labelled), `late`,
         `early` or `w_net`.
       auxiliary: a key of `AUXILIARY_TITLES`; None without one.
     """
-    key = ' '.join(filter(None, (network, architecture, auxiliary)))
+    key = ' '.join(filter(None, (network, variant, auxiliary)))
     if data == 'minifrance':
         return _line(key, _MINIFRANCE)
     return _line(key, _TINY_SUPERVISED, _TINY_NETWORKS, _TINY_LOSSES)
@@ -146,7 +145,7 @@ def auxiliary_scores(auxiliary: str | None, weight: float | None) -> PublishedSc
     """
     if auxiliary is None:
         return _line('supervised', _CHRISTCHURCH)
-    if weight != PUBLISHED_WEIGHTS.get(auxiliary):
+    if weight != WEIGHTS.get(auxiliary):
         return None
     return _line(auxiliary, _CHRISTCHURCH)
 

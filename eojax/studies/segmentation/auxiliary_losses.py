@@ -22,10 +22,10 @@ from eojax.config.base import set_keys
 from eojax.errors import UserError, unknown_name
 from eojax.evaluation.published_segmentation import (
     AUXILIARY_TITLES,
-    PUBLISHED_WEIGHTS,
     PublishedScores,
     auxiliary_scores,
 )
+from eojax.methods.pixels.auxiliary import WEIGHTS
 from eojax.studies.grid.cells import Cell, Row
 from eojax.studies.grid.configs import parse_list, with_method
 from eojax.studies.segmentation import figures
@@ -98,7 +98,7 @@ def cells_of(
     """
     settings = {'supervised': with_method(config, BASE)}
     for loss in losses:
-        for weight in weights or (PUBLISHED_WEIGHTS[loss],):
+        for weight in weights or (WEIGHTS[loss],):
             own = config.copy_and_resolve_references()
             set_keys(own, {AUXILIARY_KEY: loss, WEIGHT_KEY: weight})
             settings[f'{loss}_{weight:g}'.replace('.', '_')] = own

@@ -20,7 +20,7 @@ test places, the hold-out. All `--config.KEY=VALUE` hold for every run. What is 
 `--workdir` is of all finished runs in it, the thesis' numbers
 (`eojax.evaluation.published_segmentation`) beside them:
 
-`table.json`: a list of rows, one for each run: `config` (its setting), `method`, `architecture`,
+`table.json`: a list of rows, one for each run: `config` (its setting), `method`, `variant`,
   `auxiliary`, `auxiliary_weight`, `data`, `labelled_groups`, `labelled_share`, `labelled_in_all`,
   `seed`, `network`, `width`, `window`, `steps`, `labelled_places` (null where it is not
   known), `pixel_accuracy`, `mean_iou`, `mean_iou_all` and all else that rows have in

@@ -59,14 +59,14 @@ def study(order: Sequence[str], notes: Sequence[str] = ()) -> Study:
 
 
 def _published(row: Row) -> PublishedScores | None:
-    method, architecture = row['method'], row['architecture']
+    method, variant = row['method'], row['variant']
     if method == BASE:
         return network_scores(row['data'], row['network'], _supervision(row), None)
     if method == 'w_net':
-        architecture = 'w_net'
+        variant = 'w_net'
     elif method != 'berundanet_segmentation':
         return None
-    return network_scores(row['data'], row['network'], str(architecture), row['auxiliary'])
+    return network_scores(row['data'], row['network'], str(variant), row['auxiliary'])
 
 
 def _supervision(row: Row) -> str:

@@ -10,6 +10,7 @@ from eojax.config.base import differing_keys
 from eojax.config.written import get, name_of
 from eojax.data.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
 from eojax.errors import UserError
+from eojax.methods.pixels.auxiliary import WEIGHTS
 from eojax.runs.domains import TARGET
 from eojax.runs.known import FILE, read_known
 from eojax.studies.grid import series as grid_series
@@ -29,12 +30,14 @@ def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
       config: as in `config.json`.
       name: of the setting that the run belongs to.
     """
+    auxiliary = get(config, 'method.auxiliary')
     return {
         'config': name,
         'method': name_of(config, 'method'),
-        'architecture': get(config, 'method.architecture'),
-        'auxiliary': get(config, 'method.auxiliary'),
-        'auxiliary_weight': get(config, 'method.auxiliary_weight'),
+        'variant': get(config, 'method.variant'),
+        'auxiliary': auxiliary,
+        # A weight of 0 stands for that of the loss.
+        'auxiliary_weight': get(config, 'method.auxiliary_weight') or WEIGHTS.get(auxiliary),
         'data': name_of(config, 'data'),
         'labelled_groups': get(config, GROUPS_KEY) or '',
         'labelled_share': get(config, SHARE_KEY),

@@ -32,7 +32,7 @@ from eojax.tables import markdown_table
 _SETTING = {'config': 'setting', 'method': 'method', 'network': 'network', 'width': 'width',
             'window': 'window'}  # fmt: skip
 # Of a setting, in the CSV.
-_CSV = ('config', 'method', 'architecture', 'auxiliary', 'auxiliary_weight', 'data', 'network')
+_CSV = ('config', 'method', 'variant', 'auxiliary', 'auxiliary_weight', 'data', 'network')
 _COMPARED = (ACCURACY, MEAN_IOU)
 _IOU = 'iou_'
 
