@@ -79,9 +79,9 @@ def check_data(cells: Sequence[Cell], free: Collection[str]) -> None:
 
 
 def differences(cells: Sequence[Cell]) -> list[str]:
-    """`model.width: 16, 32` of each key in which the settings differ, but for method and optimiser.
+    """`model.width: 16, 32` of each key in which the settings differ.
 
-    The seed and the data are no part of it.
+    The seed, the data, the method, its sampler and the optimiser are no part of it.
     """
     first: dict[str, Cell] = {}
     for cell in cells:
@@ -98,7 +98,7 @@ def differences(cells: Sequence[Cell]) -> list[str]:
 
 
 # Groups of the config that may differ between methods, or are compared elsewhere.
-_OTHERS = ('seed', 'data', 'method', 'optimizer', 'recovery')
+_OTHERS = ('seed', 'data', 'method', 'optimizer', 'sampler', 'recovery')
 
 
 def sort_rows(study: Study, rows: Sequence[Row]) -> list[Row]:
