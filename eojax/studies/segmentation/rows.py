@@ -21,6 +21,8 @@ from eojax.studies.segmentation.study import LABELLED_PLACES, SCORES, Study
 MEASURES = tuple(SCORES)
 # Which training places are labelled.
 LABELLED_KEYS = (LABELS_KEY, TOTAL_KEY, GROUPS_KEY, SHARE_KEY)
+# Groups of the config that may differ between methods, or are compared elsewhere.
+_OTHERS = ('seed', 'data', 'method', 'optimizer', 'sampler', 'recovery')
 
 
 def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -95,10 +97,6 @@ def differences(cells: Sequence[Cell]) -> list[str]:
     for key, shown in values.items():
         shown.update((str(get(setting, key)), None) for setting in settings)
     return [f'{key}: {", ".join(shown)}' for key, shown in sorted(values.items())]
-
-
-# Groups of the config that may differ between methods, or are compared elsewhere.
-_OTHERS = ('seed', 'data', 'method', 'optimizer', 'sampler', 'recovery')
 
 
 def sort_rows(study: Study, rows: Sequence[Row]) -> list[Row]:
