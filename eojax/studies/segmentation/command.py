@@ -43,7 +43,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from eojax.data.labelled import GROUPS_KEY
+from eojax.data.parts.labelled import GROUPS_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.evaluation.published_segmentation import AUXILIARY_TITLES
 from eojax.studies.grid.cells import Cell, Row, rows_of

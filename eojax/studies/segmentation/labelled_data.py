@@ -24,8 +24,8 @@ from eojax.config.base import set_keys
 from eojax.data import splits
 from eojax.data.columns import hash_order
 from eojax.data.dataset import Dataset
-from eojax.data.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
 from eojax.data.options import errors_name_group
+from eojax.data.parts.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
 from eojax.errors import UserError
 from eojax.evaluation.published_segmentation import PublishedScores, amount_scores, city_scores
 from eojax.runs.domains import TARGET

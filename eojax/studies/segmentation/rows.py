@@ -8,7 +8,7 @@ from typing import Any
 
 from eojax.config.base import differing_keys
 from eojax.config.written import get, name_of
-from eojax.data.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
+from eojax.data.parts.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
 from eojax.errors import UserError
 from eojax.methods.pixels.auxiliary import WEIGHTS
 from eojax.runs.domains import TARGET
