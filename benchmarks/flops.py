@@ -22,11 +22,12 @@ from jax import random
 from ml_collections import ConfigDict
 
 from eojax import models
-from eojax.data.facts import Facts
+from eojax.data.facts import IMAGES, Facts, Raster
 from eojax.errors import UserError
 from eojax.feed.streams import Stream
 from eojax.methods import METHODS
 from eojax.methods.joint.energy import energy_of
+from eojax.methods.joint.pixel_energy import local_density, pixel_energy, window_log_density
 from eojax.methods.method import Phase, Task
 from eojax.models import convolution
 
@@ -69,7 +70,12 @@ def step_flops(
     if sampled:
         # Where chains start is no part of the network's work, and needs no data this way.
         short.sampler.update({'steps': 1, 'start': 'uniform'})
-    facts = Facts(class_names=tuple(str(number) for number in range(num_classes)))
+    facts = Facts(
+        class_names=tuple(str(number) for number in range(num_classes)),
+        rasters={IMAGES: Raster(tuple(str(band) for band in range(image_shape[2])))},
+        label=METHODS[config.method.name].labels[0],
+        size=image_shape[:2],
+    )
     shapes = {'data': image_shape, 'source': source_shape or image_shape}
     task = Task(
         facts,
@@ -82,43 +88,84 @@ def step_flops(
     method = METHODS[config.method.name].build(short, task)
     number = phase % len(method.phases)
     chosen = method.phases[number]
-    batch = {name: _batch(stream, shapes[stream.data]) for name, stream in chosen.streams.items()}
+    batch = {
+        name: _batch(stream, shapes[stream.data], facts.label)
+        for name, stream in chosen.streams.items()
+    }
     key = random.key(0)
     with plain_convolutions():
         state = jax.eval_shape(method.init, key, batch, method.fitted)
         for earlier in method.phases[1 : number + 1]:
             state = state if earlier.begin is None else jax.eval_shape(earlier.begin, state)
         whole = counted(lambda s, b: chosen.step(s, b, key), state, batch)
-        if not (sampled and _has_chains(chosen)):
+        if not (sampled and _has_chains(chosen, state, batch, key)):
             return StepFlops(0.0, 0, whole)
         chain = _chain_update(config, image_shape, num_classes, state)
     return StepFlops(chain, config.sampler.steps, whole - chain)
 
 
-def _has_chains(phase: Phase) -> bool:
-    """Whether a phase of a method with a sampler samples: its p(x) needs images to compare with."""
-    return 'unlabelled' in phase.streams
+def _has_chains(phase: Phase, state: Any, batch: Any, key: jax.Array) -> bool:
+    """Whether a phase of a method with a sampler samples: its metrics tell of the chains."""
+    _, metrics = jax.eval_shape(phase.step, state, batch, key)
+    return 'sampler_gradient' in metrics
 
 
 def _chain_update(
     config: ConfigDict, image_shape: tuple[int, int, int], num_classes: int, state: Any
 ) -> float:
     """One forward and one backward pass with respect to the image, of all chains."""
-    network = models.build(config.model, num_classes)
-    shape = (config.method.likelihood_batch_size, *image_shape)
+    by_pixels = METHODS[config.method.name].labels[0] == 'pixel'
+    energy = _energy_of_pixels(config, num_classes) if by_pixels else _energy(config, num_classes)
+    num, size = _chains(config, image_shape)
 
     def gradient(parameters: Any, statistics: Any, images: jax.Array) -> jax.Array:
-        energy = energy_of(network, parameters, statistics, None)
-        return jax.grad(lambda x: energy(x).sum())(images)
+        return jax.grad(lambda x: energy(parameters, statistics, x).sum())(images)
 
-    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    images = jax.ShapeDtypeStruct((num, *size, image_shape[2]), jnp.float32)
     return counted(gradient, state.trained.parameters, state.trained.statistics, images)
 
 
-def _batch(stream: Stream, image_shape: tuple[int, int, int]) -> dict[str, jax.ShapeDtypeStruct]:
-    integers = jax.ShapeDtypeStruct((stream.batch_size,), jnp.int32)
-    images = jax.ShapeDtypeStruct((stream.batch_size, *image_shape), jnp.float32)
-    return {'images': images, 'labels': integers, 'truth': integers, 'index': integers}
+def _chains(config: ConfigDict, image_shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
+    """How many chains there are, and the height and width of their images."""
+    method = config.method
+    if 'chain_window' not in method:
+        return method.likelihood_batch_size, image_shape[:2]
+    side = method.chain_window or method.window
+    return method.unlabelled_ratio * config.batch_size, (side, side)
+
+
+def _energy(config: ConfigDict, num_classes: int) -> Callable[[Any, Any, jax.Array], jax.Array]:
+    """E(x) of images."""
+    network = models.build(config.model, num_classes)
+    return lambda parameters, statistics, images: energy_of(network, parameters, statistics, None)(
+        images
+    )
+
+
+def _energy_of_pixels(
+    config: ConfigDict, num_classes: int
+) -> Callable[[Any, Any, jax.Array], jax.Array]:
+    """E(X) of windows."""
+    method = config.method
+    energy = pixel_energy(
+        models.build(config.model, num_classes + (method.density == 'head')),
+        method.density,
+        local_density(method.density_width, method.density_depth),
+    )
+    return lambda *given: -window_log_density(energy.shares(*given), method.energy_scale)
+
+
+def _batch(
+    stream: Stream, image_shape: tuple[int, int, int], label: str
+) -> dict[str, jax.ShapeDtypeStruct]:
+    height, width, bands = image_shape
+    if stream.window is not None:
+        height = width = stream.window
+    num = stream.batch_size
+    index = jax.ShapeDtypeStruct((num,), jnp.int32)
+    images = jax.ShapeDtypeStruct((num, height, width, bands), jnp.float32)
+    labels = jax.ShapeDtypeStruct((num, height, width), jnp.int32) if label == 'pixel' else index
+    return {'images': images, 'labels': labels, 'truth': labels, 'index': index}
 
 
 def counted(function: Callable[..., Any], *shapes: Any) -> float:
@@ -171,6 +218,32 @@ def wide_resnet_convolutions(depth: int, width: int, size: int, bands: int) -> t
             size, channels = size // stride, features
             total += _convolution_flops(size, 3, 1, features, features)
     return total, stem
+
+
+def unet_convolutions(
+    width: int, depth: int, size: int, bands: int, outputs: int
+) -> tuple[float, float]:
+    """Operations of the convolutions of a U-Net's forward pass for one image, by formula.
+
+    Args:
+      size: side of the image, a multiple of 2^depth.
+      outputs: for each pixel.
+
+    Returns:
+      Of all convolutions, and of the first alone, as `wide_resnet_convolutions`.
+    """
+    first = _convolution_flops(size, 3, 1, bands, width)
+    total = first + 2.0 * size**2 * width * outputs  # and the head
+    for level in range(depth + 1):
+        side, features = size // 2**level, 2**level * width
+        if level:
+            total += _convolution_flops(side, 3, 1, features // 2, features)
+        total += _convolution_flops(side, 3, 1, features, features)
+        if level < depth:  # of the decoder, behind what doubles the sides
+            total += 2.0 * side**2 * 2 * features * features
+            total += _convolution_flops(side, 3, 1, 2 * features, features)
+            total += _convolution_flops(side, 3, 1, features, features)
+    return total, first
 
 
 def _convolution_flops(size: int, kernel: int, stride: int, channels: int, features: int) -> float:

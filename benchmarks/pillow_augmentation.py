@@ -48,6 +48,8 @@ _POINTWISE: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     # For whole levels the same as the amount itself.
     'solarise': lambda picture, amount: ImageOps.solarize(picture, math.ceil(amount)),
 }
+# Those that move pixels; the others change what a pixel holds.
+MOVING = tuple(name for name in RANGES if name not in _POINTWISE)
 
 
 class Strong(NamedTuple):
@@ -113,12 +115,17 @@ def strong(image: np.ndarray, options: Strong, chance: random.Random) -> np.ndar
         name = chance.choice(options.operations)
         amount = chance.uniform(*RANGES[name])
         picture = perform(picture, name, amount, options.interpolation)
-    side = round(options.cutout_share * min(picture.size))
-    top = chance.randrange(picture.height) - side // 2
-    left = chance.randrange(picture.width) - side // 2
     result = np.array(picture)
-    result[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = GREY
+    result[square(picture.height, picture.width, options.cutout_share, chance)] = GREY
     return result
+
+
+def square(height: int, width: int, share: float, chance: random.Random) -> tuple[slice, slice]:
+    """Rows and columns of a square around any pixel, its side a share of the shorter side."""
+    side = round(share * min(height, width))
+    top = chance.randrange(height) - side // 2
+    left = chance.randrange(width) - side // 2
+    return slice(max(top, 0), max(top + side, 0)), slice(max(left, 0), max(left + side, 0))
 
 
 def strong_views(images: Sequence[np.ndarray], options: Strong, seed: int) -> np.ndarray:

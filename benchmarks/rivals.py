@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.timing import Workload
 from benchmarks.training_step import TrainingStep
 from eojax.data.dataset import ArraySource, Dataset
-from eojax.data.facts import IMAGES
+from eojax.data.facts import IMAGES, PIXEL_LABELS
 from eojax.errors import UserError
 from eojax.runs.run import Run
 
@@ -23,6 +23,8 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     'jem': ('jem', PEERS),
     'fixmatch': ('fixmatch', PEERS),
     'swd_transfer': ('transfer', ('best_effort',)),
+    'segmentation': ('segmentation', PEERS),
+    'fixmatch_segmentation': ('fixmatch_segmentation', PEERS),
 }
 NO_TORCH = (
     'no torch: for the ratios to PyTorch, python -m pip install -r benchmarks/requirements.txt'
@@ -90,13 +92,18 @@ def build(step: TrainingStep) -> Rivals:
 
 
 def _sets(run: Run) -> Mapping[str, Dataset]:
-    """The training images in memory, by the config's groups."""
+    """The training images in memory, and the classes of their pixels, by the config's groups."""
     assert run.domains is not None
     training = {group: domain.training for group, domain in run.domains.items()}
-    return {
-        group: dataset._replace(source=ArraySource({IMAGES: np.asarray(dataset.images)}))
-        for group, dataset in training.items()
-    }
+    return {group: _in_memory(dataset) for group, dataset in training.items()}
+
+
+def _in_memory(dataset: Dataset) -> Dataset:
+    arrays = {IMAGES: np.asarray(dataset.images)}
+    if dataset.facts.label == 'pixel':
+        read = (dataset.source.read(n, None, (PIXEL_LABELS,)) for n in range(dataset.places.num))
+        arrays[PIXEL_LABELS] = np.stack([rasters[PIXEL_LABELS] for rasters in read])
+    return dataset._replace(source=ArraySource(arrays))
 
 
 def _steps(peer: Any) -> Any:

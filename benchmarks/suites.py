@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from eojax.config.base import base_config, flatten, set_key
 from eojax.config.command_line import load_config
 from eojax.errors import UserError, unknown_name
+from eojax.methods import METHODS
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 # Entry to config. One whose file is not there is not in the suites.
@@ -30,13 +31,41 @@ _METHODS = {
     'fixmatch': 'fixmatch_eurosat.py',
     'fixmatch_jem': 'fixmatch_jem_eurosat.py',
     'swd_transfer': 'swd_transfer_landscapes.py',
+    'segmentation': 'segmentation_minifrance.py',
+    'fixmatch_segmentation': 'fixmatch_dubai_small.py',
+    'seg_jem': 'seg_jem_dubai_small.py',
 }
-# Data sets that are drawn, and so are timed on as they are; for all others stands the first.
-_DRAWN = ('landscapes', 'landscape_zones')
-# The transfer's own sizes are small; how many images there are its step does not see, and drawing
-# all of them takes a while.
-_OWN = {
+# Data sets that are drawn, and so are timed on as they are. For all others stands one of them, by
+# the kind of their labels.
+_DRAWN = ('landscapes', 'landscape_zones', 'landscape_cover')
+_INSTEAD = {'image': 'landscapes', 'pixel': 'landscape_cover'}
+# Names that a config takes from its own data set: another one has no such cities or classes.
+_NAMES = ('classes', 'labelled_groups', 'test_groups', 'validation_groups', 'validation_by',
+          'unseen_classes')  # fmt: skip
+# Two cores can train these as they are.
+_SMALL = ('fixmatch_segmentation', 'seg_jem')
+# How many images there are a step does not see, and drawing all of them takes a while. The
+# transfer's own sizes are small.
+_OWN: dict[str, dict[str, Any]] = {
     'swd_transfer': {'batch_size': 32, 'data.num_images': 4_000, 'source.num_images': 4_000},
+}
+_FEW_TILES: dict[str, Any] = {'data.num_images': 160}
+_LARGE_TILES: dict[str, Any] = {'data.size': 512, 'data.num_images': 64, 'method.window': 256}
+_GPU_OWN: dict[str, dict[str, Any]] = {
+    **_OWN,
+    'segmentation': _LARGE_TILES,
+    'fixmatch_segmentation': {**_LARGE_TILES, 'model.width': 64, 'model.depth': 4},
+    'seg_jem': {
+        **_LARGE_TILES,
+        'model.width': 128,
+        'method.density_width': 64,
+        'method.chain_window': 128,
+        'sampler.steps': 20,
+    },
+}
+_CPU_OWN: dict[str, dict[str, Any]] = {
+    **_OWN,
+    'segmentation': {**_FEW_TILES, 'model.width': 16, 'model.depth': 3, 'method.window': 64},
 }
 _GPU = {'model.dtype': 'bfloat16'}
 _CPU = {
@@ -67,6 +96,19 @@ _TINY = {
     'sampler.steps': 2,
     'sampler.buffer_size': 40,
 }
+# Drawn tiles have 32 pixels a side at least, and U-Nets have a depth too.
+_TINY_PIXELS: dict[str, Any] = {
+    'data.size': 32,
+    'data.num_images': 32,
+    'model.width': 4,
+    'model.depth': 2,
+    'model.dtype': 'float32',
+    'method.window': 16,
+    'method.chain_window': 8,
+    'method.density_width': 4,
+    'method.unlabelled_ratio': 1,
+}
+_TINY_OWN = dict.fromkeys(('segmentation', 'fixmatch_segmentation', 'seg_jem'), _TINY_PIXELS)
 
 
 class Entry(NamedTuple):
@@ -110,13 +152,16 @@ def suites() -> dict[str, Suite]:
         }
 
     # A quarter of the chain's length.
-    cpu = {n: functools.partial(shortened, make, 4) for n, make in entries(_CPU, _OWN).items()}
+    cpu = {n: functools.partial(shortened, make, 4) for n, make in entries(_CPU, _CPU_OWN).items()}
+    for name in _SMALL:
+        if name in there:
+            cpu[name] = functools.partial(adapted, there[name], _FEW_TILES)
     return {
-        'gpu': Suite(entries(_GPU, _OWN), False, 1.0),
+        'gpu': Suite(entries(_GPU, _GPU_OWN), False, 1.0),
         'cpu': Suite(
             {**cpu, 'quickstart': functools.partial(adapted, 'quickstart.py', {})}, True, 1.0
         ),
-        'tiny': Suite(entries(_TINY, {}), None, 0.0, (64, 1)),
+        'tiny': Suite(entries(_TINY, _TINY_OWN), None, 0.0, (64, 1)),
     }
 
 
@@ -151,12 +196,17 @@ def adapted(file: str, changes: Mapping[str, Any]) -> ConfigDict:
     """The config of a file, on drawn images, with those changes that it has keys for."""
     original = load_config(str(CONFIGS / file))
     groups = [group for group in ('data', 'source') if group in original]
-    names = [name if (name := original[g].name) in _DRAWN else _DRAWN[0] for g in groups]
-    config = base_config(original.method.name, original.model.name, *names)
+    instead = _INSTEAD[METHODS[original.method.name].labels[0]]
+    drawn = {g: name if (name := original[g].name) in _DRAWN else instead for g in groups}
+    config = base_config(original.method.name, original.model.name, *drawn.values())
     known = dict(flatten(config))
+    # Data sets have the names chosen above, and some options were those of others.
+    left = {f'{group}.name' for group in groups}
+    for group in groups:
+        if original[group].name != drawn[group]:
+            left |= {f'{group}.{name}' for name in _NAMES}
     for key, value in flatten(original):
-        # Data sets have the names chosen above, and some options were those of others.
-        if key not in ('data.name', 'source.name') and key in known:
+        if key not in left and key in known:
             set_key(config, key, value)
     # The peers have one buffer, and one device needs one.
     parts = {'sampler.buffer_parts': 1} if jax.device_count() == 1 else {}
@@ -176,23 +226,38 @@ def shortened(make: Callable[[], ConfigDict], factor: int) -> ConfigDict:
 
 def described(config: ConfigDict) -> str:
     """A config's sizes in a few words: `WRN-28-10, 64 px, batch 64, 20 steps, bfloat16`."""
-    model, size, method = config.model, config.data.size, config.method
-    if 'depth' in model:
-        network = f'WRN-{model.depth}-{model.width}'
-    else:
-        network = f'{model.name} {"-".join(str(int(width)) for width in model.widths)}'
-    batch = f'batch {config.batch_size}'
+    method, batch = config.method, f'batch {config.batch_size}'
     if 'unlabelled_ratio' in method:
         batch += f' + {method.unlabelled_ratio} x {config.batch_size}'
     if 'source_batch_size' in method:
         batch += f' + 2 x {method.source_batch_size}'
-    words = [network, f'{size} px', batch]
+    words = [_network(config.model), f'{method.get("window", config.data.size)} px', batch]
     if 'num_projections' in method:
         words.append(f'{method.num_projections} projections')
     if 'sampler' in config:
-        chains, inner = method.likelihood_batch_size, config.sampler.get('inner_steps', 1)
-        if chains != config.batch_size:
-            words.append(f'{chains} chains')
-        steps = f'{config.sampler.steps} x {inner}' if inner > 1 else f'{config.sampler.steps}'
-        words.append(f'{steps} step{"s" if config.sampler.steps * inner > 1 else ""}')
-    return ', '.join([*words, model.dtype])
+        words += _chains(config)
+    return ', '.join([*words, config.model.dtype])
+
+
+def _network(model: ConfigDict) -> str:
+    if model.name == 'wide_resnet':
+        return f'WRN-{model.depth}-{model.width}'
+    if model.name == 'unet':
+        return f'U-Net {model.width}, depth {model.depth}'
+    if model.name == 'pixel_network':
+        return f'pixel network {model.width}'
+    return f'{model.name} {"-".join(str(int(width)) for width in model.widths)}'
+
+
+def _chains(config: ConfigDict) -> list[str]:
+    """How many chains there are, where not as many as in a batch, how large and how long."""
+    method, steps, inner = config.method, config.sampler.steps, config.sampler.get('inner_steps', 1)
+    words = []
+    if method.get('density', '') == 'local':
+        words.append(f'density {method.density_width}')
+    if 'chain_window' in method:
+        words.append(f'chains of {method.chain_window or method.window} px')
+    elif method.likelihood_batch_size != config.batch_size:
+        words.append(f'{method.likelihood_batch_size} chains')
+    length = f'{steps} x {inner}' if inner > 1 else f'{steps}'
+    return [*words, f'{length} step{"s" if steps * inner > 1 else ""}']

@@ -44,8 +44,22 @@ def augment_bands_first(images: Tensor, name: str, generator: torch.Generator) -
 
 def augment(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
     """`eojax.augment` of images `[N, H, W, bands]` on their device, as one gather of pixels."""
+    if name == 'none':
+        return images
     num, height, width, _ = images.shape
-    device = images.device
+    rows, columns = moved(num, height, width, name, generator)
+    return images[torch.arange(num, device=images.device)[:, None, None], rows, columns]
+
+
+def moved(
+    num: int, height: int, width: int, name: str, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Which pixel each pixel of an augmented image shows.
+
+    Returns:
+      Rows and columns, int64 on the generator's device, which broadcast to `[num, height, width]`.
+    """
+    device = generator.device
 
     def chance() -> Tensor:
         return torch.rand(num, 1, generator=generator, device=device) < 0.5
@@ -53,7 +67,7 @@ def augment(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
     rows = torch.arange(height, device=device).expand(num, -1)
     columns = torch.arange(width, device=device).expand(num, -1)
     if name == 'none':
-        return images
+        return rows[:, :, None], columns[:, None, :]
     if name.endswith('shift'):
         rows, columns = (_shifted(x, generator) for x in (rows, columns))
     rows = torch.where(chance(), height - 1 - rows, rows)
@@ -62,7 +76,15 @@ def augment(images: Tensor, name: str, generator: torch.Generator) -> Tensor:
     if name.startswith('dihedral'):
         swap = chance()[:, :, None]
         rows, columns = (torch.where(swap, x.mT, x) for x in (rows, columns))
-    return images[torch.arange(num, device=device)[:, None, None], rows, columns]
+    return rows, columns
+
+
+def corners(size: tuple[int, int], side: int, num: int, generator: torch.Generator) -> Tensor:
+    """Upper left corners of windows of a `side` anywhere in images of a size, int64 `[2, num]`."""
+    device = generator.device
+    return torch.stack(
+        [torch.randint(x - side + 1, (num,), generator=generator, device=device) for x in size]
+    )
 
 
 def _shifted(places: Tensor, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,10 +12,14 @@ from torch import nn
 
 # Flax's own modules inside eojax's; in a peer the outer one is the layer itself.
 _INNER = ('BatchNorm_0', 'GroupNorm_0')
+_UP = re.compile(r'(^|\.)up\d+\.$')
 
 
 def load_flax_parameters(module: nn.Module, parameters: Mapping[str, Any]) -> None:
     """Copies eojax's parameters in, kernels HWIO -> OIHW, dense ones transposed.
+
+    The kernels of transposed convolutions, in modules called `up` and a number, are `[in, h, w,
+    out]` there and `[in, out, h, w]` here.
 
     Args:
       parameters: nested mappings of numpy arrays, as eojax's models have them.
@@ -42,6 +47,9 @@ def torch_names(parameters: Mapping[str, Any], prefix: str = '') -> Iterator[tup
             yield from torch_names(value, prefix if name in _INNER else f'{prefix}{name}.')
         elif name == 'kernel':
             array = np.array(value, np.float32)  # a copy: torch wants to own what it reads
-            yield f'{prefix}weight', array.T if array.ndim == 2 else array.transpose(3, 2, 0, 1)
+            if _UP.search(prefix):
+                yield f'{prefix}weight', array.transpose(0, 3, 1, 2)
+            else:
+                yield f'{prefix}weight', array.T if array.ndim == 2 else array.transpose(3, 2, 0, 1)
         else:
             yield f'{prefix}{"weight" if name == "scale" else name}', np.array(value, np.float32)

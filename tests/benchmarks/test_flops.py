@@ -45,6 +45,46 @@ def test_a_supervised_step_has_no_chain():
     assert counted.total == pytest.approx((3 * forward - stem) * 8, rel=0.02)
 
 
+@pytest.mark.parametrize(('width', 'depth', 'size'), [(64, 4, 256), (32, 2, 32)])
+def test_a_step_of_a_u_net_is_its_convolutions(width, depth, size):
+    changes = {'model.width': width, 'model.depth': depth, 'method.window': size}
+    config = adapted('segmentation_minifrance.py', {**changes, 'batch_size': 2})
+    counted = flops.step_flops(config, (512, 512, 3), 8)
+    forward, first = flops.unet_convolutions(width, depth, size, 3, 8)
+    assert counted.total == pytest.approx((3 * forward - first) * 2, rel=0.02)
+    # A teacher's pass has no gradient.
+    config = adapted('fixmatch_dubai_small.py', {**changes, 'batch_size': 2})
+    counted = flops.step_flops(config, (512, 512, 3), 8)
+    expected = (3 * forward - first) * 4 + forward * 2
+    assert counted.total == pytest.approx(expected, rel=0.02)
+
+
+def test_the_formula_of_a_u_net_counts_layer_by_layer():
+    # At depth 1 and 4 px: 10 taps a side, 4 of 2 px; what doubles the sides makes 16 pixels.
+    encoder = 2 * 100 * (3 * 5 + 5 * 5) + 2 * 16 * (5 * 10 + 10 * 10)
+    decoder = 2 * 16 * 10 * 5 + 2 * 100 * (10 * 5 + 5 * 5)
+    total, first = flops.unet_convolutions(5, 1, 4, 3, 7)
+    assert total == encoder + decoder + 2 * 16 * 5 * 7
+    assert first == 2 * 100 * 3 * 5
+
+
+@pytest.mark.parametrize('density', ['local', 'logits', 'head'])
+def test_a_chain_of_windows_is_counted_for_the_network_that_its_density_is_read_from(density):
+    side, chains = 32, 4
+    changes = {'method.density': density, 'method.chain_window': side, 'batch_size': chains}
+    config = adapted('seg_jem_dubai_small.py', {**changes, 'sampler.steps': 7})
+    counted = flops.step_flops(config, (64, 64, 3), 5)
+    if density == 'local':  # a stem of 16 features and four layers more
+        forward = sum(flops._convolution_flops(side + 2, 3, 1, c, 16) for c in (3, 16, 16, 16, 16))
+    else:
+        forward = flops._convolution_flops(side, 5, 1, 3, 32)
+        forward += flops._convolution_flops(side, 5, 1, 32, 32)
+    assert counted.updates == 7
+    assert counted.chain == pytest.approx(2 * forward * chains, rel=0.1)
+    # Before the chains there is score matching, of the same windows.
+    assert flops.step_flops(config, (64, 64, 3), 5, phase=0).updates == 0
+
+
 def test_a_phase_without_chains_has_none():
     config = tiny_config('jem')
     config.method.supervised_steps = 2

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import suites
 from eojax.config.base import base_config, check_config, flatten
+from eojax.config.command_line import load_config
 from eojax.errors import UserError
 
 ALL = [(name, entry) for name, suite in suites.suites().items() for entry in suite.entries]
@@ -20,7 +21,9 @@ def test_every_entry_is_a_config_that_could_train(suite, entry):
         assert (config.data.sensor, config.source.sensor) == ('sar', 'rgb')
         assert config.data.name == config.source.name == 'landscape_zones'
     else:
-        assert config.data.name == 'landscapes'
+        by_pixels = 'segmentation' in entry or entry == 'seg_jem'
+        assert config.data.name == ('landscape_cover' if by_pixels else 'landscapes')
+        assert config.data.labelled_groups == config.data.test_groups == ''  # of other data
 
 
 def test_the_gpu_suite_has_the_published_size():
@@ -59,6 +62,22 @@ def test_the_sizes_of_fixmatch_and_of_the_transfer_are_told_too():
     transfer.model.widths = (8, 24)
     words = 'convnet 8-24, 32 px, batch 64 + 2 x 128, 128 projections, float32'
     assert suites.described(transfer) == words
+
+
+def test_the_sizes_of_methods_for_pixels_are_told_too():
+    gpu, cpu = (suites.suites()[name].entries for name in ('gpu', 'cpu'))
+    words = 'U-Net 64, depth 4, 256 px, batch 32, bfloat16'  # the original's width and depth
+    assert suites.described(gpu['segmentation']()) == words
+    words = 'U-Net 64, depth 4, 256 px, batch 16 + 1 x 16, bfloat16'
+    assert suites.described(gpu['fixmatch_segmentation']()) == words
+    words = 'pixel network 32, 64 px, batch 16 + 1 x 16, density 16, chains of 32 px, 4 steps'
+    assert suites.described(cpu['seg_jem']()) == f'{words}, float32'
+    # Two cores train these configs as they are.
+    for entry, file in (('fixmatch_segmentation', 'fixmatch'), ('seg_jem', 'seg_jem')):
+        small = load_config(str(suites.CONFIGS / f'{file}_dubai_small.py'))
+        timed = dict(flatten(cpu[entry]()))
+        same = {key: value for key, value in flatten(small) if not key.startswith('data.')}
+        assert {key: timed[key] for key in same} == same
 
 
 def test_another_transfers_data_are_drawn_too(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.suites import suites
 from benchmarks.training_step import TrainingStep, _memory_of
 from tests.tiny_runs import tiny_config
 
@@ -40,6 +41,18 @@ def test_the_phase_with_chains_is_timed():
     assert step.phase.name == 'joint'
     assert 'sampler_gradient' in step._carry.sums
     assert step.images == config.batch_size + config.method.likelihood_batch_size
+
+
+def test_windows_of_the_joint_phase_of_pixels_are_timed():
+    config = suites()['tiny'].entries['seg_jem']()
+    step = TrainingStep(config)
+    assert step.phase.name == 'joint'
+    assert 'sampler_gradient' in step._carry.sums
+    assert step.images == 2 * config.batch_size
+    for workload in step.workloads():
+        workload.run(1)
+    assert step.healthy()
+    step.close()
 
 
 def test_memory_is_the_devices_where_its_peak_rose_else_the_programs():

@@ -8,6 +8,7 @@ kernels. What it does to an image is what Pillow does, within a level.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -73,24 +74,28 @@ def draw_square(
 
 def apply(images: Tensor, drawn: Drawn, interpolation: str) -> Tensor:
     """One pass over images uint8 `[N, H, W, 3]`."""
-    warped = _warp(images, _matrices(images, drawn), interpolation)
+    warped = warp(images, matrices(drawn, images.shape[1:3]), interpolation)
     return _blend(_look_up(warped, drawn), drawn)
 
 
-def cut_out(images: Tensor, square: Square) -> Tensor:
-    """Images `[N, H, W, 3]` with their squares grey."""
+def cut_out(images: Tensor, square: Square, value: int = GREY) -> Tensor:
+    """Images or maps `[N, H, W, bands]` with their squares grey, or of another value."""
     _, height, width, _ = images.shape
     rows = torch.arange(height, device=images.device)[:, None, None]
     columns = torch.arange(width, device=images.device)[:, None]
     top, left = (x[:, None, None, None] for x in square[:2])
     covered = (rows >= top) & (rows < top + square.side)
     covered = covered & (columns >= left) & (columns < left + square.side)
-    return torch.where(covered, torch.full_like(images[:1, :1, :1, :1], GREY), images)
+    return torch.where(covered, torch.full_like(images[:1, :1, :1, :1], value), images)
 
 
-def _matrices(images: Tensor, drawn: Drawn) -> Tensor:
-    """From places in the new image to places in the old one, float32 `[N, 2, 3]`."""
-    _, height, width, _ = images.shape
+def matrices(drawn: Drawn, size: Sequence[int]) -> Tensor:
+    """From places in the new image to places in the old one, float32 `[N, 2, 3]`.
+
+    Args:
+      size: height and width of the images.
+    """
+    height, width = size
 
     def of(name: str) -> Tensor:
         return torch.where(drawn.operation == _NUMBER[name], drawn.amount, 0.0)
@@ -104,7 +109,8 @@ def _matrices(images: Tensor, drawn: Drawn) -> Tensor:
     return torch.stack(rows, 1).reshape(-1, 2, 3)
 
 
-def _warp(images: Tensor, matrices: Tensor, interpolation: str) -> Tensor:
+def warp(images: Tensor, matrices: Tensor, interpolation: str) -> Tensor:
+    """Images uint8, or by the nearest pixel any whole numbers, `[N, H, W, bands]`; 0 outside."""
     num, height, width, bands = images.shape
     y = torch.arange(height, device=images.device)[:, None]
     x = torch.arange(width, device=images.device)

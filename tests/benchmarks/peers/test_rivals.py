@@ -16,7 +16,12 @@ from benchmarks.training_step import TrainingStep  # noqa: E402
 
 @pytest.mark.parametrize(
     ('entry', 'names'),
-    [('fixmatch', ['reference_style', 'best_effort']), ('swd_transfer', ['best_effort'])],
+    [
+        ('fixmatch', ['reference_style', 'best_effort']),
+        ('swd_transfer', ['best_effort']),
+        ('segmentation', ['reference_style', 'best_effort']),
+        ('fixmatch_segmentation', ['reference_style', 'best_effort']),
+    ],
 )
 def test_an_entry_meets_the_peers_that_its_method_has(entry, names):
     step = TrainingStep(suites.suites()['tiny'].entries[entry]())
