@@ -1,9 +1,10 @@
 """The suites: the configs that are timed, at which sizes, on which kind of device.
 
 Every entry is a config of `configs/`, on drawn images in place of its data sets, with a class for
-each pixel where it wants one, so that a suite runs anywhere and downloads nothing. The `gpu` suite has the published sizes in
-bfloat16; the `cpu` suite has the same methods, small enough for two cores and a few minutes. Timed
-is a config's last phase: the one with chains, and of a transfer the alignment.
+each pixel where it wants one, so that a suite runs anywhere and downloads nothing. The `gpu` suite
+has the published sizes in bfloat16; the `cpu` suite has the same methods, small enough for two cores
+and a few minutes. Timed is a config's last phase: the one with chains, and of a transfer the
+alignment.
 """
 
 from __future__ import annotations
