@@ -2,8 +2,8 @@
 
 Every entry is a config of `configs/`, on drawn images in place of its data sets, with a class for
 each pixel where it wants one, so that a suite runs anywhere and downloads nothing. The `gpu` suite
-has the published sizes in bfloat16; the `cpu` suite has the same methods, small enough for two cores
-and a few minutes. Timed is a config's last phase: the one with chains, and of a transfer the
+has the published sizes in bfloat16; the `cpu` suite has the same methods, small enough for two
+cores and a few minutes. Timed is a config's last phase: the one with chains, and of a transfer the
 alignment.
 """
 
@@ -59,7 +59,6 @@ _GPU_OWN: dict[str, dict[str, Any]] = {
     'seg_jem': {
         **_LARGE_TILES,
         'model.width': 128,
-        'method.density_width': 64,
         'method.chain_window': 128,
         'sampler.steps': 20,
     },

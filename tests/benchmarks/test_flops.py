@@ -71,8 +71,9 @@ def test_the_formula_of_a_u_net_counts_layer_by_layer():
 @pytest.mark.parametrize('density', ['local', 'head'])
 def test_a_chain_of_windows_is_counted_for_the_network_that_its_density_is_read_from(density):
     side, chains = 32, 4
-    changes = {'method.density': density, 'method.chain_window': side, 'batch_size': chains}
-    config = adapted('seg_jem_dubai_small.py', {**changes, 'sampler.steps': 7})
+    changes = {'method.density': density, 'method.density_width': 16, 'sampler.steps': 7}
+    changes |= {'method.chain_window': side, 'batch_size': chains}
+    config = adapted('seg_jem_dubai_small.py', changes)
     counted = flops.step_flops(config, (64, 64, 3), 5)
     layer = flops._convolution_flops
     stem = layer(side, 5, 1, 3, 32)

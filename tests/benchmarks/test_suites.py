@@ -70,8 +70,11 @@ def test_the_sizes_of_methods_for_pixels_are_told_too():
     assert suites.described(gpu['segmentation']()) == words
     words = 'U-Net 64, depth 4, 256 px, batch 16 + 1 x 16, bfloat16'
     assert suites.described(gpu['fixmatch_segmentation']()) == words
-    words = 'pixel network 32, 64 px, batch 16 + 1 x 16, density 16, chains of 32 px, 4 steps'
-    assert suites.described(cpu['seg_jem']()) == f'{words}, float32'
+    config = cpu['seg_jem']()
+    words = 'pixel network 32, 64 px, batch 16 + 1 x 16, chains of 32 px, 4 steps, float32'
+    assert suites.described(config) == words
+    config.method.update({'density': 'local', 'density_width': 24})
+    assert 'density 24, chains of 32 px' in suites.described(config)
     # Two cores train these configs as they are.
     for entry, file in (('fixmatch_segmentation', 'fixmatch'), ('seg_jem', 'seg_jem')):
         small = load_config(str(suites.CONFIGS / f'{file}_dubai_small.py'))
