@@ -27,9 +27,11 @@ from eojax.evaluation.published_segmentation import (
 from eojax.methods.pixels.auxiliary import WEIGHTS
 from eojax.studies.grid.cells import load_dataset
 from eojax.studies.grid.runner import Listener, Start
-from eojax.studies.segmentation import command
+from eojax.studies.segmentation import command, methods
 from eojax.studies.segmentation.labelled_data import STUDY, drawn_cities, parse_amounts
 from eojax.studies.segmentation.rows import labels_of
+from eojax.studies.segmentation.study import lines_of
+from eojax.studies.segmentation.table import _published_cities
 from tests.apps.finished_runs import changed, write_finished
 from tests.studies.grid_commands import PROVENANCE, cells_of, here, one_error, run_grid_command
 
@@ -260,6 +262,28 @@ def test_the_thesis_numbers_are_those_of_its_tables():
     assert (late.mean_iou, late.place) == pytest.approx((0.1870, 'Table 3.2'))
     assert network_scores('minifrance', 'unet', 'supervised', None).mean_iou == 0.2077
     assert network_scores('minifrance', 'segnet', 'supervised', None) is None
+
+
+def test_the_thesis_numbers_stand_beside_runs_with_the_labels_that_it_had():
+    config = small_config().to_dict()
+    config['model']['name'] = 'unet'
+    for name, hidden, whole in (('minifrance', 0.2077, None), ('tiny_minifrance', 0.1818, 0.2525)):
+        for labels, expected in (('published', hidden), ('all', whole)):
+            config['data'] |= {'name': name, 'labels': labels}
+            row = labels_of(config, 'all')
+            scores = methods.study(['all']).published(row)
+            assert (scores and scores.mean_iou) == expected
+            # Of the amounts the thesis has all eight training cities labelled.
+            assert (STUDY.published(row) is None) == (labels == 'published')
+
+
+def test_the_thesis_cities_stand_beside_everything_alone():
+    labels = labels_of(small_config().to_dict(), 'all')
+    row = {**labels, 'error': None, 'pixel_accuracy_rennes': 0.5, 'mean_iou_rennes': 0.2}
+    share = {**row, 'config': '10_percent', 'labelled_share': 0.1}
+    for rows, there in (([row, share], True), ([share], False)):
+        scores = _published_cities(STUDY, lines_of(STUDY, rows))
+        assert bool(scores) == there
 
 
 def test_amounts_are_titled_by_their_rows_as_by_what_was_typed():

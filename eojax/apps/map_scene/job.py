@@ -79,7 +79,7 @@ class Model(NamedTuple):
     @property
     def threshold_text(self) -> str:
         """The threshold's meaning, in words."""
-        ending = 'st' if self.percentile == 1 else 'th'
+        ending = {1.0: 'st', 2.0: 'nd', 3.0: 'rd'}.get(self.percentile, 'th')
         pixels = "'s pixels" if classifies_pixels(self.run) else ''
         return f'the {self.percentile:g}{ending} percentile of the training set{pixels}'
 

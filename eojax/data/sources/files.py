@@ -195,10 +195,11 @@ class FileSource:
         title = f'{self._root}: {file}'
         if not file.lower().endswith(whole_images.SUFFIXES):
             _check_size(self._windows.size(file), size, title, self._spare)
-            part = self._windows.read(file, window, layer.bands, dtype)
-            if layer.values is not None and layer.values.colours:
-                part = part._replace(pixels=part.pixels[..., :3])
-            return part
+            colours = layer.values is not None and layer.values.colours
+            if layer.values is not None:
+                layer.values.check_no_data(self._windows.no_data(file), title)
+            part = self._windows.read(file, window, layer.bands, dtype, together=colours)
+            return part._replace(pixels=part.pixels[..., :3]) if colours else part
         palette = layer.values is not None and not layer.values.colours
         pixels = self._images.pixels(file, palette)
         _check_size(pixels.shape[:2], size, title, self._spare)

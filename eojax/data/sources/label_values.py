@@ -40,6 +40,8 @@ class LabelValues(NamedTuple):
             kind = 'colours of three bands' if self.colours else 'one band'
             raise UserError(f'{title}: {stored.shape[-1]} band(s); labels are {kind}')
         if self.colours:
+            if stored.size and stored.max() > 255:
+                raise UserError(f'{title}: {stored.dtype} above 255; colours are 8 bits a band')
             red, green, blue = (stored[..., band].astype(np.int64) for band in range(3))
             numbers = red << 16 | green << 8 | blue
         else:
@@ -59,6 +61,25 @@ class LabelValues(NamedTuple):
         """A value that the table knows, as files store it: a number, or red, green and blue."""
         value = int(self.values[0])
         return np.array([value >> 16, value >> 8 & 255, value & 255] if self.colours else [value])
+
+    def check_no_data(self, value: float | None, title: str) -> None:
+        """Refuses a file whose value for no data has a class: its pixels would lose it unnoticed.
+
+        Args:
+          value: for no data in each band, as the file says; None where it says none.
+          title: of the file, for messages.
+
+        Raises:
+          UserError: one line that says what to do.
+        """
+        if value is None or not float(value).is_integer():
+            return
+        number = int(value) * 0x010101 if self.colours else int(value)
+        if self.classes[self.values == number].tolist() not in ([], [UNKNOWN]):
+            raise UserError(
+                f'{title}: the file says that {value:g} is no data, and it stands for a class: take'
+                ' that note away (gdal_edit.py -unsetnodata FILE), or give the value no class'
+            )
 
     def _text(self, value: int) -> str:
         return f'#{value:06x}' if self.colours else str(value)

@@ -117,6 +117,7 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
     lacking = _lacking(path, [places[name] for name in names], set(files), layout)
     grouped = set(layout.group_fields) <= set(pattern.fields)
     group_of = {name: _group(places[name], layout) for name in names} if grouped else {}
+    _check_labels(path, {name: places[name] for name in group_of}, group_of, layers)
     groups = sorted(set(group_of.values()))
     numbers = {group: number for number, group in enumerate(groups)}
     published = _PART in pattern.fields or bool(layout.group_parts)
@@ -209,6 +210,24 @@ def _lacking(
                     raise UserError(f'{path}: {pattern.fill(values)} is missing, of its {name}')
                 lacking[number] = True
     return lacking if lacking.any() else None
+
+
+def _check_labels(
+    path: Path,
+    places: Mapping[str, Mapping[str, str]],
+    group_of: Mapping[str, str],
+    layers: Mapping[str, Layer],
+) -> None:
+    """Refuses one file of labels for places of two groups: its pattern lacks a field."""
+    holder: dict[str, str] = {}
+    for name, values in places.items() if PIXEL_LABELS in layers else ():
+        file = layers[PIXEL_LABELS].patterns[0].fill(values)
+        other = holder.setdefault(file, name)
+        if group_of[other] != group_of[name]:
+            raise UserError(
+                f'{path}: {other} and {name} would both have the labels {file}: write {{{_GROUP}}}'
+                ' in the pattern of the masks too'
+            )
 
 
 def _sizes(

@@ -81,7 +81,18 @@ class RasterWindows:
         floats = any(np.dtype(opened.dtypes[index - 1]).kind in 'fc' for index in indexes)
         return floats or _is_masked(opened, indexes)
 
-    def read(self, file: str, window: Window, bands: Sequence[str], dtype: str | None) -> Part:
+    def no_data(self, file: str) -> float | None:
+        """The value that a file says stands for no data; None where it says none."""
+        return self._file(file).nodata
+
+    def read(
+        self,
+        file: str,
+        window: Window,
+        bands: Sequence[str],
+        dtype: str | None,
+        together: bool = False,
+    ) -> Part:
         """A window as it is stored.
 
         Args:
@@ -89,6 +100,8 @@ class RasterWindows:
           window: of the file.
           bands: names or numbers from 1 of those that are wanted, in that order; all where empty.
           dtype: that the file must have; None where any will do.
+          together: whether a pixel is without data only where all bands are, as of colours, of
+            which one band may well hold the value for no data.
 
         Raises:
           UserError: it cannot be read, or holds another type or other bands; by name.
@@ -109,7 +122,9 @@ class RasterWindows:
                 f'{title}: rows {window.row} to {window.row + window.height - 1} cannot be read:'
                 f' broken or truncated ({reason})'
             ) from None
-        valid = None if masks is None else (masks > 0).all(0)
+        valid = None
+        if masks is not None:
+            valid = (masks > 0).any(0) if together else (masks > 0).all(0)
         if pixels.dtype.kind == 'f' and not np.isfinite(pixels).all():
             finite = np.isfinite(pixels).all(0)
             valid = finite if valid is None else valid & finite

@@ -21,10 +21,10 @@ test places, the hold-out. All `--config.KEY=VALUE` hold for every run. What is 
 (`eojax.evaluation.published_segmentation`) beside them:
 
 `table.json`: a list of rows, one for each run: `config` (its setting), `method`, `variant`,
-  `auxiliary`, `auxiliary_weight`, `data`, `labelled_groups`, `labelled_share`, `labelled_in_all`,
-  `seed`, `network`, `width`, `window`, `steps`, `labelled_places` (null where it is not
-  known), `pixel_accuracy`, `mean_iou`, `mean_iou_all` and all else that rows have in
-  `eojax.studies.label_efficiency.command`.
+  `auxiliary`, `auxiliary_weight`, `data`, `published_labels`, `labelled_groups`,
+  `labelled_share`, `labelled_in_all`, `seed`, `network`, `width`, `window`, `steps`,
+  `labelled_places` (null where it is not known), `pixel_accuracy`, `mean_iou`, `mean_iou_all` and
+  all else that rows have in `eojax.studies.label_efficiency.command`.
 `table.csv`: a row for each setting (`eojax.studies.segmentation.table.csv`).
 `table.md`: mean and standard deviation over the seeds, and gains over the base of runs of the same
   seed; also of each test city and class.

@@ -70,9 +70,13 @@ def _published(row: Row) -> PublishedScores | None:
 
 
 def _supervision(row: Row) -> str:
-    """The thesis' oracle has labels of all training cities; those of MiniFrance have not."""
+    """The thesis' oracle has labels of all training cities.
+
+    Those of MiniFrance have not, unless `data.labels='all'` makes them known.
+    """
     limited = row['labelled_groups'] or row['labelled_in_all'] or row['labelled_share'] < 1.0
-    return 'supervised' if limited or row['data'] in DATA_SETS else 'oracle'
+    hidden = row['data'] in DATA_SETS and row['published_labels'] != 'all'
+    return 'supervised' if limited or hidden else 'oracle'
 
 
 def check_segments(configs: Mapping[str, ConfigDict]) -> None:

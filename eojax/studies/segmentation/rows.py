@@ -41,6 +41,7 @@ def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         # A weight of 0 stands for that of the loss.
         'auxiliary_weight': get(config, 'method.auxiliary_weight') or WEIGHTS.get(auxiliary),
         'data': name_of(config, 'data'),
+        'published_labels': get(config, 'data.labels'),
         'labelled_groups': get(config, GROUPS_KEY) or '',
         'labelled_share': get(config, SHARE_KEY),
         'labelled_in_all': get(config, TOTAL_KEY) or 0,

@@ -96,7 +96,13 @@ def _time(seconds: float) -> str:
 
 
 def _published_cities(study: Study, lines: Sequence[Line]) -> dict[str, dict[str, float]]:
-    """The thesis' scores of test cities, by score and city; empty where there are none."""
+    """The thesis' scores of test cities, by score and city; empty where there are none.
+
+    They are those of the base, so there are none where another setting stands in for it.
+    """
+    base = base_of(lines)
+    if base.published is None or not study.is_base(base.rows[0]):
+        return {}
     found = {city: scores for city in cities_of(lines) if (scores := study.published_city(city))}
     if not found:
         return {}

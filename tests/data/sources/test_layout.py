@@ -227,6 +227,43 @@ def test_pixels_without_data_have_no_label_and_the_lowest_value(one: Path) -> No
     np.testing.assert_array_equal(source.read(0, None, ('labels',))['labels'], read['labels'])
 
 
+def test_the_value_for_no_data_takes_no_class_away_unnoticed(one: Path) -> None:
+    table = {'#000000': None, '#0000ff': 0, '#ffff00': 1, '#ffffff': 0}
+    colours = np.zeros((64, 64, 3), np.uint8)
+    # Each of the first two has a band that holds 0, which alone is data.
+    colours[:10], colours[10:20], colours[20:30] = (0, 0, 255), (255, 255, 0), (255, 255, 255)
+    write_raster(one / 'bonn/1_seg.tif', colours, nodata=0)
+    labels = layer('{group}/{name}_seg.tif', values=table)
+    source = read_layout(one, FACTS, Layout({**LAYOUT.layers, 'labels': labels})).source
+    read = source.read(0, None, ('labels',))['labels']
+    np.testing.assert_array_equal(read[::10, 0], [0, 1, 0, 255, 255, 255, 255])
+    black = layer('{group}/{name}_seg.tif', values={**table, '#000000': 1})
+    source = read_layout(one, FACTS, Layout({**LAYOUT.layers, 'labels': black})).source
+    with pytest.raises(UserError, match=r'1_seg\.tif: the file says that 0 is no data, and it st'):
+        source.read(0, None, ('labels',))
+    write_raster(one / 'bonn/1_seg.tif', np.ones((64, 64, 1), np.uint8), nodata=1)
+    with pytest.raises(UserError, match=r'the file says that 1 is no data.*-unsetnodata'):
+        read_layout(one, FACTS, LAYOUT).source.read(0, None, ('labels',))
+
+
+def test_one_file_of_labels_is_not_for_two_groups(one: Path) -> None:
+    for file in list((one / 'bonn').iterdir()):
+        if file.name != '1_seg.tif':
+            (one / 'koeln').mkdir(exist_ok=True)
+            (one / 'koeln' / file.name).write_bytes(file.read_bytes())
+    (one / 'masks').mkdir()
+    (one / 'bonn/1_seg.tif').rename(one / 'masks/1_seg.tif')
+    labels = LAYOUT.layers['labels']._replace(patterns=(Pattern('masks/{name}_seg.tif'),))
+    with pytest.raises(UserError, match=r'bonn/1 and koeln/1 would both .* masks/1_seg\.tif: wri'):
+        read_layout(one, FACTS, Layout({**LAYOUT.layers, 'labels': labels}))
+
+
+def test_colours_have_eight_bits() -> None:
+    # Joined into one number, these three would be the colour #010005.
+    with pytest.raises(UserError, match='uint16 above 255; colours are 8 bits a band'):
+        label_values({'#010005': 0}).apply(np.array([[[0, 256, 5]]], np.uint16), 'mask.tif')
+
+
 def test_bands_by_name_number_and_file(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 2000, (16, 16, 4), np.uint16)
     write_raster(tmp_path / 'stack_a.tif', pixels, names=('B02', 'B03', 'B04', 'B08'))

@@ -3,8 +3,8 @@
 Original masks hold colours; black is where classes meet, in the eroded ground truth. Crops of 512
 px, as mmsegmentation's converters cut them, hold numbers: `img_dir/{train,val}/..._x_y_x2_y2.png`
 and the same names in `ann_dir/`. There are two kinds of them, which `data.crop_values` tells apart:
-'0-5' begins with the impervious surfaces, '1-6' with 0 for no class. Taken for the other kind, the
-second one is refused where it holds a 6; the first one cannot be told from it, so say it right.
+'1-6' has 0 for no class, as those converters write it; '0-5' begins with the impervious surfaces.
+Neither can be told from the other where no 6 is, so it has no default: the config must say it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from eojax.errors import UserError
 
 CLASS_NAMES = ('impervious surfaces', 'building', 'low vegetation', 'tree', 'car', 'clutter')
 CLASS_COLOURS = hex_colours(CLASS_NAMES, 'ffffff 0000ff 00ffff 00ff00 ffff00 ff0000')
-CHOICES = {'layout': ('tiles', 'crops'), 'crop_values': ('0-5', '1-6')}
-DEFAULTS = {'layout': 'tiles', 'crop_values': '0-5', 'ignored_colours': ''}
+CHOICES = {'layout': ('tiles', 'crops'), 'crop_values': ('', '0-5', '1-6')}
+DEFAULTS = {'layout': 'tiles', 'crop_values': '', 'ignored_colours': ''}
 CROP = '{left}_{top}_{right}_{bottom}.png'
 LICENCE = 'for research, on request from the ISPRS'
 CITATION = (
@@ -52,7 +52,9 @@ def tile_labels(path: Path, patterns: Sequence[str], ignored: str) -> Layer:
     values |= {CLASS_COLOURS[name]: number for number, name in enumerate(CLASS_NAMES)}
     files = list_files(path, SUFFIXES)
     for pattern in patterns:
-        if Pattern(pattern).match(files):
+        # `area1.tif` is meant, and `area1_noBoundary.tif` fits its pattern too.
+        tiles = Pattern(pattern).match(files).values()
+        if any('_' not in ''.join(fields.values()) for fields in tiles):
             return layer(pattern, values=values, optional=True)
     raise UserError(f'{path}: no ground truth: no file is like {" or like ".join(patterns)}')
 
@@ -63,7 +65,15 @@ def crop_labels(pattern: str, kind: str) -> Layer:
     Args:
       pattern: of their files.
       kind: `data.crop_values`.
+
+    Raises:
+      UserError: the config does not say it.
     """
+    if not kind:
+        raise UserError(
+            "data.layout='crops' needs data.crop_values: '1-6' where 0 is no class (mmsegmentation"
+            " writes these), '0-5' where 0 is impervious surfaces"
+        )
     first = int(kind[0])
     values: dict[int | str, int | None] = dict.fromkeys(range(first), None)
     values |= {first + number: number for number in range(len(CLASS_NAMES))}

@@ -86,7 +86,7 @@ def _json(text: str, title: str) -> list[tuple[str, str]]:
         if not isinstance(pairs, list):
             raise ValueError('no object')
         return [(str(value), NONE if name is None else _text(name)) for value, name in pairs]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(
             f'{title}: not a JSON object of class names by value, as {{"1": "water"}} ({error})'
         ) from None

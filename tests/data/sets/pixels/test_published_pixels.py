@@ -159,6 +159,16 @@ def test_vaihingen(tmp_path: Path) -> None:
     assert names_of(data, split.test) == ['2', '38']
     expected = np.where(number == 6, 255, number)
     np.testing.assert_array_equal(labels_of(data, '1', Window(2, 2, 8, 9)), expected[2:, 2:11])
+    # Eroded masks in the first place where masks may lie are none of those that are asked for.
+    eroded = {
+        name.replace('.tif', '_noBoundary.tif') if '/' not in name else name: content
+        for name, content in files.items()
+    }
+    for number_of in (1, 3, 5, 15, 21, 30, 2, 38):
+        own = f'top_mosaic_09cm_area{number_of}.tif'
+        eroded[f'gts_for_participants/{own}'] = files[own]
+    both = opened('vaihingen', write_files(tmp_path / 'both', eroded))[0]
+    np.testing.assert_array_equal(labels_of(both, '1', Window(2, 2, 8, 9)), expected[2:, 2:11])
     few = {name: content for name, content in files.items() if 'top/' in name}
     few['gts_for_participants/top_mosaic_09cm_area1.tif'] = ground_truth(number)
     few['gts_for_participants/top_mosaic_09cm_area3.tif'] = ground_truth(number[:9, [0, 1] * 7])
@@ -213,7 +223,7 @@ def test_crops(tmp_path: Path, name: str) -> None:
             files[f'img_dir/{crop}'] = picture(shown(8, 8))
             files[f'ann_dir/{crop}'] = picture(stored)
     root = write_files(tmp_path, files)
-    data, split = opened(name, root, layout='crops')
+    data, split = opened(name, root, layout='crops', crop_values='0-5')
     # Crops of one tile overlap: none stands on both sides.
     assert group_of(data, split.test) == {tiles[-1].removeprefix('area')}
     parts = [group_of(data, part) for part in (split.train, split.validation, split.test)]
@@ -224,7 +234,10 @@ def test_crops(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(labels_of(data, str(data.names[0])), expected)
     write_files(tmp_path, {file: picture(stored + 1) for file in files if 'ann_dir' in file})
     with pytest.raises(UserError, match=r'ann_dir/.*: label 6 in row'):
-        labels_of(opened(name, root, layout='crops')[0], str(data.names[0]))
+        labels_of(opened(name, root, layout='crops', crop_values='0-5')[0], str(data.names[0]))
+    # Both kinds are about, and where no 6 is, nothing in the files tells which.
+    with pytest.raises(UserError, match=r"needs data\.crop_values: '1-6' where 0 is no class"):
+        opened(name, root, layout='crops')
     with pytest.raises(UserError, match=r"unknown data\.layout 'crop'; did you mean 'crops'"):
         opened(name, root, layout='crop')
 
