@@ -13,11 +13,11 @@ from eojax.config import base_config
 
 def get_config() -> ConfigDict:
     config = base_config('fixmatch_segmentation', 'unet', 'pixel_folder')
-    config.batch_size = 16
-    config.steps = 400
+    config.batch_size = 8
+    config.steps = 800
     config.log_every = 20
-    config.evaluate_every = 200
-    config.checkpoint_every = 200
+    config.evaluate_every = 400
+    config.checkpoint_every = 400
 
     config.data.images_pattern = 'dubai_land_cover/{group}/images/{name}.jpg'
     config.data.masks_pattern = 'dubai_land_cover/{group}/masks/{name}.png'
@@ -33,6 +33,7 @@ def get_config() -> ConfigDict:
     config.model.depth = 3
 
     config.method.window = 64
+    config.method.evaluation_window = 256
     config.method.augment = 'dihedral'
     config.method.unlabelled_ratio = 1
     config.method.threshold = 0.9
@@ -41,9 +42,10 @@ def get_config() -> ConfigDict:
     config.method.cutmix_share = 0.5
     config.method.average_decay = 0.99
 
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.warmup_steps = 20
     config.optimizer.schedule = 'cosine'
 
-    config.evaluate.batch_size = 64
+    config.evaluate.batch_size = 8
+    config.evaluate.window_overlap = 0.125
     return config

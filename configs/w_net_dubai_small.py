@@ -19,10 +19,10 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('w_net', 'unet', 'pixel_folder')
     config.batch_size = 8
-    config.steps = 300
+    config.steps = 800
     config.log_every = 20
-    config.evaluate_every = 300
-    config.checkpoint_every = 300
+    config.evaluate_every = 400
+    config.checkpoint_every = 400
 
     config.data.images_pattern = 'dubai_land_cover/{group}/images/{name}.jpg'
     config.data.masks_pattern = 'dubai_land_cover/{group}/masks/{name}.png'
@@ -34,16 +34,19 @@ def get_config() -> ConfigDict:
     config.data.test_groups = 'tile_3'
     config.data.validation_by = 'place'
 
-    config.model.width = 8
+    config.model.width = 16
     config.model.depth = 3
 
     config.method.window = 64
+    config.method.evaluation_window = 256
     config.method.augment = 'dihedral'
+    config.method.average_decay = 0.99
     config.method.auxiliary = 'l1'
 
     config.optimizer.learning_rate = 3e-3
     config.optimizer.warmup_steps = 20
     config.optimizer.schedule = 'cosine'
 
-    config.evaluate.batch_size = 64
+    config.evaluate.batch_size = 8
+    config.evaluate.window_overlap = 0.125
     return config

@@ -205,7 +205,7 @@ class UpConvolution(nn.Module):
 
 
 class Head(nn.Module):
-    """One convolution to the outputs of a task, small at first.
+    """One convolution to the outputs of a task.
 
     Attributes:
       num_outputs: for each pixel.
@@ -220,10 +220,7 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """`[N, h, w, any]` to float32 `[N, h, w, num_outputs]`."""
-        small = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
-        outputs = Convolution(
-            self.num_outputs, self.size, dtype=self.dtype, kernel_init=small, name='conv'
-        )(x)
+        outputs = Convolution(self.num_outputs, self.size, dtype=self.dtype, name='conv')(x)
         return outputs.astype(jnp.float32)
 
 

@@ -11,7 +11,7 @@ Understanding" (Castillo-Navarro, 2022), section 3.2.
 Notes:
   It starts from random values, where the original starts from VGG-16's of ImageNet.
   Images whose sides are no multiple of 2^depth are padded below and at the right by their edge
-  values, and the outputs cropped. The last convolution starts small.
+  values, and the outputs cropped.
 """
 
 from __future__ import annotations

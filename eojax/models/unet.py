@@ -18,7 +18,6 @@ Notes:
   batch normalisation and no dropout, as most users have it. With `group` or `none` and a smooth
   activation (`swish`) an image's output depends on that image alone and is smooth but for the
   maxima; `pooling='mean'` makes it smooth everywhere.
-  The last convolution starts small: every class is as likely as the others.
 """
 
 from __future__ import annotations
