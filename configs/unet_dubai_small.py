@@ -19,10 +19,10 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('segmentation', 'unet', 'pixel_folder')
     config.batch_size = 8
-    config.steps = 800
+    config.steps = 600
     config.log_every = 20
-    config.evaluate_every = 400
-    config.checkpoint_every = 400
+    config.evaluate_every = 300
+    config.checkpoint_every = 300
 
     config.data.images_pattern = 'dubai_land_cover/{group}/images/{name}.jpg'
     config.data.masks_pattern = 'dubai_land_cover/{group}/masks/{name}.png'

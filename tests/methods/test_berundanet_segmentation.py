@@ -201,7 +201,7 @@ def test_it_learns_with_normalisation_and_paints_in_few_colours() -> None:
         ({'method__variant': 'middle'}, 'method.variant'),
         ({'method__auxiliary': 'l3'}, 'method.auxiliary'),
         ({'method': 'w_net', 'method__auxiliary': 'jigsaw'}, 'method.auxiliary'),
-        ({'method__auxiliary_weight': -1.0}, 'method.auxiliary_weight'),
+        ({'method__auxiliary_weight': -0.5}, 'method.auxiliary_weight must be -1'),
         ({'method__clusters': 1}, 'method.clusters'),
         ({'method__unlabelled_ratio': 0}, 'method.unlabelled_ratio'),
         ({'method__auxiliary': 'inpainting'}, 'method.hole must be from 1 to 8'),

@@ -13,7 +13,7 @@
   jigsaw           phi_u says how nine patches were permuted        0.5
 
 The lambdas are those with which the authors' BerundaNet worked best on Christchurch; a
-`method.auxiliary_weight` of 0 takes them.
+`method.auxiliary_weight` of -1 takes them (`weight_of`).
 
 Notes:
   The thesis does not state K (`method.clusters`), a_rec, which is 1 here, or a_reg, which is
@@ -49,11 +49,13 @@ WEIGHTS = {
     'inpainting': 5.0,
     'jigsaw': 0.5,
 }
+# The `method.auxiliary_weight` that stands for these.
+PUBLISHED = -1.0
 CLUSTERING = ('relaxed_k_means', 'mumford_shah')
 # Of the config group `method`.
 DEFAULTS: dict[str, Any] = {
     'auxiliary': 'l1',
-    'auxiliary_weight': 0.0,
+    'auxiliary_weight': -1.0,
     'regularization_weight': 0.1,
     'clusters': 8,
     'hole': 80,
@@ -110,9 +112,16 @@ def check(method: ConfigDict, tasks: tuple[str, ...] = tuple(WEIGHTS)) -> None:
     name = method.auxiliary
     if name not in tasks:
         raise unknown_name('method.auxiliary', name, tasks)
-    for key in ('auxiliary_weight', 'regularization_weight'):
-        if not 0.0 <= method[key] < math.inf:
-            raise UserError(f'method.{key} must not be negative, not {method[key]}')
+    weight = method.auxiliary_weight
+    if weight != PUBLISHED and not 0.0 <= weight < math.inf:
+        raise UserError(
+            f'method.auxiliary_weight must be -1, the published one, or not negative, not {weight}'
+        )
+    if not 0.0 <= method.regularization_weight < math.inf:
+        raise UserError(
+            'method.regularization_weight must not be negative, not'
+            f' {method.regularization_weight}'
+        )
     if method.clusters < 2:
         raise UserError(f'method.clusters must be at least 2, not {method.clusters}')
     if name == 'inpainting' and not 1 <= method.hole <= method.window:
@@ -126,6 +135,11 @@ def check(method: ConfigDict, tasks: tuple[str, ...] = tuple(WEIGHTS)) -> None:
         raise UserError(f'method.window must be at least {GRID} for a jigsaw, not {method.window}')
 
 
+def weight_of(task: str, weight: float) -> float:
+    """Lambda of a task, where `method.auxiliary_weight` is `weight`."""
+    return WEIGHTS[task] if weight == PUBLISHED else weight
+
+
 def build(options: ConfigDict, bands: int) -> Auxiliary:
     """The task of a checked config group `method`.
 
@@ -133,7 +147,7 @@ def build(options: ConfigDict, bands: int) -> Auxiliary:
       bands: of the images.
     """
     name = options.auxiliary
-    weight = options.auxiliary_weight or WEIGHTS[name]
+    weight = weight_of(name, options.auxiliary_weight)
     if name in CLUSTERING:
         return _clustering(name, options.clusters, options.regularization_weight, weight)
     if name == 'inpainting':

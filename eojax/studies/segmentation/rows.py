@@ -10,7 +10,7 @@ from eojax.config.base import differing_keys
 from eojax.config.written import get, name_of
 from eojax.data.parts.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
 from eojax.errors import UserError
-from eojax.methods.pixels.auxiliary import WEIGHTS
+from eojax.methods.pixels.auxiliary import weight_of
 from eojax.runs.domains import TARGET
 from eojax.runs.known import FILE, read_known
 from eojax.studies.grid import series as grid_series
@@ -38,8 +38,9 @@ def labels_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         'method': name_of(config, 'method'),
         'variant': get(config, 'method.variant'),
         'auxiliary': auxiliary,
-        # A weight of 0 stands for that of the loss.
-        'auxiliary_weight': get(config, 'method.auxiliary_weight') or WEIGHTS.get(auxiliary),
+        'auxiliary_weight': (
+            weight_of(auxiliary, get(config, 'method.auxiliary_weight')) if auxiliary else None
+        ),
         'data': name_of(config, 'data'),
         'published_labels': get(config, 'data.labels'),
         'labelled_groups': get(config, GROUPS_KEY) or '',
