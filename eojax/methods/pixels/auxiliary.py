@@ -119,8 +119,7 @@ def check(method: ConfigDict, tasks: tuple[str, ...] = tuple(WEIGHTS)) -> None:
         )
     if not 0.0 <= method.regularization_weight < math.inf:
         raise UserError(
-            'method.regularization_weight must not be negative, not'
-            f' {method.regularization_weight}'
+            f'method.regularization_weight must not be negative, not {method.regularization_weight}'
         )
     if method.clusters < 2:
         raise UserError(f'method.clusters must be at least 2, not {method.clusters}')
