@@ -136,6 +136,14 @@ def test_evaluation_sees_whole_places_where_all_are_equally_large() -> None:
     assert _method(_config(method__evaluation_window=10)).window == 10
 
 
+def test_large_places_are_evaluated_in_windows() -> None:
+    large = FACTS._replace(size=(10_000, 10_000))
+    assert _method(_config(), FACTS._replace(size=(1024, 1000))).window is None
+    assert _method(_config(), large).window == 512
+    assert _method(_config(method__window=600), large).window == 600
+    assert _method(_config(method__evaluation_window=2000), large).window == 2000
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [

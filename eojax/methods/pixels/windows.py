@@ -3,7 +3,8 @@
 Networks see the rasters of `method.rasters`, side by side: the colours alone, or the elevation too
 (`images,elevation`). Windows of training have the side `method.window`. Evaluation sees windows of
 the side `method.evaluation_window`, side by side; where it is 0, whole places if all are equally
-large, and else windows as in training.
+large and no side is above 1,024 px; else windows of 512 px, so that large tiles need no more memory
+than these; and windows as in training where places differ in size.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from eojax.errors import UserError
 from eojax.feed.streams import Stream
 from eojax.methods.options import check_shared
 
+# Places are evaluated whole up to this side, larger ones in windows of the other.
+_WHOLE_UP_TO, _OF_LARGE_PLACES = 1024, 512
 # Of the config group `method`.
 DEFAULTS: dict[str, Any] = {
     'rasters': IMAGES,
@@ -112,8 +115,17 @@ def windows_of(options: ConfigDict, facts: Facts) -> Windows:
             f' a pixel of one of the rasters {", ".join(rasters)} covers so many'
         )
     bands = sum(len(facts.rasters[name].bands) for name in rasters)
-    evaluation = options.evaluation_window or (None if facts.size else options.window)
+    evaluation = options.evaluation_window or _evaluation_window(options.window, facts, grid)
     return Windows(rasters, bands, options.window, evaluation, options.augment)
+
+
+def _evaluation_window(side: int, facts: Facts, grid: int) -> int | None:
+    """Of `Windows.evaluation`, where the config leaves it open."""
+    if facts.size is None:
+        return side
+    if max(facts.size) <= _WHOLE_UP_TO:
+        return None
+    return max(side, _OF_LARGE_PLACES // grid * grid)
 
 
 def _names(rasters: str) -> tuple[str, ...]:
