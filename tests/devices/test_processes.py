@@ -8,14 +8,17 @@ import subprocess
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from eojax.config.command_line import load_config
 from eojax.devices import processes
 from eojax.errors import UserError
 from eojax.runs import run as runs
 from eojax.runs.checkpoint import Checkpoints
 from eojax.runs.opening import checkpoint_folder, restore_carry
+from eojax.training.loop import train
 from tests.process_groups import start_processes, wait_for
 from tests.training_runs import rows, saved_state, steps_saved
 
@@ -67,7 +70,8 @@ _PHASES = "method='jem', sampler__buffer_parts=1, method__supervised_steps=4"
 _STREAMED = "method='supervised', data__resident_gigabytes=0.0"
 
 
-_LAYOUTS = {_JEM: [(2, 2), (1, 4), (1, 1)], _PHASES: [(2, 1), (1, 1)], _STREAMED: [(2, 2), (1, 1)]}
+# Processes, and devices of each, that are held against one device of this process.
+_LAYOUTS = {_JEM: [(2, 2), (1, 4)], _PHASES: [(2, 1)], _STREAMED: [(2, 2)]}
 
 
 @pytest.mark.parametrize('extra', _LAYOUTS, ids=['jem', 'phases', 'streamed'])
@@ -79,7 +83,9 @@ def test_processes_and_devices_do_not_change_the_result(tmp_path: Path, extra: s
         logs = tmp_path / f'logs-{folder.name}'
         group = start_processes(num, devices, command(config, folder), logs)
         assert wait_for(group) == [0] * num, [log_of(logs, n) for n in range(num)]
-    alone = folders[1, 1]
+    assert jax.device_count() == 1
+    alone = tmp_path / 'alone'
+    train(load_config(str(config)), alone)
     losses = [row['loss'] for row in rows(alone) if 'loss' in row]
     assert len(losses) == 8
     for layout, folder in folders.items():

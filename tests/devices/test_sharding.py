@@ -94,8 +94,8 @@ print('done')
 
 
 def test_placement_over_four_devices():
-    flags = '--xla_force_host_platform_device_count=4'
-    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags}
+    flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count=4'
+    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags.strip()}
     finished = subprocess.run(
         [sys.executable, '-c', PROGRAM],
         cwd=ROOT,
