@@ -96,7 +96,7 @@ def test_a_set_above_the_limit_is_streamed_and_trains_the_same(tmp_path: Path, a
     for folder in folders[1:]:
         # Another program around the same batches: the same up to the order of sums.
         for name, value in saved_state(folder).items():
-            np.testing.assert_allclose(value, resident[name], atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(value, resident[name], atol=2e-5, err_msg=name)
         for ours, theirs in zip(rows(folder), rows(folders[0]), strict=True):
             assert ours['step'] == theirs['step']
             if 'loss' in ours:
