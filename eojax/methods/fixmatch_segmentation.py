@@ -131,7 +131,17 @@ def views(sample: Mapping[str, Array], key: Array, options: ConfigDict, num_devi
     Args:
       sample: rasters of one size in [-1, 1], and `truth`.
       options: the config group `method`.
+
+    Raises:
+      UserError: CutMix of a window with itself, where a device has no other.
     """
+    num, height, width = sample['truth'].shape
+    if options.cutmix_share and num < 2 * num_devices:
+        raise UserError(
+            f'method.cutmix_share {options.cutmix_share} needs two unlabelled windows on each'
+            f' device, and a step has {num} on {num_devices}: raise method.unlabelled_ratio or'
+            ' batch_size, or set it to 0'
+        )
     weakly = AUGMENTATIONS[options.augment]
     key_weak, key_other, key_strong, key_mix = random.split(key, 4)
     weak, moved = weakly(sample, key_weak)
@@ -145,7 +155,6 @@ def views(sample: Mapping[str, Array], key: Array, options: ConfigDict, num_devi
         options.interpolation,
         operations_of(options.strong_set),
     )
-    num, height, width = sample['truth'].shape
     mixed = draw_mixed_boxes(key_mix, num, height, width, options.cutmix_share)
     filled = mix({name: strongly[name] for name in rasters}, mixed, num_devices)
     return Views(weak, filled, moved, moved_again, warped, mixed, num_devices)

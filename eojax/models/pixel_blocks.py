@@ -204,26 +204,6 @@ class UpConvolution(nn.Module):
         return add_bias(doubled, bias.astype(self.dtype))
 
 
-class Head(nn.Module):
-    """One convolution to the outputs of a task.
-
-    Attributes:
-      num_outputs: for each pixel.
-      dtype: of the arithmetic; parameters and outputs are float32.
-      size: side of the kernel.
-    """
-
-    num_outputs: int
-    dtype: Any = jnp.float32
-    size: int = 1
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """`[N, h, w, any]` to float32 `[N, h, w, num_outputs]`."""
-        outputs = Convolution(self.num_outputs, self.size, dtype=self.dtype, name='conv')(x)
-        return outputs.astype(jnp.float32)
-
-
 def max_pooled(x: Array) -> Array:
     """The maxima of squares of 2 x 2 pixels: `[N, 2 h, 2 w, C]` to `[N, h, w, C]`."""
     upper, lower = x[:, ::2], x[:, 1::2]

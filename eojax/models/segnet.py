@@ -27,7 +27,6 @@ from eojax.models.model import Architecture, Network, Sizes, from_linen
 from eojax.models.pixel_blocks import (
     Convolutions,
     Encoded,
-    Head,
     Parts,
     Style,
     check_style,
@@ -38,6 +37,7 @@ from eojax.models.pixel_blocks import (
     style_of,
     unpooled,
 )
+from eojax.models.pixel_head import Head
 from eojax.models.pixel_network import join_rasters
 
 # Of each stage: convolutions, and features as multiples of the width.

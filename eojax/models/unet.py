@@ -35,7 +35,6 @@ from eojax.models.pixel_blocks import (
     POOLINGS,
     Convolutions,
     Encoded,
-    Head,
     Parts,
     Style,
     UpConvolution,
@@ -45,6 +44,7 @@ from eojax.models.pixel_blocks import (
     spatial_means,
     style_of,
 )
+from eojax.models.pixel_head import Head
 from eojax.models.pixel_network import join_rasters
 
 DEFAULTS: dict[str, Any] = {

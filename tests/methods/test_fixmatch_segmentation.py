@@ -209,3 +209,11 @@ def test_a_rare_class_has_pseudo_labels_by_its_own_threshold() -> None:
 def test_bad_options_name_their_key(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_config(_config(**changes))
+
+
+def test_cutmix_wants_another_window_on_each_device() -> None:
+    options, sample = _config(method__cutmix_share=0.5).method, _stream(4, 0)
+    sample = {name: sample[name] for name in ('images', 'truth')}
+    _views(sample, random.key(0), options, 2)
+    with pytest.raises(UserError, match='two unlabelled windows on each device, and a step has 4'):
+        _views(sample, random.key(0), options, 4)

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from eojax.errors import UserError
 from eojax.models import pixel_blocks, unet
 from eojax.models.pixel_blocks import GroupNormalisation, UpConvolution
+from eojax.models.pixel_head import Head
 
 
 def _options(**values: Any) -> ConfigDict:
@@ -154,3 +155,28 @@ def test_mean_pooling_and_swish_have_a_gradient_without_jumps() -> None:
 def test_bad_options_name_their_key(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         unet.check(_options(**values), {})
+
+
+@pytest.mark.parametrize('size', [1, 3])
+def test_outputs_of_bfloat16_features_are_not_rounded_to_it(size: int) -> None:
+    narrow, wide = (Head(4, dtype, size) for dtype in (jnp.bfloat16, jnp.float32))
+    # Features and a kernel that bfloat16 holds, so that nothing but the sums could be rounded.
+    x = random.normal(random.key(0), (2, 6, 5, 16)).astype(jnp.bfloat16)
+    variables = narrow.init(random.key(1), x)
+    jax.tree.map(np.testing.assert_array_equal, variables, wide.init(random.key(1), x))
+    short = jax.tree.map(lambda a: a.astype(jnp.bfloat16).astype(jnp.float32), variables)
+    exact = wide.apply(short, x)
+    np.testing.assert_allclose(narrow.apply(short, x), exact, atol=1e-5)
+    assert np.abs(exact.astype(jnp.bfloat16) - exact).max() > 1e-3
+
+    def loss(head: Head, variables: Any, x: jax.Array) -> jax.Array:
+        return jnp.square(head.apply(variables, x)).mean()
+
+    found, expected = (
+        jax.grad(lambda *a, head=head: loss(head, *a), (0, 1))(short, x) for head in (narrow, wide)
+    )
+    for value, wanted in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert value.dtype == wanted.dtype
+        scale = float(jnp.abs(wanted).max())
+        difference = np.abs(value.astype(jnp.float32) - wanted.astype(jnp.float32))
+        assert difference.max() < 0.02 * scale

@@ -44,9 +44,9 @@ def pixel_log_density(logits: Array) -> Array:
 def averaged(shares: Array, side: int) -> Array:
     """The mean of the shares over `side` x `side` pixels around each, `[N, h, w]`.
 
-    It hands shares on to neighbours, which leaves the model as it is; at the border, where there
-    are none, values are repeated. Shares that lie on one side of every edge, as those of a network
-    do that was trained on their sum, then lie on the edge.
+    It hands shares on to neighbours, which leaves their sum, and so the model, as it is; but for
+    the border, where there are none and values are repeated. Shares that lie on one side of every
+    edge, as those of a network do that was trained on their sum, then lie on the edge.
 
     Args:
       side: odd.

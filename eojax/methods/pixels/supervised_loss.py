@@ -9,7 +9,8 @@ classes that have any,
 
 so that every class has the same weight in all. The pixels are counted once before training, over
 all labelled training places, or over a fixed sample of 256 of them; of a place with a side above
-1,024 px in one window of that side.
+1,024 px in one window of that side. A class of which no pixel was counted has the weight of the
+rarest one that was: the sample may have missed it, and a weight of 0 would keep it from training.
 """
 
 from __future__ import annotations
@@ -109,14 +110,15 @@ def build(options: ConfigDict, facts: Facts) -> SupervisedLoss:
 
 
 def balanced_weights(counts: np.ndarray) -> np.ndarray:
-    """w of the module's equation, float32 `[K]`; 0 of classes without pixels.
+    """w of the module's equation, float32 `[K]`; of classes without pixels the largest of all.
 
     Args:
       counts: `[K]`, labelled pixels of each class.
     """
     present = counts > 0
     share = counts.sum() / max(int(present.sum()), 1)
-    return np.where(present, share / np.maximum(counts, 1), 0.0).astype(np.float32)
+    weights = np.where(present, share / np.maximum(counts, 1), 0.0)
+    return np.where(present, weights, weights.max()).astype(np.float32)
 
 
 def _count(training: Dataset) -> np.ndarray:
