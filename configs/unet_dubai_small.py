@@ -3,12 +3,12 @@
 Paper: the supervised baseline of the thesis of J. Castillo-Navarro (2022), section 3.2.4, small.
 Data and split: those of `segmentation_dubai_small.py`; tile 3 is in no part of the training.
 Network and rate: a U-Net with batch normalisation and Adam on a half cosine, as most users have
-  it, small and short: 8 features at the full side, 300 steps of 8 windows.
+  it, small: 16 features at the full side, 600 steps of 8 windows.
 Command: python -m eojax.main --config=configs/unet_dubai_small.py \\
   --config.data.root=dubai_land_cover.zip
-Expected: 80 % of the pixels or more, roads and vegetation missed: 300 steps leave it underfitted.
-Measured: pixel accuracy 83.0 and 80.4 %, mean IoU 38.8 and 37.2 % on tile 3, seeds 0 and 1,
-  2026-11-28.
+Expected: 80 % of the pixels, a mean IoU of 40 to 45 %; roads mostly missed.
+Measured: pixel accuracy 82.8 %, mean IoU 45.4 % on tile 3: water 95.0, land 74.7, road 9.2,
+  building 24.5, vegetation 23.4 %. One seed, 2026-11-28.
 """
 
 from ml_collections import ConfigDict
