@@ -47,7 +47,7 @@ def initial_beliefs(num_classes: int) -> Beliefs:
     return Beliefs(share[0], share)
 
 
-def update_beliefs(beliefs: Beliefs, probabilities: Array, decay: float) -> Beliefs:
+def update_beliefs(beliefs: Beliefs, probabilities: Array, decay: Array | float) -> Beliefs:
     """The running means after another batch of predictions `[N, K]` (FreeMatch, Eq. 5 and 6)."""
     q = lax.stop_gradient(probabilities)
     new = Beliefs(q.max(-1).mean(), q.mean(0))

@@ -160,17 +160,23 @@ def views(sample: Mapping[str, Array], key: Array, options: ConfigDict, num_devi
     return Views(weak, filled, moved, moved_again, warped, mixed, num_devices)
 
 
-def guess(logits: Array, beliefs: Beliefs, options: ConfigDict) -> tuple[Array, Beliefs]:
+def guess(
+    logits: Array, beliefs: Beliefs, options: ConfigDict, updates: Array | int
+) -> tuple[Array, Beliefs]:
     """Pseudo-labels of the pixels of the weak views, and the beliefs after them.
 
     Args:
       logits: float32 `[mu N, h, w, K]`.
+      updates: how many came before. The memory of the beliefs grows with them, as that of the
+        averaged parameters does (`eojax.methods.update.descent`): with a fixed decay of 0.999 the
+        first thresholds, 1 / K, would hold for a thousand steps and let every guess pass.
 
     Returns:
       int32 `[mu N, h, w]`, -1 where no class is probable enough.
     """
     q = jax.nn.softmax(jax.lax.stop_gradient(logits)).reshape(-1, logits.shape[-1])
-    beliefs = update_beliefs(beliefs, q, options.beliefs_decay)
+    decay = jnp.minimum(options.beliefs_decay, (1.0 + updates) / (10.0 + updates))
+    beliefs = update_beliefs(beliefs, q, decay)
     adaptive = options.threshold_kind == 'adaptive'
     pseudo = pseudo_labels(q, class_thresholds(beliefs) if adaptive else options.threshold)
     labels = jnp.where(pseudo.chosen, pseudo.labels, -1)
@@ -243,7 +249,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         if not guessed:
             weak = shown.inputs(both.weak)
             guessed = [network.apply(old.average, old.statistics, *weak)]
-        pseudo, beliefs = guess(guessed[0], state.beliefs, options)
+        pseudo, beliefs = guess(guessed[0], state.beliefs, options, old.updates)
         cross_entropy = supervised.loss(logits, labels, state.class_weights)  # Eq. 3.24
         consistency = pixel_consistency(strongly, *both.follow(pseudo))  # Eq. 3.25
         loss = cross_entropy + options.consistency_weight * consistency  # Eq. 3.26

@@ -186,14 +186,29 @@ def test_a_rare_class_has_pseudo_labels_by_its_own_threshold() -> None:
     logits = jnp.zeros((1, 10, 10, 3)).at[..., 0].set(4.0)
     logits = logits.at[:, 0].set(jnp.array([0.0, 1.0, 0.0]))
     beliefs = Beliefs(jnp.asarray(0.95), jnp.array([0.83, 0.14, 0.03]))
-    labels, beliefs = fixmatch_segmentation.guess(logits, beliefs, options)
+    labels, beliefs = fixmatch_segmentation.guess(logits, beliefs, options, 10**6)
     assert (np.asarray(labels)[0, 0] == 1).all()
     fixed = _config(method__threshold=0.9).method
-    labels, _ = fixmatch_segmentation.guess(logits, beliefs, fixed)
+    labels, _ = fixmatch_segmentation.guess(logits, beliefs, fixed, 0)
     assert (np.asarray(labels)[0, 0] == -1).all()
     assert (np.asarray(labels)[0, 1:] == 0).all()
     never = _config(method__threshold=1.0).method
-    assert (np.asarray(fixmatch_segmentation.guess(100.0 * logits, beliefs, never)[0]) == -1).all()
+    assert (
+        np.asarray(fixmatch_segmentation.guess(100.0 * logits, beliefs, never, 0)[0]) == -1
+    ).all()
+
+
+def test_the_first_thresholds_are_soon_forgotten() -> None:
+    options = _config(method__threshold_kind='adaptive').method
+    logits = jnp.zeros((1, 10, 10, 3)).at[..., 0].set(4.0)
+    sure = float(jax.nn.softmax(logits)[0, 0, 0, 0])
+    beliefs = fixmatch_segmentation.initial_beliefs(3)
+    for updates in range(30):
+        _, beliefs = fixmatch_segmentation.guess(logits, beliefs, options, updates)
+    assert float(beliefs.confidence) == pytest.approx(sure, abs=0.01)
+    # Less sure than the mean: no pseudo-label, which the first threshold of 1/3 would have let in.
+    labels, _ = fixmatch_segmentation.guess(0.3 * logits, beliefs, options, 30)
+    assert (np.asarray(labels) == -1).all()
 
 
 @pytest.mark.parametrize(
