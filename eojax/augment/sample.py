@@ -67,31 +67,6 @@ def check_sample(sample: Sample, num: int, size: tuple[int, int]) -> None:
             )
 
 
-def to_one_size(sample: Sample) -> dict[str, Array]:
-    """The sample with each value of its coarser rasters repeated to the pixels of its finest.
-
-    Args:
-      sample: rasters `[N, h, w, bands]` and `[N, h / s, w / s, bands]`, s a whole number.
-
-    Raises:
-      UserError: a raster of which the size of the finest is no multiple.
-    """
-    height, width = max(array.shape[1:3] for array in sample.values() if array.ndim >= 3)
-
-    def enlarged(name: str, array: Array) -> Array:
-        if array.ndim < 3 or array.shape[1:3] == (height, width):
-            return array
-        scale = height // array.shape[1]
-        if (array.shape[1] * scale, array.shape[2] * scale) != (height, width):
-            raise UserError(
-                f'{name} is {_pixels(array.shape[1:3])}, of which {_pixels((height, width))} is no'
-                ' multiple'
-            )
-        return array.repeat(scale, 1).repeat(scale, 2)
-
-    return {name: enlarged(name, array) for name, array in sample.items()}
-
-
 def take(
     sample: Sample, places: tuple[Array, ...], inside: Array | None = None
 ) -> dict[str, Array]:

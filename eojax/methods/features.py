@@ -1,6 +1,7 @@
-"""The ability `features`: what a trained network makes of an image as a whole, before its outputs.
+"""Abilities of methods that train one network: its features of images, and its outputs for pixels.
 
-Images that look alike to the network have features that are close, whatever it was trained for.
+Features are what a trained network makes of an image as a whole, before its outputs: images that
+look alike to the network have features that are close, whatever it was trained for.
 """
 
 from __future__ import annotations
@@ -41,3 +42,17 @@ def features_of(
         return describe(state.trained.average, state.trained.statistics, *shown)
 
     return {'features': features}
+
+
+def pixel_logits_of(network: Network) -> dict[str, Callable[..., Array]]:
+    """The ability by its name, `pixel_logits(state, *rasters, key)`: the network's outputs.
+
+    It is of the averaged parameters, in evaluation mode: float32 `[N, h, w, K]`.
+    """
+
+    def pixel_logits(state: _State, *inputs: Array) -> Array:
+        *rasters, _ = inputs  # the last one is a key, and nothing here is random
+        outputs: Array = network.apply(state.trained.average, state.trained.statistics, *rasters)
+        return outputs
+
+    return {'pixel_logits': pixel_logits}

@@ -23,7 +23,6 @@ Notes:
   (Wang et al., 2023, Eq. 5 to 8), its means taken over pixels. It lets classes of which the network
   is never as sure as of others have pseudo-labels too.
   `cutmix_share` of the strong views have a box of another one in them (`eojax.augment.cutmix`).
-  Rasters of coarser pixels are brought to the pixels of the finest before they are warped.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from eojax.augment.boxes import Boxes
 from eojax.augment.cutmix import draw_mixed_boxes, mix
 from eojax.augment.geometric import Move
 from eojax.augment.randaugment import operations_of, strong
-from eojax.augment.sample import VALID, to_one_size
+from eojax.augment.sample import VALID
 from eojax.augment.warp import Warped
 from eojax.devices import sharding
 from eojax.errors import UserError
@@ -58,7 +57,7 @@ from eojax.losses.consistency import (
 from eojax.losses.pixel_consistency import pixel_consistency
 from eojax.losses.pixel_cross_entropy import pixel_accuracy
 from eojax.methods import fixmatch
-from eojax.methods.features import features_of
+from eojax.methods.features import features_of, pixel_logits_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.update import descent
@@ -236,10 +235,9 @@ def build(config: ConfigDict, task: Task) -> Method:
     ) -> tuple[Array, Aside]:
         key_views, key_model = random.split(key)
         old, labels = state.trained, batch['labelled']['labels']
-        labelled = to_one_size({name: batch['labelled'][name] for name in shown.rasters})
         unlabelled = {name: batch['unlabelled'][name] for name in (*shown.rasters, 'truth')}
-        both = views(to_one_size(unlabelled), key_views, options, task.num_devices)
-        groups = [shown.inputs(labelled), shown.inputs(both.strong)]
+        both = views(unlabelled, key_views, options, task.num_devices)
+        groups = [shown.inputs(batch['labelled']), shown.inputs(both.strong)]
         if options.teacher == 'network':
             groups.append(shown.inputs(both.weak))
         sizes = [len(group[0]) for group in groups]
@@ -267,11 +265,6 @@ def build(config: ConfigDict, task: Task) -> Method:
         new, aside = down.step(state.trained, lambda p: loss_of(p, state, batch, key))
         return state._replace(trained=new, beliefs=aside.kept), aside.metrics
 
-    def pixel_logits(state: FixMatchSegmentationState, *inputs: Array) -> Array:
-        *rasters, _ = inputs  # the last one is a key, and nothing here is random
-        outputs: Array = network.apply(state.trained.average, state.trained.statistics, *rasters)
-        return outputs
-
     streams = shown.streams(config.batch_size, options.unlabelled_ratio)
     # Both views of them are made in the step.
     streams['unlabelled'] = streams['unlabelled']._replace(augment='none')
@@ -279,7 +272,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(
         init,
         (phase,),
-        {'pixel_logits': pixel_logits, **features_of(network)},
+        {**pixel_logits_of(network), **features_of(network)},
         score='mean_iou',
         rasters=shown.rasters,
         window=shown.evaluation,

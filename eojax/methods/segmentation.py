@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.feed.streams import Batch
 from eojax.losses.pixel_cross_entropy import pixel_accuracy
-from eojax.methods.features import features_of
+from eojax.methods.features import features_of, pixel_logits_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.update import descent
@@ -85,17 +85,12 @@ def build(config: ConfigDict, task: Task) -> Method:
         new, aside = down.step(state.trained, lambda p: loss_of(p, state, batch, key))
         return state._replace(trained=new), aside.metrics
 
-    def pixel_logits(state: SegmentationState, *inputs: Array) -> Array:
-        *seen, _ = inputs  # the last one is a key, and nothing here is random
-        outputs: Array = network.apply(state.trained.average, state.trained.statistics, *seen)
-        return outputs
-
     streams = {'labelled': seen.stream('labelled', config.batch_size)}
     phase = Phase('segmentation', config.steps, streams, step)
     return Method(
         init,
         (phase,),
-        {'pixel_logits': pixel_logits, **features_of(network)},
+        {**pixel_logits_of(network), **features_of(network)},
         score='mean_iou',
         rasters=seen.rasters,
         window=seen.evaluation,

@@ -9,7 +9,6 @@ from jax import random
 
 from eojax.augment.boxes import Boxes
 from eojax.augment.cutmix import draw_mixed_boxes, mix
-from eojax.augment.sample import to_one_size
 from eojax.errors import UserError
 
 
@@ -53,15 +52,3 @@ def test_what_cannot_be_mixed_is_refused() -> None:
     boxes = draw_mixed_boxes(random.key(0), 3, 8, 8, 1.0)
     with pytest.raises(UserError, match='2 images need as many boxes, not 3'):
         mix({'images': jnp.zeros((2, 8, 8, 3))}, boxes)
-
-
-def test_coarse_rasters_repeat_their_values() -> None:
-    coarse = jnp.arange(6.0).reshape(1, 2, 3, 1)
-    sample = {'images': jnp.zeros((1, 4, 6, 3)), 'elevation': coarse, 'index': jnp.zeros(1)}
-    same = to_one_size(sample)
-    np.testing.assert_array_equal(
-        same['elevation'][0, ..., 0], np.kron(coarse[0, ..., 0], np.ones((2, 2)))
-    )
-    assert same['images'].shape == (1, 4, 6, 3)
-    with pytest.raises(UserError, match='is no multiple'):
-        to_one_size({**sample, 'elevation': jnp.zeros((1, 3, 3, 1))})

@@ -52,9 +52,11 @@ def _method(config: ConfigDict) -> Method:
 def _stream(num: int, seed: int) -> dict[str, jax.Array]:
     keys = random.split(random.key(seed), 3)
     truth = random.randint(keys[2], (num, 8, 8), -1, 3)
+    coarse = random.uniform(keys[1], (num, 4, 4, 1), minval=-1.0)
     return {
         'images': random.uniform(keys[0], (num, 8, 8, 3), minval=-1.0),
-        'elevation': random.uniform(keys[1], (num, 4, 4, 1), minval=-1.0),
+        # As the feed gives it: each value repeated to the pixels of the place.
+        'elevation': coarse.repeat(2, 1).repeat(2, 2),
         'labels': truth.at[1].set(-1),
         'truth': truth,
     }
@@ -128,8 +130,7 @@ def test_one_step_by_hand(teacher: str) -> None:
 
     network = pixel_network.build(config.model, 3)
     unlabelled = batch['unlabelled']
-    large = unlabelled['elevation'].repeat(2, 1).repeat(2, 2)
-    sample = {'images': unlabelled['images'], 'elevation': large, 'truth': unlabelled['truth']}
+    sample = {name: unlabelled[name] for name in (*rasters, 'truth')}
     views = _views(sample, random.split(key)[0], config.method)
     which = state.trained.parameters if teacher == 'network' else state.trained.average
     guessed = network.apply(which, {}, *(views.weak[name] for name in rasters))
