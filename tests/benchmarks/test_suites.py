@@ -68,7 +68,7 @@ def test_the_sizes_of_methods_for_pixels_are_told_too():
     gpu, cpu = (suites.suites()[name].entries for name in ('gpu', 'cpu'))
     words = 'U-Net 64, depth 4, 256 px, batch 32, bfloat16'  # the original's width and depth
     assert suites.described(gpu['segmentation']()) == words
-    words = 'U-Net 64, depth 4, 256 px, batch 16 + 1 x 16, bfloat16'
+    words = 'U-Net 64, depth 4, 256 px, batch 8 + 1 x 8, bfloat16'
     assert suites.described(gpu['fixmatch_segmentation']()) == words
     config = cpu['seg_jem']()
     words = 'pixel network 32, 64 px, batch 16 + 1 x 16, chains of 32 px, 4 steps, float32'
