@@ -84,7 +84,9 @@ class Source(Protocol):
           place: its number.
           window: multiples of each raster's scale; the whole place where None.
           rasters: the names of those that are wanted. `labels` is uint8 `[h, w]`, 255 where the
-            class of a pixel is unknown; all others are `[h / scale, w / scale, bands]`.
+            class of a pixel is unknown; masks (`eojax.data.facts.valid_of`), of rasters whose
+            pixels may be without data, are bool `[h / scale, w / scale]`; all others are
+            `[h / scale, w / scale, bands]`, and hold `Raster.empty` in pixels without data.
 
         Raises:
           UserError: a file that cannot be read, by name; pixels beyond the place.
@@ -98,7 +100,8 @@ class ArraySource(NamedTuple):
     """Rasters of equally large places: arrays in memory, or what is decoded when it is indexed.
 
     Attributes:
-      arrays: `[num, height / scale, width / scale, bands]` by raster, `labels` `[num, h, w]`.
+      arrays: `[num, height / scale, width / scale, bands]` by raster, `labels` `[num, h, w]`, masks
+        `[num, height / scale, width / scale]`.
     """
 
     arrays: Mapping[str, Images]

@@ -6,7 +6,7 @@ images; `data.json` in the run's folder holds them (`eojax.runs`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,8 @@ UNKNOWN = 255
 # Likewise where it is of a class that is kept from training (`eojax.data.unseen_classes`); in an
 # evaluation it is -2, in the batches of training -1.
 UNSEEN = 254
+# Of the entries of a source that say which pixels of a raster hold data (`valid_of`).
+_VALID = 'valid:'
 
 
 class Raster(NamedTuple):
@@ -34,12 +36,25 @@ class Raster(NamedTuple):
       limits: for each band the values that become -1 and +1; None for uint8, 0 and 255.
       scale: how many pixels of the place one of this raster covers along each axis: 1, or 2 where
         the raster has half the resolution.
+      missing: whether pixels may be without data. A source then says which ones hold some
+        (`valid_of`), and batches have a mask.
     """
 
     bands: tuple[str, ...] = ('red', 'green', 'blue')
     dtype: str = 'uint8'
     limits: Limits | None = None
     scale: int = 1
+    missing: bool = False
+
+    @property
+    def empty(self) -> np.ndarray:
+        """The values of a pixel without data, `[bands]`: the lower limits, as far as the type holds
+        them; 0 where there are no limits."""
+        dtype = np.dtype(self.dtype)
+        lowest = np.array([low for low, _ in self.limits or ((0.0, 0.0),) * len(self.bands)])
+        if dtype.kind in 'ui':
+            lowest = lowest.clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return lowest.astype(dtype)
 
 
 class Files(NamedTuple):
@@ -96,6 +111,28 @@ class Facts(NamedTuple):
         """The raster that every data set has."""
         return self.rasters[IMAGES]
 
+    def stored(self, entry: str) -> Raster:
+        """The kind of an entry that a source reads; of labels and masks, one without bands.
+
+        Args:
+          entry: a raster, `labels`, or the mask of a raster (`valid_of`).
+        """
+        if entry == PIXEL_LABELS:
+            return Raster((), 'uint8')
+        if entry.startswith(_VALID):
+            return Raster((), 'bool', scale=self.rasters[entry.removeprefix(_VALID)].scale)
+        return self.rasters[entry]
+
+    def shape(self, entry: str, height: int, width: int) -> tuple[int, ...]:
+        """The shape of an entry (`stored`) of so many pixels: labels and masks have no bands."""
+        stored = self.stored(entry)
+        bands = (len(stored.bands),) if stored.bands else ()
+        return (height // stored.scale, width // stored.scale, *bands)
+
+    def masks(self, rasters: Iterable[str]) -> tuple[str, ...]:
+        """The masks of those rasters whose pixels may be without data."""
+        return tuple(valid_of(name) for name in rasters if self.rasters[name].missing)
+
     @property
     def extent_metres(self) -> float | None:
         """The side of an image on the ground; None where pixels or sizes are not known."""
@@ -104,10 +141,20 @@ class Facts(NamedTuple):
         return self.metres * self.size[0]
 
 
+def valid_of(raster: str) -> str:
+    """The entry of a source that says which pixels of a raster hold data, bool `[h, w]`."""
+    return _VALID + raster
+
+
+def is_mask(entry: str) -> bool:
+    """Whether an entry of a source is the mask of a raster."""
+    return entry.startswith(_VALID)
+
+
 def to_json(facts: Facts) -> dict[str, Any]:
     """The facts as plain values that `from_json` takes."""
     plain = facts._asdict()
-    plain['rasters'] = {name: raster._asdict() for name, raster in facts.rasters.items()}
+    plain['rasters'] = {name: _plain(raster) for name, raster in facts.rasters.items()}
     plain['class_colours'] = dict(facts.class_colours)
     plain['files'] = None if facts.files is None else facts.files._asdict()
     return plain
@@ -142,6 +189,12 @@ def from_json(plain: Mapping[str, Any]) -> Facts:
     return facts
 
 
+def _plain(raster: Raster) -> dict[str, Any]:
+    plain = raster._asdict()
+    # What was written before there were masks stays as it is.
+    return plain if raster.missing else {k: v for k, v in plain.items() if k != 'missing'}
+
+
 def _raster(plain: Mapping[str, Any]) -> Raster:
     limits = plain['limits']
     raster = Raster(
@@ -149,6 +202,7 @@ def _raster(plain: Mapping[str, Any]) -> Raster:
         plain['dtype'],
         None if limits is None else tuple((float(low), float(high)) for low, high in limits),
         int(plain['scale']),
+        bool(plain.get('missing', False)),
     )
     if not raster.bands or (raster.limits and len(raster.limits) != len(raster.bands)):
         raise ValueError(f'bands {raster.bands}, limits {raster.limits}')

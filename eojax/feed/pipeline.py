@@ -8,6 +8,7 @@ the step.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 from jax import Array, random
 
 from eojax.augment import AUGMENTATIONS
-from eojax.data.facts import UNSEEN, Facts
+from eojax.augment.sample import VALID
+from eojax.data.facts import UNSEEN, Facts, Raster, valid_of
 from eojax.data.value_range import scale_to_unit
 from eojax.feed.resident import Resident, StoredBatch, gather
 from eojax.feed.streams import Batch, Stream, stored_shapes, stream_keys, streams_of
@@ -77,9 +79,15 @@ def _finished(
     stored: Mapping[str, Array], stream: Stream, key: Array, facts: Facts
 ) -> dict[str, Array]:
     """The drawn batch of a stream, with rasters of one size, augmented, in the network's range."""
-    batch = dict(stored)
+    batch, masks = dict(stored), []
     for raster in stream.rasters:
-        batch[raster] = _repeated(batch[raster], facts.rasters[raster].scale)
+        kind, mask = facts.rasters[raster], batch.pop(valid_of(raster), None)
+        if mask is not None:
+            batch[raster] = _emptied(batch[raster], mask, kind)
+            masks.append(_repeated(mask, kind.scale))
+        batch[raster] = _repeated(batch[raster], kind.scale)
+    if masks:
+        batch[VALID] = functools.reduce(jnp.logical_and, masks)
     batch |= _labels(batch.pop('labelled'), batch['truth'])
     batch, _ = AUGMENTATIONS[stream.augment](batch, key)
     for raster in stream.rasters:
@@ -87,8 +95,13 @@ def _finished(
     return batch
 
 
+def _emptied(raster: Array, valid: Array, kind: Raster) -> Array:
+    """The raster with the lowest of its limits where it has no data, whatever is stored there."""
+    return jnp.where(valid[..., None], raster, kind.empty.astype(raster.dtype))
+
+
 def _repeated(raster: Array, scale: int) -> Array:
-    """A raster `[N, h, w, C]` at the resolution of the place, each pixel repeated."""
+    """A raster or mask `[N, h, w, ...]` at the resolution of the place, each pixel repeated."""
     return raster if scale == 1 else raster.repeat(scale, 1).repeat(scale, 2)
 
 

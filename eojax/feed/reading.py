@@ -33,17 +33,14 @@ class Pixels:
     """Reads rasters of places as they go to the devices; it pickles as its source does."""
 
     def __init__(self, source: Source, facts: Facts, rasters: Sequence[str]) -> None:
-        """Takes the rasters that are wanted, `labels` among them where these are per pixel."""
+        """Takes the rasters that are wanted, labels of pixels and masks among them."""
         self.source, self.rasters = source, tuple(rasters)
         self._facts = facts
-        self._stored = {name: _stored(facts, name) for name in self.rasters}
+        self._stored = {name: np.dtype(facts.stored(name).dtype) for name in self.rasters}
 
     def shape(self, raster: str, height: int, width: int) -> tuple[int, ...]:
         """Of a raster of a window or place of so many pixels."""
-        if raster == PIXEL_LABELS:
-            return (height, width)
-        stored = self._facts.rasters[raster]
-        return (height // stored.scale, width // stored.scale, len(stored.bands))
+        return self._facts.shape(raster, height, width)
 
     def dtype(self, raster: str) -> np.dtype:
         """Of a raster on the devices: as stored, but floats of 64 bits become such of 32."""
@@ -54,7 +51,7 @@ class Pixels:
         """Of all rasters of so many pixels of places."""
         total = 0
         for name in self.rasters:
-            scale = 1 if name == PIXEL_LABELS else self._facts.rasters[name].scale
+            scale = self._facts.stored(name).scale
             bands = self.shape(name, scale, scale)[2:]
             total += pixels // scale**2 * self.dtype(name).itemsize * (bands[0] if bands else 1)
         return total
@@ -137,7 +134,3 @@ def held_in_memory(source: Source) -> bool:
         isinstance(array, np.ndarray) and not isinstance(array, MappedColumn)
         for array in source.arrays.values()
     )
-
-
-def _stored(facts: Facts, raster: str) -> np.dtype:
-    return np.dtype(np.uint8 if raster == PIXEL_LABELS else facts.rasters[raster].dtype)

@@ -28,9 +28,10 @@ from eojax.feed.streams import (
     stream_keys,
 )
 
-# Stream to what was drawn of it, as stored: rasters at their own resolution; `truth` int32 `[N]`,
-# or uint8 `[N, h, w]` where labels are per pixel; `labelled` bool `[N]`, whether a method may see
-# it; `index`, and `row` and `column` of windows, int32 `[N]`.
+# Stream to what was drawn of it, as stored: rasters at their own resolution, and the masks of those
+# whose pixels may be without data; `truth` int32 `[N]`, or uint8 `[N, h, w]` where labels are per
+# pixel; `labelled` bool `[N]`, whether a method may see it; `index`, and `row` and `column` of
+# windows, int32 `[N]`.
 StoredBatch = Mapping[str, Mapping[str, Array]]
 
 # Places that are read by one thread at a time.
@@ -58,7 +59,7 @@ class Resident(NamedTuple):
 
     Attributes:
       rasters: as stored, by name: `[N, h, w, C]`, or one picture `[height, width, C]` of all places
-        where these differ in size; `labels` without bands where they are per pixel.
+        where these differ in size; labels of pixels and masks without bands.
       truth: int32 `[N]`, classes; -1 where not known.
       labelled: bool `[N]`, whether methods may know the class.
       parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into the above.
@@ -209,7 +210,7 @@ def _draw(
         tops, lefts = tiles.tops[chosen] + row, tiles.lefts[chosen] + column
     stored = {}
     for name in names:
-        scale = 1 if name == PIXEL_LABELS else facts.rasters[name].scale
+        scale = facts.stored(name).scale
         corners = (tops // scale, lefts // scale)
         stored[name] = _cut(resident.rasters[name], place, *corners, stream.window // scale)
     return _described(resident, stored, chosen) | {'row': row, 'column': column}

@@ -17,7 +17,9 @@ from eojax.data.splits import Splits
 from eojax.errors import UserError
 
 # Stream to what is drawn of it, N images or windows:
-#   each raster by its name, float32 [N, h, w, C] in [-1, 1];
+#   each raster by its name, float32 [N, h, w, C] in [-1, 1], -1 where it has no data;
+#   valid: bool [N, h, w], the pixels that hold data in all rasters of the stream; not there where
+#     all do, as the data set's facts say;
 #   labels: int32 [N], or [N, h, w] where labels are per pixel; -1 where a method may not know it;
 #   truth: the same with all that is known, for reports alone;
 #   index: int32 [N], positions among the training places;
@@ -81,17 +83,18 @@ def stored_shapes(stream: Stream, facts: Facts) -> dict[str, jax.ShapeDtypeStruc
         return jax.ShapeDtypeStruct((num, *rest), dtype)
 
     shapes = {'labelled': shape(dtype=bool), 'index': shape()}
-    for name in stream.rasters:
-        raster = facts.rasters[name]
-        sides = (side // raster.scale for side in size)
-        shapes[name] = shape(*sides, len(raster.bands), dtype=raster.dtype)
+    for name in (*stream.rasters, *facts.masks(stream.rasters)):
+        shapes[name] = shape(*facts.shape(name, *size), dtype=facts.stored(name).dtype)
     shapes['truth'] = shape(*size, dtype=np.uint8) if facts.label == 'pixel' else shape()
     return shapes if window is None else {**shapes, 'row': shape(), 'column': shape()}
 
 
 def rasters_read(streams: Iterable[Stream], facts: Facts) -> tuple[str, ...]:
-    """The rasters of a data set that some streams read, sorted; labels of pixels among them."""
+    """The rasters of a data set that some streams read, sorted; labels of pixels and the masks of
+    these rasters among them."""
     names = {raster for stream in streams for raster in stream.rasters}
+    # One that there is not is named by `check_streams`.
+    names |= set(facts.masks(names & facts.rasters.keys()))
     if names and facts.label == 'pixel':
         names.add(PIXEL_LABELS)
     return tuple(sorted(names))

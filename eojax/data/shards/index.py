@@ -52,7 +52,8 @@ class Plan(NamedTuple):
     def rasters(self) -> tuple[str, ...]:
         """In the order of the records."""
         labels = (PIXEL_LABELS,) if self.facts.label == 'pixel' else ()
-        return (*sorted(self.facts.rasters), *labels)
+        names = sorted(self.facts.rasters)
+        return (*names, *labels, *self.facts.masks(names))
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

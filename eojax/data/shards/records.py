@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from eojax.data.facts import PIXEL_LABELS, Facts
+from eojax.data.facts import Facts
 
 # How pixels are kept: by array_record's own compression, as PNG where that can be, or as they are.
 COMPRESSIONS = ('zstd', 'png', 'none')
@@ -25,7 +25,7 @@ def encode(read: Mapping[str, np.ndarray], rasters: Sequence[str], compression: 
     """The record of a window.
 
     Args:
-      read: of each raster `[h, w, bands]`, of labels `[h, w]`, as a `Source` reads them.
+      read: of each raster `[h, w, bands]`, of labels and masks `[h, w]`, as a `Source` reads them.
       rasters: the order of the record.
       compression: one of `COMPRESSIONS`.
     """
@@ -71,12 +71,7 @@ def decode(
 
 
 def _unpack(packed: memoryview, name: str, facts: Facts, size: tuple[int, int]) -> np.ndarray:
-    if name == PIXEL_LABELS:
-        dtype, shape = np.dtype(np.uint8), size
-    else:
-        raster = facts.rasters[name]
-        dtype = np.dtype(raster.dtype)
-        shape = (size[0] // raster.scale, size[1] // raster.scale, len(raster.bands))  # type: ignore[assignment]
+    dtype, shape = np.dtype(facts.stored(name).dtype), facts.shape(name, *size)
     num = int(np.prod(shape))
     if packed[:4] == _PNG and len(packed) != num * dtype.itemsize:
         with Image.open(io.BytesIO(packed), formats=('PNG',)) as image:

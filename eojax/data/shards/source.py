@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eojax.data.dataset import Window, check_window
-from eojax.data.facts import PIXEL_LABELS, Facts
+from eojax.data.facts import Facts
 from eojax.data.shards.records import decode
 from eojax.data.sources.open_files import Kept
 from eojax.errors import UserError
@@ -91,7 +91,7 @@ class ShardSource:
         )
 
     def _cut(self, name: str, pixels: np.ndarray, window: Window) -> np.ndarray:
-        scale = 1 if name == PIXEL_LABELS else self._facts.rasters[name].scale
+        scale = self._facts.stored(name).scale
         top, left, height, width = (length // scale for length in window)
         return pixels[top : top + height, left : left + width]
 

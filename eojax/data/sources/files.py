@@ -10,7 +10,7 @@ import numpy as np
 
 from eojax.data.columns import Names, name_at
 from eojax.data.dataset import Window, check_window
-from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Raster
+from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Raster, valid_of
 from eojax.data.sources import raster_windows, whole_images
 from eojax.data.sources.label_values import LabelValues
 from eojax.data.sources.patterns import Pattern, place_values
@@ -84,12 +84,14 @@ class FileSource:
         window = Window(0, 0, height, width) if window is None else window
         check_window(window, (height, width), f'{self._root}: {name}')
         values = place_values(self._fields, name)
-        parts = {
-            raster: self._part(raster, self._rasters[raster], values, window, (height, width))
-            for raster in rasters
-            if raster != PIXEL_LABELS
-        }
-        read = {raster: _filled(part, self._rasters[raster]) for raster, part in parts.items()}
+        read: dict[str, np.ndarray] = {}
+        parts = {}
+        for raster, facts in self._rasters.items():
+            if raster in rasters or valid_of(raster) in rasters:
+                part = self._part(raster, facts, values, window, (height, width))
+                parts[raster] = part
+                read[raster] = _filled(part, facts)
+                read[valid_of(raster)] = _valid(part)
         if PIXEL_LABELS in rasters:
             read[PIXEL_LABELS] = self._labels(place, values, window, parts.get(IMAGES))
         return {raster: read[raster] for raster in rasters}
@@ -138,10 +140,9 @@ class FileSource:
         images: Part | None,
     ) -> np.ndarray | None:
         """Which pixels of a window hold data in `images`; None where all do."""
-        layer, facts = self._layers[IMAGES], self._rasters[IMAGES]
+        facts = self._rasters[IMAGES]
         if images is None:
-            files = [pattern.fill(values) for pattern in layer.patterns]
-            if not any(self._may_lack_data(file, layer.bands) for file in files):
+            if not self.may_miss(IMAGES, values):
                 return None
             images = self._part(IMAGES, facts, values, window, size)
         valid = images.valid
@@ -218,6 +219,19 @@ class FileSource:
             return False
         return self._windows.may_lack_data(file, bands)
 
+    def may_miss(self, raster: str, values: Mapping[str, str]) -> bool:
+        """Whether pixels of a raster of a place may be without data, by its files' headers.
+
+        Args:
+          values: of the place's fields.
+
+        Raises:
+          UserError: a file that cannot be read, by name.
+        """
+        layer = self._layers[raster]
+        files = (pattern.fill(values) for pattern in layer.patterns)
+        return any(self._may_lack_data(file, layer.bands) for file in files)
+
     def size_of(self, file: str) -> tuple[int, int]:
         """Height and width of a file.
 
@@ -268,6 +282,9 @@ def _check_size(
 def _filled(part: Part, facts: Raster) -> np.ndarray:
     """The pixels, with the lowest of the limits where there is no data."""
     if part.valid is not None:
-        lowest = [low for low, _ in facts.limits] if facts.limits else [0.0] * len(facts.bands)
-        part.pixels[~part.valid] = np.asarray(lowest).astype(part.pixels.dtype)
+        part.pixels[~part.valid] = facts.empty
     return np.ascontiguousarray(part.pixels)
+
+
+def _valid(part: Part) -> np.ndarray:
+    return np.ones(part.pixels.shape[:2], bool) if part.valid is None else part.valid

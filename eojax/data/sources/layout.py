@@ -16,6 +16,7 @@ together, and the split may be published as a list of groups.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eojax.data.dataset import Dataset, Places
-from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts
+from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Raster
 from eojax.data.reading.image_files import list_files
 from eojax.data.sources.files import SUFFIXES, FileSource, Layer
 from eojax.data.sources.label_values import label_values
@@ -33,8 +34,8 @@ from eojax.data.sources.patterns import Pattern, place_name
 from eojax.errors import UserError, unknown_name
 
 _GROUP, _PART, _CLASS = 'group', 'part', 'class'
-# Headers that are read at a time.
-_THREADS = 8
+# Headers that are read at a time, and by one thread one after the other.
+_THREADS, _AT_ONCE = 8, 64
 
 
 class Layout(NamedTuple):
@@ -88,7 +89,8 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
     Args:
       root: folder or archive.
       facts: of the data set; `label`, `rasters` and `class_names` say what there must be. The
-        result's have `group_names` and, where all places are equally large, `size`.
+        result's have `group_names`, where all places are equally large `size`, and where images
+        have no class as a whole, which rasters may be without data in some pixels.
       layout: where the files lie.
 
     Raises:
@@ -137,6 +139,11 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
         heights, widths = (sides // coarsest * coarsest for sides in (heights, widths))
         spare = coarsest - 1
     source = source_of((heights, widths), spare)
+    if facts.label != 'image':
+        # Of another source, so that the one of the data set has opened nothing yet.
+        values = [places[name] for name in names]
+        rasters = _with_missing(source_of((unread, unread)), values, facts)
+        facts = facts._replace(rasters=rasters)
     equal = len(set(zip(heights.tolist(), widths.tolist(), strict=True))) == 1
     facts = facts._replace(
         group_names=tuple(groups),
@@ -228,6 +235,27 @@ def _check_labels(
                 f'{path}: {other} and {name} would both have the labels {file}: write {{{_GROUP}}}'
                 ' in the pattern of the masks too'
             )
+
+
+def _with_missing(
+    source: FileSource, places: Sequence[Mapping[str, str]], facts: Facts
+) -> dict[str, Raster]:
+    """The rasters, with those marked of which a pixel of any place may be without data."""
+
+    def missing(name: str, first: int) -> bool:
+        some = places[first : first + _AT_ONCE]
+        return any(source.may_miss(name, values) for values in some)
+
+    rasters = {}
+    with ThreadPoolExecutor(_THREADS) as executor:
+        for name, raster in facts.rasters.items():
+            # The first place tells of all where they are floats, and no other header is read.
+            firsts = range(0, len(places), _AT_ONCE)
+            may_miss = source.may_miss(name, places[0]) or any(
+                executor.map(functools.partial(missing, name), firsts)
+            )
+            rasters[name] = raster._replace(missing=may_miss)
+    return rasters
 
 
 def _sizes(

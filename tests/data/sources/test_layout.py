@@ -279,11 +279,9 @@ def test_bands_by_name_number_and_file(tmp_path: Path) -> None:
     ):
         data = read_layout(tmp_path, facts, Layout({'images': one}))
         np.testing.assert_array_equal(data.source.read(0, None, ('images',))['images'], expected)
-    data = read_layout(
-        tmp_path, facts, Layout({'images': layer('stack_{name}.tif', bands=('B9',))})
-    )
+    wrong = Layout({'images': layer('stack_{name}.tif', bands=('B9',))})
     with pytest.raises(UserError, match=r"no band 'B9'; it has 1 b02, 2 b03, 3 b04, 4 b08"):
-        data.source.read(0, None, ('images',))
+        read_layout(tmp_path, facts, wrong)
 
 
 def test_parts_and_places_without_labels(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ DEFAULTS: dict[str, Any] = {
     'metres': 0.0,
 }
 
+# Of what a batch holds beside further rasters (`eojax.feed.streams.Batch`).
+_TAKEN = ('images', 'labels', 'labelled', 'truth', 'valid', 'index', 'row', 'column')
+
 PARTS = {
     **dict.fromkeys(('train', 'training', 'labelled', 'labeled', 'unlabelled', 'unlabeled'), TRAIN),
     **dict.fromkeys(('val', 'valid', 'validation'), VALIDATION),
@@ -62,10 +65,10 @@ def wanted(options: ConfigDict) -> Wanted:
     rasters: dict[str, Pattern] = {}
     for part in options.raster_patterns.split(',') if options.raster_patterns.strip() else []:
         name, equals, text = (piece.strip() for piece in part.partition('='))
-        if not (name.isidentifier() and equals and text) or name in (*rasters, 'images', 'labels'):
+        if not (name.isidentifier() and equals and text) or name in (*rasters, *_TAKEN):
             raise UserError(
                 f'data.raster_patterns: {part.strip()!r}: write name=PATTERN, each name once, and'
-                ' neither images nor labels'
+                f' none of {", ".join(_TAKEN)}'
             )
         rasters[name] = Pattern(text)
     bands = tuple(band.strip() for band in options.bands.split(',')) if options.bands else ()
