@@ -47,10 +47,21 @@ def initial_beliefs(num_classes: int) -> Beliefs:
     return Beliefs(share[0], share)
 
 
-def update_beliefs(beliefs: Beliefs, probabilities: Array, decay: Array | float) -> Beliefs:
-    """The running means after another batch of predictions `[N, K]` (FreeMatch, Eq. 5 and 6)."""
+def update_beliefs(
+    beliefs: Beliefs, probabilities: Array, decay: Array | float, valid: Array | None = None
+) -> Beliefs:
+    """The running means after another batch of predictions `[N, K]` (FreeMatch, Eq. 5 and 6).
+
+    Args:
+      valid: bool `[N]`, the predictions that count; without any the means stay. None: all.
+    """
     q = lax.stop_gradient(probabilities)
-    new = Beliefs(q.max(-1).mean(), q.mean(0))
+    if valid is None:
+        new = Beliefs(q.max(-1).mean(), q.mean(0))
+    else:
+        share = valid / jnp.maximum(valid.sum(), 1)
+        new = Beliefs((share * q.max(-1)).sum(), (share[:, None] * q).sum(0))
+        decay = jnp.where(valid.any(), decay, 1.0)
     return jax.tree.map(lambda old, now: decay * old + (1.0 - decay) * now, beliefs, new)
 
 

@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, random
 
+from eojax.losses.valid_pixels import mean_over
+
 
 def denoising_score_matching(
     log_density: Callable[[Array], Array],
@@ -25,6 +27,7 @@ def denoising_score_matching(
     key: Array,
     noise_range: tuple[float, float],
     scale: float = 1.0,
+    valid: Array | None = None,
 ) -> Array:
     """The mean over images of the loss above; 1 for a flat density, 0 for perfect denoising.
 
@@ -34,10 +37,15 @@ def denoising_score_matching(
       key: of noise levels and noise.
       noise_range: smallest and largest sigma; drawn log-uniformly, one for each image.
       scale: s, in squared units of the images.
+      valid: bool `[N, H, W]`, the pixels that show a measurement: the others get no noise and have
+        no part in the mean. None: all.
     """
     key_level, key_noise = random.split(key)
     low, high = jnp.log(noise_range[0]), jnp.log(noise_range[1])
     level = jnp.exp(random.uniform(key_level, (images.shape[0], 1, 1, 1), minval=low, maxval=high))
     noise = level * random.normal(key_noise, images.shape)
+    if valid is not None:
+        noise = jnp.where(valid[..., None], noise, 0.0)
     score = jax.grad(lambda x: log_density(x).sum())(images + noise)
-    return jnp.square((scale * score + noise) / level).mean()
+    errors = jnp.square((scale * score + noise) / level)
+    return errors.mean() if valid is None else mean_over(errors.mean(-1), valid)

@@ -20,6 +20,8 @@ import numpy as np
 import optax
 from jax import Array
 
+from eojax.losses.valid_pixels import mean_over_windows
+
 # Patches along each side.
 GRID = 3
 
@@ -73,11 +75,14 @@ def permuted(images: Array, orders: Array) -> Array:
     return images.at[:, : GRID * rows, : GRID * columns].set(moved)
 
 
-def jigsaw(logits: Array, which: Array) -> Array:
+def jigsaw(logits: Array, which: Array, valid: Array | None = None) -> Array:
     """The mean cross-entropy of the permutations of a batch, in nats.
 
     Args:
       logits: float32 `[N, P]`.
       which: int32 `[N]`, the number of each image's permutation.
+      valid: bool `[N, h, w]`, the pixels that show a measurement: an image without any does not
+        count. None: all.
     """
-    return optax.softmax_cross_entropy_with_integer_labels(logits, which).mean()
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, which)
+    return mean_over_windows(losses, valid)

@@ -56,6 +56,7 @@ from eojax.losses.consistency import (
 )
 from eojax.losses.pixel_consistency import pixel_consistency
 from eojax.losses.pixel_cross_entropy import pixel_accuracy
+from eojax.losses.valid_pixels import mean_over
 from eojax.methods import fixmatch
 from eojax.methods.features import features_of, pixel_logits_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
@@ -116,9 +117,10 @@ class Views:
 
         Returns:
           The labels, -1 where there is none, and bool `[mu N, h, w]`: which pixels of the strong
-          views show ground of which the weak view has shown anything.
+          views show ground of which the weak view has shown anything, and which holds data.
         """
-        back = self.moved.undo({'labels': labels})
+        data = {VALID: self.weak[VALID]} if VALID in self.weak else {}
+        back = self.moved.undo({'labels': labels, **data})
         away = self.warped.apply(self.moved_again.apply(back))
         followed = mix(away, self.mixed, self.num_devices)
         return followed['labels'], followed[VALID]
@@ -128,7 +130,7 @@ def views(sample: Mapping[str, Array], key: Array, options: ConfigDict, num_devi
     """alpha(u) and A(u) of windows.
 
     Args:
-      sample: rasters of one size in [-1, 1], and `truth`.
+      sample: rasters of one size in [-1, 1], `truth`, and `valid` where pixels may be without data.
       options: the config group `method`.
 
     Raises:
@@ -160,7 +162,11 @@ def views(sample: Mapping[str, Array], key: Array, options: ConfigDict, num_devi
 
 
 def guess(
-    logits: Array, beliefs: Beliefs, options: ConfigDict, updates: Array | int
+    logits: Array,
+    beliefs: Beliefs,
+    options: ConfigDict,
+    updates: Array | int,
+    valid: Array | None = None,
 ) -> tuple[Array, Beliefs]:
     """Pseudo-labels of the pixels of the weak views, and the beliefs after them.
 
@@ -169,30 +175,32 @@ def guess(
       updates: how many came before. The memory of the beliefs grows with them, as that of the
         averaged parameters does (`eojax.methods.update.descent`): with a fixed decay of 0.999 the
         first thresholds, 1 / K, would hold for a thousand steps and let every guess pass.
+      valid: bool `[mu N, h, w]`, the pixels that hold data, of which guesses are made; None: all.
 
     Returns:
       int32 `[mu N, h, w]`, -1 where no class is probable enough.
     """
     q = jax.nn.softmax(jax.lax.stop_gradient(logits)).reshape(-1, logits.shape[-1])
     decay = jnp.minimum(options.beliefs_decay, (1.0 + updates) / (10.0 + updates))
-    beliefs = update_beliefs(beliefs, q, decay)
+    beliefs = update_beliefs(beliefs, q, decay, None if valid is None else valid.reshape(-1))
     adaptive = options.threshold_kind == 'adaptive'
     pseudo = pseudo_labels(q, class_thresholds(beliefs) if adaptive else options.threshold)
-    labels = jnp.where(pseudo.chosen, pseudo.labels, -1)
-    return labels.reshape(logits.shape[:-1]), beliefs
+    labels = jnp.where(pseudo.chosen, pseudo.labels, -1).reshape(logits.shape[:-1])
+    return labels if valid is None else jnp.where(valid, labels, -1), beliefs
 
 
-def guess_metrics(labels: Array, truth: Array) -> dict[str, Array]:
+def guess_metrics(labels: Array, truth: Array, valid: Array | None = None) -> dict[str, Array]:
     """The share of pixels with a pseudo-label, and of those whose class is known the share right.
 
     Args:
       labels: int32 `[mu N, h, w]`, -1 without one.
       truth: int32 `[mu N, h, w]`, -1 where a class is not known.
+      valid: bool `[mu N, h, w]`, the pixels that hold data; None: all.
     """
     counted = (labels >= 0) & (truth >= 0)
     right = counted & (labels == truth)
     return {
-        'mask_rate': (labels >= 0).mean(),
+        'mask_rate': mean_over(labels >= 0, valid),
         'pseudo_label_accuracy': right.sum() / jnp.maximum(counted.sum(), 1),
     }
 
@@ -235,7 +243,8 @@ def build(config: ConfigDict, task: Task) -> Method:
     ) -> tuple[Array, Aside]:
         key_views, key_model = random.split(key)
         old, labels = state.trained, batch['labelled']['labels']
-        unlabelled = {name: batch['unlabelled'][name] for name in (*shown.rasters, 'truth')}
+        kept = {*shown.rasters, 'truth', VALID}
+        unlabelled = {n: array for n, array in batch['unlabelled'].items() if n in kept}
         both = views(unlabelled, key_views, options, task.num_devices)
         groups = [shown.inputs(batch['labelled']), shown.inputs(both.strong)]
         if options.teacher == 'network':
@@ -247,7 +256,8 @@ def build(config: ConfigDict, task: Task) -> Method:
         if not guessed:
             weak = shown.inputs(both.weak)
             guessed = [network.apply(old.average, old.statistics, *weak)]
-        pseudo, beliefs = guess(guessed[0], state.beliefs, options, old.updates)
+        valid = both.weak.get(VALID)
+        pseudo, beliefs = guess(guessed[0], state.beliefs, options, old.updates, valid)
         cross_entropy = supervised.loss(logits, labels, state.class_weights)  # Eq. 3.24
         consistency = pixel_consistency(strongly, *both.follow(pseudo))  # Eq. 3.25
         loss = cross_entropy + options.consistency_weight * consistency  # Eq. 3.26
@@ -255,7 +265,7 @@ def build(config: ConfigDict, task: Task) -> Method:
             'supervised': cross_entropy,
             'consistency': consistency,
             'pixel_accuracy': pixel_accuracy(logits, labels),
-            **guess_metrics(pseudo, both.weak['truth']),
+            **guess_metrics(pseudo, both.weak['truth'], valid),
         }
         return loss, Aside(metrics, statistics, beliefs)
 

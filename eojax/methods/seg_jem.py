@@ -37,6 +37,8 @@ Notes:
   Eq. 4.14 (`eojax.methods.pixels.supervised_loss`).
   `method.input_noise` is of training alone: a map does not depend on chance.
   The L2 on the energy is on each pixel's LSE_i.
+  Pixels without data have no part in log p(X), nor in the score matching; the network sees them as
+  the lowest value of every band. Chains have none.
   Several rasters (`method.rasters`) are one image X of all their bands.
   Batch normalisation would make the energy of a window depend on the others in its batch: it is
   refused where the density is read from the network of the classes. Beside a `local` density that
@@ -56,6 +58,7 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax import models
+from eojax.augment.sample import VALID
 from eojax.data.dataset import Dataset
 from eojax.devices import sharding
 from eojax.feed.streams import Batch, Stream
@@ -264,15 +267,18 @@ class _Training(NamedTuple):
             sizes = [len(group) for group in groups]
             real, sampled = sharding.parted(shares, sizes, self.num_devices)
             likelihood, more = contrastive_loss(
-                real, sampled, options.likelihood_weight, options.energy_l2
-            )
+                real, sampled, options.likelihood_weight, options.energy_l2,
+                batch['unlabelled'].get(VALID),
+            )  # fmt: skip
             loss, metrics = loss + likelihood, metrics | more
         if options.score_matching_weight:
+            valid = batch['unlabelled'].get(VALID)
             score = denoising_score_matching(
-                self._log_density(parameters, statistics),
+                self._log_density(parameters, statistics, valid),
                 self._joined(batch['unlabelled']),
                 key_score,
                 tuple(options.score_matching_noise),
+                valid=valid,
             )
             loss = loss + options.score_matching_weight * score
             metrics['score_matching'] = score
@@ -303,12 +309,14 @@ class _Training(NamedTuple):
             self.sampler.start_noise == 'scales',
         )
 
-    def _log_density(self, parameters: Any, statistics: Any) -> Callable[[Array], Array]:
-        """log p(X) up to log Z, of windows `[N, h, w, C]` to `[N]`."""
+    def _log_density(
+        self, parameters: Any, statistics: Any, valid: Array | None = None
+    ) -> Callable[[Array], Array]:
+        """log p(X) up to log Z, of windows `[N, h, w, C]` to `[N]`, of their valid pixels."""
 
         def log_density(windows: Array) -> Array:
             shares = self.energy.shares(parameters, statistics, windows)
-            return window_log_density(shares, self.options.energy_scale)
+            return window_log_density(shares, self.options.energy_scale, valid)
 
         return log_density
 

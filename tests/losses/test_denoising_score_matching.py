@@ -88,3 +88,16 @@ def test_noise_levels_are_log_uniform_and_drawn_for_each_image():
     low, high = np.log(0.02), np.log(0.6)
     assert logs.mean() == pytest.approx((low + high) / 2.0, abs=0.1)
     assert logs.var() == pytest.approx((high - low) ** 2 / 12.0, rel=0.1)
+
+
+def test_pixels_that_hold_no_data_get_no_noise_and_do_not_count():
+    valid = jnp.ones((256, 16, 16), bool).at[:, :, 8:].set(False)
+    levels = (0.5, 0.5)
+
+    def loss(images: Array) -> float:
+        return float(denoising_score_matching(gaussian(0.6), images, random.key(1), levels, 0.3,
+                                              valid))  # fmt: skip
+
+    value = loss(jnp.where(valid[..., None], IMAGES, 7.0))
+    assert value == pytest.approx(loss(jnp.where(valid[..., None], IMAGES, -1.0)), rel=1e-6)
+    assert value == pytest.approx(expected(0.6, 0.3, *levels), rel=0.03)

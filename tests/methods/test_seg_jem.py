@@ -212,7 +212,9 @@ def test_windows_without_labels_enter_by_their_density_alone() -> None:
 
 
 def test_score_matching_sees_the_energy_of_its_scale(monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_place_of_it(log_density: Any, images: Array, key: Array, noise: Any) -> Array:
+    def in_place_of_it(
+        log_density: Any, images: Array, key: Array, noise: Any, valid: None
+    ) -> Array:
         value: Array = log_density(images).mean()
         return value
 

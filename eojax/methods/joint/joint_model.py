@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.devices import sharding
 from eojax.losses.denoising_score_matching import denoising_score_matching
+from eojax.losses.valid_pixels import mean_over
 from eojax.methods.features import features_of
 from eojax.methods.joint.energy import cut_of, energy_of, log_density
 from eojax.methods.method import Method, Phase, Sampling, Task
@@ -292,7 +293,7 @@ class JointModel(NamedTuple):
 
 
 def contrastive_loss(
-    real: Array, sampled: Array, weight: float, l2: float
+    real: Array, sampled: Array, weight: float, l2: float, valid: Array | None = None
 ) -> tuple[Array, dict[str, Array]]:
     """The loss whose descent is Eq. 3, and the metrics of it.
 
@@ -301,8 +302,10 @@ def contrastive_loss(
         shares of their pixels in it.
       weight: of Eq. 3.
       l2: of the mean square of both.
+      valid: bool, of the shape of `real`: what counts of it. None: all.
     """
-    difference = sampled.mean() - real.mean()  # the negative of Eq. 3's ascent direction
-    magnitude = jnp.square(real).mean() + jnp.square(sampled).mean()
+    mean = mean_over(real, valid)
+    difference = sampled.mean() - mean  # the negative of Eq. 3's ascent direction
+    magnitude = mean_over(jnp.square(real), valid) + jnp.square(sampled).mean()
     loss = weight * difference + l2 * magnitude
-    return loss, {'log_density_real': real.mean(), 'log_density_sampled': sampled.mean()}
+    return loss, {'log_density_real': mean, 'log_density_sampled': sampled.mean()}

@@ -58,14 +58,18 @@ def averaged(shares: Array, side: int) -> Array:
     return lax.reduce_window(beyond, 0.0, lax.add, ones, (1, 1, 1), 'VALID') / side**2
 
 
-def window_log_density(shares: Array, scale: str) -> Array:
+def window_log_density(shares: Array, scale: str, valid: Array | None = None) -> Array:
     """log p(X) up to log Z of windows, `[N]`.
 
     Args:
       shares: LSE_i, `[N, h, w]`.
       scale: `sum` for Eq. 4.19. `mean` for the tempered model p(X)^(1/hw), whose gradient in a
         pixel does not depend on the size of the window but falls with it.
+      valid: bool `[N, h, w]`, the pixels that show a measurement, of which X is made; None: all.
     """
+    if valid is not None:
+        total = jnp.where(valid, shares, 0.0).sum((1, 2))
+        return total if scale == 'sum' else total / jnp.maximum(valid.sum((1, 2)), 1)
     return shares.sum((1, 2)) if scale == 'sum' else shares.mean((1, 2))
 
 

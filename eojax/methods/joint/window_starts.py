@@ -14,7 +14,9 @@ from sklearn.cluster import KMeans
 
 from eojax.data.dataset import Dataset, Window
 from eojax.data.facts import Facts
+from eojax.data.valid_pixels import repeated, valid_pixels
 from eojax.data.value_range import scale_to_unit
+from eojax.errors import UserError
 from eojax.feed.streams import grid_of
 from eojax.samplers.starts import StationaryGaussian, fit_stationary_gaussian
 
@@ -58,11 +60,17 @@ def fit_window_textures(
 def read_windows(dataset: Dataset, rasters: Sequence[str], side: int) -> np.ndarray:
     """Windows at random corners, evenly over the places: float32 `[num, side, side, bands]`.
 
-    Values are in [-1, 1]; a coarser raster's are repeated.
+    Values are in [-1, 1]; a coarser raster's are repeated. Windows without any data are left out;
+    pixels without data in the others are drawn from the window's pixels that hold some, so that it
+    keeps its colours and its contrast.
+
+    Raises:
+      UserError: none of the windows holds data; or a file that cannot be read, by name.
     """
     facts, places, source = dataset.facts, dataset.places, dataset.source
     num = min(_WINDOWS, max(1, _BYTES // (4 * side**2 * bands_of(facts, rasters))))
     grid, generator = grid_of(facts), np.random.default_rng(_SEED)
+    masks, fillings = facts.masks(rasters), np.random.default_rng(_SEED + 1)
     windows = []
     for number in range(num):
         place = number * places.num // num
@@ -70,11 +78,19 @@ def read_windows(dataset: Dataset, rasters: Sequence[str], side: int) -> np.ndar
             int(generator.integers((int(length) - side) // grid + 1)) * grid
             for length in (places.heights[place], places.widths[place])
         )
-        read = source.read(place, Window(row, column, side, side), rasters)
+        read = source.read(place, Window(row, column, side, side), (*rasters, *masks))
         parts = []
         for name in rasters:
             values = scale_to_unit(read[name], facts.rasters[name].limits)
-            scale = facts.rasters[name].scale
-            parts.append(values.repeat(scale, 0).repeat(scale, 1))
-        windows.append(np.concatenate(parts, -1))
+            parts.append(repeated(values, facts.rasters[name].scale))
+        window, valid = np.concatenate(parts, -1), valid_pixels(read, facts, (side, side))
+        if valid.any():
+            shown = window[valid]
+            window[~valid] = shown[fillings.integers(0, len(shown), int((~valid).sum()))]
+            windows.append(window)
+    if not windows:
+        raise UserError(
+            f'{facts.title or facts.name}: none of {num} windows of {side} pixels holds data, and'
+            ' chains begin at what looks like them: choose other training places'
+        )
     return np.stack(windows).astype(np.float32)

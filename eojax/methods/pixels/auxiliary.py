@@ -39,6 +39,7 @@ from eojax.errors import UserError, unknown_name
 from eojax.losses import mumford_shah, reconstruction, relaxed_k_means
 from eojax.losses.inpainting import dropped, inpainting, square_holes
 from eojax.losses.jigsaw import GRID, jigsaw, permutations, permuted
+from eojax.losses.valid_pixels import mean_over_windows
 
 # Tasks to the lambda that worked.
 WEIGHTS = {
@@ -213,8 +214,8 @@ def _jigsaw(num: int, weight: float) -> Auxiliary:
         logits: Array, images: Array, which: Array | None, valid: Array | None
     ) -> tuple[Array, Terms]:
         assert which is not None
-        right = (logits.argmax(-1) == which).mean()
-        return jigsaw(logits, which), {'jigsaw_accuracy': right}
+        right = mean_over_windows(logits.argmax(-1) == which, valid)
+        return jigsaw(logits, which, valid), {'jigsaw_accuracy': right}
 
     return Auxiliary(num, True, weight, damage, loss, None)
 
