@@ -32,9 +32,9 @@ class Example(NamedTuple):
       title: of the place.
       picture: uint8 `[h, w, 3]`, or 1 band for grey.
       truth: int `[h, w]`, -1 where the class is unknown, -2 where it was kept from training.
-      predicted: int `[h, w]`.
-      confidence: float32 `[h, w]`, max p(y|x).
-      log_density: float32 `[h, w]`; None for a method without it.
+      predicted: int `[h, w]`; -1 where there is no data.
+      confidence: float32 `[h, w]`, max p(y|x); NaN where there is no data.
+      log_density: float32 `[h, w]`, NaN likewise; None for a method without it.
     """
 
     title: str
@@ -124,10 +124,11 @@ def segmentation_examples(
 
 
 def _density_range(examples: Sequence[Example]) -> tuple[float, float]:
-    values = [e.log_density.ravel() for e in examples if e.log_density is not None]
-    if not values:
+    maps = [e.log_density for e in examples if e.log_density is not None]
+    values = np.concatenate([m[np.isfinite(m)] for m in maps]) if maps else np.zeros(0)
+    if not len(values):
         return 0.0, 1.0
-    low, high = np.percentile(np.concatenate(values), [1, 99])
+    low, high = np.percentile(values, [1, 99])
     return float(low), float(max(high, low + 1e-6))
 
 

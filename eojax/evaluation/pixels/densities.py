@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from eojax.data.dataset import Dataset, Window
+from eojax.data.valid_pixels import valid_pixels
+from eojax.errors import UserError
 from eojax.evaluation.scoring import score_batches
 from eojax.runs.run import Run
 
@@ -21,7 +24,8 @@ def pixel_densities(
 
     Places are drawn by their area. Windows are as in an evaluation, whole places where these are
     scored whole; where a place is smaller than a window the rest is empty, and none of its pixels
-    is taken.
+    is taken. Pixels that are drawn and hold no data are left out, and others of those that were
+    drawn stand in their place, so that each one that holds data is as likely as any other.
 
     Args:
       windows: how many.
@@ -30,18 +34,28 @@ def pixel_densities(
 
     Returns:
       float32 `[windows * pixels]`.
+
+    Raises:
+      UserError: none of the pixels that were drawn holds data.
     """
     random = np.random.default_rng(seed)
     drawn = list(itertools.islice(_windows(run, dataset, random), windows))
     size = run.config.evaluate.batch_size
-    batches = (_read(run, dataset, drawn[i : i + size]) for i in range(0, windows, size))
+    masks: deque[np.ndarray] = deque()
+    batches = (_read(run, dataset, drawn[i : i + size], masks) for i in range(0, windows, size))
     scores = score_batches(run, ('pixel_log_density',), state, batches)
     densities = (one for batch in scores for one in batch['pixel_log_density'])
-    taken = [
-        density[random.integers(0, window.height, pixels), random.integers(0, window.width, pixels)]
-        for density, (_, window) in zip(densities, drawn, strict=True)
-    ]
-    return np.concatenate(taken)
+    taken = []
+    for density, (_, window) in zip(densities, drawn, strict=True):
+        at = (random.integers(0, window.height, pixels), random.integers(0, window.width, pixels))
+        taken.append(density[at][masks.popleft()[at]])
+    values = np.concatenate(taken)
+    if not len(values):
+        raise UserError(
+            f'{run.folder}: none of {windows * pixels} pixels of the training places holds data'
+        )
+    missing = windows * pixels - len(values)
+    return np.concatenate([values, random.choice(values, missing)]) if missing else values
 
 
 def _windows(
@@ -59,9 +73,16 @@ def _windows(
         yield place, Window(row, column, tall, wide)
 
 
-def _read(run: Run, dataset: Dataset, windows: list[tuple[int, Window]]) -> tuple[np.ndarray, ...]:
-    """The rasters that the run sees, each `[n, h, w, bands]`."""
+def _read(
+    run: Run, dataset: Dataset, windows: list[tuple[int, Window]], masks: deque[np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    """The rasters that the run sees, each `[n, h, w, bands]`.
+
+    Args:
+      masks: gets which pixels of each window hold data, bool `[h, w]`.
+    """
     names, side = run.method.rasters, run.method.window
+    entries = (*names, *dataset.facts.masks(names))
     height = side or max(window.height for _, window in windows)
     width = side or max(window.width for _, window in windows)
     batch = []
@@ -70,7 +91,8 @@ def _read(run: Run, dataset: Dataset, windows: list[tuple[int, Window]]) -> tupl
         shape = (len(windows), height // raster.scale, width // raster.scale, len(raster.bands))
         batch.append(np.zeros(shape, raster.dtype))
     for number, (place, window) in enumerate(windows):
-        read = dataset.source.read(place, window, names)
+        read = dataset.source.read(place, window, entries)
+        masks.append(valid_pixels(read, dataset.facts, (window.height, window.width)))
         for name, array in zip(names, batch, strict=True):
             pixels = read[name]
             array[number, : pixels.shape[0], : pixels.shape[1]] = pixels

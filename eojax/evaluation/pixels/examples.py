@@ -15,6 +15,7 @@ import numpy as np
 from eojax.data.columns import name_at
 from eojax.data.dataset import Window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN
+from eojax.data.valid_pixels import valid_pixels
 from eojax.drawing.class_colours import class_colours
 from eojax.drawing.pictures import displayed
 from eojax.drawing.segmentation import Example, segmentation_examples
@@ -140,8 +141,12 @@ def _paste(part: _Shown, outputs: Outputs, batch: EvaluationBatch, row: int) -> 
 
 def _example(tested: EvaluationSet, part: _Shown) -> Example:
     dataset = tested.dataset
-    images = dataset.facts.images
-    pixels = dataset.source.read(part.place, part.window, (IMAGES,))[IMAGES]
+    facts, window = dataset.facts, part.window
+    entries = (*tested.rasters, *facts.masks(tested.rasters))
+    read = dataset.source.read(part.place, window, (IMAGES, *(e for e in entries if e != IMAGES)))
+    valid = valid_pixels(read, facts, (window.height, window.width))
+    # The network says something of pixels without data too, which means nothing.
+    scores = {name: np.where(valid, values, np.nan) for name, values in part.scores.items()}
     title = name_at(dataset.places.names, part.place).rpartition('/')[2]
     groups, names = dataset.places.groups, dataset.facts.group_names
     if groups is not None and groups[part.place] < len(names):
@@ -149,9 +154,9 @@ def _example(tested: EvaluationSet, part: _Shown) -> Example:
         title = title if title.startswith(city) else f'{city}\n{title}'
     return Example(
         title if len(title) <= 40 else f'...{title[-37:]}',
-        displayed(pixels, images.bands, images.limits),
+        displayed(read[IMAGES], facts.images.bands, facts.images.limits),
         part.truth,
-        part.scores['classes'].astype(np.int32),
-        part.scores['confidence'],
-        part.scores.get('pixel_log_density'),
+        np.where(valid, part.scores['classes'], -1).astype(np.int32),
+        scores['confidence'],
+        scores.get('pixel_log_density'),
     )

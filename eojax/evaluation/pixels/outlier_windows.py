@@ -15,6 +15,7 @@ from eojax.data.dataset import Window
 from eojax.data.facts import IMAGES
 from eojax.data.reading.file_formats import FileFormat, format_of
 from eojax.data.reading.image_files import open_image_files
+from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationSet
 from eojax.evaluation.outliers import parse_outliers, spread
@@ -48,12 +49,16 @@ def outlier_windows(run: Run, side: int) -> dict[str, np.ndarray]:
     return sets
 
 
-def tested_windows(run: Run, tested: EvaluationSet) -> np.ndarray:
-    """Windows of the tested images, evenly spread over the places: `[num, side, side, bands]`.
+def tested_windows(run: Run, tested: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of the tested images, evenly spread over the places, and their pixels with data.
 
     There are none where every place is smaller than a window.
+
+    Returns:
+      `[num, side, side, bands]` as stored, and bool `[num, side, side]`.
     """
     side, places, source = window_side(tested), tested.dataset.places, tested.dataset.source
+    facts, masks = tested.dataset.facts, []
     large = np.flatnonzero(np.minimum(places.heights, places.widths) >= side)
     generator, windows = np.random.default_rng(0), []
     for number in range(_at_most(run, side) if len(large) else 0):
@@ -62,9 +67,14 @@ def tested_windows(run: Run, tested: EvaluationSet) -> np.ndarray:
             int(generator.integers(int(length) - side + 1))
             for length in (places.heights[place], places.widths[place])
         )
-        windows.append(source.read(place, Window(row, column, side, side), (IMAGES,))[IMAGES])
-    shape = (0, side, side, len(run.images.bands))
-    return np.stack(windows) if windows else np.zeros(shape, run.images.dtype)
+        entries = (IMAGES, *facts.masks((IMAGES,)))
+        read = source.read(place, Window(row, column, side, side), entries)
+        windows.append(read[IMAGES])
+        masks.append(valid_pixels(read, facts, (side, side)))
+    if not windows:
+        shape = (0, side, side)
+        return np.zeros((*shape, len(run.images.bands)), run.images.dtype), np.zeros(shape, bool)
+    return np.stack(windows), np.stack(masks)
 
 
 def _at_most(run: Run, side: int) -> int:

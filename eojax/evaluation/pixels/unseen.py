@@ -125,13 +125,15 @@ def _areas(
 def _clouds(
     run: Run, state: Any, tested: EvaluationSet, names: tuple[str, ...]
 ) -> tuple[Ranked, Ranked]:
-    """Scores of clear and of hidden pixels of tested windows under clouds."""
-    windows = tested_windows(run, tested)
+    """Scores of clear and of hidden pixels with data, of tested windows under clouds."""
+    windows, valid = tested_windows(run, tested)
     clouded = paint_clouds(windows, run.images)
-    clear, hidden = clouded.opacity <= _CLEAR, clouded.opacity >= _HIDDEN
+    # Pixels without data are neither, and no cloud lies over them: they show nothing.
+    images = np.where(valid[..., None], clouded.images, windows)
+    clear, hidden = valid & (clouded.opacity <= _CLEAR), valid & (clouded.opacity >= _HIDDEN)
     return (
-        _ranked(run, state, clouded.images, clear, names),
-        _ranked(run, state, clouded.images, hidden, names),
+        _ranked(run, state, images, clear, names),
+        _ranked(run, state, images, hidden, names),
     )
 
 

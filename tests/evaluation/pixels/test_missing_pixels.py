@@ -1,0 +1,111 @@
+"""Pixels without data are in no percentile of log p, no area under a curve and no figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eojax.data.dataset import ArraySource, Dataset, Places
+from eojax.data.facts import PIXEL_LABELS, Facts, Raster, valid_of
+from eojax.errors import UserError
+from eojax.evaluation.evaluation_set import EvaluationSet
+from eojax.evaluation.pixels import densities, examples, unseen
+
+SIDE, NUM = 16, 4
+FACTS = Facts(
+    name='tiles',
+    class_names=('land', 'water'),
+    rasters={'images': Raster(('value',), missing=True)},
+    label='pixel',
+    size=(SIDE, SIDE),
+)
+
+
+def _dataset(content: int, facts: Facts = FACTS) -> Dataset:
+    """Places of values from 50 to 99, and one of them is without data in its left half, which
+    holds `content`; another one in all of it."""
+    images = np.random.default_rng(0).integers(50, 100, (NUM, SIDE, SIDE, 1), np.uint8)
+    valid = np.ones((NUM, SIDE, SIDE), bool)
+    valid[0, :, : SIDE // 2] = valid[1] = False
+    images[~valid] = content
+    labels = np.where(valid, images[..., 0] % 2, 255).astype(np.uint8)
+    sides = np.full(NUM, SIDE, np.int32)
+    places = Places(tuple('abcd'), sides, sides, np.full(NUM, -1, np.int32))
+    arrays = {'images': images, PIXEL_LABELS: labels, valid_of('images'): valid}
+    return Dataset(facts, places, ArraySource(arrays))
+
+
+def _run(window: int | None = None) -> Any:
+    evaluate = SimpleNamespace(batch_size=3, outlier_images=6)
+    method = SimpleNamespace(rasters=('images',), window=window)
+    config = SimpleNamespace(evaluate=evaluate)
+    return SimpleNamespace(method=method, config=config, images=FACTS.images, folder='run')
+
+
+def _value_as_score(run: Any, names: Any, state: Any, batches: Any) -> Iterator[Any]:
+    """A score of each pixel that is its value."""
+    for batch in batches:
+        images = batch[0] if isinstance(batch, tuple) else batch
+        yield {name: images[..., 0].astype(np.float32) for name in names}
+
+
+@pytest.mark.parametrize('window', [None, 8])
+def test_densities_are_of_pixels_that_hold_data(
+    window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(densities, 'score_batches', _value_as_score)
+    run = _run(window)
+    values = densities.pixel_densities(run, None, _dataset(0), 40, 25)
+    assert values.shape == (1000,)
+    assert values.min() >= 50
+    np.testing.assert_array_equal(
+        values, densities.pixel_densities(run, None, _dataset(255), 40, 25)
+    )
+    # As many of each value as there are in the whole of the data.
+    pixels = _dataset(0).source.arrays['images']  # type: ignore[attr-defined]
+    assert values.mean() == pytest.approx(pixels[pixels >= 50].mean(), abs=2.0)
+    with pytest.raises(UserError, match='holds data'):
+        densities.pixel_densities(run, None, _dataset(0).subset(np.array([1])), 4, 25)
+    # Without a mask the draws are those that they always were.
+    whole = FACTS._replace(rasters={'images': Raster(('value',))})
+    every = densities.pixel_densities(run, None, _dataset(0, whole), 40, 25)
+    kept = every[every >= 50]
+    np.testing.assert_array_equal(values[: len(kept)], kept)
+
+
+def test_what_lies_under_clouds_or_beside_them_holds_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = []
+
+    def kept(run: Any, names: Any, state: Any, batches: Any) -> Iterator[Any]:
+        for outputs in _value_as_score(run, names, state, batches):
+            scored.append(outputs['density'])
+            yield outputs
+
+    monkeypatch.setattr(unseen, 'score_batches', kept)
+    totals = []
+    for content in (0, 255):
+        tested = EvaluationSet(_dataset(content), ('images',), None, 3)
+        clear, hidden = unseen._clouds(_run(), None, tested, ('density',))
+        totals.append((clear['density'].total, hidden['density'].total))
+        # No cloud is painted on what shows nothing.
+        images = np.concatenate(scored)
+        assert (images[1] == content).all()
+        assert (images[0, :, : SIDE // 2] == content).all()
+        scored.clear()
+    assert totals[0] == totals[1]
+    # Six windows, of which the first two places have two each: the half and nothing of them count.
+    assert 0 < sum(totals[0]) <= 3 * SIDE**2
+
+
+def test_figures_leave_out_what_is_said_of_pixels_without_data() -> None:
+    tested = EvaluationSet(_dataset(0), ('images',), None, 3)
+    part = examples._empty(0, examples.Window(0, 0, SIDE, SIDE), ('classes', 'confidence'))
+    shown = examples._example(tested, part)
+    assert (shown.predicted[:, : SIDE // 2] == -1).all()
+    assert np.isnan(shown.confidence[:, : SIDE // 2]).all()
+    assert (shown.predicted[:, SIDE // 2 :] == 0).all()
+    assert (shown.confidence[:, SIDE // 2 :] == 0.0).all()
