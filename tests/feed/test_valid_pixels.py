@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 from jax import random
 
+from eojax.data.columns import name_at
 from eojax.data.dataset import Dataset, Window
 from eojax.data.facts import Facts, Raster, from_json, to_json, valid_of
+from eojax.data.shards.grid import Grid
+from eojax.data.shards.index import open_prepared
+from eojax.data.shards.write import Job, make_plan, write_all
 from eojax.data.sources.layout import Layout, layer, read_layout
 from eojax.data.splits import Splits
 from eojax.devices import sharding
@@ -162,6 +166,25 @@ def test_masks_are_read_alone_by_windows_and_at_their_own_resolution(dataset: Da
     np.testing.assert_array_equal(read[names[0]], _masks()[2]['elevation'][10:30:2, ::2])
     assert read[names[1]].all()
     assert read[names[1]].shape == (20, 36)
+
+
+def test_prepared_windows_keep_their_masks(dataset: Dataset, tmp_path: Path) -> None:
+    write_all(
+        Job(dataset, make_plan(dataset, Grid(16, 16), 7, 'png'), tmp_path / 'out'), progress=False
+    )
+    prepared = open_prepared(tmp_path / 'out')
+    assert prepared.facts.rasters == dataset.facts.rasters
+    names = ('images', *dataset.facts.masks(dataset.facts.rasters))
+    shares = []
+    for number in range(0, prepared.places.num, 5):
+        place, _, corner = str(name_at(prepared.places.names, number)).rpartition('/')
+        row, column = map(int, corner.split('_'))
+        place_number = list(dataset.places.names).index(place)
+        expected = dataset.source.read(place_number, Window(row, column, 16, 16), names)
+        read = prepared.source.read(number, None, names)
+        jax.tree.map(np.testing.assert_array_equal, read, expected)
+        shares.append(read[valid_of('images')].mean())
+    assert min(shares) < 1.0 == max(shares)
 
 
 def test_what_stands_for_no_data_fits_the_type() -> None:

@@ -19,6 +19,8 @@ from eojax.data.sources.whole_images import WholeImages
 from eojax.errors import UserError
 
 SUFFIXES = (*whole_images.SUFFIXES, *raster_windows.SUFFIXES)
+# Of pictures, those that have no band of opacity.
+_OPAQUE = ('.jpg', '.jpeg')
 # Of the files of labels, which have no facts of their own.
 _LABELS = Raster(('label',), '')
 
@@ -42,6 +44,12 @@ class Layer(NamedTuple):
 
 class FileSource:
     """Reads windows of files; see `eojax.data.dataset.Source`.
+
+    A pixel of a raster is without data where a band is no number, or holds a value for no data
+    that cannot be measured: one that is neither 0 nor within the limits. Where it can be measured,
+    as black in an image of 8 bits, all bands must hold it, as GDAL's mask of a whole file says.
+    Where an image has a band of opacity that is not among those that are wanted, transparent pixels
+    are without data.
 
     Pixels without data in a raster that is not of labels hold the lowest of its limits, or 0 where
     it has none; where that is in `images`, the pixel's label is unknown.
@@ -168,11 +176,13 @@ class FileSource:
         scaled = Window(*(length // scale for length in window))
         if any(length % scale for length in window):
             raise ValueError(f'{window} is not a multiple of the scale {scale} of {raster}')
-        parts = []
+        parts, together = [], []
         for pattern in layer.patterns:
             file = pattern.fill(values)
             expected = (size[0] / scale, size[1] / scale)
-            parts.append(self._read(file, scaled, expected, layer, facts.dtype or None))
+            together.append(self._by_all_bands(file, layer, facts))
+            dtype = facts.dtype or None
+            parts.append(self._read(file, scaled, expected, layer, dtype, together[-1]))
             wanted = 1 if len(layer.patterns) > 1 else len(facts.bands)
             if facts.dtype and parts[-1].pixels.shape[-1] != wanted:
                 raise UserError(
@@ -180,9 +190,13 @@ class FileSource:
                 )
         if len(parts) == 1:
             return parts[0]
+        pixels = np.concatenate([part.pixels for part in parts], -1)
         masks = [part.valid for part in parts if part.valid is not None]
-        valid = np.logical_and.reduce(masks) if masks else None
-        return Part(np.concatenate([part.pixels for part in parts], -1), valid)
+        if all(together):
+            valid = np.logical_or.reduce(masks) if len(masks) == len(parts) else None
+        else:
+            valid = np.logical_and.reduce(masks) if masks else None
+        return Part(pixels, valid)
 
     def _read(
         self,
@@ -191,15 +205,19 @@ class FileSource:
         size: tuple[float, float],
         layer: Layer,
         dtype: str | None,
+        together: bool = False,
     ) -> Part:
-        """A window of one file, which must have this size and, unless it is None, this type."""
+        """A window of one file, which must have this size and, unless it is None, this type.
+
+        `together` is as in `RasterWindows.read`.
+        """
         title = f'{self._root}: {file}'
         if not file.lower().endswith(whole_images.SUFFIXES):
             _check_size(self._windows.size(file), size, title, self._spare)
             colours = layer.values is not None and layer.values.colours
             if layer.values is not None:
                 layer.values.check_no_data(self._windows.no_data(file), title)
-            part = self._windows.read(file, window, layer.bands, dtype, together=colours)
+            part = self._windows.read(file, window, layer.bands, dtype, colours or together)
             return part._replace(pixels=part.pixels[..., :3]) if colours else part
         palette = layer.values is not None and not layer.values.colours
         pixels = self._images.pixels(file, palette)
@@ -210,14 +228,35 @@ class FileSource:
         cut = pixels[row : row + height, column : column + width]
         if layer.values is not None and layer.values.colours:
             cut = cut[..., :3]
-        if layer.bands:
-            cut = cut[..., whole_images.band_numbers(layer.bands, pixels.shape[-1], title)]
-        return Part(cut.copy(), None)
+        if not layer.bands:
+            return Part(cut.copy(), None)
+        numbers = whole_images.band_numbers(layer.bands, pixels.shape[-1], title)
+        valid = None
+        if layer.values is None and whole_images.hides(pixels.shape[-1], numbers):
+            valid = cut[..., -1] > 0
+        return Part(cut[..., numbers], None if valid is None or valid.all() else valid)
+
+    def _by_all_bands(self, file: str, layer: Layer, facts: Raster) -> bool:
+        """Whether a pixel is without data only where all bands are: a value that stands for none
+        may be measured in one of them."""
+        picture = file.lower().endswith(whole_images.SUFFIXES)
+        if picture or layer.values is not None or np.dtype(facts.dtype).kind not in 'ui':
+            return False
+        value = self._windows.no_data(file)
+        if value is None:
+            return False
+        return value == 0 or any(low <= value <= high for low, high in facts.limits or ((0, 255),))
 
     def _may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
-        if file.lower().endswith(whole_images.SUFFIXES):
+        if not file.lower().endswith(whole_images.SUFFIXES):
+            return self._windows.may_lack_data(file, bands)
+        if not bands or file.lower().endswith(_OPAQUE):
             return False
-        return self._windows.may_lack_data(file, bands)
+        count = self._images.num_bands(file)
+        if not whole_images.hides(count, ()):
+            return False
+        numbers = whole_images.band_numbers(bands, count, f'{self._root}: {file}')
+        return whole_images.hides(count, numbers)
 
     def may_miss(self, raster: str, values: Mapping[str, str]) -> bool:
         """Whether pixels of a raster of a place may be without data, by its files' headers.

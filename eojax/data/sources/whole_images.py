@@ -56,6 +56,11 @@ class WholeImages:
         with self._open(file) as image:
             return image.height, image.width
 
+    def num_bands(self, file: str) -> int:
+        """How many bands a file has, of which no pixel is decoded; a palette counts as colours."""
+        with self._open(file) as image:
+            return 3 if image.mode == 'P' else len(image.getbands())
+
     def bands(self, file: str) -> tuple[tuple[str, ...], str]:
         """The names of the bands, and the type of their pixels.
 
@@ -97,6 +102,16 @@ class WholeImages:
         if image.width * image.height * 4 > _MAX_BYTES:
             raise UserError(f'{title}: {image.width}x{image.height} pixels are too many')
         return image
+
+
+def hides(count: int, numbers: Sequence[int]) -> bool:
+    """Whether an image has a band of opacity that is not among those that are wanted.
+
+    Args:
+      count: of the bands that it has.
+      numbers: of those that are wanted, from 0.
+    """
+    return 'alpha' in _BANDS.get(count, ()) and _BANDS[count].index('alpha') not in numbers
 
 
 def band_numbers(bands: Sequence[str], count: int, title: str) -> list[int]:

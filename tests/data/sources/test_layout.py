@@ -227,6 +227,50 @@ def test_pixels_without_data_have_no_label_and_the_lowest_value(one: Path) -> No
     np.testing.assert_array_equal(source.read(0, None, ('labels',))['labels'], read['labels'])
 
 
+def test_what_may_be_measured_in_a_band_is_no_data_in_all_bands_alone(tmp_path: Path) -> None:
+    """A lake whose red is 0 stays where files say that 0 is no data; what no band measures goes."""
+    limits = ((0.0, 3000.0),) * 3
+    for dtype, nodata, kept in (('uint8', 0, True), ('uint16', 0, True), ('int16', -9999, False)):
+        folder = tmp_path / dtype
+        pixels = np.full((16, 16, 3), 90, dtype)
+        pixels[:4, :, 0] = pixels[4:8] = nodata
+        write_raster(folder / 'a.tif', pixels, nodata=nodata)
+        for band in range(3):
+            write_raster(folder / f'a_{band}.tiff', pixels[..., band : band + 1], nodata=nodata)
+        raster = Raster(dtype=dtype, limits=None if dtype == 'uint8' else limits)
+        facts = Facts(label='none', rasters={'images': raster})
+        for one in (layer('{name}.tif'), layer('{name}_0.tiff', '{name}_1.tiff', '{name}_2.tiff')):
+            data = read_layout(folder, facts, Layout({'images': one}))
+            read = data.source.read(0, None, ('images', 'valid:images'))
+            expected = np.ones((16, 16), bool)
+            expected[4:8] = False
+            expected[:4] = kept
+            np.testing.assert_array_equal(read['valid:images'], expected)
+            np.testing.assert_array_equal(read['images'][expected], pixels[expected])
+            assert (read['images'][~expected] == 0).all()
+
+
+def test_transparent_pixels_of_pictures_hold_no_data(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[:4, :, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    facts = Facts(label='none')
+    data = read_layout(
+        tmp_path, facts, Layout({'images': layer('{name}.png', bands=('red', 'green', 'blue'))})
+    )
+    assert data.facts.images.missing
+    read = data.source.read(0, Window(2, 0, 10, 16), ('images', 'valid:images'))
+    np.testing.assert_array_equal(read['valid:images'], pixels[2:12, :, 3] > 0)
+    assert (read['images'][:2] == 0).all()
+    np.testing.assert_array_equal(read['images'][2:], pixels[4:12, :, :3])
+    Image.fromarray(pixels[..., :3]).save(tmp_path / 'a.png')
+    again = read_layout(
+        tmp_path, facts, Layout({'images': layer('{name}.png', bands=('red', 'green', 'blue'))})
+    )
+    assert not again.facts.images.missing
+
+
 def test_the_value_for_no_data_takes_no_class_away_unnoticed(one: Path) -> None:
     table = {'#000000': None, '#0000ff': 0, '#ffff00': 1, '#ffffff': 0}
     colours = np.zeros((64, 64, 3), np.uint8)
