@@ -27,7 +27,8 @@ from eojax.apps.representativeness.regions import (
     union,
 )
 from eojax.apps.representativeness.results import Settings, judge
-from eojax.data.facts import IMAGES, UNKNOWN, Facts, Raster
+from eojax.data.dataset import ArraySource, Dataset, Places
+from eojax.data.facts import IMAGES, UNKNOWN, Facts, Raster, valid_of
 from eojax.data.reading.raster import DEFAULT_READING
 from eojax.errors import UserError
 from tests.data.rasters import write_raster
@@ -198,6 +199,23 @@ def test_scenes_are_cut_and_windows_without_data_left_out(tmp_path: Path):
     assert len(pieces) == 7
     np.testing.assert_array_equal(pieces[0].rasters[0], pixels[:16, :16])
     np.testing.assert_array_equal(pieces[1].rasters[0], pixels[:16, 32:48])
+
+
+def test_windows_of_a_data_set_without_data_are_left_out():
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    valid = np.ones((2, 32, 32), bool)
+    valid[1, 20, 3] = False
+    rasters = {IMAGES: Raster(missing=True)}
+    facts = Facts(rasters=rasters, label='none', size=(32, 32))
+    sides, labels = np.full(2, 32, np.int32), np.full(2, -1, np.int32)
+    source = ArraySource({IMAGES: images, valid_of(IMAGES): valid})
+    dataset = Dataset(facts, Places(('a', 'b'), sides, sides, labels), source)
+    for window, left in ((16, [0, 1, 2, 3, 4, 5, 7]), (None, [0])):
+        place = datasets._place(dataset, 'all', 'test', np.arange(2), _form(window))
+        pieces = [*place.read(np.arange(place.total))]
+        names = [piece.name for piece in pieces]
+        assert len(pieces) == len(left)
+        assert ('b row 16 column 0' in names, 'b' in names) == (False, False)
 
 
 def _blobs(num: int = 25) -> Gathered:

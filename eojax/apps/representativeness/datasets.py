@@ -109,20 +109,29 @@ def _place(dataset: Dataset, name: str, part: str, rows: np.ndarray, form: Form)
             tile = int(np.searchsorted(firsts, number, 'right')) - 1
             row, column = divmod(int(number - firsts[tile]), int(across[tile]))
             window = Window(row * side, column * side, side, side)
-            yield _piece(dataset, int(rows[tile]), window, form)
+            piece = _piece(dataset, int(rows[tile]), window, form)
+            if piece is not None:
+                yield piece
 
     return Place(name, part, int(firsts[-1]), read)
 
 
 def _whole(dataset: Dataset, rows: np.ndarray, form: Form, numbers: np.ndarray) -> Iterator[Piece]:
     for number in numbers:
-        yield _piece(dataset, int(rows[number]), None, form)
+        piece = _piece(dataset, int(rows[number]), None, form)
+        if piece is not None:
+            yield piece
 
 
-def _piece(dataset: Dataset, place: int, window: Window | None, form: Form) -> Piece:
-    wanted = tuple(form.rasters)
-    pixelwise = dataset.facts.label == 'pixel'
-    read = dataset.source.read(place, window, (*wanted, PIXEL_LABELS) if pixelwise else wanted)
+def _piece(dataset: Dataset, place: int, window: Window | None, form: Form) -> Piece | None:
+    """A window or a whole tile; None where one of its pixels holds no data, as of scenes."""
+    wanted, facts = tuple(form.rasters), dataset.facts
+    masks = facts.masks((IMAGES,) if form.colours else wanted)
+    pixelwise = facts.label == 'pixel'
+    entries = (*wanted, *masks, *((PIXEL_LABELS,) if pixelwise else ()))
+    read = dataset.source.read(place, window, entries)
+    if not all(read[mask].all() for mask in masks):
+        return None
     name = name_at(dataset.places.names, place)
     if window is not None:
         name = f'{name} row {window.row} column {window.column}'

@@ -71,6 +71,24 @@ def decode_geotiff(
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
+def data_mask(data: bytes) -> np.ndarray | None:
+    """Which pixels of a TIFF file hold data, by its own mask; None for files of another kind.
+
+    Args:
+      data: the content of a file that some library decodes; one that GDAL cannot open has no mask.
+
+    Returns:
+      bool `[height, width]`.
+    """
+    if data[:4] not in _MAGIC:
+        return None
+    try:
+        with rasterio.Env(), MemoryFile(data) as memory, memory.open(**_OPTIONS) as file:
+            return np.asarray(file.dataset_mask() > 0)
+    except (RasterioError, OSError):
+        return None
+
+
 def _read(file: DatasetReader, indexes: list[int], resize: int | None) -> np.ndarray:
     """Bands `[len(indexes), height, width]`; GDAL resamples in floating point and rounds."""
     if resize is None or file.shape == (resize, resize):

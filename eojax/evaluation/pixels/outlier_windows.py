@@ -2,18 +2,21 @@
 
 `evaluate.outliers` names folders or archives of images (`eojax.evaluation.outliers`). Of images
 that are larger than a window, windows are cut as they are, without resampling: a pixel stays a
-pixel. Smaller ones are resampled to the size of one.
+pixel. Smaller ones are resampled to the size of one. Pixels without data, of tested places and of
+TIFF files that say which these are, are marked.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from eojax.data.dataset import Window
-from eojax.data.facts import IMAGES
+from eojax.data.facts import IMAGES, Raster
 from eojax.data.reading.file_formats import FileFormat, format_of
+from eojax.data.reading.geotiff import data_mask
 from eojax.data.reading.image_files import open_image_files
 from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
@@ -26,36 +29,46 @@ from eojax.runs.run import Run
 _PIXELS = 2**22
 
 
+class Windows(NamedTuple):
+    """Windows of one set.
+
+    Attributes:
+      images: `[num, side, side, bands]`, as stored; where there is no data, `Raster.empty`.
+      valid: bool `[num, side, side]`, the pixels that hold data.
+    """
+
+    images: np.ndarray
+    valid: np.ndarray
+
+
 def window_side(tested: EvaluationSet) -> int:
     """The side of the windows that a data set is tested in; the smaller one of whole places."""
     return tested.window or min(tested.dataset.facts.size or (64, 64))
 
 
-def outlier_windows(run: Run, side: int) -> dict[str, np.ndarray]:
-    """All sets by name, `[num, side, side, bands]` each.
+def outlier_windows(run: Run, side: int) -> dict[str, Windows]:
+    """All sets by name.
 
     Raises:
-      UserError: see `parse_outliers`; or an image that cannot be read, by name.
+      UserError: see `parse_outliers`; or an image that cannot be read, by name; or images of which
+        none holds data.
     """
-    bands = run.images.bands
-    num = _at_most(run, side)
-    sets = {
-        'uniform_noise': uniform_noise(num, side, len(bands)),
-        'constant': constant_images(num, side, len(bands)),
+    num, bands = _at_most(run, side), len(run.images.bands)
+    drawn = {
+        'uniform_noise': uniform_noise(num, side, bands),
+        'constant': constant_images(num, side, bands),
     }
+    sets = {name: Windows(made, np.ones(made.shape[:3], bool)) for name, made in drawn.items()}
     file_format = format_of(run.facts.files)
     for name, path in parse_outliers(run.config.evaluate.outliers).items():
-        sets[name] = _windows_of_files(path, num, side, bands, file_format)
+        sets[name] = _windows_of_files(path, num, side, run.images, file_format)
     return sets
 
 
-def tested_windows(run: Run, tested: EvaluationSet) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of the tested images, evenly spread over the places, and their pixels with data.
+def tested_windows(run: Run, tested: EvaluationSet) -> Windows:
+    """Windows of the tested images, evenly spread over the places.
 
     There are none where every place is smaller than a window.
-
-    Returns:
-      `[num, side, side, bands]` as stored, and bool `[num, side, side]`.
     """
     side, places, source = window_side(tested), tested.dataset.places, tested.dataset.source
     facts, masks = tested.dataset.facts, []
@@ -73,8 +86,9 @@ def tested_windows(run: Run, tested: EvaluationSet) -> tuple[np.ndarray, np.ndar
         masks.append(valid_pixels(read, facts, (side, side)))
     if not windows:
         shape = (0, side, side)
-        return np.zeros((*shape, len(run.images.bands)), run.images.dtype), np.zeros(shape, bool)
-    return np.stack(windows), np.stack(masks)
+        empty = np.zeros((*shape, len(run.images.bands)), run.images.dtype)
+        return Windows(empty, np.zeros(shape, bool))
+    return Windows(np.stack(windows), np.stack(masks))
 
 
 def _at_most(run: Run, side: int) -> int:
@@ -83,31 +97,39 @@ def _at_most(run: Run, side: int) -> int:
 
 
 def _windows_of_files(
-    path: Path, num: int, side: int, bands: tuple[str, ...], file_format: FileFormat
-) -> np.ndarray:
+    path: Path, num: int, side: int, raster: Raster, file_format: FileFormat
+) -> Windows:
     with open_image_files(path) as listing:
         if not listing.files:
             raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
         files = [listing.files[i] for i in spread(len(listing.files), num)]
         windows: list[np.ndarray] = []
+        masks: list[np.ndarray] = []
         for number, name in enumerate(files):
             # An equal share of what is still wanted.
             wanted = -(-(num - len(windows)) // (len(files) - number))
             data = listing.read(name)
-            image = file_format.decode(data, name, bands=bands, size=None, resize=None)
+            image = file_format.decode(data, name, bands=raster.bands, size=None, resize=None)
+            valid = data_mask(data)
+            valid = np.ones(image.shape[:2], bool) if valid is None else valid
             if min(image.shape[:2]) < side:
-                image = file_format.decode(data, name, bands=bands, size=None, resize=side)
-            windows += _cut(image, side, wanted)
-    return np.stack(windows)
+                image = file_format.decode(data, name, bands=raster.bands, size=None, resize=side)
+                valid = valid[np.ix_(*(np.arange(side) * n // side for n in valid.shape))]
+            for window in _cut(valid, side, wanted):
+                masks.append(valid[window])
+                windows.append(np.where(masks[-1][..., None], image[window], raster.empty))
+    if not windows:
+        raise UserError(f'{path}: no window of its images holds data')
+    return Windows(np.stack(windows), np.stack(masks))
 
 
-def _cut(image: np.ndarray, side: int, num: int) -> list[np.ndarray]:
-    """At most `num` windows of a grid without overlap, evenly spread."""
-    height, width = image.shape[:2]
+def _cut(valid: np.ndarray, side: int, num: int) -> list[tuple[slice, slice]]:
+    """At most `num` windows of a grid without overlap, evenly spread over those with data."""
+    height, width = valid.shape
     corners = [
-        (row, column)
+        (slice(row, row + side), slice(column, column + side))
         for row in range(0, height - side + 1, side)
         for column in range(0, width - side + 1, side)
     ]
-    chosen = (corners[i] for i in spread(len(corners), num))
-    return [image[row : row + side, column : column + side] for row, column in chosen]
+    corners = [corner for corner in corners if valid[corner].any()]
+    return [corners[i] for i in spread(len(corners), num)] if corners else []

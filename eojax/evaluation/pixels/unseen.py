@@ -10,6 +10,8 @@ pixels of what was seen score above all others, 0.5 where the score says nothing
 `auroc_clouds_<score>`: of tested windows with painted clouds, the clear pixels above those that a
   cloud hides.
 
+Pixels without data are in none of them.
+
 The scores: `log_density`, LSE_i of methods that learn one; `log_sum_exp` of the outputs of those
 that do not; `max_probability`, max_y p(y|x).
 """
@@ -86,8 +88,7 @@ def unseen_pixels(run: Run, state: Any, tested: EvaluationSet) -> Evaluator:
         numbers: dict[str, float] = {}
         if _ranks_images(run):
             for name, windows in outlier_windows(run, window_side(tested)).items():
-                everywhere = np.ones(windows.shape[:3], bool)
-                ranked[name] = _ranked(run, state, windows, everywhere, tuple(titles))
+                ranked[name] = _ranked(run, state, *windows, tuple(titles))
             clear, hidden = _clouds(run, state, tested, tuple(titles))
             ranked['clouds'] = hidden
             numbers |= _areas('clouds', clear, hidden, titles)

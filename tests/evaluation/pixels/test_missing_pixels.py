@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 from eojax.data.dataset import ArraySource, Dataset, Places
-from eojax.data.facts import PIXEL_LABELS, Facts, Raster, valid_of
+from eojax.data.facts import PIXEL_LABELS, Facts, Files, Raster, valid_of
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationSet
-from eojax.evaluation.pixels import densities, examples, unseen
+from eojax.evaluation.pixels import densities, examples, outlier_windows, unseen
+from tests.data.rasters import write_raster
 
 SIDE, NUM = 16, 4
 FACTS = Facts(
@@ -99,6 +101,37 @@ def test_what_lies_under_clouds_or_beside_them_holds_data(monkeypatch: pytest.Mo
     assert totals[0] == totals[1]
     # Six windows, of which the first two places have two each: the half and nothing of them count.
     assert 0 < sum(totals[0]) <= 3 * SIDE**2
+
+
+def test_other_images_are_judged_where_they_hold_data(tmp_path: Path) -> None:
+    """A large TIFF whose upper half and left edge hold none, and a small one, resampled."""
+    facts = FACTS._replace(rasters={'images': Raster()}, files=Files())
+    read = []
+    for nodata in (0, 255):
+        folder = tmp_path / str(nodata)
+        folder.mkdir()
+        pixels = np.random.default_rng(0).integers(1, 200, (40, 32, 3), np.uint8)
+        pixels[:20] = pixels[:, :3] = nodata
+        write_raster(folder / 'large.tif', pixels, nodata=nodata)
+        small = np.full((8, 8, 3), 90, np.uint8)
+        small[:, 4:] = nodata
+        write_raster(folder / 'small.tif', small, nodata=nodata)
+        run = _run()
+        run.config.evaluate.outliers = f'other={folder}'
+        run.facts, run.images = facts, facts.images
+        read.append(outlier_windows.outlier_windows(run, SIDE)['other'])
+    images, valid = read[0]
+    np.testing.assert_array_equal(valid, read[1].valid)
+    assert len(images) == 3  # two of the large one, whose first two windows hold nothing
+    assert [int(one.sum()) for one in valid] == [12 * 13, 12 * 16, 16 * 8]
+    assert (images[:2][~valid[:2]] == 0).all()
+    np.testing.assert_array_equal(images[:2], read[1].images[:2])
+    nothing = tmp_path / 'nothing'
+    nothing.mkdir()
+    write_raster(nothing / 'a.tif', np.zeros((16, 16, 3), np.uint8), nodata=0)
+    run.config.evaluate.outliers = f'other={nothing}'
+    with pytest.raises(UserError, match='no window of its images holds data'):
+        outlier_windows.outlier_windows(run, SIDE)
 
 
 def test_figures_leave_out_what_is_said_of_pixels_without_data() -> None:
