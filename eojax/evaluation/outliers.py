@@ -16,7 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
-from eojax.data.reading.image_files import open_image_files
+from eojax.data.reading.image_files import no_images, open_image_files
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.errors import UserError
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
@@ -85,7 +85,7 @@ def read_images(
     """At most `num` of the images at any depth of a folder or archive, evenly spread by name."""
     with open_image_files(path) as listing:
         if not listing.files:
-            raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
+            raise no_images(listing)
         files = [listing.files[i] for i in spread(len(listing.files), num)]
     decode = functools.partial(file_format.decode, bands=tuple(bands), size=None, resize=size)
     images = LazyImages(path, files, decode)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from eojax.apps.restore import command as restore
@@ -14,6 +15,7 @@ from eojax.apps.restore.damage import damage_masks
 from eojax.apps.restore.mask_file import read_mask
 from eojax.apps.restore.repair import Settings
 from eojax.data.value_range import scale_to_unit
+from eojax.errors import UserError
 from eojax.evaluation.reference import fit_texture
 from eojax.feed.pipeline import to_uint8
 from eojax.metrics import restoration
@@ -185,6 +187,49 @@ def test_masks_are_read_from_png_tiff_and_npy(tmp_path):
     np.save(tmp_path / 'a.npy', mask)
     for name in ('a.png', 'a.tif', 'a.npy'):
         np.testing.assert_array_equal(read_mask(tmp_path / name, 6, 8), mask > 0)
+
+
+def test_colours_and_palettes_are_masks_by_what_they_show(tmp_path):
+    missing = np.zeros((6, 8), bool)
+    missing[2, 3:5] = True
+    # Entry 0 of the palette is white, entry 1 black: the numbers alone would say the opposite.
+    palette = Image.fromarray(np.where(missing, 0, 1).astype(np.uint8), 'P')
+    palette.putpalette([255, 255, 255, 0, 0, 0])
+    red = np.where(missing[..., None], np.array([200, 0, 0]), 0).astype(np.uint8)
+    deep = np.where(missing, 1, 0).astype(np.uint16)
+    pictures = {
+        'palette.png': palette,
+        'palette.gif': palette,
+        'bit.png': Image.fromarray(missing),
+        'red.png': Image.fromarray(red),
+        'opaque.png': Image.fromarray(red).convert('RGBA'),
+        'grey_alpha.png': Image.fromarray(red[..., 0]).convert('LA'),
+        'deep.png': Image.fromarray(deep),
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+        np.testing.assert_array_equal(read_mask(tmp_path / name, 6, 8), missing, err_msg=name)
+    three = np.repeat(deep[None], 3, 0)
+    with rasterio.open(
+        tmp_path / 'three.tif', 'w', driver='GTiff', height=6, width=8, count=3, dtype='uint16'
+    ) as file:
+        file.write(three)
+    np.testing.assert_array_equal(read_mask(tmp_path / 'three.tif', 6, 8), missing)
+
+
+def test_masks_that_say_two_things_are_refused(tmp_path):
+    picture = Image.fromarray(np.zeros((6, 8, 3), np.uint8))
+    picture.putalpha(Image.fromarray(np.eye(6, 8, dtype=np.uint8) * 255))
+    picture.save(tmp_path / 'alpha.png')
+    picture.convert('RGB').save(tmp_path / 'a.jpg')
+    np.save(tmp_path / 'nan.npy', np.where(np.eye(6, 8) > 0, np.nan, 0.0))
+    for name, line in (
+        ('alpha.png', 'has transparent pixels, which some mean as missing'),
+        ('a.jpg', 'not a PNG, TIFF or npy file'),
+        ('nan.npy', 'holds NaN'),
+    ):
+        with pytest.raises(UserError, match=line):
+            read_mask(tmp_path / name, 6, 8)
 
 
 def test_mistakes_are_one_line(jem, tmp_path, capsys):

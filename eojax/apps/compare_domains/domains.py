@@ -24,7 +24,7 @@ from rasterio.errors import RasterioError
 from tqdm import tqdm
 
 from eojax.data.reading.file_formats import format_of
-from eojax.data.reading.image_files import open_image_files
+from eojax.data.reading.image_files import no_images, open_image_files
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.data.reading.raster import DEFAULT_READING, SUFFIXES, Part, Raster, Reading
 from eojax.devices import sharding
@@ -127,7 +127,7 @@ def find_domain(
     with open_image_files(path) as listing:
         total = len(listing.files)
     if not total:
-        raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
+        raise no_images(listing)
     size, file_format = run.task.image_shape[0], format_of(run.facts.files)
 
     def read() -> np.ndarray:

@@ -10,7 +10,6 @@ windows; other images are cut where there is a window, and else are whole.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +17,13 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from eojax.apps.compare_domains.domains import is_scene
 from eojax.apps.representativeness.places import Form, Piece, Place
 from eojax.data.facts import IMAGES, Facts
 from eojax.data.reading import raster as scenes
-from eojax.data.reading.decode import FORMATS
 from eojax.data.reading.file_formats import format_of
+from eojax.data.reading.formats.encoded import size_of
 from eojax.data.reading.image_files import FileReader, open_image_files
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.errors import UserError
@@ -110,7 +108,7 @@ def places_at(named: Named, part: str, form: Form, facts: Facts, reading: scenes
         files = [name for name in listing.files if name.startswith(inside) and not _is_mask(name)]
     if not files:
         where = named.path / named.below
-        raise UserError(f'--{option}: {where}: no images (.jpg, .png, .tif) in it')
+        raise UserError(f'--{option}: {where}: no images in it')
     title = named.name or _title(files, named)
     grouped = {title: files} if named.name else _by_folder(files, title)
     return [
@@ -165,11 +163,7 @@ def _place_of_files(
 def _corners(read: FileReader, file: str, window: int) -> Sequence[tuple[int, int]]:
     if not window:
         return ((0, 0),)
-    try:
-        with Image.open(io.BytesIO(read(file)), formats=FORMATS) as image:
-            width, height = image.size
-    except (OSError, ValueError, Image.DecompressionBombError):
-        raise UserError(f'{file}: not a JPEG, PNG or TIFF image') from None
+    height, width = size_of(read(file), file)
     return _fitting(file, height, width, window)
 
 

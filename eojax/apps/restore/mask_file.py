@@ -5,38 +5,62 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from eojax.data.reading.formats.encoded import read_encoded, without_opaque_alpha
 from eojax.errors import UserError
 
 _MASK_BYTES = 2**28
+# How the formats start that keep every value: PNG, TIFF, GIF, BMP, PBM and PGM.
+_LOSSLESS = (b'\x89PNG', b'II', b'MM', b'GIF8', b'BM', b'P1', b'P2', b'P4', b'P5')
 
 
 def read_mask(path: Path, height: int, width: int) -> np.ndarray:
-    """Which pixels are missing, bool `[height, width]`, from a PNG, TIFF or npy file.
+    """Which pixels are missing, bool `[height, width]`, from a PNG, TIFF, GIF, BMP or npy file.
+
+    Of grey values, 1 bit and arrays, 0 is known and everything else is missing; of colours, also
+    those of a palette, black is known and every other colour is missing. Transparency says
+    nothing: some paint what is missing, and some erase it.
 
     Raises:
-      UserError: not such a file, another size, nothing or everything missing.
+      UserError: not such a file, another size, transparent pixels, nothing or everything missing.
     """
+    title = f'--mask={path}'
     try:
         if path.stat().st_size > _MASK_BYTES:
-            raise UserError(f'--mask={path}: larger than a mask can be')
+            raise UserError(f'{title}: larger than a mask can be')
         if path.suffix.lower() == '.npy':
             values = np.load(path, allow_pickle=False)
         else:
-            with Image.open(path, formats=('PNG', 'TIFF')) as file:
-                values = np.asarray(file)
+            values = _image_values(path.read_bytes(), title)
     except FileNotFoundError:
-        raise UserError(f'--mask={path}: no such file') from None
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f'{title}: no such file') from None
+    except (OSError, ValueError) as error:
         reason = ' '.join(str(error).split())
-        raise UserError(f'--mask={path}: not a PNG, TIFF or npy file ({reason})') from None
+        raise UserError(f'{title}: not a PNG, TIFF or npy file ({reason})') from None
+    if values.dtype.kind == 'f' and np.isnan(values).any():
+        raise UserError(f'{title}: holds NaN; 0 is known, and other numbers are missing')
     values = values if values.ndim != 3 else values.any(-1)
     if values.shape != (height, width):
         found = ' x '.join(map(str, values.shape))
-        raise UserError(f'--mask={path}: is {found} pixels; the images are {height} x {width}')
+        raise UserError(f'{title}: is {found} pixels; the images are {height} x {width}')
     mask = values != 0
     if mask.all() or not mask.any():
         said = 'everything' if mask.all() else 'nothing'
-        raise UserError(f'--mask={path}: {said} is missing; nonzero pixels are the missing ones')
+        raise UserError(
+            f'{title}: {said} is missing; nonzero pixels are the missing ones, of colours all but'
+            ' black'
+        )
     return mask
+
+
+def _image_values(data: bytes, title: str) -> np.ndarray:
+    """Values `[height, width, bands]` of an image that is opaque."""
+    if data and not data.startswith(_LOSSLESS):
+        raise UserError(f'{title}: not a PNG, TIFF or npy file; others may blur the mask')
+    encoded = without_opaque_alpha(read_encoded(data, title, turn=False))
+    if encoded.alpha:
+        raise UserError(
+            f'{title}: has transparent pixels, which some mean as missing and some as known: save'
+            ' it without transparency, black where known and white where missing'
+        )
+    return encoded.pixels

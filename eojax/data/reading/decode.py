@@ -1,8 +1,7 @@
-"""Encoded images (JPEG, PNG, TIFF) to one uint8 array, in parallel."""
+"""Encoded images (JPEG, PNG, TIFF, ...) to one uint8 array, in parallel."""
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from eojax.data.reading.formats.encoded import Encoded, read_encoded, without_opaque_alpha
 from eojax.errors import UserError
 
-# The formats that are tried, whatever the file is called: no interpreter is ever behind them.
-FORMATS = ('JPEG', 'PNG', 'TIFF')
-BANDS_OF_MODE = {'L': 1, 'RGB': 3, 'RGBA': 4, 'P': 3}
 # Small images spend half of their time under the interpreter's lock: more threads only contend.
 MAX_THREADS = 8
 IMAGES_PER_TASK = 64
@@ -31,34 +28,28 @@ def decode_image(
 ) -> np.ndarray:
     """One image as uint8 `[height, width, num_bands]`, values 0 to 255.
 
+    Colours of a palette are looked up, the image is turned as its EXIF orientation says, black and
+    white become 0 and 255, opacity that is full everywhere is left out. An image of 16 bits a band
+    is taken where all its values are 8-bit ones times 257, which says the same of white.
+
     Args:
       data: the content of the file.
       name: for messages.
       num_bands: 1, 3 or 4; an image of another number is refused.
-      size: height and width that the file must have, in pixels.
+      size: height and width that the image must have, in pixels.
       resize: height and width to resample to (bicubic, with a low-pass filter where it shrinks);
         an image that is not square is stretched.
 
     Raises:
-      UserError: broken, of another size, of another number of bands, not 8 bits a band.
+      UserError: broken, of another size, of another number of bands, transparent, not 8 bits a
+        band.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as file:
-            _check_layout(file, name, num_bands, size)
-            image: Image.Image = file
-            if image.mode == 'P':
-                image = image.convert('RGB')
-            if resize is not None and image.size != (resize, resize):
-                image = image.resize((resize, resize), Image.Resampling.BICUBIC)
-            pixels = np.asarray(image)
-    except Image.UnidentifiedImageError:
-        raise UserError(f'{name}: not a JPEG, PNG or TIFF image') from None
-    except UserError:
-        raise
-    except Exception as error:  # damaged content makes the decoders raise nearly anything
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise UserError(f'{name}: broken image ({reason})') from None
-    return pixels.reshape(*pixels.shape[:2], num_bands)
+    pixels = _bands_wanted(read_encoded(data, name), name, num_bands)
+    _check_size(pixels, name, size)
+    pixels = _eight_bits(pixels, name)
+    if resize is not None and pixels.shape[:2] != (resize, resize):
+        pixels = _resized(pixels, resize)
+    return pixels
 
 
 def decode_images(
@@ -111,19 +102,52 @@ def decode_images(
     return images
 
 
-def _check_layout(
-    image: Image.Image, name: str, num_bands: int, size: int | tuple[int, int] | None
-) -> None:
-    bands = BANDS_OF_MODE.get(image.mode)
-    if bands is None:
-        raise UserError(f'{name}: pixels of type {image.mode!r}; expected 8 bits a band')
-    if bands != num_bands:
-        raise UserError(f'{name}: {bands} band(s); expected {num_bands}')
-    if size is None:
-        return
-    height, width = (size, size) if isinstance(size, int) else size
-    if image.size != (width, height):
+def _bands_wanted(encoded: Encoded, name: str, num_bands: int) -> np.ndarray:
+    bands = encoded.pixels.shape[-1]
+    if bands == num_bands:
+        return encoded.pixels
+    if encoded.alpha and bands == num_bands + 1:
+        opaque = without_opaque_alpha(encoded)
+        if not opaque.alpha:
+            return opaque.pixels
         raise UserError(
-            f'{name}: {image.width}x{image.height} pixels; expected {width}x{height}'
+            f'{name}: has transparent pixels, of which nobody knows what they show; save it without'
+            ' an alpha channel, or remove it'
+        )
+    raise UserError(f'{name}: {bands} band(s); expected {num_bands}')
+
+
+def _check_size(pixels: np.ndarray, name: str, size: int | tuple[int, int] | None) -> None:
+    expected = (size, size) if isinstance(size, int) else size
+    if expected is not None and pixels.shape[:2] != tuple(expected):
+        (rows, columns), (height, width) = pixels.shape[:2], expected
+        raise UserError(
+            f'{name}: {columns}x{rows} pixels; expected {width}x{height}'
             ' (remove the image, or have all of them resized)'
         )
+
+
+def _eight_bits(pixels: np.ndarray, name: str) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype == np.uint16 and not (pixels % 257).any():
+        return (pixels // 257).astype(np.uint8)
+    low, high = np.nanmin(pixels), np.nanmax(pixels)
+    raise UserError(
+        f'{name}: pixels of type {pixels.dtype}, {low:g} to {high:g}; expected 8 bits a band:'
+        ' bring all images to 0 to 255 by the same limits (gdal_translate -ot Byte -scale LOW HIGH'
+        ' 0 255)'
+    )
+
+
+def _resized(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Resampled band by band where there are four: Pillow would weight colours by the fourth."""
+    bands = pixels.shape[-1]
+    if bands == 3:
+        image = Image.fromarray(pixels)
+        return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+    parts = [Image.fromarray(np.ascontiguousarray(pixels[..., band])) for band in range(bands)]
+    resized = [part.resize((side, side), Image.Resampling.BICUBIC) for part in parts]
+    return np.stack([np.asarray(part) for part in resized], -1)

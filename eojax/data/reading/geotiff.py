@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import rasterio
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.io import DatasetReader
 
+from eojax.data.reading.formats import memory_raster
+from eojax.data.reading.formats.not_an_image import kind_of
 from eojax.errors import UserError
 
-# Pixels alone are asked for; reading where on Earth they lie takes two thirds of the time.
-_OPTIONS = {'driver': 'GTiff', 'GEOREF_SOURCES': 'NONE'}
 # TIFF and BigTIFF, little and big endian; rasterio would take an empty file for one to be written.
 _MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 # The decoded file; a larger one is a mistake or a decompression bomb.
 MAX_DECODED_BYTES = 2**30
 # rasterio holds the interpreter's lock for most of a small file: more threads only contend.
 THREADS = 1
-
-warnings.filterwarnings('ignore', category=NotGeoreferencedWarning)
-# What goes wrong is raised as well.
-logging.getLogger('rasterio').setLevel(logging.CRITICAL)
 
 
 def decode_geotiff(
@@ -54,20 +45,11 @@ def decode_geotiff(
       UserError: broken or truncated, of another size or number of bands, not uint16.
     """
     if data[:4] not in _MAGIC:
-        raise UserError(f'{name}: not a GeoTIFF')
-    try:
-        with rasterio.Env(), MemoryFile(data) as memory, memory.open(**_OPTIONS) as file:
-            _check_layout(file, name, file_bands, size)
-            indexes = [file_bands.index(band) + 1 for band in bands]
-            pixels = _read(file, indexes, resize)
-    except UserError:
-        raise
-    except (RasterioError, OSError, ValueError) as error:
-        # Without the name that the file has in memory.
-        reason = re.sub(
-            r'^[0-9a-f-]{36}\.tif[:,] ', '', ' '.join(str(error.__cause__ or error).split())
-        )
-        raise UserError(f'{name}: broken or truncated GeoTIFF ({reason})') from None
+        raise UserError(f'{name}: {kind_of(data) or "not a GeoTIFF"}')
+    with memory_raster.opened(data, name, ('GTiff',), 'GeoTIFF') as file:
+        _check_layout(file, name, file_bands, size)
+        indexes = [file_bands.index(band) + 1 for band in bands]
+        pixels = _read(file, indexes, resize)
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
 
@@ -83,9 +65,9 @@ def data_mask(data: bytes) -> np.ndarray | None:
     if data[:4] not in _MAGIC:
         return None
     try:
-        with rasterio.Env(), MemoryFile(data) as memory, memory.open(**_OPTIONS) as file:
+        with memory_raster.opened(data, '', ('GTiff',)) as file:
             return np.asarray(file.dataset_mask() > 0)
-    except (RasterioError, OSError):
+    except UserError:
         return None
 
 

@@ -5,18 +5,31 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from eojax.errors import UserError
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
+# Of images that Pillow decodes as a whole, of TIFF, and of JPEG 2000.
+PICTURE_SUFFIXES = (
+    *('.jpg', '.jpeg', '.jfif', '.jpe', '.png', '.webp', '.gif', '.bmp', '.dib', '.avif'),
+    *('.ppm', '.pgm', '.pbm', '.pnm'),
+)
+TIFF_SUFFIXES = ('.tif', '.tiff')
+JPEG_2000_SUFFIXES = ('.jp2', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx')
+IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, *TIFF_SUFFIXES, *JPEG_2000_SUFFIXES)
+# For messages: where there are no images at all.
+_IMAGES_TEXT = 'images (.jpg, .png, .tif, .webp, .gif, .bmp, .jp2, ...)'
 # One image file; a longer one is a mistake or a decompression bomb.
 MAX_FILE_BYTES = 2**28
+# Suffixes that a line about other files names.
+_NAMED = 5
 
 
 class ImageFiles(NamedTuple):
@@ -27,27 +40,57 @@ class ImageFiles(NamedTuple):
       files: image files relative to `path`, with forward slashes, sorted.
       folders: all folders relative to `path`, those without images too; sorted.
       read: the content of one of `files`; may be called from several threads.
+      others: files that no reader takes, as `files`.
     """
 
     path: Path
     files: tuple[str, ...]
     folders: tuple[str, ...]
     read: Callable[[str], bytes]
+    others: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
 def open_image_files(path: Path) -> Iterator[ImageFiles]:
-    """Opens a folder or a zip archive; hidden files, `__MACOSX` and other files are left out.
+    """Opens a folder or a zip archive; hidden files and `__MACOSX` are left out.
+
+    Files that no reader takes are left out too, and a line on stderr counts and names them.
 
     Raises:
       UserError: `path` is missing, unreadable, no zip archive or a truncated one. `read` raises it
         for a member that is truncated, damaged (CRC), encrypted or longer than `MAX_FILE_BYTES`.
     """
     if path.is_dir():
-        yield _folder_files(path)
+        yield _said(_folder_files(path))
         return
     with _open_zip(path) as archive:
-        yield _zip_files(path, archive)
+        yield _said(_zip_files(path, archive))
+
+
+# Paths of which the line was printed in this process.
+_SAID: set[tuple[Path, tuple[str, ...]]] = set()
+
+
+def _said(listing: ImageFiles) -> ImageFiles:
+    """Says once what is left out."""
+    if listing.files and listing.others and (listing.path, listing.others) not in _SAID:
+        _SAID.add((listing.path, listing.others))
+        print(f'eojax: {listing.path}: {describe_left_out(listing.others)}', file=sys.stderr)
+    return listing
+
+
+def no_images(listing: ImageFiles) -> UserError:
+    """What to say where no file is an image."""
+    others = f'; {describe_left_out(listing.others)}' if listing.others else ''
+    return UserError(f'{listing.path}: no {_IMAGES_TEXT} in it{others}')
+
+
+def describe_left_out(files: Sequence[str]) -> str:
+    """How many files are left out, of which suffixes, and one of them, in words."""
+    endings = Counter(Path(file).suffix.lower() or 'without suffix' for file in files)
+    named = ', '.join(f'{count} {ending}' for ending, count in endings.most_common(_NAMED))
+    more = ', ...' if len(endings) > _NAMED else ''
+    return f'{len(files)} file(s) that no reader takes are left out: {named}{more} ({files[0]})'
 
 
 def list_files(path: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
@@ -160,7 +203,14 @@ def _walk_folder(root: Path) -> tuple[list[str], list[str]]:
 
 def _folder_files(root: Path) -> ImageFiles:
     files, folders = _walk_folder(root)
-    return ImageFiles(root, tuple(filter(_is_image, files)), tuple(folders), _folder_reader(root))
+    images, others = _divided(files)
+    return ImageFiles(root, images, tuple(folders), _folder_reader(root), others)
+
+
+def _divided(files: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Images and other files, sorted."""
+    names = sorted(files)
+    return tuple(filter(_is_image, names)), tuple(n for n in names if not _is_image(n))
 
 
 def _folder_reader(root: Path) -> Callable[[str], bytes]:
@@ -197,14 +247,14 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 def _zip_files(path: Path, archive: zipfile.ZipFile) -> ImageFiles:
     """Names are only ever looked up in the archive, so that none of them can reach the disk."""
     members, folders = _zip_members(path, archive)
-    files = tuple(sorted(filter(_is_image, members)))
+    files, others = _divided(members)
 
     def read(name: str) -> bytes:
         if name not in members:
             raise UserError(f'{path}: {name} is no longer in the archive')
         return _read_member(path, archive, members[name])
 
-    return ImageFiles(path, files, tuple(sorted(folders)), read)
+    return ImageFiles(path, files, tuple(sorted(folders)), read, others)
 
 
 def _zip_members(
@@ -222,7 +272,7 @@ def _zip_members(
         folders.update('/'.join(parts[:end]) for end in range(1, len(parts) + is_folder))
         if not is_folder:
             name = '/'.join(parts)
-            if name in members and name.lower().endswith((*IMAGE_SUFFIXES, '.jp2')):
+            if name in members and name.lower().endswith(IMAGE_SUFFIXES):
                 raise UserError(f'{path}: {name} is in the archive twice')
             members[name] = info
     return members, folders

@@ -13,7 +13,12 @@ import numpy as np
 
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
-from eojax.data.reading.image_files import ImageFiles, fingerprint, open_image_files
+from eojax.data.reading.image_files import (
+    ImageFiles,
+    fingerprint,
+    no_images,
+    open_image_files,
+)
 from eojax.data.reading.lazy_images import Images, LazyImages
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.errors import UserError, unknown_name
@@ -113,7 +118,7 @@ def find_classes(
     """
     counts = Counter(_parent(file) for file in listing.files)
     if not counts:
-        raise UserError(f'{listing.path}: no images (.jpg, .png, .tif) in it')
+        raise no_images(listing)
     level = _class_level(listing.path, counts, class_names)
     _warn_of_images_above(listing.path, level, counts)
     found = sorted(_base(folder) for folder in counts if folder and _parent(folder) == level)

@@ -18,7 +18,7 @@ from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.reading.lazy_images import LazyImages
 
 # Part of every key: raise it when the decoding or the files' layout changes.
-FORMAT = 1
+FORMAT = 2
 
 
 def cache_folder() -> Path:

@@ -45,7 +45,7 @@ class LabelValues(NamedTuple):
             red, green, blue = (stored[..., band].astype(np.int64) for band in range(3))
             numbers = red << 16 | green << 8 | blue
         else:
-            numbers = _whole(stored[..., 0], title)
+            numbers = _whole(stored[..., 0], title) * self._one_of(stored)
         places = np.searchsorted(self.values, numbers).clip(max=len(self.values) - 1)
         known = self.values[places] == numbers
         if not known.all():
@@ -56,6 +56,12 @@ class LabelValues(NamedTuple):
                 f' {", ".join(self._text(int(value)) for value in self.values)}'
             )
         return self.classes[places]
+
+    def _one_of(self, stored: np.ndarray) -> int:
+        """By what to multiply: 1, or 255 of 1 bit where the table knows it, and not 1."""
+        if stored.dtype != np.bool_:
+            return 1
+        return 255 if 255 in self.values and 1 not in self.values else 1
 
     def blank(self) -> np.ndarray:
         """A value that the table knows, as files store it: a number, or red, green and blue."""

@@ -16,11 +16,16 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from eojax.data.dataset import Window
+from eojax.data.reading.formats.memory_raster import check_layout
+from eojax.data.reading.image_files import JPEG_2000_SUFFIXES, TIFF_SUFFIXES
 from eojax.data.sources.open_files import Kept
 from eojax.errors import UserError
 
 # By suffix, GDAL's name of the format.
-_DRIVERS = {'.tif': 'GTiff', '.tiff': 'GTiff', '.jp2': 'JP2OpenJPEG'}
+_DRIVERS = {
+    **dict.fromkeys(TIFF_SUFFIXES, 'GTiff'),
+    **dict.fromkeys(JPEG_2000_SUFFIXES, 'JP2OpenJPEG'),
+}
 SUFFIXES = tuple(_DRIVERS)
 # Of each thread.
 _KEPT_FILES = 64
@@ -140,12 +145,14 @@ class RasterWindows:
             path = f'/vsizip/{self.root}/{file}'
         try:
             with rasterio.Env(**_OPTIONS):
-                return rasterio.open(path, driver=_DRIVERS[Path(file).suffix.lower()])
+                opened = rasterio.open(path, driver=_DRIVERS[Path(file).suffix.lower()])
         except (RasterioError, OSError) as error:
             if not (self.root.exists() and (path.startswith('/vsi') or Path(path).exists())):
                 raise UserError(f'no such file: {path}') from None
             reason = ' '.join(str(error.__cause__ or error).split())
             raise UserError(f'{title}: not a GeoTIFF or JPEG 2000 file ({reason})') from None
+        check_layout(opened, title)
+        return opened
 
 
 def _is_masked(file: DatasetReader, indexes: Sequence[int]) -> bool:

@@ -1,26 +1,22 @@
-"""JPEG and PNG files, which are decoded as a whole, of which windows are then cut."""
+"""JPEG, PNG and the like, which are decoded as a whole, of which windows are then cut."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from eojax.data.reading.image_files import FileReader
+from eojax.data.reading.formats.encoded import most_bands, read_encoded, size_of
+from eojax.data.reading.image_files import PICTURE_SUFFIXES, FileReader
 from eojax.data.sources.open_files import Kept
 from eojax.errors import UserError
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
-_FORMATS = ('JPEG', 'PNG')
-_BANDS = {1: ('grey',), 3: ('red', 'green', 'blue'), 4: ('red', 'green', 'blue', 'alpha')}
-_TYPES = {'1': np.uint8, 'L': np.uint8, 'RGB': np.uint8, 'RGBA': np.uint8, 'I;16': np.uint16}
+SUFFIXES = PICTURE_SUFFIXES
+_COLOURS = ('red', 'green', 'blue')
+_BANDS = {1: ('grey',), 2: ('grey', 'alpha'), 3: _COLOURS, 4: (*_COLOURS, 'alpha')}
 # Decoded images that a thread keeps: windows of one image are often read one after the other.
 _KEPT_IMAGES = 4
-# Decoded; a larger one is a mistake or a decompression bomb.
-_MAX_BYTES = 2**30
 
 
 class WholeImages:
@@ -43,8 +39,8 @@ class WholeImages:
 
         Args:
           file: relative to the root.
-          palette: whether an image with a palette is read as the numbers of its entries; else as
-            their colours.
+          palette: whether an image with a palette is read as the numbers of its entries, and one
+            of 1 bit as bool; else as their colours, and as 0 and 255.
 
         Raises:
           UserError: it cannot be read, by name.
@@ -53,13 +49,11 @@ class WholeImages:
 
     def size(self, file: str) -> tuple[int, int]:
         """Height and width, of which no pixel is decoded."""
-        with self._open(file) as image:
-            return image.height, image.width
+        return size_of(self._read(file), f'{self.root}: {file}', turn=False)
 
     def num_bands(self, file: str) -> int:
-        """How many bands a file has, of which no pixel is decoded; a palette counts as colours."""
-        with self._open(file) as image:
-            return 3 if image.mode == 'P' else len(image.getbands())
+        """How many bands a file has at most, a palette those of its colours; no pixel is decoded."""
+        return most_bands(self._read(file), f'{self.root}: {file}')
 
     def bands(self, file: str) -> tuple[tuple[str, ...], str]:
         """The names of the bands, and the type of their pixels.
@@ -72,36 +66,11 @@ class WholeImages:
 
     def _decode(self, file: str, palette: bool) -> np.ndarray:
         title = f'{self.root}: {file}'
-        with self._open(file) as image:
-            if image.mode == 'P' and not palette:
-                image = image.convert('RGB')
-            elif image.mode == '1':
-                image = image.convert('L')
-            if image.mode != 'P' and image.mode not in _TYPES:
-                raise UserError(f'{title}: pixels of type {image.mode!r}; 8 or 16 bits a band work')
-            try:
-                pixels = np.asarray(image)
-            except Exception as error:  # damaged content makes the decoders raise nearly anything
-                reason = ' '.join(str(error).split()) or type(error).__name__
-                raise UserError(f'{title}: broken image ({reason})') from None
-        return pixels.reshape(*pixels.shape[:2], -1)
-
-    def _open(self, file: str) -> Image.Image:
-        title = f'{self.root}: {file}'
-        try:
-            image: Image.Image = Image.open(io.BytesIO(self._read(file)), formats=_FORMATS)
-        except UserError:
-            raise
-        except Exception as error:
-            reason = (
-                'not a JPEG or PNG image'
-                if type(error).__name__ == 'UnidentifiedImageError'
-                else f'broken image ({" ".join(str(error).split())})'
-            )
-            raise UserError(f'{title}: {reason}') from None
-        if image.width * image.height * 4 > _MAX_BYTES:
-            raise UserError(f'{title}: {image.width}x{image.height} pixels are too many')
-        return image
+        # Not turned as EXIF says: a mask of the same ground holds no such word.
+        pixels = read_encoded(self._read(file), title, palette=palette, turn=False).pixels
+        if pixels.dtype == np.bool_ and not palette:
+            return pixels.astype(np.uint8) * np.uint8(255)
+        return pixels
 
 
 def hides(count: int, numbers: Sequence[int]) -> bool:

@@ -17,7 +17,7 @@ from eojax.data.dataset import Window
 from eojax.data.facts import IMAGES, Raster
 from eojax.data.reading.file_formats import FileFormat, format_of
 from eojax.data.reading.geotiff import data_mask
-from eojax.data.reading.image_files import open_image_files
+from eojax.data.reading.image_files import no_images, open_image_files
 from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationSet
@@ -101,7 +101,7 @@ def _windows_of_files(
 ) -> Windows:
     with open_image_files(path) as listing:
         if not listing.files:
-            raise UserError(f'{path}: no images (.jpg, .png, .tif) in it')
+            raise no_images(listing)
         files = [listing.files[i] for i in spread(len(listing.files), num)]
         windows: list[np.ndarray] = []
         masks: list[np.ndarray] = []

@@ -73,7 +73,7 @@ def test_larger_images_are_bilinear() -> None:
         (encode_geotiff(image())[:-1], {}, r'^x\.tif: broken or truncated GeoTIFF \(band \d: IRe'),
         (encode_geotiff(image())[:300], {}, r'^x\.tif: broken or truncated GeoTIFF'),
         (encode_geotiff(image())[:50], {}, r'^x\.tif: broken or truncated GeoTIFF'),
-        (b'', {}, r'^x\.tif: not a GeoTIFF$'),
+        (b'', {}, r'^x\.tif: an empty file'),
         (b'\x89PNG\r\n', {}, r'^x\.tif: not a GeoTIFF$'),
         (encode_geotiff(image()[..., :3]), {}, r'^x\.tif: 3 band\(s\); expected 4$'),
         (

@@ -112,7 +112,7 @@ def test_larger_than_the_limit_stays_on_disk(archive: Path) -> None:
         ),
         (encode_geotiff(reflectances(0))[:-9], r'River_1\.tif: broken or truncated GeoTIFF'),
         (encode_geotiff(reflectances(0, 60)), r'River_1\.tif: 60x60 pixels; expected 64x64'),
-        (b'', r'River_1\.tif: not a GeoTIFF'),
+        (b'', r'River_1\.tif: an empty file'),
     ],
 )
 def test_files_that_are_not_as_published_are_named(

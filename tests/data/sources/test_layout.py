@@ -398,6 +398,29 @@ def test_photographs_with_masks_in_colour(tmp_path: Path) -> None:
         read_layout(tmp_path, facts, wrong).source.read(0, None, ('labels',))
 
 
+def test_masks_of_one_bit_and_images_to_be_turned(tmp_path: Path) -> None:
+    for folder in ('images', 'masks'):
+        (tmp_path / 'a' / folder).mkdir(parents=True)
+    black = np.random.default_rng(0).random((20, 24)) > 0.5
+    Image.fromarray(black).save(tmp_path / 'a/masks/1.png')
+    picture = Image.fromarray(np.repeat(black[..., None] * np.uint8(9), 3, -1))
+    picture.save(tmp_path / 'a/images/1.png')
+    facts = FACTS._replace(rasters={'images': Raster()})
+
+    def read(table: dict[int | str, int | None]) -> np.ndarray:
+        masks = layer('{group}/masks/{name}.png', values=table)
+        layout = Layout({'images': layer('{group}/images/{name}.png'), 'labels': masks})
+        return read_layout(tmp_path, facts, layout).source.read(0, None, ('labels',))['labels']
+
+    np.testing.assert_array_equal(read({0: 1, 1: 0}), np.where(black, 0, 1))
+    np.testing.assert_array_equal(read({0: 1, 255: 0}), np.where(black, 0, 1))
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    picture.save(tmp_path / 'a/images/1.png', exif=turned)
+    with pytest.raises(UserError, match=r'1\.png: its EXIF orientation is 3'):
+        read({0: 1, 1: 0})
+
+
 def test_class_folders(tmp_path: Path) -> None:
     for name in ('forest', 'water'):
         write_raster(tmp_path / name / 'a.tif', np.zeros((4, 4, 3), np.uint8))

@@ -1,6 +1,6 @@
 """A tfds data set of labelled images, generated from a folder or zip archive without TensorFlow.
 
-Images are stored as the encoded bytes they came as (TIFF as PNG), so that nothing is lost.
+Images are stored as the encoded bytes they came as (all but JPEG as PNG), so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from eojax.data.reading.image_files import open_image_files
 from eojax.data.reading.image_folder import find_classes
 
 VERSION = '1.0.0'
+# How JPEG and PNG files start, the formats that tfds decodes.
+_KEPT = (b'\xff\xd8', b'\x89PNG')
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -73,7 +75,7 @@ class EojaxImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
                 pixels = decode_image(  # so that a broken image is found now
                     data, f'{source}: {file}', num_bands=len(images.bands), size=images.size
                 )
-                if file.lower().endswith(('.tif', '.tiff')):
+                if not data.startswith(_KEPT):
                     buffer = io.BytesIO()
                     Image.fromarray(pixels.squeeze()).save(buffer, 'PNG')
                     data = buffer.getvalue()

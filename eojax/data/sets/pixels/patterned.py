@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from eojax.data.dataset import Dataset
 from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Limits, Raster
-from eojax.data.reading.image_files import list_files
+from eojax.data.reading.image_files import describe_left_out, list_files
 from eojax.data.sources.files import SUFFIXES, FileSource, Layer
 from eojax.data.sources.label_values import label_values
 from eojax.data.sources.layout import Layout, read_layout
@@ -107,6 +108,7 @@ def read_patterns(
         are not.
     """
     files = list_files(root, SUFFIXES)
+    _say_left_out(root, (wanted.images, wanted.masks, *wanted.rasters.values()))
     patterns = {IMAGES: wanted.images, **wanted.rasters}
     patterns = {name: pattern.with_suffix(files) for name, pattern in patterns.items()}
     layers = {
@@ -121,6 +123,21 @@ def read_patterns(
     if first:
         rasters = _rasters(root, layers, min(first.values(), key=_sorted), wanted)
     return read_layout(root, facts._replace(rasters=rasters), Layout(layers, wanted.parts))
+
+
+def _say_left_out(root: Path, patterns: Iterable[Pattern | None]) -> None:
+    """Counts and names the files that fit a pattern but for a suffix that no reader takes."""
+    others = [file for file in list_files(root, ('',)) if not file.lower().endswith(SUFFIXES)]
+    endings = {Path(file).suffix for file in others} - {''}
+    stems = [one.text.removesuffix('.*') for one in patterns if one and one.text.endswith('.*')]
+    fitting = {
+        file
+        for stem in stems
+        for ending in endings
+        for file in Pattern(stem + ending).match(others)
+    }
+    if fitting:
+        print(f'eojax: {root}: {describe_left_out(sorted(fitting))}', file=sys.stderr)
 
 
 def _sorted(values: Mapping[str, str]) -> tuple[str, ...]:
