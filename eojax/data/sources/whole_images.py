@@ -52,7 +52,7 @@ class WholeImages:
         return size_of(self._read(file), f'{self.root}: {file}', turn=False)
 
     def num_bands(self, file: str) -> int:
-        """How many bands a file has at most, a palette those of its colours; no pixel is decoded."""
+        """How many bands a file has at most, a palette those of its colours; no pixel is read."""
         return most_bands(self._read(file), f'{self.root}: {file}')
 
     def bands(self, file: str) -> tuple[tuple[str, ...], str]:
