@@ -17,6 +17,7 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
+from rasterio.warp import transform
 from scipy.special import softmax
 
 from eojax.apps.map_scene import command as map_scene
@@ -287,10 +288,30 @@ def test_hectares_of_degrees_shrink_towards_the_pole(model, tmp_path):
     degrees = Affine(0.1, 0.0, 10.0, 0.0, -0.1, 66.4)
     path = write_raster(tmp_path / 'a.tif', values, COLOURS, crs='EPSG:4326', transform=degrees)
     summary = job.map_scene(Job(path, tmp_path / 'out'), model, _options(16))
-    north, south = np.deg2rad([66.4, 60.0])
-    # The zone of a sphere of 6,371,007.2 m, of 3.2 degrees of longitude.
-    zone = 6371007.2**2 * np.deg2rad(3.2) * (np.sin(north) - np.sin(south)) / 1e4
-    assert sum(summary['hectares'].values()) == pytest.approx(zone, rel=1e-4)
+    # The zone of 3.2 degrees of longitude on the ellipsoid WGS 84, in closed form.
+    zone = _zone(66.4, 60.0, 3.2) / 1e4
+    assert sum(summary['hectares'].values()) == pytest.approx(zone, rel=1e-5)
+
+
+def _zone(north: float, south: float, longitudes: float) -> float:
+    """Square metres between two parallels of WGS 84, all in degrees."""
+    sine = np.sin(np.deg2rad([south, north]))
+    squared = 0.00669437999014
+    e = squared**0.5
+    up_to = sine / (1 - squared * sine**2) + np.log((1 + e * sine) / (1 - e * sine)) / (2 * e)
+    return 6378137.0**2 * (1 - squared) / 2 * np.deg2rad(longitudes) * np.diff(up_to)[0]
+
+
+def test_hectares_of_web_mercator_are_those_of_the_ground(model, tmp_path):
+    values = np.random.default_rng(4).integers(1, 256, (64, 64, 3), dtype=np.uint8)
+    # Near 60 degrees north, where 100 m of the map are 50 m of ground.
+    mercator = Affine(100.0, 0.0, 1113194.0, 0.0, -100.0, 8399737.0)
+    path = write_raster(tmp_path / 'a.tif', values, COLOURS, crs='EPSG:3857', transform=mercator)
+    summary = job.map_scene(Job(path, tmp_path / 'out'), model, _options(16))
+    x, y = transform('EPSG:3857', 'EPSG:4326', [1113194.0, 1119594.0], [8399737.0, 8393337.0])
+    zone = _zone(y[0], y[1], x[1] - x[0]) / 1e4
+    assert zone == pytest.approx(6400 * 6400 / 1e4 / 4, rel=0.01)
+    assert sum(summary['hectares'].values()) == pytest.approx(zone, rel=1e-5)
 
 
 def test_all_levels_of_a_scene_give_the_same_map(model, tmp_path):

@@ -30,6 +30,7 @@ from eojax.data.reading.raster import DEFAULT_READING, SUFFIXES, Part, Raster, R
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation.outliers import TAKEN, read_images, spread
+from eojax.messages import say
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 from eojax.runs.run import Run
 
@@ -166,6 +167,7 @@ def _scenes_domain(
     scenes, texts = [], []
     for file in files:
         with Raster(file, run.images.bands, run.images.limits, reading) as raster:
+            _say_notes(raster)
             side = patch or patch_pixels(run.facts, size, raster.pixel_metres())
             if min(raster.height, raster.width) < side:
                 raise UserError(
@@ -179,6 +181,12 @@ def _scenes_domain(
     number = f'{len(files):,} scenes' if len(files) > 1 else 'a scene'
     text = f'{number} of {total:,} patches without overlap: {"; ".join(dict.fromkeys(texts))}'
     return Domain(name, text, lambda: read_patches(scenes, run, num, reading, name))
+
+
+def _say_notes(raster: Raster) -> None:
+    if sharding.is_main_process():
+        for note in raster.notes:
+            say(note)
 
 
 def read_patches(

@@ -177,7 +177,8 @@ def _map(options: argparse.Namespace) -> None:
     for job in own:
         raster, _ = open_scene(job, model, how)
         with raster, companions_of(model, raster, how):
-            pass
+            for note in raster.notes:
+                say(note)
     for job in own:
         _tell(job, map_scene(job, model, how))
     if jax.process_count() > 1:

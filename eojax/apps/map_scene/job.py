@@ -184,7 +184,7 @@ def settings_of(
     """All that a map depends on: a map of the same settings need not be made again."""
     status, run, reading = job.scene.stat(), model.run, options.reading
     others = {
-        name: [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns]
+        name: [str(path.resolve()), *_stamp(path), *_mask_beside(path)]
         for name, path in sorted(options.rasters.items())
     }
     return {
@@ -201,9 +201,33 @@ def settings_of(
         'nodata': None if reading.nodata is None else str(reading.nodata),
         'batch_size': run.config.evaluate.batch_size,
         'unseen_threshold': model.threshold,
+        **_place_and_mask(raster),
         **({'rasters': others} if others else {}),
         **({'blended': True} if tiling.by_pixel else {}),
     }
+
+
+def _place_and_mask(raster: Raster) -> dict[str, Any]:
+    """The settings that the files beside a scene may change, and how its ground is measured."""
+    mask = _mask_beside(raster.path)
+    by_grid = raster.ground is None or raster.ground.by_grid
+    return {
+        **({'mask_beside': mask} if mask else {}),
+        **({'masked_by': raster.mask_text} if raster.mask_text else {}),
+        **({} if by_grid else {'ground': 'ellipsoid'}),
+        **({'beside': raster.beside_text} if raster.beside_text else {}),
+    }
+
+
+def _mask_beside(path: Path) -> list[int]:
+    """Size and time of the mask that GDAL reads from a file of its own; empty without one."""
+    beside = path.with_name(f'{path.name}.msk')
+    return _stamp(beside) if beside.is_file() else []
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def map_scene(job: Job, model: Model, options: Options) -> dict[str, Any]:
@@ -268,7 +292,8 @@ def _make(
     try:
         with LayerFiles(folder, raster, layers_of(model), tags) as files:
             for row in parts.of(model, course):
-                totals.add(row.labels[row.classified], row.confidence[row.classified])
+                chosen = row.classified
+                totals.add(row.labels[chosen], row.confidence[chosen], chosen)
                 values = {'class_map': row.labels, 'confidence': row.confidence}
                 if row.log_density is not None and model.threshold is not None:
                     values['log_density'] = row.log_density
@@ -330,7 +355,8 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
     density = None
     if model.threshold is not None:
         density = _reduced(folder / 'log_density.tif', shape, Resampling.average)
-    metres = raster.pixel_metres()
+    # Across, as the bar of the scale lies.
+    metres = None if raster.ground is None else raster.ground.sides[1]
     overview = figures.Overview(
         f'{raster.name}  ({run.folder.resolve().name}, step {model.run.step:,})',
         displayed(part.pixels, images.bands, images.limits),

@@ -26,16 +26,29 @@ class Totals:
         rows = raster.pixel_hectares(np.arange(raster.height))
         self.known = rows is not None
         self._rows = np.ones(raster.height) if rows is None else rows
-        self._cell = tiling.cell
+        # Only where the pixels of a row differ in area.
+        self._ground = None if raster.ground is None or raster.ground.by_row else raster.ground
+        self._cell, self._top = tiling.cell, 0
         self.areas = np.zeros(num_classes)
         self.whole = float(self._rows.sum() * raster.width)
         self._confidence = self._cells = 0.0
 
-    def add(self, labels: np.ndarray, confidence: np.ndarray) -> None:
-        """The classified cells of the next row: their classes, and max p(y|x)."""
+    def add(self, labels: np.ndarray, confidence: np.ndarray, classified: np.ndarray) -> None:
+        """The next row of cells.
+
+        Args:
+          labels, confidence: of the classified cells: classes, and max p(y|x).
+          classified: bool `[cells]`, which these are.
+        """
         rows, self._rows = np.split(self._rows, [self._cell])
-        counts = np.bincount(labels, minlength=len(self.areas))
-        self.areas += counts * (float(rows.sum()) * self._cell)
+        if self._ground is None:
+            counts = np.bincount(labels, minlength=len(self.areas))
+            self.areas += counts * (float(rows.sum()) * self._cell)
+        else:
+            numbers = np.arange(self._top, self._top + len(rows))
+            areas = self._ground.cell_areas(numbers, self._cell, len(classified)) / 1e4
+            self.areas += np.bincount(labels, areas[classified], len(self.areas))
+        self._top += len(rows)
         self._confidence += float(confidence.sum())
         self._cells += len(labels)
 

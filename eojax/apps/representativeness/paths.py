@@ -27,6 +27,7 @@ from eojax.data.reading.formats.encoded import size_of
 from eojax.data.reading.image_files import FileReader, open_image_files
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.errors import UserError
+from eojax.messages import say
 
 # Folders of images, and of maps of classes beside them.
 _IMAGES = ('images', 'image', 'imgs', 'img', 'img_dir')
@@ -179,6 +180,8 @@ def _fitting(file: object, height: int, width: int, side: int) -> list[tuple[int
 def _scene_cut(file: Path, form: Form, facts: Facts, reading: scenes.Reading) -> _Cut:
     images = form.rasters[IMAGES]
     with scenes.Raster(file, images.bands, images.limits, reading) as scene:
+        for note in scene.notes:
+            say(note)
         side = form.window
         if side is None:
             if facts.size is None:

@@ -134,6 +134,9 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
     path = Path(options.images).expanduser()
     with Raster(path, run.images.bands, run.images.limits, reading) as raster:
+        if sharding.is_main_process():
+            for note in raster.notes:
+                say(note)
         patch = patch_pixels(run.facts, run.task.image_shape[0], raster.pixel_metres())
         if min(raster.height, raster.width) < patch:
             raise UserError(

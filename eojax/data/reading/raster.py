@@ -9,8 +9,6 @@ data sets, reflectance at the top of the atmosphere times 10,000 for Sentinel-2'
 from __future__ import annotations
 
 import logging
-import math
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,20 +17,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.transform import Affine
+from rasterio.transform import Affine, from_gcps
 from rasterio.windows import Window
 
 from eojax.data.facts import Limits
-from eojax.data.reading.raster_values import ALIASES, Stored, find_conversion
+from eojax.data.reading.raster_values import Stored, find_conversion
+from eojax.data.reading.scenes.band_names import find_bands
+from eojax.data.reading.scenes.evidence import other_sensor
+from eojax.data.reading.scenes.ground import Ground, find_ground
+from eojax.data.reading.scenes.validity import Validity, sample_pixels
 from eojax.errors import UserError
 
 SUFFIXES = ('.tif', '.tiff')
 # Of GDAL's blocks; its own default is a share of the machine's memory.
 _CACHE_MEGABYTES = 128
-_EARTH_METRES = 6_371_007.2  # radius of the sphere of the Earth's surface
-_COLOURS = {'red': ColorInterp.red, 'green': ColorInterp.green, 'blue': ColorInterp.blue}
+_MOST_STRETCHED = 1.25  # a pixel's longer side on the ground over its shorter one
 _TYPES = ('uint8', 'uint16', 'int16', 'float32', 'float64')
 
 warnings.filterwarnings('ignore', category=NotGeoreferencedWarning)
@@ -83,6 +84,8 @@ class Raster:
       crs, transform: as in the file; `crs` is None where it has none.
       indexes: the bands that are read, numbered from 1, in the order of the data set's.
       scale_text: what was decided about the values, in words.
+      notes: what the user should know about how it is read, a line each.
+      ground: how large its pixels are on the Earth; None where that is not known.
       to_stored: from the data set's values `[..., bands]` back to the file's, in float64.
     """
 
@@ -112,17 +115,14 @@ class Raster:
             self.height, self.width = self._file.shape
             self.crs: CRS | None = self._file.crs
             self.transform: Affine = self._file.transform
-            self.indexes = self._find_bands(bands, reading.bands)
-            self._nodata, self._masked = self._find_nodata(reading.nodata)
-            stored = Stored(
-                str(self.path),
-                self._file.dtypes[self.indexes[0] - 1],
-                self._file.tags(),
-                self._sample,
-            )
-            found = find_conversion(stored, bands, limits, reading.scale, reading.offset)
-            self._convert, self.scale_text = found.apply, found.text
-            self.to_stored = found.invert
+            self.indexes, note = self._find_bands(bands, reading.bands)
+            self._validity = Validity(self._file, self.indexes, reading.nodata)
+            meaning = find_conversion(self._stored(), bands, limits, reading.scale, reading.offset)
+            self._convert, self.scale_text = meaning.apply, meaning.text
+            self.to_stored = meaning.invert
+            self.ground = self._find_ground()
+            notes = (note, *meaning.notes, *self._shape_notes())
+            self.notes = tuple(text for text in notes if text)
         except BaseException:
             self.close()
             raise
@@ -166,26 +166,46 @@ class Raster:
 
         None where the scene has no coordinate system, or one without a known unit.
         """
-        hectares = self.pixel_hectares(np.array([self.height / 2]))
-        return None if hectares is None else float(np.sqrt(hectares[0] * 1e4))
+        if self.ground is None:
+            return None
+        high, wide = self.ground.sides
+        return float(np.sqrt(high * wide))
 
     def pixel_hectares(self, rows: np.ndarray) -> np.ndarray | None:
-        """The area of a pixel of each row; None as for `pixel_metres`.
+        """The mean area of a pixel of each row on the ground; None as for `pixel_metres`."""
+        return None if self.ground is None else self.ground.row_areas(rows) / 1e4
 
-        In degrees, the area on a sphere; otherwise that of the map projection.
-        """
-        if self.crs is None:
-            return None
-        area = abs(self.transform.determinant)
-        if self.crs.is_geographic:
-            latitudes = self.transform.f + self.transform.e * (np.asarray(rows) + 0.5)
-            square = (_EARTH_METRES * math.pi / 180.0) ** 2
-            return area * square * np.cos(np.deg2rad(latitudes)) / 1e4
-        try:
-            factor = self.crs.linear_units_factor[1]
-        except RasterioError:
-            return None
-        return np.full(np.shape(rows), area * factor**2 / 1e4)
+    @property
+    def mask_text(self) -> str:
+        """What says which pixels hold no data, in words; empty where nothing in the file does."""
+        return self._validity.text
+
+    @property
+    def beside_text(self) -> str:
+        """Where the scene lies, if files beside it may say so (.tfw, .aux.xml); else empty."""
+        beside = {Path(name).name.lower() for name in self._file.files[1:]}
+        if not any(not name.endswith(('.msk', '.ovr')) for name in beside):
+            return ''
+        return f'{self.crs and self.crs.to_wkt()} {tuple(self.transform)[:6]}'
+
+    def _find_ground(self) -> Ground | None:
+        """Of a scene that points alone put in place, by the line that fits them best."""
+        crs, transform = self.crs, self.transform
+        points, points_crs = self._file.gcps
+        if crs is None and points_crs is not None and len(points) >= 3:
+            crs, transform = points_crs, from_gcps(points)
+        return find_ground(crs, transform, self.height, self.width)
+
+    def _shape_notes(self) -> list[str]:
+        if self.ground is None:
+            return []
+        high, wide = self.ground.sides
+        if max(high, wide) <= _MOST_STRETCHED * min(high, wide):
+            return []
+        return [
+            f'{self.path}: its pixels are {wide:.3g} m wide and {high:.3g} m high on the ground, so'
+            ' that shapes are stretched; bring it to square ones first (gdalwarp -t_srs EPSG:...)'
+        ]
 
     def _open(self) -> Any:
         if not self.path.exists():
@@ -211,87 +231,41 @@ class Raster:
             options |= {'out_shape': (len(self.indexes), *shape), 'resampling': Resampling.nearest}
         try:
             values = self._file.read(self.indexes, **options)
-            masks = self._file.read_masks(self.indexes, **options) if self._masked else None
+            valid = self._validity.of(values, **options)
         except (RasterioError, OSError) as error:
             place = f'rows {window.row_off} to {window.row_off + window.height - 1}'
             raise UserError(
                 f'{self.path}: {place} cannot be read: broken or truncated ({_reason(error)})'
             ) from None
-        valid = np.isfinite(values).all(0)
-        if masks is not None:
-            valid &= (masks > 0).all(0)
-        elif self._nodata is not None:
-            # In any band where the value is one that was said; 0 only where all bands have it.
-            empty = values == self._nodata
-            valid &= ~(empty.any(0) if self._said_nodata else empty.all(0))
         return np.moveaxis(values, 0, -1), valid
 
-    def _find_nodata(self, said: float | None) -> tuple[float | None, bool]:
-        """The value of empty pixels, and whether the file's own masks are to be read instead."""
-        self._said_nodata = said is not None
-        if said is not None:
-            return said, False
-        flags = [self._file.mask_flag_enums[i - 1] for i in self.indexes]
-        if any(MaskFlags.all_valid not in flag for flag in flags):
-            return None, True
-        return (None if self._file.dtypes[0] == 'uint8' else 0.0), False
+    def _find_bands(self, bands: Sequence[str], said: str) -> tuple[list[int], str]:
+        file = self._file
+        return find_bands(
+            str(self.path), file.descriptions, file.colorinterp, bands, said,
+            other_sensor(self.path.name, file.tags()),
+        )  # fmt: skip
 
-    def _find_bands(self, bands: Sequence[str], said: str) -> list[int]:
-        names = [_plain(text or '') for text in self._file.descriptions]
-        listed = ', '.join(f'{i} {n}'.strip() for i, n in enumerate(names, 1))
-        if said:
-            indexes = [self._index(part, names, listed) for part in said.split(',')]
-            if len(indexes) != len(bands):
-                raise UserError(
-                    f'--bands={said} names {len(indexes)} band(s); the run was trained on'
-                    f' {len(bands)}: {", ".join(bands)}'
-                )
-            return indexes
-        for wanted in (bands, [ALIASES.get(band, band) for band in bands]):
-            plain = [_plain(band) for band in wanted]
-            if set(plain) <= set(names):
-                return [names.index(name) + 1 for name in plain]
-        colours = list(self._file.colorinterp)
-        interpreted = [_COLOURS.get(band) for band in bands]
-        if all(colour in colours for colour in interpreted):
-            return [colours.index(colour) + 1 for colour in interpreted]
-        alpha = sum(colour is ColorInterp.alpha for colour in colours)
-        if self._file.count - alpha == len(bands):
-            return list(range(1, len(bands) + 1))
-        raise UserError(
-            f'{self.path}: has bands {listed}; the run was trained on {", ".join(bands)}:'
-            ' say which they are, in that order, with --bands=...'
+    def _stored(self) -> Stored:
+        """The file's facts about the values of the bands that are read."""
+        file, first = self._file, self.indexes[0]
+        tags = file.tags() | {
+            key: value for key, value in file.tags(first, ns='IMAGE_STRUCTURE').items()
+            if key == 'NBITS'
+        }  # fmt: skip
+        scales, offsets, units, names = (
+            tuple(values[index - 1] for index in self.indexes)
+            for values in (file.scales, file.offsets, file.units, file.descriptions)
         )
-
-    def _index(self, text: str, names: list[str], listed: str) -> int:
-        """The number of a band that the user named or numbered."""
-        text = text.strip()
-        if _plain(text) in names:
-            return names.index(_plain(text)) + 1
-        if text.isdigit() and 1 <= int(text) <= self._file.count:
-            return int(text)
-        raise UserError(f'{self.path}: no band {text!r}; it has {listed}')
+        return Stored(
+            str(self.path), file.dtypes[first - 1], tags, self._sample,
+            tuple(name or '' for name in names), scales, offsets,
+            tuple(unit or '' for unit in units),
+        )  # fmt: skip
 
     def _sample(self) -> np.ndarray:
-        """Valid pixels `[num, bands]` of small windows all over the scene."""
-        side = 32
-        found = []
-        for row in np.unique(np.linspace(0, max(self.height - side, 0), 12).astype(int)):
-            for column in np.unique(np.linspace(0, max(self.width - side, 0), 12).astype(int)):
-                height, width = min(side, self.height), min(side, self.width)
-                values, valid = self._values(Window(column, row, width, height))
-                found.append(values[valid])
-        pixels = np.concatenate(found)
-        if not len(pixels):
-            raise UserError(f'{self.path}: no pixel with data was found in it')
-        return pixels
-
-
-def _plain(name: str) -> str:
-    """A band's name without what varies: B4, b04 and B04 are the same."""
-    name = name.strip().lower()
-    found = re.fullmatch(r'b0?(\d{1,2})(a?)', name)
-    return f'b{int(found.group(1)):02d}{found.group(2)}' if found else name
+        """Valid pixels `[num, bands]` from all over the scene."""
+        return sample_pixels(str(self.path), (self.height, self.width), self._values)
 
 
 def _reason(error: Exception) -> str:

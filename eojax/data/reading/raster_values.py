@@ -1,50 +1,38 @@
-"""The meaning of a scene's values for a data set: 8-bit, reflectance, or as the user says."""
+"""The meaning of a scene's values for a data set: 8-bit, reflectance, or as the user says.
+
+A file's own scale and offset (GDAL's) are applied where values are read as reflectance; `LOW:HIGH`
+are values as they are stored. Without evidence that values are reflectance
+(`eojax.data.reading.scenes.evidence`) the user is asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from eojax.data.facts import Limits
 from eojax.data.reading import sentinel2
+from eojax.data.reading.scenes.band_names import ALIASES
+from eojax.data.reading.scenes.evidence import (
+    Proof,
+    check_offset,
+    other_sensor,
+    prove_sentinel_2,
+    settle_offset,
+    stated_level,
+    stated_offset,
+)
+from eojax.data.reading.scenes.stored import Conversion, Stored, Units
 from eojax.data.reading.sentinel2 import Level
 from eojax.errors import UserError
 
-# A data set's names of what Sentinel-2 calls otherwise.
-ALIASES = {'red': 'B04', 'green': 'B03', 'blue': 'B02'}
-
-
-class Stored(NamedTuple):
-    """The facts of a file about its values.
-
-    Attributes:
-      title: of the file, for messages; its last part is the product's name.
-      dtype: of the values.
-      tags: of the file.
-      sample: `() -> [num, bands]`, some valid pixels from all over the scene.
-    """
-
-    title: str
-    dtype: str
-    tags: Mapping[str, str]
-    sample: Callable[[], np.ndarray]
-
-
-class Conversion(NamedTuple):
-    """From stored values to those of a data set.
-
-    Attributes:
-      apply: `[..., bands]` to the same shape: uint8 for 8-bit data sets, else uint16.
-      text: what it does, in words.
-      invert: back from the data set's values, which need not be whole, to float64 stored ones;
-        what was clipped stays at the limits.
-    """
-
-    apply: Callable[[np.ndarray], np.ndarray]
-    text: str
-    invert: Callable[[np.ndarray], np.ndarray]
+# Of the values that lie beyond what training shows: more is said, much more refused where names
+# alone speak for reflectance.
+_FEW, _MANY = 0.05, 0.3
+_MOST_REFLECTANCE = 2.0  # reflectance itself is at most a little above 1
+_NUM_SENTINEL_2 = 10  # bands, from which their number alone speaks for Sentinel-2
+_REFLECTANCE_UNITS = ('reflectance', '1', 'dn', 'none', 'unitless', 'dimensionless')
 
 
 def find_conversion(
@@ -60,28 +48,157 @@ def find_conversion(
       UserError: a scale that makes no sense, or values whose meaning has to be said.
     """
     if ':' in scale:
-        return _linear(scale, limits, len(bands))
+        return _linear(stored, scale, limits, len(bands))
     if scale not in ('auto', 'l1c', 'l2a'):
         raise UserError(
             f'--scale={scale}: expected auto, l1c, l2a or LOW:HIGH (such as --scale=0:2750)'
         )
-    if stored.dtype == 'uint8':
+    if stored.dtype == 'uint8' and stored.line is None:
         if scale != 'auto':
             raise UserError(f'{stored.title}: 8-bit values are no reflectance; leave out --scale')
-        return Conversion(np.copy, '8-bit values as they are', lambda v: v.astype(np.float64))
+        return _as_they_are()
+    if stored.dtype == 'uint8' and scale == 'auto' and _shows_0_to_1(stored):
+        return _as_they_are()
     sensed = [ALIASES.get(band, band) for band in bands]
+    proof = Proof.SAID
+    if scale == 'auto':
+        name = stored.title.rpartition('/')[2]
+        proof = prove_sentinel_2(name, stored.tags, stored.band_names)
     if not set(sensed) <= set(sentinel2.WAVELENGTHS):
         raise UserError(
             f'{stored.title}: what its values mean for bands {", ".join(bands)} is not known; say'
             ' which become the least and the greatest of training with --scale=LOW:HIGH'
         )
     sample = stored.sample()
-    # Reflectance itself is at most a little above 1.
-    unit = sentinel2.UNITS_PER_REFLECTANCE if np.percentile(sample, 99) <= 2.0 else 1.0
-    level, offset, how = _find_level(stored, sensed, sample * unit, scale, offset)
+    _check_units(stored)
+    if proof is Proof.NONE:
+        if _is_8_bit(stored, sample, limits):
+            return _as_they_are(257)
+        proof = _without_sensor(stored, sample, sensed)
+    return _reflectance(stored, sensed, sample, limits, scale, offset, proof)
+
+
+def _as_they_are(times: int = 1) -> Conversion:
+    """8-bit values, which 16 bits may hold a whole number of times."""
+    if times == 1:
+        return Conversion(np.copy, '8-bit values as they are', lambda v: v.astype(np.float64))
+    return Conversion(
+        lambda v: (v // times).astype(np.uint8),
+        f'8-bit values, stored times {times}',
+        lambda v: np.asarray(v, np.float64) * times,
+    )
+
+
+def _shows_0_to_1(stored: Stored) -> bool:
+    """Whether scale and offset make 0 to 1 of 0 to 255, which is how 8-bit values are shown."""
+    return not any(stored.offsets) and np.allclose(stored.scales, 1 / 255, rtol=0.01)
+
+
+def _check_units(stored: Stored) -> None:
+    for unit in stored.units:
+        if unit and unit.strip().lower() not in _REFLECTANCE_UNITS:
+            raise UserError(
+                f'{stored.title}: its values are in {unit!r}, not reflectance; say which become the'
+                ' least and the greatest of training with --scale=LOW:HIGH'
+            )
+
+
+def _is_8_bit(stored: Stored, sample: np.ndarray, limits: Limits | None) -> bool:
+    """Whether 16 bits hold nothing but 8-bit values, 255 as 65,535."""
+    if stored.line is not None or stored.dtype != 'uint16' or limits is not None:
+        return False
+    return len(np.unique(sample)) > 16 and not (sample % 257).any()
+
+
+def _without_sensor(stored: Stored, sample: np.ndarray, sensed: Sequence[str]) -> Proof:
+    """How sure it is that values are reflectance where no sensor is named.
+
+    Raises:
+      UserError: nothing says what the values mean.
+    """
+    sensor = other_sensor(stored.title.rpartition('/')[2], stored.tags)
+    if len(sensed) >= _NUM_SENTINEL_2 and not sensor:
+        return Proof.NAMES
+    stated = 'reflectance' in {unit.strip().lower() for unit in stored.units}
+    if stored.line is not None:
+        scales, offsets = stored.line
+        high = np.percentile(sample * scales + offsets, 99)
+        stated = stated or 0.0 < high <= _MOST_REFLECTANCE
+    elif stored.dtype.startswith('float'):
+        stated = stated or 0.0 < np.percentile(sample, 99) <= _MOST_REFLECTANCE
+    if stated:
+        return Proof.NONE
+    raise UserError(_not_known(stored, sample, sensor))
+
+
+def _not_known(stored: Stored, sample: np.ndarray, sensor: str = '') -> str:
+    """Asks what the values are, by what can be seen of them."""
+    low, high = np.percentile(sample, [0.5, 99.5])
+    told = f'its name or tags say {sensor}' if sensor else 'its name, tags and bands say no sensor'
+    most = 65535
+    if stored.dtype != 'float32' and (bits := stored.tags.get('NBITS', '')).isdigit():
+        most = 2 ** int(bits) - 1
+    elif sample.max() < 16384:
+        most = next(n for n in (1, 255, 1023, 2047, 4095, 16383) if sample.max() <= n)
+    return (
+        f'{stored.title}: {told}, and its {stored.dtype} values, {low:g} to {high:g}, may mean'
+        ' anything: say --scale=l1c or --scale=l2a if they are reflectance times 10,000 (at the top'
+        ' of the atmosphere or at the surface), else --scale=LOW:HIGH with the values that become'
+        f' the least and the greatest of training, such as --scale=0:{most}'
+    )
+
+
+def _units_of(stored: Stored, sample: np.ndarray, said: float | None) -> Units:
+    """The units of the values: by the file's scale and offset, or by their size.
+
+    Args:
+      said: what the user says was added; it stands for the file's own offset then.
+    """
+    per_one = sentinel2.UNITS_PER_REFLECTANCE
+    line = stored.line
+    if line is None:
+        return Units(None, None, per_one if np.percentile(sample, 99) <= 2.0 else 1.0)
+    scale, offset = line
+    offset = offset if said is None else np.zeros_like(offset)
+    low, high = np.percentile(sample * scale + offset, [1, 99])
+    if not 0.0 < high < 30_000.0 or low < -max(high, 1.0):
+        raise UserError(
+            f'{stored.title}: its bands have {stored.line_text}, which makes its values'
+            f' {low:g} to {high:g}, no reflectance: say --scale=LOW:HIGH, with values as stored'
+        )
+    return Units(scale, offset, per_one if high <= 2.0 else 1.0, stored.line_text)
+
+
+def _reflectance(
+    stored: Stored,
+    sensed: Sequence[str],
+    sample: np.ndarray,
+    limits: Limits | None,
+    scale: str,
+    said: float | None,
+    proof: Proof,
+) -> Conversion:
+    """Reflectance of a level and with an offset, as said or by the evidence."""
+    units = _units_of(stored, sample, said)
+    # What the user says was added is in the file's own units.
+    added = np.float64(said or 0.0)
+    if said is not None and units.scale is not None:
+        units = units._replace(offset=-added * units.scale)
+        added = np.float64(0.0)
+    in_units = units.apply(sample)
+    level, offset, how, notes = _find_level(stored, sensed, in_units, scale, said, units)
+    if said is not None:
+        offset = float(added)
+
+    def scaled_of(values: np.ndarray) -> np.ndarray:
+        return sentinel2.to_level_1c(units.apply(values), sensed, level, offset)
+
+    if proof is Proof.NONE:
+        notes = (f'{stored.title}: its values are taken for reflectance of no known sensor', *notes)
+    notes += _check_saturation(stored, sample, scaled_of(sample), limits, proof)
 
     def convert(values: np.ndarray) -> np.ndarray:
-        scaled = sentinel2.to_level_1c(values * np.float32(unit), sensed, level, offset)
+        scaled = scaled_of(values)
         if limits is not None:
             return np.clip(np.rint(np.nan_to_num(scaled)), 0, 65535).astype(np.uint16)
         return _to_8_bit(scaled, *sentinel2.DISPLAY_LIMITS)
@@ -95,43 +212,95 @@ def find_conversion(
         if limits is None:
             low, high = sentinel2.DISPLAY_LIMITS
             scaled = low + scaled * (high - low) / 255.0
-        return (scaled - zero) / (one - zero) / unit
+        return units.invert((scaled - zero) / (one - zero))
 
-    text = f'Sentinel-2 level {level.value[1:].upper()} ({how})'
-    text += f', offset {offset:g}' if offset else ''
+    source = 'Sentinel-2' if proof is not Proof.NONE else 'reflectance'
+    text = f'{source} level {level.value[1:].upper()} ({how})'
+    text += f', {units.text}' if units.text and said is None else ''
+    shown = said if said is not None else offset
+    text += f', offset {shown:g}' if shown else ''
     text += ', brought to level 1C by a clear atmosphere' if level is Level.L2A else ''
     text += '' if limits is not None else ', 0 to 2,750 shown as 0 to 255'
-    return Conversion(convert, text, invert)
+    return Conversion(convert, text, invert, notes)
 
 
 def _find_level(
-    stored: Stored, sensed: Sequence[str], sample: np.ndarray, scale: str, offset: float | None
-) -> tuple[Level, float, str]:
-    """Level and offset: as said, by tags and name, or by the darkest pixels; and which of these."""
-    name = stored.title.rpartition('/')[2]
+    stored: Stored,
+    sensed: Sequence[str],
+    sample: np.ndarray,
+    scale: str,
+    said: float | None,
+    units: Units,
+) -> tuple[Level, float, str, tuple[str, ...]]:
+    """Level and offset: as said, by tags and name, or by the darkest pixels; how; and notes."""
+    rgb = None
+    if set(sentinel2.RGB) <= set(sensed):
+        rgb = [sensed.index(band) for band in sentinel2.RGB]
+    offset, note = 0.0, ''
+    if said is None:
+        stated, said_by = stated_offset(stored.title, stored.tags)
+        if units.offset is not None and units.offset.any():
+            added = -units.offset * units.factor
+            if stated is not None and np.abs(added - stated).max() > 1.0:
+                raise UserError(
+                    f'{stored.title}: its bands have {stored.line_text}, and {said_by} says that'
+                    f' {stated:g} was added: say --offset=0 or --offset=1000'
+                )
+            check_offset(stored.title, f'the {stored.line_text} of its bands', sample)
+        else:
+            offset, note = settle_offset(stored.title, stated, said_by, sample, rgb)
     level: Level | None = None if scale == 'auto' else Level(scale)
     how = 'as said'
     if level is None:
-        told = f'{stored.tags.get("PROCESSING_LEVEL", "")} {name}'
-        level, how = sentinel2.level_by_name(told), 'by its name'
-    offset = sentinel2.offset_by_tags(stored.tags, name) if offset is None else offset
-    if level is not None and offset is not None:
-        return level, offset, how
-    if set(sentinel2.RGB) <= set(sensed):
-        rgb = [sensed.index(band) for band in sentinel2.RGB]
-        guessed, added = sentinel2.guess_level(sample[:, rgb])
-        if level is None:
-            level, how = guessed, 'by its dark pixels'
-        return level, added if offset is None else offset, how
-    if level is None:
+        level, how = stated_level(stored.title, stored.tags), 'by its name'
+    notes: tuple[str, ...] = (note,) if note else ()
+    if level is not None:
+        return level, offset, how, notes
+    if rgb is None:
         raise UserError(
             f'{stored.title}: its level cannot be told without B04, B03 and B02:'
             ' say --scale=l1c or --scale=l2a'
         )
-    return level, offset or 0.0, how
+    level, _ = sentinel2.guess_level(sample[:, rgb])
+    notes += (
+        f'{stored.title}: nothing says its level; by its dark pixels it is taken for'
+        f' {level.value[1:].upper()}; say --scale=l1c or --scale=l2a if that is wrong',
+    )
+    return level, offset, 'by its dark pixels', notes
 
 
-def _linear(text: str, limits: Limits | None, num_bands: int) -> Conversion:
+def _check_saturation(
+    stored: Stored, sample: np.ndarray, scaled: np.ndarray, limits: Limits | None, proof: Proof
+) -> tuple[str, ...]:
+    """A note where many values lie beyond those of training; refused where that cannot be right.
+
+    Args:
+      scaled: the sample in the units of training, not clipped.
+    """
+    low, high = np.asarray([sentinel2.DISPLAY_LIMITS] if limits is None else limits).T
+    share = _share_beyond(scaled, low, high)
+    most = {Proof.NONE: _FEW, Proof.NAMES: _MANY}.get(proof, 1.0)
+    if share > most:
+        raise UserError(_not_known(stored, sample))
+    return _saturation_note(stored.title, share)
+
+
+def _share_beyond(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """The share of values `[num, bands]` that are cut by more than rounding would."""
+    margin = (high - low) / 255.0
+    return float(((values < low - margin) | (values > high + margin)).mean())
+
+
+def _saturation_note(title: str, share: float) -> tuple[str, ...]:
+    if share <= _FEW:
+        return ()
+    return (
+        f'{title}: {share:.0%} of its values lie beyond those that training shows and are cut; if'
+        ' their meaning was misread, say --scale=l1c, --scale=l2a or --scale=LOW:HIGH',
+    )
+
+
+def _linear(stored: Stored, text: str, limits: Limits | None, num_bands: int) -> Conversion:
     """The limits of `LOW:HIGH`, once or for each band."""
     try:
         pairs = [tuple(float(v) for v in part.split(':')) for part in text.split(',')]
@@ -159,7 +328,8 @@ def _linear(text: str, limits: Limits | None, num_bands: int) -> Conversion:
         return low + share * (high - low)
 
     title = f'{text} as the least and the greatest value of training'
-    return Conversion(convert, title, invert)
+    notes = _saturation_note(stored.title, _share_beyond(stored.sample(), low, high))
+    return Conversion(convert, title, invert, notes)
 
 
 def _to_8_bit(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -106,9 +106,13 @@ def offset_by_tags(tags: Mapping[str, str], name: str) -> float | None:
     if found is not None and found.group(1) != '9999':
         baseline = f'{found.group(1)[:2]}.{found.group(1)[2:]}'
     try:
-        return OFFSET_SINCE_2022 if float(baseline) >= 4.0 else 0.0
+        number = float(baseline)
     except ValueError:
         return None
+    # 99.99, as 9999 in names, is of a processor that is not ESA's, and says nothing.
+    if not 0.0 <= number < 90.0:
+        return None
+    return OFFSET_SINCE_2022 if number >= 4.0 else 0.0
 
 
 def guess_level(values: np.ndarray) -> tuple[Level, float]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
@@ -124,18 +125,66 @@ def test_bands_with_limits_keep_their_units(tmp_path):
     np.testing.assert_allclose(scaled, low + values / 3000 * (high - low), atol=0.51)
 
 
-def test_pixels_without_data_are_not_valid(tmp_path):
+def test_a_value_for_no_data_stands_in_all_bands(tmp_path):
     pixels = _eight_bit()
     pixels[2, 3] = 7
-    pixels[4, 5, 1] = 7
-    with Raster(write_raster(tmp_path / 'a.tif', pixels, nodata=7), COLOURS) as raster:
+    pixels[4, 5, 1] = 7  # in one band only: a dark pixel, which GDAL's mask calls valid
+    path = write_raster(tmp_path / 'a.tif', pixels, nodata=7)
+    with Raster(path, COLOURS) as raster, rasterio.open(path) as file:
         part = raster.read(0, 0, 40, 50)
-    np.testing.assert_array_equal(part.valid, (pixels != 7).all(-1))
+        np.testing.assert_array_equal(part.valid, file.dataset_mask() > 0)
+    np.testing.assert_array_equal(part.valid, (pixels != 7).any(-1))
     assert not part.pixels[~part.valid].any()
-    with Raster(
-        write_raster(tmp_path / 'b.tif', pixels), COLOURS, reading=Reading(nodata=7)
-    ) as raster:
-        np.testing.assert_array_equal(raster.read(0, 0, 40, 50).valid, (pixels != 7).all(-1))
+    said = Reading(nodata=7)
+    with Raster(write_raster(tmp_path / 'b.tif', pixels), COLOURS, reading=said) as raster:
+        np.testing.assert_array_equal(raster.read(0, 0, 40, 50).valid, (pixels != 7).any(-1))
+
+
+@pytest.mark.parametrize('missing', [-9999.0, np.nan])
+def test_what_no_measurement_can_be_is_missing_in_each_band(tmp_path, missing):
+    values = surface(40, 50).astype(np.float32)
+    values[2, 3] = missing
+    values[4, 5, 1] = missing
+    for nodata, said in ((missing, None), (None, missing)):
+        path = write_raster(tmp_path / f'{said}.tif', values, RGB, nodata=nodata)
+        with Raster(path, COLOURS, reading=Reading(nodata=said)) as raster:
+            valid = raster.read(0, 0, 40, 50).valid
+        assert valid.sum() == 40 * 50 - 2
+        assert not valid[2, 3]
+        assert not valid[4, 5]
+
+
+def test_alpha_and_masks_in_and_beside_the_file_say_what_is_data(tmp_path):
+    pixels = _eight_bit(bands=4)
+    pixels[..., 3] = 255
+    pixels[:5, :, 3] = 0
+    pixels[9, 9, :3] = 0
+    colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+    expected = np.arange(40)[:, None].repeat(50, 1) >= 5
+    # With a value for no data besides, alpha still says.
+    for nodata in (None, 0):
+        path = write_raster(tmp_path / f'{nodata}.tif', pixels, colours=colours, nodata=nodata)
+        with Raster(path, COLOURS) as raster:
+            np.testing.assert_array_equal(raster.read(0, 0, 40, 50).valid, expected)
+    for inside in (True, False):
+        path = write_raster(tmp_path / f'mask_{inside}.tif', pixels[..., :3])
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=inside), rasterio.open(path, 'r+') as file:
+            file.write_mask(expected)
+        assert (tmp_path / f'{path.name}.msk').exists() is not inside
+        with Raster(path, COLOURS) as raster:
+            np.testing.assert_array_equal(raster.read(0, 0, 40, 50).valid, expected)
+
+
+def test_a_scene_clipped_to_a_small_part_is_looked_through(tmp_path):
+    values = np.zeros((900, 900, 3), np.uint16)
+    dark = np.rint(surface(20, 20) * 1e4) + 1000
+    values[700:720, 205:225] = dark
+    with Raster(write_raster(tmp_path / 'L2A.tif', values, RGB), COLOURS) as raster:
+        assert 'offset 1000' in raster.scale_text
+        part = raster.read(700, 205, 20, 20)
+    assert part.valid.all()
+    expected = sentinel2.to_level_1c(dark, RGB, Level.L2A, 1000.0) * 255 / 2750
+    assert np.abs(part.pixels - np.clip(expected, 0, 255)).max() <= 0.51
 
 
 def test_empty_borders_of_sentinel_2_and_nan_are_not_valid(tmp_path):
@@ -181,7 +230,11 @@ def test_area_of_pixels(tmp_path):
     with Raster(path, COLOURS) as raster:
         area = raster.pixel_hectares(np.arange(64)).sum() * 64 / 100
         assert area == pytest.approx(110.57 * 111.32, rel=0.01)
-    feet = write_raster(tmp_path / 'c.tif', pixels, crs='EPSG:2263')  # New York, US survey feet
+    # New York, in US survey feet.
+    feet = write_raster(
+        tmp_path / 'c.tif', pixels, crs='EPSG:2263',
+        transform=Affine(10.0, 0.0, 980_000.0, 0.0, -10.0, 200_000.0),
+    )  # fmt: skip
     with Raster(feet, COLOURS) as raster:
         assert raster.pixel_metres() == pytest.approx(10 * 0.3048006, rel=1e-5)
     with Raster(write_raster(tmp_path / 'd.tif', pixels, crs=None), COLOURS) as raster:

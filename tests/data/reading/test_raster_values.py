@@ -26,7 +26,7 @@ def test_inverted_values_are_the_stored_ones_up_to_rounding(dtype, scale, limits
     if (dtype == 'uint8' and scale != 'auto') or (dtype == 'float32' and ':' in scale):
         pytest.skip('not how such values are read')
     values = _values(dtype)
-    stored = Stored('scene.tif', dtype, {}, lambda: values)
+    stored = Stored('S2_scene.tif', dtype, {}, lambda: values)
     found = find_conversion(stored, RGB, limits, scale, None)
     shown = found.apply(values)
     back = found.invert(shown.astype(np.float64))
