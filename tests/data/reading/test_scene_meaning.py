@@ -1,0 +1,194 @@
+"""What a scene's values and bands mean: read right, or refused in one line that says how.
+
+Four quadrants of known colours come in the ways in which files come; what the network would see is
+compared with the colours themselves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+
+from eojax.data.reading.raster import Raster, Reading
+from eojax.data.reading.sentinel2 import RGB
+from eojax.errors import UserError
+from tests.data.rasters import write_raster
+
+COLOURS = ('red', 'green', 'blue')
+SIDE = 48
+_FOUR = np.array([(200, 40, 40), (40, 160, 40), (40, 60, 200), (200, 190, 60)])
+
+
+def _eight_bit() -> np.ndarray:
+    """Brick, forest, lake and sand, a quadrant each, uint8 `[48, 48, 3]`."""
+    half = np.arange(SIDE) >= SIDE // 2
+    classes = half[:, None] * 2 + half[None, :]
+    noise = np.random.default_rng(1).normal(0.0, 18.0, (SIDE, SIDE, 3))
+    return np.clip(_FOUR[classes] + noise, 1, 255).astype(np.uint8)
+
+
+EIGHT = _eight_bit()
+# Reflectance at the top of the atmosphere times 10,000.
+DIGITAL = np.rint(EIGHT * (2750 / 255))
+
+
+def _shaded(offset: float = 1000.0) -> np.ndarray:
+    """With an offset, and shade of 3 % of the pixels below it."""
+    values = DIGITAL + offset
+    values[np.random.default_rng(2).random((SIDE, SIDE)) < 0.03] = offset - 50
+    return values
+
+
+def _write(
+    folder: Path,
+    name: str,
+    values: np.ndarray,
+    dtype: str = 'uint16',
+    names: tuple[str, ...] = RGB,
+    line: tuple[Any, Any] = (1.0, 0.0),
+    units: str = '',
+    **options: Any,
+) -> Path:
+    path = write_raster(folder / name, values.astype(dtype), names, **options)
+    with rasterio.open(path, 'r+') as file:
+        if line != (1.0, 0.0):
+            file.scales, file.offsets = (
+                v if isinstance(v, tuple) else (v,) * file.count for v in line
+            )
+        if units:
+            file.units = (units,) * file.count
+    return path
+
+
+def _seen(path: Path, **reading: Any) -> tuple[np.ndarray, Raster]:
+    with Raster(path, COLOURS, reading=Reading(**reading)) as raster:
+        return raster.read(0, 0, SIDE, SIDE).pixels.astype(int), raster
+
+
+def _refused(path: Path, **reading: Any) -> str:
+    with pytest.raises(UserError) as error:
+        Raster(path, COLOURS, reading=Reading(**reading))
+    line = str(error.value)
+    assert path.name in line
+    assert '\n' not in line
+    return line
+
+
+BASELINE = 'PROCESSING_BASELINE'
+RIGHT: dict[str, tuple[str, np.ndarray, dict[str, Any]]] = {
+    'scale and offset': ('S2_L1C.tif', _shaded(), {'line': (1e-4, -0.1)}),
+    'a scale': ('S2_L1C.tif', DIGITAL * 5, {'line': (2e-5, 0.0)}),
+    'an offset alone': ('S2_L1C.tif', DIGITAL + 1000, {'line': (1.0, -1000.0)}),
+    'scales by band': (
+        'S2_L1C.tif', DIGITAL * [1, 2, 4], {'line': ((1e-4, 5e-5, 2.5e-5), 0.0)}),
+    'offset and baseline agree': (
+        'S2_L1C.tif', _shaded(), {'line': (1e-4, -0.1), 'tags': {BASELINE: '04.00'}}),
+    'a local processor': ('S2_L1C.tif', DIGITAL, {'tags': {BASELINE: '99.99'}}),
+    'baseline 03.01': ('S2_L1C.tif', DIGITAL, {'tags': {BASELINE: '03.01'}}),
+    'baseline 04.00': ('S2_L1C.tif', _shaded(), {'tags': {BASELINE: '04.00'}}),
+    'baseline 05.00 by name': (
+        'S2A_MSIL1C_20230601T103631_N0500_R008_T32UPU.tif', _shaded(), {}),
+    'offset by tag': ('S2_L1C.tif', _shaded(), {'tags': {'RADIO_ADD_OFFSET': '-1000'}}),
+    'offset by dark pixels': ('S2_L1C.tif', _shaded(), {}),
+    'signed': ('S2_L1C.tif', _shaded(0.0), {'dtype': 'int16'}),
+    'floats': ('S2_L1C.tif', DIGITAL / 1e4, {'dtype': 'float32'}),
+    'two bytes of a byte': (
+        'ortho16.tif', EIGHT * 257.0, {'names': (), 'photometric': 'rgb'}),
+    'a byte of 0 to 1': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': (), 'line': (1 / 255, 0.0)}),
+    'long names': (
+        'S2_L1C.tif', DIGITAL,
+        {'names': tuple(f'B{n}, central wavelength 6{n}5 nm' for n in (4, 3, 2))}),
+    'other words': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('Rouge', 'Vert', 'Bleu')}),
+    'counted bands': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('b1', 'b2', 'b3')}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', RIGHT)
+def test_values_are_those_of_the_colours(case, tmp_path):
+    name, values, options = RIGHT[case]
+    seen, _ = _seen(_write(tmp_path, name, values, **options))
+    # Shade below the offset is black.
+    lit = values.min(-1) != values.min() if 'S2' in name else np.ones((SIDE, SIDE), bool)
+    assert lit.mean() > 0.9
+    assert np.abs(seen - EIGHT)[lit].max() <= 1
+
+
+REFUSED: dict[str, tuple[str, np.ndarray, dict[str, Any], str]] = {
+    'near infrared': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('B8', 'B4', 'B3')}, '--bands'),
+    'nir': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('nir', 'red', 'green')}, '--bands'),
+    'Landsat': (
+        'a.tif', EIGHT, {'dtype': 'uint8', 'names': ('SR_B5', 'SR_B4', 'SR_B3')}, '--bands'),
+    'radar': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('VV', 'VH', 'angle')}, '--bands'),
+    'blue first': (
+        'a.tif', EIGHT, {'dtype': 'uint8', 'names': ('blue', 'green', 'nir')}, '--bands'),
+    'another sensor': (
+        'a.tif', DIGITAL, {'tags': {'SENSOR_ID': 'OLI_TIRS'}}, 'OLI_TIRS'),
+    '16 bits': ('ortho.tif', EIGHT * 250.0, {'names': (), 'photometric': 'rgb'}, '--scale=0:65535'),
+    '12 bits': ('a.tif', EIGHT * (4095 / 255), {'names': COLOURS}, '--scale=0:4095'),
+    '12 bits of 16': ('a.tif', EIGHT * 10.0, {'names': COLOURS, 'nbits': 12}, '--scale=0:4095'),
+    '0 to 1 of 16 bits': (
+        'a.tif', EIGHT * 257.0, {'names': COLOURS, 'line': (1 / 65535, 0.0)}, 'LOW'),
+    'five times': ('S2_L1C.tif', DIGITAL * 5, {}, 'LOW:HIGH'),
+    'radiance': ('S2_L1C.tif', DIGITAL, {'units': 'W/m2/sr/um'}, 'W/m2/sr/um'),
+    'an offset of whole numbers': (
+        'S2_L1C.tif', DIGITAL, {'line': (1e-4, -1000.0)}, 'no reflectance'),
+    'baseline 04.00': ('S2_L1C.tif', DIGITAL, {'tags': {BASELINE: '04.00'}}, BASELINE),
+    'baseline 03.01': ('S2_L1C.tif', DIGITAL + 1000, {'tags': {BASELINE: '03.01'}}, BASELINE),
+    'tag and name': (
+        'S2A_MSIL1C_20230601T103631_N0500_R008_T32UPU.tif', _shaded(),
+        {'tags': {BASELINE: '03.01'}}, 'different things'),
+    'tag and scale': (
+        'S2_L1C.tif', _shaded(), {'line': (1e-4, -0.1), 'tags': {BASELINE: '03.01'}}, BASELINE),
+    'scale and pixels': ('S2_L1C.tif', DIGITAL, {'line': (1e-4, -0.1)}, 'offset -0.1'),
+    'bright ground': ('S2_L1C.tif', DIGITAL / 3 + 2000, {}, 'nothing says whether'),
+    'two levels': ('S2_L1C.tif', DIGITAL, {'tags': {'PROCESSING_LEVEL': 'Level-2A'}}, 'levels'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', REFUSED)
+def test_what_contradicts_itself_or_says_nothing_is_refused(case, tmp_path):
+    name, values, options, part = REFUSED[case]
+    assert part in _refused(_write(tmp_path, name, values, **options))
+
+
+def test_the_user_has_the_last_word(tmp_path):
+    local = _write(tmp_path, 'S2_L1C.tif', DIGITAL, tags={BASELINE: '04.00'})
+    assert np.abs(_seen(local, offset=0.0)[0] - EIGHT).max() <= 1
+    shifted = _write(tmp_path, 'S2_L1C_b.tif', DIGITAL + 1000, line=(1e-4, -0.1))
+    assert np.abs(_seen(shifted, offset=1000.0)[0] - EIGHT).max() <= 1
+    twelve = _write(tmp_path, 'a.tif', np.rint(EIGHT * (4095 / 255)), names=COLOURS)
+    assert np.abs(_seen(twelve, scale='0:4095')[0] - EIGHT).max() <= 1
+    plain = _write(tmp_path, 'b.tif', DIGITAL, names=())
+    assert np.abs(_seen(plain, scale='l1c', offset=0.0)[0] - EIGHT).max() <= 1
+    infrared = _write(tmp_path, 'c.tif', EIGHT, 'uint8', ('B8', 'B4', 'B3'))
+    np.testing.assert_array_equal(_seen(infrared, bands='2,3,1')[0], EIGHT[..., [1, 2, 0]])
+
+
+def test_what_is_cut_or_judged_by_pixels_alone_is_said(tmp_path):
+    def notes(name: str, values: np.ndarray, **reading: Any) -> str:
+        return ' '.join(_seen(_write(tmp_path, name, values), **reading)[1].notes)
+
+    assert notes('S2_L1C_a.tif', DIGITAL, offset=0.0) == ''
+    assert 'beyond those that training shows' in notes('S2_L1C_b.tif', DIGITAL * 1.3)
+    assert 'beyond those that training shows' in notes('c.tif', DIGITAL, scale='0:1000')
+    assert '--offset=0' in notes('S2_L1C_d.tif', DIGITAL + 1000)
+    assert '--scale=l1c' in notes('S2_e.tif', DIGITAL)
+
+
+def test_values_go_back_through_scale_and_offset(tmp_path):
+    path = _write(
+        tmp_path, 'S2_L1C.tif', DIGITAL * [1, 2, 4] + 100, line=((1e-4, 5e-5, 2.5e-5), -0.01)
+    )
+    with Raster(path, COLOURS) as raster:
+        pixels = raster.read(0, 0, SIDE, SIDE).pixels
+        back = raster.to_stored(pixels.astype(np.float64))
+    with rasterio.open(path) as file:
+        stored = np.moveaxis(file.read(), 0, -1)
+    shown = (pixels > 0) & (pixels < 255)
+    # Half a grey level, in each band's own units.
+    steps = np.array([2750 / 255, 2750 / 255 * 2, 2750 / 255 * 4])
+    assert (np.abs(back - stored) <= 0.51 * steps)[shown].all()
