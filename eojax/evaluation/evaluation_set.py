@@ -20,6 +20,7 @@ from eojax.data.columns import name_at
 from eojax.data.dataset import ArraySource, Dataset, Window
 from eojax.data.facts import PIXEL_LABELS, UNKNOWN, UNSEEN
 from eojax.data.reading.lazy_images import Images
+from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
 from eojax.metrics.segmentation import near_border
 
@@ -33,8 +34,9 @@ class EvaluationBatch(NamedTuple):
     Attributes:
       rasters: `[n, h, w, bands]` by name, as stored; those of rows that were not asked for are
         empty.
-      labels: int32 `[n]`, or `[n, h, w]` where labels are per pixel; -1 where unknown,
-        and `UNSEEN_LABEL` where of a class that was kept from training.
+      labels: int32 `[n]`, or `[n, h, w]` where labels are per pixel; -1 where unknown, or where a
+        raster that the network sees has no data, and `UNSEEN_LABEL` where of a class that was kept
+        from training.
       place: int `[n]`, numbers of the places.
       rows, columns: int `[n]`, of the windows' corners, in pixels of the place.
       counted: int `[n, 4]`, the rows (first, end) and columns (first, end) of a window whose pixels
@@ -110,10 +112,13 @@ class EvaluationSet(NamedTuple):
                 rasters = self._read(index[here], None, here)
             labels, counted, near = places.labels[index].astype(np.int32), None, None
             if pixel_labels:
-                labels = np.stack([self._labels(int(place), None) for place in index])
+                plain = [self._labels(int(place), None) for place in index]
+                labels = np.stack(
+                    [self._held(int(p), None, x) for p, x in zip(index, plain, strict=True)]
+                )
                 counted = np.tile([0, labels.shape[1], 0, labels.shape[2]], (len(index), 1))
             if pixel_labels and self.border:
-                near = np.stack([near_border(one, self.border) for one in labels])
+                near = np.stack([near_border(one, self.border) for one in plain])
             corner = np.zeros(len(index), np.int64)
             yield EvaluationBatch(rasters, labels, index, corner, corner, counted, near)
 
@@ -152,12 +157,21 @@ class EvaluationSet(NamedTuple):
             )
         return labels
 
+    def _held(self, place: int, window: Window | None, labels: np.ndarray) -> np.ndarray:
+        """The labels of a window, unknown where a raster that the network sees has no data."""
+        facts = self.dataset.facts
+        masks = facts.masks(self.rasters)
+        if not masks:
+            return labels
+        read = self.dataset.source.read(place, window, masks)
+        return np.where(valid_pixels(read, facts, (labels.shape[0], labels.shape[1])), labels, -1)
+
     def _labels_and_borders(
         self, place: int, window: Window
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """The labels of a window, and its pixels near a border, which may lie beyond the window."""
         if not self.border:
-            return self._labels(place, window), None
+            return self._held(place, window, self._labels(place, window)), None
         places, margin = self.dataset.places, self.border
         top, left = max(window.row - margin, 0), max(window.column - margin, 0)
         bottom = min(window.row + window.height + margin, int(places.heights[place]))
@@ -165,7 +179,8 @@ class EvaluationSet(NamedTuple):
         labels = self._labels(place, Window(top, left, bottom - top, right - left))
         rows = slice(window.row - top, window.row - top + window.height)
         columns = slice(window.column - left, window.column - left + window.width)
-        return labels[rows, columns], near_border(labels, margin)[rows, columns]
+        held = self._held(place, window, labels[rows, columns])
+        return held, near_border(labels, margin)[rows, columns]
 
     def _windows(self, wanted: np.ndarray, side: int) -> Iterator[EvaluationBatch]:
         part: list[_Place] = []

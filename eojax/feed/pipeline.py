@@ -19,7 +19,7 @@ from jax import Array, random
 
 from eojax.augment import AUGMENTATIONS
 from eojax.augment.sample import VALID
-from eojax.data.facts import UNSEEN, Facts, Raster, valid_of
+from eojax.data.facts import UNKNOWN, UNSEEN, Facts, Raster, valid_of
 from eojax.data.value_range import scale_to_unit
 from eojax.feed.resident import Resident, StoredBatch, gather
 from eojax.feed.streams import Batch, Stream, stored_shapes, stream_keys, streams_of
@@ -88,6 +88,8 @@ def _finished(
         batch[raster] = _repeated(batch[raster], kind.scale)
     if masks:
         batch[VALID] = functools.reduce(jnp.logical_and, masks)
+        if batch['truth'].ndim > 1:
+            batch['truth'] = jnp.where(batch[VALID], batch['truth'], np.uint8(UNKNOWN))
     batch |= _labels(batch.pop('labelled'), batch['truth'])
     batch, _ = AUGMENTATIONS[stream.augment](batch, key)
     for raster in stream.rasters:

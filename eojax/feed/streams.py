@@ -20,7 +20,8 @@ from eojax.errors import UserError
 #   each raster by its name, float32 [N, h, w, C] in [-1, 1], -1 where it has no data;
 #   valid: bool [N, h, w], the pixels that hold data in all rasters of the stream; not there where
 #     all do, as the data set's facts say;
-#   labels: int32 [N], or [N, h, w] where labels are per pixel; -1 where a method may not know it;
+#   labels: int32 [N], or [N, h, w] where labels are per pixel; -1 where a method may not know it,
+#     and of pixels that are not valid;
 #   truth: the same with all that is known, for reports alone;
 #   index: int32 [N], positions among the training places;
 #   row, column: int32 [N], of windows, in pixels of the place.

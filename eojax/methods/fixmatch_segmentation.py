@@ -228,7 +228,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     """
     options = config.method
     shown = windows.windows_of(options, task.facts)
-    supervised = supervised_loss.build(options, task.facts)
+    supervised = supervised_loss.build(options, task.facts, shown.rasters)
     network = models.build(config.model, task.num_classes)
     down = descent.build(config.optimizer, config.steps, options.average_decay)
 

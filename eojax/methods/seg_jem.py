@@ -128,7 +128,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     options, sampler, facts = config.method, config.sampler, task.facts
     seen = windows.windows_of(options, facts)
     rasters = seen.rasters
-    supervised = supervised_loss.build(options, facts)
+    supervised = supervised_loss.build(options, facts, rasters)
     side = options.chain_window or options.window
     head = options.density == 'head'
     energy = pixel_energy(

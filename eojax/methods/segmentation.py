@@ -65,7 +65,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     """
     options = config.method
     seen = windows.windows_of(options, task.facts)
-    supervised = supervised_loss.build(options, task.facts)
+    supervised = supervised_loss.build(options, task.facts, seen.rasters)
     network = models.build(config.model, task.num_classes)
     down = descent.build(config.optimizer, config.steps, options.average_decay)
 

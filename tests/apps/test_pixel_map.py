@@ -14,12 +14,12 @@ import rasterio
 from rasterio.transform import Affine
 
 from eojax.apps.map_scene import job, pixel_map
-from eojax.apps.map_scene.companions import parse_rasters
+from eojax.apps.map_scene.companions import Companion, parse_rasters
 from eojax.apps.map_scene.job import Job, Model, Options
 from eojax.apps.map_scene.tiling import Tiling
 from eojax.data import facts
 from eojax.data.dataset import Dataset, Places
-from eojax.data.reading.raster import DEFAULT_READING, Part
+from eojax.data.reading.raster import DEFAULT_READING, Part, Raster
 from eojax.errors import UserError
 from eojax.evaluation.pixels.densities import pixel_densities
 from tests.data.rasters import TRANSFORM, write_raster
@@ -289,6 +289,14 @@ def test_what_the_raster_beside_does_not_show_is_not_classified(tmp_path: Path) 
     expected = np.where(np.arange(50) < 30, 1, 255) * np.ones((40, 1), int)
     expected[5, 5] = 255
     np.testing.assert_array_equal(classes, expected)
+    # Its neighbours see there what they saw in training: the lower limit.
+    known = elevated().run.known['data'].facts.rasters['elevation']
+    with Raster(tmp_path / 'plain.tif', ('red', 'green', 'blue')) as scene:
+        beside = Companion('elevation', path, known, scene)
+        part = beside.read(0, 0, 10, 10)
+        beside.close()
+    assert part.pixels[5, 5] == -100
+    assert (part.pixels[part.valid] == 50).all()
 
 
 def test_rasters_that_cannot_be_those_of_training_are_one_line(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def test_batches_say_which_pixels_hold_data(dataset: Dataset, batches: list[Any]
         # No colour is 0 where there is data.
         bare = (both['images'] == -1.0).all(-1) | (both['elevation'][..., 0] == -1.0)
         np.testing.assert_array_equal(both['valid'], ~bare)
+        # All pixels of the files have a class, but for those that the network sees nothing of.
+        np.testing.assert_array_equal(both['truth'] >= 0, both['valid'])
         shares += [colours['valid'].mean(), both['valid'].mean()]
     assert 0.3 < np.mean(shares) < 0.95
 

@@ -91,8 +91,10 @@ class Companion:
             raise UserError(f'{self._title}: broken or truncated ({error})') from None
         valid = (masks > 0).all(0) & np.isfinite(values).all(0)
         pixels = np.moveaxis(values, 0, -1)
-        pixels[~valid] = 0
-        return Part(pixels.astype(self._known.dtype), valid)
+        pixels = pixels.astype(self._known.dtype)
+        # As in training: the network sees them around the pixels that it classifies.
+        pixels[~valid] = self._known.empty
+        return Part(pixels, valid)
 
     def _check_kind(self) -> None:
         bands, known = self._known.bands, np.dtype(self._known.dtype)

@@ -79,7 +79,7 @@ def build(
     """
     options = config.method
     seen = windows.windows_of(options, task.facts)
-    supervised = supervised_loss.build(options, task.facts)
+    supervised = supervised_loss.build(options, task.facts, seen.rasters)
     second = auxiliary.build(options, seen.bands)
     network = make_network(second)
     down = descent.build(config.optimizer, config.steps, options.average_decay)

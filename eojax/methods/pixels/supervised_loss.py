@@ -16,7 +16,7 @@ rarest one that was: the sample may have missed it, and a weight of 0 would keep
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +26,8 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset, Window
-from eojax.data.facts import PIXEL_LABELS, Facts
+from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts
+from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError, unknown_name
 from eojax.losses.dice import dice
 from eojax.losses.focal import focal
@@ -74,8 +75,11 @@ def check(method: ConfigDict) -> None:
         _numbers(method.class_weights)
 
 
-def build(options: ConfigDict, facts: Facts) -> SupervisedLoss:
+def build(options: ConfigDict, facts: Facts, rasters: Sequence[str] = (IMAGES,)) -> SupervisedLoss:
     """The loss of a checked config group `method`.
+
+    Args:
+      rasters: that the network sees: of a pixel without data in one of them the class is not known.
 
     Raises:
       UserError: another number of weights than classes.
@@ -106,7 +110,7 @@ def build(options: ConfigDict, facts: Facts) -> SupervisedLoss:
     if options.class_weights != BALANCED:
         return SupervisedLoss(loss)
     shape = jax.ShapeDtypeStruct((num,), np.float32)
-    return SupervisedLoss(loss, lambda training: balanced_weights(_count(training)), shape)
+    return SupervisedLoss(loss, lambda training: balanced_weights(_count(training, rasters)), shape)
 
 
 def balanced_weights(counts: np.ndarray) -> np.ndarray:
@@ -121,13 +125,16 @@ def balanced_weights(counts: np.ndarray) -> np.ndarray:
     return np.where(present, weights, weights.max()).astype(np.float32)
 
 
-def _count(training: Dataset) -> np.ndarray:
+def _count(training: Dataset, rasters: Sequence[str]) -> np.ndarray:
     """Labelled pixels of each class, int64 `[K]`; of large data sets those of a fixed sample.
 
     Args:
       training: label -1 where a place's pixels are not to be known.
+      rasters: in which a pixel must hold data.
     """
-    draws = np.random.default_rng(0)
+    draws, facts = np.random.default_rng(0), training.facts
+    masks = facts.masks(rasters)
+    grid = math.lcm(*(facts.rasters[name].scale for name in rasters)) if masks else 1
     places = np.flatnonzero(training.labels >= 0)
     if len(places) > _PLACES:
         places = np.sort(draws.choice(places, _PLACES, replace=False))
@@ -139,8 +146,13 @@ def _count(training: Dataset) -> np.ndarray:
             height, width = (min(side, _SIDE) for side in sides)
             row, column = (int(draws.integers(side - _SIDE + 1)) if side > _SIDE else 0
                            for side in sides)  # fmt: skip
-            window = Window(row, column, height, width)
-        labels = training.source.read(place, window, (PIXEL_LABELS,))[PIXEL_LABELS]
+            # Masks of coarse rasters are read by whole pixels.
+            window = Window(*(value // grid * grid for value in (row, column, height, width)))
+        read = training.source.read(place, window, (PIXEL_LABELS, *masks))
+        labels = read[PIXEL_LABELS]
+        if masks:
+            size = (labels.shape[0], labels.shape[1])
+            labels = labels[valid_pixels(read, facts, size)]
         counts += np.bincount(labels.reshape(-1), minlength=256)[: training.num_classes]
     if not counts.any():
         raise UserError(

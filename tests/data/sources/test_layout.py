@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from rasterio.enums import ColorInterp
 
 from eojax.data.dataset import TEST, TRAIN, Dataset, Window
 from eojax.data.facts import Facts, Raster
@@ -248,6 +249,39 @@ def test_what_may_be_measured_in_a_band_is_no_data_in_all_bands_alone(tmp_path: 
             np.testing.assert_array_equal(read['valid:images'], expected)
             np.testing.assert_array_equal(read['images'][expected], pixels[expected])
             assert (read['images'][~expected] == 0).all()
+
+
+@pytest.mark.parametrize('kind', ['inside', 'beside', 'alpha'])
+@pytest.mark.parametrize('packed', [False, True])
+def test_masks_of_files_say_which_pixels_hold_data(kind: str, packed: bool, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 16, 16), np.uint8)
+    mask = np.full((16, 16), 255, np.uint8)
+    mask[:4] = 0
+    folder = tmp_path / 'set'
+    folder.mkdir()
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=kind == 'inside'),
+        rasterio.open(
+            folder / 'a.tif', 'w', driver='GTiff', height=16, width=16, dtype='uint8',
+            count=4 if kind == 'alpha' else 3,
+        ) as file,
+    ):  # fmt: skip
+        file.write(pixels, (1, 2, 3))
+        if kind == 'alpha':
+            file.write(mask, 4)
+            file.colorinterp = (*file.colorinterp[:3], ColorInterp.alpha)
+        else:
+            file.write_mask(mask)
+    assert (folder / 'a.tif.msk').exists() == (kind == 'beside')
+    if packed:
+        folder = Path(shutil.make_archive(str(folder), 'zip', folder))
+    data = read_layout(
+        folder, Facts(label='none'), Layout({'images': layer('{name}.tif', bands=(1, 2, 3))})
+    )
+    read = data.source.read(0, None, ('images', 'valid:images'))
+    np.testing.assert_array_equal(read['valid:images'], mask > 0)
+    np.testing.assert_array_equal(read['images'][4:], np.moveaxis(pixels, 0, -1)[4:])
+    assert (read['images'][:4] == 0).all()
 
 
 def test_transparent_pixels_of_pictures_hold_no_data(tmp_path: Path) -> None:

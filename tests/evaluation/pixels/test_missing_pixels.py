@@ -134,6 +134,40 @@ def test_other_images_are_judged_where_they_hold_data(tmp_path: Path) -> None:
         outlier_windows.outlier_windows(run, SIDE)
 
 
+@pytest.mark.parametrize(('window', 'border'), [(None, 3), (8, 0), (8, 3)])
+def test_pixels_count_where_all_rasters_that_are_seen_hold_data(
+    window: int | None, border: int
+) -> None:
+    surface = Raster(('z',), 'int16', ((0.0, 9.0),), 2, missing=True)
+    facts = FACTS._replace(rasters={'images': Raster(('value',)), 'elevation': surface})
+    dataset = _dataset(70, facts)
+    hole = np.ones((NUM, SIDE // 2, SIDE // 2), bool)
+    hole[2, 3:6, 1:5] = False
+    labels = np.full((NUM, SIDE, SIDE), 1, np.uint8)
+    labels[:, :, 9:] = 0
+    arrays = {**dataset.source.arrays, PIXEL_LABELS: labels}  # type: ignore[attr-defined]
+    arrays |= {'elevation': np.zeros((*hole.shape, 1), np.int16), valid_of('elevation'): hole}
+    dataset = dataset._replace(source=ArraySource(arrays))
+    known, near = {}, {}
+    for rasters in (('images',), ('images', 'elevation')):
+        tested = EvaluationSet(dataset, rasters, window, 3, border=border)
+        maps = np.full((NUM, SIDE, SIDE), -1)
+        beside = np.zeros((NUM, SIDE, SIDE), bool)
+        for batch in tested.batches(np.ones(3, bool)):
+            for row, place in enumerate(batch.place):
+                at = (place, slice(batch.rows[row], None), slice(batch.columns[row], None))
+                size = batch.labels.shape[1:]
+                maps[at][: size[0], : size[1]] = batch.labels[row]
+                if batch.near_border is not None:
+                    beside[at][: size[0], : size[1]] = batch.near_border[row]
+        known[rasters], near[rasters] = maps >= 0, beside
+    assert known['images',].all()
+    np.testing.assert_array_equal(known['images', 'elevation'], hole.repeat(2, 1).repeat(2, 2))
+    # A border lies where it lies, whatever is seen beside it.
+    np.testing.assert_array_equal(*near.values())
+    assert near['images',].any() == bool(border)
+
+
 def test_figures_leave_out_what_is_said_of_pixels_without_data() -> None:
     tested = EvaluationSet(_dataset(0), ('images',), None, 3)
     part = examples._empty(0, examples.Window(0, 0, SIDE, SIDE), ('classes', 'confidence'))

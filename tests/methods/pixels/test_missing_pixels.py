@@ -18,6 +18,7 @@ from eojax.methods import METHODS
 from eojax.methods.joint.pixel_energy import window_log_density
 from eojax.methods.joint.window_starts import read_windows
 from eojax.methods.method import Method, Task
+from eojax.methods.pixels import supervised_loss
 from eojax.models import pixel_network, two_heads, w_net
 
 CLASSES = ('water', 'crops', 'trees')
@@ -174,6 +175,19 @@ def _tiles(content: int) -> Dataset:
     sides, labels = np.full(2, 12, np.int32), np.full(2, -1, np.int32)
     source = ArraySource({'images': images, valid_of('images'): valid})
     return Dataset(FACTS, Places(('a', 'b'), sides, sides, labels), source)
+
+
+def test_classes_are_counted_where_the_network_sees_data() -> None:
+    tiles = _tiles(0)
+    maps = np.zeros((2, 12, 12), np.uint8)
+    maps[0, :, 4:8] = 1  # half of it in the part with data
+    arrays = {**tiles.source.arrays, 'labels': maps}  # type: ignore[attr-defined]
+    places = tiles.places._replace(labels=np.zeros(2, np.int32))
+    training = tiles._replace(source=ArraySource(arrays), places=places)
+    options = _config('segmentation', 'pixel_network', {'method.class_weights': 'balanced'}).method
+    fit = supervised_loss.build(options, FACTS).fit
+    assert fit is not None
+    np.testing.assert_allclose(fit(training), [72 / 2 / 48, 72 / 2 / 24, 72 / 2 / 24])
 
 
 def test_chains_begin_at_what_the_pixels_that_hold_data_look_like() -> None:
