@@ -14,11 +14,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
-from eojax.runs import domains
 from eojax.runs import run as runs
+from eojax.runs.beginning import write_beginning
 from eojax.runs.carry import carry_shardings, initial_carry
 from eojax.runs.checkpoint import Checkpoints
-from eojax.runs.known import write_known
 from eojax.runs.opening import checkpoint_folder
 from eojax.runs.run import Run
 from tests.trained_states import with_trained
@@ -61,10 +60,7 @@ def tiny_run(method: str) -> TinyRun:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     config = tiny_config(method)
     run = runs.prepare(config, folder)
-    runs.open_folder(folder, config)
-    assert run.domains is not None
-    domains.keep(run.domains, folder)
-    write_known(folder, run.known)
+    write_beginning(run)
     carry = initial_carry(run, jax.random.key(0))
     average = jax.tree.map(_nowhere_zero, carry.state.trained.average)
     state = with_trained(carry.state, parameters=average, average=average)

@@ -86,7 +86,16 @@ def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
 
 
 def keep(domains: Mapping[str, Domain], folder: Path) -> None:
-    """Writes the splits to a run's folder, or refuses to go on with other data than it began with.
+    """Writes the splits to a run's folder where it has none of them yet."""
+    if not sharding.is_main_process():
+        return
+    for group, domain in domains.items():
+        if not (folder / _SPLITS[group]).exists():
+            split_record.write(folder / _SPLITS[group], domain.record)
+
+
+def verify(domains: Mapping[str, Domain], folder: Path) -> None:
+    """Refuses to go on with other data than a run began with; a folder without splits takes any.
 
     Raises:
       UserError: other data; the message names the part that differs.
@@ -94,8 +103,6 @@ def keep(domains: Mapping[str, Domain], folder: Path) -> None:
     for group, domain in domains.items():
         if (folder / _SPLITS[group]).exists():
             verify_splits(folder, group, domain)
-        elif sharding.is_main_process():
-            split_record.write(folder / _SPLITS[group], domain.record)
 
 
 def verify_splits(folder: Path, group: str, domain: Domain) -> None:

@@ -8,6 +8,7 @@ evaluations and checkpoints; otherwise it stays a few calls ahead of the devices
 from __future__ import annotations
 
 import collections
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -24,11 +25,12 @@ from eojax.evaluation import evaluate, reference
 from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Phase
-from eojax.runs import domains
+from eojax.runs import domains, lock
 from eojax.runs import run as runs
+from eojax.runs.beginning import check_data, write_beginning
 from eojax.runs.carry import Carry, begin_phase, initial_carry, phase_at
 from eojax.runs.checkpoint import Checkpoints
-from eojax.runs.known import FILE, read_known, verify_facts, write_known
+from eojax.runs.lock import Lock
 from eojax.runs.opening import checkpoint_folder, load_state, restore_carry
 from eojax.runs.run import Run
 from eojax.training import recovery
@@ -43,8 +45,14 @@ from eojax.training.stopping import Agreement, Stopped, stop_signals
 _CALLS_AHEAD = 4
 
 
-def train(config: ConfigDict, folder: Path) -> Path:
+def train(config: ConfigDict, folder: Path, held: Lock | None = None) -> Path:
     """Trains as the config says, from where the folder's last checkpoint is, and evaluates.
+
+    Nothing is written to the folder before all that can be refused has been checked: a run that is
+    refused is as it was.
+
+    Args:
+      held: the lock of the folder, where the caller holds it already.
 
     Returns:
       The folder with the evaluation.
@@ -55,18 +63,28 @@ def train(config: ConfigDict, folder: Path) -> Path:
     """
     check_config(config)
     evaluate.check(config)
+    new = not folder.exists()
     runs.check_folder(folder, config)
-    run = runs.prepare(config, folder)
-    runs.open_folder(folder, config)
-    assert run.domains is not None
-    domains.keep(run.domains, folder)
-    if (folder / FILE).exists():  # else the run is new
-        for group, one in read_known(folder).items():
-            verify_facts(f'{folder}, {group}', one.facts, run.known[group].facts)
+    with contextlib.ExitStack() as stack:
+        if new:
+            stack.callback(_remove_empty, folder)
+        held = stack.enter_context(lock.hold(folder)) if held is None else held
+        return _train(config, folder, held)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Leaves no folder behind where nothing was written to it: the run was refused."""
     if sharding.is_main_process():
-        write_known(folder, run.known)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _train(config: ConfigDict, folder: Path, held: Lock) -> Path:
+    run = runs.prepare(config, folder)
+    check_data(run)
+    assert run.domains is not None
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
-    run, state = _Loop(run).run_to_end()
+    run, state = _Loop(run, held).run_to_end()
     if run.config.evaluate.checkpoint == 'best':
         run, state = load_state(run, 'best')
     done = evaluate.evaluate_run(run, state, folder / 'evaluation')
@@ -101,8 +119,9 @@ class _Report(NamedTuple):
 class _Loop:
     """One run of the loop: where it is, and what it writes to."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, held: Lock) -> None:
         self.run = run
+        self.lock = held
         self.config = run.config
         self.attempt = 0
         self.diverged_at = -1
@@ -173,12 +192,14 @@ class _Loop:
         if steps:
             self._restore(steps[-1])
             rollback = recovery.read(self.run.folder)
+            write_beginning(self.run)
             if rollback.attempt > self.attempt:  # it was stopped before its next checkpoint
                 self._roll_back(rollback)
             if self.step < self.total:
                 say(f'resuming at step {self.step} of {self.total}')
             return
         self.carry = initial_carry(self.run, self.key)
+        write_beginning(self.run)
         self._save()
 
     def _restore(self, step: int) -> None:
@@ -199,6 +220,7 @@ class _Loop:
         self.programs = None
 
     def _save(self) -> None:
+        self.lock.check()
         meta = {
             'attempt': self.attempt,
             'diverged_at': self.diverged_at,
@@ -223,6 +245,7 @@ class _Loop:
         if self.programs is None:
             self._compile()
         self._steps(end, progress, stop)
+        self.lock.check()
         # Told one interval late: by now the devices have long finished it, and nobody waits.
         if not self._tell(progress):
             return

@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 from eojax.errors import UserError
 from eojax.evaluation import evaluate, reference
 from eojax.methods import METHODS
+from eojax.runs import lock
 from eojax.runs import run as runs
 from eojax.training import loop as train
 from eojax.training.loop import Stopped
@@ -191,8 +192,28 @@ def test_a_run_does_not_go_on_with_other_data(
     kept = json.loads(file.read_text())
     kept['parts']['validation']['sha256'] = '0' * 64
     file.write_text(json.dumps(kept))
+    config.data.workers = 3  # free at resume: not even that is written
+    before = contents(tmp_path)
     with pytest.raises(UserError, match=r'splits\.json: validation is not that of this data'):
         train.train(config, tmp_path)
+    assert contents(tmp_path) == before
+    with lock.hold(tmp_path):
+        before = contents(tmp_path)
+        with pytest.raises(UserError, match=r'is being trained by process \d+ on'):
+            train.train(config, tmp_path)
+        assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All files below a folder."""
+    return {file: file.read_bytes() for file in folder.rglob('*') if file.is_file()}
+
+
+def test_a_refused_beginning_leaves_no_folder(tmp_path: Path) -> None:
+    config = small_config('supervised', data__labels_per_class='1000')
+    with pytest.raises(UserError, match='1000'):
+        train.train(config, tmp_path / 'run')
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

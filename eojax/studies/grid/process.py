@@ -32,6 +32,7 @@ from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.calibration import calibration_numbers, measure
 from eojax.evaluation.embeddings import measure_embeddings
 from eojax.methods import METHODS
+from eojax.runs import lock
 from eojax.runs import run as runs
 from eojax.runs.command import open_trained
 from eojax.studies.grid import run_record
@@ -50,19 +51,19 @@ def train_and_measure(config: ConfigDict, folder: Path) -> None:
       UserError, Stopped: see `eojax.training.loop.train`.
     """
     runs.check_folder(folder, config)
-    begun, error = time.perf_counter(), None
-    folder.mkdir(parents=True, exist_ok=True)
-    run_record.begin(folder)
-    try:
-        train(config, folder)
-        measure_reliability(folder)
-    except Stopped:
-        raise
-    except Exception as mistake:
-        error = _one_line(mistake)
-        raise
-    finally:
-        run_record.end(folder, time.perf_counter() - begun, error)
+    with lock.hold(folder) as held:  # else a second process would note its refusal as the run's end
+        begun, error = time.perf_counter(), None
+        run_record.begin(folder)
+        try:
+            train(config, folder, held)
+            measure_reliability(folder)
+        except Stopped:
+            raise
+        except Exception as mistake:
+            error = _one_line(mistake)
+            raise
+        finally:
+            run_record.end(folder, time.perf_counter() - begun, error)
 
 
 def measure_reliability(folder: Path) -> None:
