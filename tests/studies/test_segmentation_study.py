@@ -61,9 +61,10 @@ def small_config(method: str = 'segmentation', **changes: Any) -> ConfigDict:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Configs of two networks on the same data, and one of other data."""
+    """Configs of two networks on the same data, one of other data, one with half of the labels."""
     for name, changes in (
         ('small', ''), ('wide', 'model__width=3'), ('other', 'data__seed=1'),
+        ('half', 'data__labelled_share=0.5'),
     ):  # fmt: skip
         (tmp_path / f'{name}.py').write_text(_CONFIG.format(changes=changes))
     return tmp_path
@@ -219,7 +220,17 @@ def test_methods_stand_side_by_side_and_a_failed_run_is_a_row_that_says_why(file
     text = (workdir / 'table.md').read_text()
     assert '1 of 2' in text
     assert f'- failed: {workdir}/wide/seed_3: the process of the run ended with exit code 7' in text
-    assert '- The configs differ in model.width: 3, 2.' in text
+    assert '- The configs differ in model.width: 3 or 2.' in text
+
+
+def test_methods_may_differ_in_which_places_are_labelled_and_the_table_says_so(files):
+    workdir = files / 'grid'
+    _run('methods', f'--config={files}/small.py', f'--config={files}/half.py', '--seeds=1',
+         f'--workdir={workdir}', start=Fake())  # fmt: skip
+    assert (
+        '- The configs differ in data.labelled_share: 1.0 or 0.5.'
+        in (workdir / 'table.md').read_text()
+    )
 
 
 def test_every_auxiliary_loss_has_its_weights_and_supervised_training_is_the_base(files):

@@ -229,7 +229,7 @@ COMMANDS = {
         'Several configs side by side: write --config once for each.',
         ('seed',),
         ('seed',),
-        (),
+        LABELLED_KEYS,
         lambda parser: None,
         _methods,
         _methods_study,

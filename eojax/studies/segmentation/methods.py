@@ -6,7 +6,8 @@ config of supervised `segmentation`, or over the first config where there is non
 
 Notes:
   Nothing is made equal but the data and their splits: the table says in which other keys the
-  configs differ, those of method and optimiser aside.
+  configs differ, those of method and optimiser aside. Which training places are labelled may
+  differ too: the supervised method with all labels is the most that the others could reach.
 """
 
 from __future__ import annotations

@@ -83,22 +83,29 @@ def check_data(cells: Sequence[Cell], free: Collection[str]) -> None:
 
 
 def differences(cells: Sequence[Cell]) -> list[str]:
-    """`model.width: 16, 32` of each key in which the settings differ.
+    """`model.width: 16 or 32` of each key in which the settings differ.
 
-    The seed, the data, the method, its sampler and the optimiser are no part of it.
+    The seed, the data, the method, its sampler and the optimiser are no part of it; which training
+    places are labelled is one, as the supervised method with more labels shows how much the others
+    could gain.
     """
     first: dict[str, Cell] = {}
     for cell in cells:
         first.setdefault(str(cell.labels['config']), cell)
     values: dict[str, dict[str, None]] = {}
-    settings = [{k: v for k, v in c.config.to_dict().items() if k not in _OTHERS} for c in
-                first.values()]  # fmt: skip
+    settings = [_compared(cell) for cell in first.values()]
     for setting in settings[1:]:
         for line in differing_keys(setting, settings[0]):
             values[line.partition(':')[0]] = {}
     for key, shown in values.items():
         shown.update((str(get(setting, key)), None) for setting in settings)
-    return [f'{key}: {", ".join(shown)}' for key, shown in sorted(values.items())]
+    return [f'{key}: {" or ".join(shown)}' for key, shown in sorted(values.items())]
+
+
+def _compared(cell: Cell) -> dict[str, Any]:
+    config = cell.config.to_dict()
+    labelled = {key.partition('.')[2]: get(config, key) for key in LABELLED_KEYS}
+    return {**{key: value for key, value in config.items() if key not in _OTHERS}, 'data': labelled}
 
 
 def sort_rows(study: Study, rows: Sequence[Row]) -> list[Row]:
