@@ -45,11 +45,10 @@ class Layer(NamedTuple):
 class FileSource:
     """Reads windows of files; see `eojax.data.dataset.Source`.
 
-    A pixel of a raster is without data where a band is no number, or holds a value for no data
-    that cannot be measured: one that is neither 0 nor within the limits. Where it can be measured,
-    as black in an image of 8 bits, all bands must hold it, as GDAL's mask of a whole file says.
-    Where an image has a band of opacity that is not among those that are wanted, transparent pixels
-    are without data.
+    Pixels lack data as in scenes (`eojax.data.reading.scenes.validity`), but that
+    a file which says nothing lacks none. Bands in files of their own are taken as those of one
+    file. Where a picture has a band of opacity that is not among those that are wanted, transparent
+    pixels are without data.
 
     Pixels without data in a raster that is not of labels hold the lowest of its limits, or 0 where
     it has none; where that is in `images`, the pixel's label is unknown.
@@ -180,9 +179,8 @@ class FileSource:
         for pattern in layer.patterns:
             file = pattern.fill(values)
             expected = (size[0] / scale, size[1] / scale)
-            together.append(self._by_all_bands(file, layer, facts))
-            dtype = facts.dtype or None
-            parts.append(self._read(file, scaled, expected, layer, dtype, together[-1]))
+            together.append(self._by_all_bands(file))
+            parts.append(self._read(file, scaled, expected, layer, facts.dtype or None))
             wanted = 1 if len(layer.patterns) > 1 else len(facts.bands)
             if facts.dtype and parts[-1].pixels.shape[-1] != wanted:
                 raise UserError(
@@ -194,6 +192,9 @@ class FileSource:
         masks = [part.valid for part in parts if part.valid is not None]
         if all(together):
             valid = np.logical_or.reduce(masks) if len(masks) == len(parts) else None
+            if pixels.dtype.kind == 'f':
+                finite = np.isfinite(pixels).all(-1)
+                valid = finite if valid is None else valid & finite
         else:
             valid = np.logical_and.reduce(masks) if masks else None
         return Part(pixels, valid)
@@ -205,19 +206,15 @@ class FileSource:
         size: tuple[float, float],
         layer: Layer,
         dtype: str | None,
-        together: bool = False,
     ) -> Part:
-        """A window of one file, which must have this size and, unless it is None, this type.
-
-        `together` is as in `RasterWindows.read`.
-        """
+        """A window of one file, which must have this size and, unless it is None, this type."""
         title = f'{self._root}: {file}'
         if not file.lower().endswith(whole_images.SUFFIXES):
             _check_size(self._windows.size(file), size, title, self._spare)
             colours = layer.values is not None and layer.values.colours
             if layer.values is not None:
                 layer.values.check_no_data(self._windows.no_data(file), title)
-            part = self._windows.read(file, window, layer.bands, dtype, colours or together)
+            part = self._windows.read(file, window, layer.bands, dtype)
             return part._replace(pixels=part.pixels[..., :3]) if colours else part
         palette = layer.values is not None and not layer.values.colours
         pixels = self._images.pixels(file, palette)
@@ -236,16 +233,13 @@ class FileSource:
             valid = cut[..., -1] > 0
         return Part(cut[..., numbers], None if valid is None or valid.all() else valid)
 
-    def _by_all_bands(self, file: str, layer: Layer, facts: Raster) -> bool:
-        """Whether a pixel is without data only where all bands are: a value that stands for none
+    def _by_all_bands(self, file: str) -> bool:
+        """Whether a pixel is without data only where all bands are: the value that stands for none
         may be measured in one of them."""
-        picture = file.lower().endswith(whole_images.SUFFIXES)
-        if picture or layer.values is not None or np.dtype(facts.dtype).kind not in 'ui':
+        if file.lower().endswith(whole_images.SUFFIXES):
             return False
         value = self._windows.no_data(file)
-        if value is None:
-            return False
-        return value == 0 or any(low <= value <= high for low, high in facts.limits or ((0, 255),))
+        return value is not None and value >= 0
 
     def _may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
         if not file.lower().endswith(whole_images.SUFFIXES):

@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterWindow
 from eojax.data.dataset import Window
 from eojax.data.reading.formats.memory_raster import check_layout
 from eojax.data.reading.image_files import JPEG_2000_SUFFIXES, TIFF_SUFFIXES
+from eojax.data.reading.scenes.validity import Validity
 from eojax.data.sources.open_files import Kept
 from eojax.errors import UserError
 
@@ -42,7 +43,8 @@ class Part(NamedTuple):
 
     Attributes:
       pixels: as stored, `[height, width, bands]`.
-      valid: bool `[height, width]`, whether a pixel holds data in all bands; None where all do.
+      valid: bool `[height, width]`, whether a pixel holds data, as
+        `eojax.data.reading.scenes.validity` has it; None where all do.
     """
 
     pixels: np.ndarray
@@ -96,7 +98,6 @@ class RasterWindows:
         window: Window,
         bands: Sequence[str],
         dtype: str | None,
-        together: bool = False,
     ) -> Part:
         """A window as it is stored.
 
@@ -105,8 +106,6 @@ class RasterWindows:
           window: of the file.
           bands: names or numbers from 1 of those that are wanted, in that order; all where empty.
           dtype: that the file must have; None where any will do.
-          together: whether a pixel is without data only where all bands are, as of colours, of
-            which one band may well hold the value for no data.
 
         Raises:
           UserError: it cannot be read, or holds another type or other bands; by name.
@@ -119,20 +118,17 @@ class RasterWindows:
         where = RasterWindow(window.column, window.row, window.width, window.height)
         try:
             pixels = opened.read(indexes, window=where)
-            masked = _is_masked(opened, indexes)
-            masks = opened.read_masks(indexes, window=where) if masked else None
+            valid = None
+            if _is_masked(opened, indexes):
+                valid = Validity(opened, indexes, None).of(pixels, window=where)
+            elif pixels.dtype.kind == 'f':
+                valid = np.isfinite(pixels).all(0)
         except (RasterioError, OSError) as error:
             reason = ' '.join(str(error.__cause__ or error).split())
             raise UserError(
                 f'{title}: rows {window.row} to {window.row + window.height - 1} cannot be read:'
                 f' broken or truncated ({reason})'
             ) from None
-        valid = None
-        if masks is not None:
-            valid = (masks > 0).any(0) if together else (masks > 0).all(0)
-        if pixels.dtype.kind == 'f' and not np.isfinite(pixels).all():
-            finite = np.isfinite(pixels).all(0)
-            valid = finite if valid is None else valid & finite
         return Part(np.moveaxis(pixels, 0, -1), None if valid is None or valid.all() else valid)
 
     def _file(self, file: str) -> DatasetReader:
