@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
@@ -312,6 +313,39 @@ def test_hectares_of_web_mercator_are_those_of_the_ground(model, tmp_path):
     zone = _zone(y[0], y[1], x[1] - x[0]) / 1e4
     assert zone == pytest.approx(6400 * 6400 / 1e4 / 4, rel=0.01)
     assert sum(summary['hectares'].values()) == pytest.approx(zone, rel=1e-5)
+
+
+def test_the_mask_beside_a_scene_is_part_of_it(model, tmp_path):
+    values = np.random.default_rng(4).integers(1, 256, (64, 64, 3), dtype=np.uint8)
+    path, out = write_raster(tmp_path / 'a.tif', values, COLOURS), tmp_path / 'out'
+
+    def mapped(rows: int) -> int:
+        """With a mask, beside the file, of the first rows."""
+        valid = np.arange(64)[:, None].repeat(64, 1) < rows
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, 'r+') as file:
+            file.write_mask(valid)
+        os.utime(path, ns=(10**18, 10**18))
+        return job.map_scene(Job(path, out), model, _options(16))['patches']
+
+    assert (mapped(64), mapped(64), mapped(32), mapped(64)) == (16, 16, 8, 16)
+
+
+def test_a_scene_placed_by_points_is_mapped_and_keeps_them(model, tmp_path):
+    values = np.random.default_rng(4).integers(1, 256, (64, 64, 3), dtype=np.uint8)
+    path = write_raster(tmp_path / 'a.tif', values, COLOURS, crs=None, transform=Affine.identity())
+    # Pixels of 0.001 degrees, near the equator.
+    points = [(0, 0, 10.0, 0.0), (0, 64, 10.064, 0.0), (64, 0, 10.0, -0.064)]
+    with rasterio.open(path, 'r+') as file:
+        file.gcps = [GroundControlPoint(*point) for point in points], 'EPSG:4326'
+    summary = job.map_scene(Job(path, tmp_path / 'out'), model, _options(16))
+    assert sum(summary['hectares'].values()) == pytest.approx(
+        _zone(0, -0.064, 0.064) / 1e4, rel=1e-4
+    )
+    for name in LAYERS:
+        with rasterio.open(tmp_path / 'out' / f'{name}.tif') as file:
+            assert [(p.row, p.col, p.x, p.y) for p in file.gcps[0]] == points
+            assert file.gcps[1].to_epsg() == 4326
+            assert file.crs is None
 
 
 def test_all_levels_of_a_scene_give_the_same_map(model, tmp_path):

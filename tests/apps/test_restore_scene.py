@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
+from rasterio.rpc import RPC
+from rasterio.transform import Affine
 
 from eojax.apps.restore import command as restore
 from eojax.apps.restore import scene as restore_scene
+from eojax.apps.restore import scene_files
+from eojax.data.reading.raster import Raster
 from tests.data.rasters import TRANSFORM, UTM, write_raster
 from tests.tiny_runs import TinyRun, tiny_run
 
@@ -199,6 +204,76 @@ def test_repaired_values_are_never_the_one_that_means_no_data():
     source = SimpleNamespace(dtypes=('uint16',), nodata=500)
     raster = SimpleNamespace(indexes=[1])
     values = np.array([[499.6], [3.2], [-4.0], [1e6]])
-    found = restore_scene._fit_type(values, source, raster)
+    found = scene_files._fit_type(values, source, raster)
     assert found.dtype == np.uint16
     assert found[:, 0].tolist() == [501, 3, 0, 65535]
+
+
+def _rpcs() -> RPC:
+    line = [1.0, *[0.0] * 19]
+    return RPC(
+        height_off=1.0, height_scale=1.0, lat_off=50.0, lat_scale=1.0, line_den_coeff=line,
+        line_num_coeff=line, line_off=0.0, line_scale=1.0, long_off=10.0, long_scale=1.0,
+        samp_den_coeff=line, samp_num_coeff=line, samp_off=0.0, samp_scale=1.0,
+    )  # fmt: skip
+
+
+def _full_of_facts(folder: Path, by_points: bool) -> Path:
+    """A scene whose file says all that a GeoTIFF can say."""
+    place = {'crs': None, 'transform': Affine.identity()} if by_points else {}
+    pixels = _scene_of(40, 50)
+    path = write_raster(folder / 'S2_L1C.tif', pixels, ('B04', 'B03', 'B02'), **place)
+    with rasterio.open(path, 'r+') as file:
+        if by_points:
+            corners = [(0, 0, 10.0, 50.0), (0, 50, 10.1, 50.0), (40, 0, 10.0, 49.9)]
+            file.gcps = [GroundControlPoint(*corner) for corner in corners], 'EPSG:4326'
+        file.rpcs = _rpcs()
+        file.units = ('reflectance',) * 3
+        file.scales, file.offsets = (1e-4, 1e-4, 2e-4), (0.0, 0.0, -0.01)
+        file.update_tags(AREA_OR_POINT='Point', NOTE='kept')
+        file.update_tags(ns='SENSING', SUN='45')
+        file.update_tags(2, ns='CALIBRATION', GAIN='2')
+        file.update_tags(2, STATISTICS_MEAN='1', wavelength='560')
+    return path
+
+
+def _scene_of(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(300, 1500, (height, width, 3)).astype(np.uint16)
+
+
+@pytest.mark.parametrize('by_points', [False, True])
+def test_all_that_a_file_says_is_kept(tmp_path, by_points):
+    path = _full_of_facts(tmp_path, by_points)
+    rows, columns = np.array([30, 3, 3]), np.array([2, 5, 4])
+    out, spread_out = tmp_path / 'out.tif', tmp_path / 'spread.tif'
+    with Raster(path, ('red', 'green', 'blue')) as raster:
+        files = scene_files.RepairedFiles(raster, rows, columns, None)
+        files.write_restored(np.full((3, 3), -0.5, np.float32), out)
+        files.write_spread(np.full((3, 3), 0.1, np.float32), np.zeros((40, 50), bool), spread_out)
+    with rasterio.open(path) as before, rasterio.open(out) as after:
+        assert (after.crs, after.transform) == (before.crs, before.transform)
+        assert [p.asdict() for p in after.gcps[0]] == [p.asdict() for p in before.gcps[0]]
+        assert (len(after.gcps[0]), after.gcps[1]) == (3 * by_points, before.gcps[1])
+        assert after.rpcs.to_gdal() == before.rpcs.to_gdal()
+        assert after.rpcs.lat_off == 50.0
+        assert after.units == before.units == ('reflectance',) * 3
+        assert (after.scales, after.offsets) == (before.scales, before.offsets)
+        assert after.descriptions == before.descriptions
+        # Which point of a pixel is meant is of no matter to control points.
+        meant = {'AREA_OR_POINT': 'Area' if by_points else 'Point'}
+        assert after.tags() == before.tags() | meant
+        assert after.tags(ns='SENSING') == {'SUN': '45'}
+        assert after.tags(2, ns='CALIBRATION') == {'GAIN': '2'}
+        # Statistics are of pixels that were changed.
+        assert after.tags(2) == {'wavelength': '560'}
+        changed = np.argwhere((before.read() != after.read()).any(0))
+        assert sorted(map(tuple, changed.tolist())) == [(3, 4), (3, 5), (30, 2)]
+        # A quarter of 0 to 2,750, in each band's own units.
+        expected = np.array([687.5, 687.5, (687.5 + 100) / 2])
+        assert np.abs(after.read()[:, 30, 2] - expected).max() <= 1.0
+    with rasterio.open(spread_out) as spread:
+        assert spread.rpcs is not None
+        assert len(spread.gcps[0]) == 3 * by_points
+        assert (spread.units, spread.scales) == (('reflectance',) * 3, (1e-4, 1e-4, 2e-4))
+        # A twentieth of the range.
+        np.testing.assert_allclose(spread.read()[:, 30, 2], [137.5, 137.5, 68.75], rtol=1e-4)

@@ -55,6 +55,11 @@ class Companion:
             raise UserError(f'{self._title}: cannot be read ({error})') from None
         try:
             self._check_kind()
+            if scene.crs is None:
+                raise UserError(
+                    f'{self._title}: {scene.path} is placed by control points alone; bring both'
+                    ' onto the ground first (gdalwarp -t_srs EPSG:...)'
+                )
             self._warped = WarpedVRT(
                 self._file, crs=scene.crs, transform=scene.transform, width=scene.width,
                 height=scene.height, resampling=Resampling.bilinear,

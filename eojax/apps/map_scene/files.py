@@ -91,7 +91,8 @@ class LayerFiles:
 
         Args:
           folder: for the files; best one that nobody looks into before they are finished.
-          raster: the scene, whose shape, coordinate system and transform they have.
+          raster: the scene, whose shape and place on Earth they have: coordinate system and
+            transform, or ground control points; RPCs too.
           tags: of all files.
         """
         self._folder, self._tags = folder, tags
@@ -104,15 +105,22 @@ class LayerFiles:
         self._top = self._filled = 0
         profile = {
             'driver': 'GTiff', 'height': raster.height, 'width': raster.width, 'count': 1,
-            'crs': raster.crs, 'transform': raster.transform, 'tiled': True, 'blockxsize': BLOCK,
-            'blockysize': BLOCK, 'compress': 'deflate', 'zlevel': 1, 'bigtiff': 'if_safer',
+            'tiled': True, 'blockxsize': BLOCK, 'blockysize': BLOCK, 'compress': 'deflate',
+            'zlevel': 1, 'bigtiff': 'if_safer',
         }  # fmt: skip
+        if not raster.by_points:
+            profile |= {'crs': raster.crs, 'transform': raster.transform}
         self._files = {
             name: rasterio.open(
                 self._plain(name), 'w', dtype=layer.dtype, nodata=layer.nodata, **profile
             )
             for name, layer in self._layers.items()
         }
+        for file in self._files.values():
+            if raster.by_points:
+                file.gcps = (raster.points, raster.points_crs)
+            if raster.rpcs is not None:
+                file.rpcs = raster.rpcs
         self._present = dict.fromkeys(self._layers, 0)
 
     def __enter__(self) -> Self:

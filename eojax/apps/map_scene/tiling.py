@@ -68,10 +68,13 @@ def find_tiling(
       UserError: a scene without a place on Earth or smaller than a patch, or a stride that does not
         divide the patch.
     """
-    if raster.crs is None or raster.transform.is_identity:
+    if not raster.by_points and (raster.crs is None or raster.transform.is_identity):
+        way = 'give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)'
+        if raster.rpcs is not None:
+            way = 'bring it onto the ground by its RPCs first (gdalwarp -rpc -t_srs EPSG:...)'
         raise UserError(
             f'{raster.path}: has no coordinate system, so a map of it would lie nowhere on Earth;'
-            ' give it one (gdal_translate -a_srs EPSG:... -a_ullr ...)'
+            f' {way}'
         )
     if 'pixel_logits' in run.method.abilities:
         return _find_windows(raster, run, patch, stride)

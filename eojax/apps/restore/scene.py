@@ -3,7 +3,8 @@ scenes.
 
 What is missing are the pixels without data, those of `--mask`, or for a comparison those that
 `--damage` takes out of at most `--num` patches, evenly spread over the scene. The scene keeps its
-size, coordinate system, transform, type, bands and tags, and its known pixels bit for bit.
+size, georeference (coordinate system and transform, control points, RPCs), type, bands, units and
+tags, and its known pixels bit for bit.
 
 The scene is repaired in its own pixels, in windows that show as much ground as a training image.
 Windows overlap by half: each repairs its middle, so that a missing pixel is seen from all sides.
@@ -21,16 +22,10 @@ and NaN where something was left; `grid.png` of the windows with the most to rep
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.windows import Window
 from tqdm import tqdm
 
 from eojax.apps.restore.damage import damage_masks
@@ -42,7 +37,7 @@ from eojax.apps.restore.record import (
     settings_for_json,
 )
 from eojax.apps.restore.repair import Repaired, Settings, repair
-from eojax.data.facts import Limits
+from eojax.apps.restore.scene_files import STRIP, RepairedFiles
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.data.reading.raster import Raster, Reading
 from eojax.data.value_range import scale_to_unit
@@ -65,8 +60,6 @@ _TEXTURE_MISSING = 0.1  # of such a window, at most
 _TEXTURE_WINDOWS = 1_000
 _WINDOWS_AT_ONCE = 32
 _GRID_ROWS = 8
-_STRIP = 256  # lines read at once
-_LOSSLESS = ('deflate', 'lzw', 'zstd', 'packbits')
 
 
 class Missing(NamedTuple):
@@ -154,8 +147,11 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
         if not sharding.is_main_process():
             return
         name, limits = options.out / raster.name, run.images.limits
-        _write_restored(raster, found, limits, Path(f'{name}_restored.tif'))
-        _write_spread(raster, found, missing, limits, Path(f'{name}_spread.tif'))
+        files = RepairedFiles(raster, found.rows, found.columns, limits)
+        files.write_restored(found.values['model'], Path(f'{name}_restored.tif'))
+        left_out = missing.wanted.copy()
+        left_out[found.rows, found.columns] = False
+        files.write_spread(found.spread, left_out, Path(f'{name}_spread.tif'))
         rows = np.stack(list(found.shown.values()), axis=1)
         figures.image_grid(rows, options.out / 'grid.png', column_labels=list(found.shown))
         told: dict[str, Any] = {
@@ -190,8 +186,8 @@ def find_missing(raster: Raster, patch: int, options: argparse.Namespace) -> Mis
     shape = (raster.height, raster.width)
     empty = np.concatenate(
         [
-            ~raster.read(row, 0, min(_STRIP, raster.height - row), raster.width).valid
-            for row in range(0, raster.height, _STRIP)
+            ~raster.read(row, 0, min(STRIP, raster.height - row), raster.width).valid
+            for row in range(0, raster.height, STRIP)
         ]
     )
     if options.mask is not None:
@@ -383,106 +379,3 @@ def _numbers(
         made[name] = true.copy()
         made[name][masks] = to_uint8(values)[numbers[masks]]
     return numbers_of(made, true, masks)
-
-
-def _write_restored(raster: Raster, found: Found, limits: Limits | None, path: Path) -> None:
-    """A copy of the scene with the repaired pixels in the bands that the run sees."""
-    values = raster.to_stored(_as_stored(found.values['model'], limits))
-    order = np.argsort(found.rows, kind='stable')
-    rows, columns = found.rows[order], found.columns[order]
-    values = values[order]
-    with rasterio.open(raster.path) as source:
-        profile = dict(source.profile)
-        if str(profile.get('compress', 'none')).lower() not in ('none', *_LOSSLESS):
-            profile |= {'compress': 'deflate'}
-            profile.pop('photometric', None)
-        alpha = [i for i, c in enumerate(source.colorinterp) if c is ColorInterp.alpha]
-        per_dataset = MaskFlags.per_dataset in source.mask_flag_enums[raster.indexes[0] - 1]
-        seen = [i - 1 for i in raster.indexes]
-        values = _fit_type(values, source, raster)
-        with _written_whole(path, profile) as target:
-            for top in range(0, raster.height, _STRIP):
-                window = Window(0, top, raster.width, min(_STRIP, raster.height - top))
-                block = source.read(window=window)
-                first, last = np.searchsorted(rows, [top, top + window.height])
-                row, column = rows[first:last] - top, columns[first:last]
-                for number, band in enumerate(seen):
-                    block[band, row, column] = values[first:last, number]
-                for band in alpha:
-                    block[band, row, column] = 255
-                target.write(block, window=window)
-                if per_dataset and not alpha:
-                    mask = source.dataset_mask(window=window)
-                    mask[row, column] = 255
-                    target.write_mask(mask, window=window)
-            target.descriptions = source.descriptions
-            target.colorinterp = source.colorinterp
-            target.update_tags(**source.tags())
-            for band in range(1, source.count + 1):
-                target.update_tags(band, **source.tags(band))
-            target.scales, target.offsets = source.scales, source.offsets
-
-
-def _write_spread(
-    raster: Raster, found: Found, missing: Missing, limits: Limits | None, path: Path
-) -> None:
-    """The standard deviation of the chains in the file's units."""
-    half = np.float32(1.0 / 127.5)
-    zero, one = (
-        raster.to_stored(_as_stored(np.full((1, len(raster.indexes)), level, np.float32), limits))
-        for level in (0.0, half)
-    )
-    values = (found.spread / half * np.abs(one - zero)).astype(np.float32)
-    profile: dict[str, Any] = {
-        'driver': 'GTiff', 'dtype': 'float32', 'nodata': float('nan'), 'compress': 'deflate',
-        'height': raster.height, 'width': raster.width, 'count': len(raster.indexes),
-        'crs': raster.crs, 'transform': raster.transform, 'bigtiff': 'if_safer',
-    }  # fmt: skip
-    left = missing.wanted.copy()
-    left[found.rows, found.columns] = False
-    order = np.argsort(found.rows, kind='stable')
-    rows, columns, values = found.rows[order], found.columns[order], values[order]
-    with _written_whole(path, profile) as target:
-        for top in range(0, raster.height, _STRIP):
-            window = Window(0, top, raster.width, min(_STRIP, raster.height - top))
-            block = np.zeros((len(raster.indexes), window.height, window.width), np.float32)
-            block[:, left[top : top + window.height]] = np.nan
-            first, last = np.searchsorted(rows, [top, top + window.height])
-            block[:, rows[first:last] - top, columns[first:last]] = values[first:last].T
-            target.write(block, window=window)
-
-
-def _as_stored(values: np.ndarray, limits: Limits | None) -> np.ndarray:
-    """Values `[num, bands]` in [-1, 1] in the units of the run's data set."""
-    if limits is None:
-        return (values.astype(np.float64) + 1.0) * 127.5
-    low, high = np.asarray(limits, np.float64).T
-    return low + (values.astype(np.float64) + 1.0) / 2.0 * (high - low)
-
-
-def _fit_type(values: np.ndarray, source: Any, raster: Raster) -> np.ndarray:
-    """Values of the file's type; none is the one that says that there are no data."""
-    dtype = np.dtype(source.dtypes[raster.indexes[0] - 1])
-    if dtype.kind == 'f':
-        return values.astype(dtype)
-    limits = np.iinfo(dtype)
-    whole = np.clip(np.rint(values), limits.min, limits.max)
-    empty = 0.0 if source.nodata is None and dtype != np.uint8 else source.nodata
-    if empty is not None:
-        whole[whole == empty] = empty + 1 if empty < limits.max else empty - 1
-    return whole.astype(dtype)
-
-
-@contextlib.contextmanager
-def _written_whole(path: Path, profile: dict[str, Any]) -> Iterator[Any]:
-    """A GeoTIFF to write to, which has its name once it is complete."""
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.tif')
-    try:
-        with (
-            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-            rasterio.open(partial, 'w', **profile) as target,
-        ):
-            yield target
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -82,6 +82,8 @@ class Raster:
       path, name: of the file; the name is without its suffix.
       height, width: in pixels.
       crs, transform: as in the file; `crs` is None where it has none.
+      points, points_crs: ground control points and their coordinate system; empty and None without.
+      rpcs: rational polynomials of the sensor; None without.
       indexes: the bands that are read, numbered from 1, in the order of the data set's.
       scale_text: what was decided about the values, in words.
       notes: what the user should know about how it is read, a line each.
@@ -115,6 +117,8 @@ class Raster:
             self.height, self.width = self._file.shape
             self.crs: CRS | None = self._file.crs
             self.transform: Affine = self._file.transform
+            self.points, self.points_crs = self._file.gcps
+            self.rpcs = self._file.rpcs
             self.indexes, note = self._find_bands(bands, reading.bands)
             self._validity = Validity(self._file, self.indexes, reading.nodata)
             meaning = find_conversion(self._stored(), bands, limits, reading.scale, reading.offset)
@@ -176,6 +180,11 @@ class Raster:
         return None if self.ground is None else self.ground.row_areas(rows) / 1e4
 
     @property
+    def by_points(self) -> bool:
+        """Whether the scene has no transform, but enough control points to be put in place."""
+        return self.crs is None and self.points_crs is not None and len(self.points) >= 3
+
+    @property
     def mask_text(self) -> str:
         """What says which pixels hold no data, in words; empty where nothing in the file does."""
         return self._validity.text
@@ -191,9 +200,8 @@ class Raster:
     def _find_ground(self) -> Ground | None:
         """Of a scene that points alone put in place, by the line that fits them best."""
         crs, transform = self.crs, self.transform
-        points, points_crs = self._file.gcps
-        if crs is None and points_crs is not None and len(points) >= 3:
-            crs, transform = points_crs, from_gcps(points)
+        if crs is None and self.by_points:
+            crs, transform = self.points_crs, from_gcps(self.points)
         return find_ground(crs, transform, self.height, self.width)
 
     def _shape_notes(self) -> list[str]:
