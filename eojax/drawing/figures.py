@@ -21,6 +21,7 @@ from eojax.drawing.style import (
     FAINT,
     TEXT,
     bare_axes,
+    legend_label,
     new_figure,
     plain_axes,
     save_figure,
@@ -263,7 +264,7 @@ def log_density_histogram(
         notes = [f'{part:.0%} beyond {side}' for side, part in outside.items() if part >= 0.005]
         share = np.histogram(sample, edges)[0] / len(sample)
         label = f'{name}\n({", ".join(notes)})' if notes else name
-        axes.stairs(share, edges, color=colour, linewidth=1.5, label=label)
+        axes.stairs(share, edges, color=colour, linewidth=1.5, label=legend_label(label))
         axes.stairs(share, edges, color=colour, alpha=0.15, fill=True)
     axes.set(xlabel='log p(x), unnormalised', ylabel=f'share of {of}', xlim=(low, high))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from eojax.drawing.class_colours import Colour, rgb
-from eojax.drawing.style import TEXT, bare_axes, new_figure, plain_axes, save_figure
+from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, plain_axes, save_figure
 
 UNKNOWN_COLOUR = '#e4e4e4'
 UNSEEN_COLOUR = '#f032c8'
@@ -116,9 +116,10 @@ def segmentation_examples(
         bar.locator_params(nbins=4)
     handles = [Patch(facecolor='#{:02x}{:02x}{:02x}'.format(*colour)) for _, colour in entries]
     figure.legend(
-        handles, [name for name, _ in entries], ncols=columns, loc='upper left', frameon=False,
+        handles, [legend_label(name) for name, _ in entries], ncols=columns, loc='upper left',
         bbox_to_anchor=((_LEFT + _GAP) / wide, 1 - top / high), fontsize=8.5, borderaxespad=0,
         borderpad=0, handlelength=1.1, handleheight=0.9, columnspacing=1.0, labelspacing=0.35,
+        frameon=False,
     )  # fmt: skip
     save_figure(figure, path)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +17,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 DPI = 120
 TEXT = '#262626'
 FAINT = '#8c8c8c'
+# What matplotlib says of a character that no font has.
+_NO_GLYPH = 'missing from font'
 
 
 def new_figure(width: float, height: float, layout: str | None = 'constrained') -> Figure:
@@ -34,7 +39,7 @@ def text_width(figure: Figure, texts: Sequence[str], size: float = 9) -> float:
     canvas = FigureCanvasAgg(figure)
     widths = [0.0]
     for text in texts:
-        drawn = figure.text(0, 0, text, size=size)
+        drawn = figure.text(0, 0, text, size=size, parse_math=False)
         widths.append(drawn.get_window_extent(canvas.get_renderer()).width)
         drawn.remove()
     return max(widths)
@@ -58,15 +63,38 @@ def plain_axes(axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: str | Path, crop: bool = False) -> None:
-    """Writes the PNG beside its place and moves it there; `crop` drops the empty edges."""
+    """Writes the PNG beside its place and moves it there; `crop` drops the empty edges.
+
+    Names are drawn as they are: a dollar sign starts no formula. Where the fonts lack characters,
+    boxes stand for them, and a line on stderr says so.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     partial = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        figure.savefig(partial, format='png', bbox_inches='tight' if crop else None)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter('always')
+            figure.savefig(partial, format='png', bbox_inches='tight' if crop else None)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+    lacking = {str(one.message) for one in said if _NO_GLYPH in str(one.message)}
+    for one in said:
+        if _NO_GLYPH not in str(one.message):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if lacking:
+        print(
+            f'eojax: {path}: the fonts lack {len(lacking)} characters of its names: boxes stand for'
+            ' them',
+            file=sys.stderr,
+        )
+
+
+def legend_label(name: str) -> str:
+    """A name for a legend, which would leave out one that starts with an underscore."""
+    return f' {name}' if name.startswith('_') else name
 
 
 def score_bins(samples: Sequence[np.ndarray], num_bins: int) -> tuple[float, float, np.ndarray]:

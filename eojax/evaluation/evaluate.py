@@ -123,10 +123,12 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
         tested = tested._replace(border=run.config.evaluate.boundary_pixels)
     chosen = evaluators_of(run, state, tested)
     measured = evaluators.measure(run, state, tested, chosen, 'test images')
-    numbers = {'step': run.step, 'test_images': tested.num, **evaluators.write(measured, out)}
+    numbers = {'step': run.step, 'test_images': tested.num, **evaluators.joined(measured)}
     if main:
         text = json.dumps(numbers, indent=2, allow_nan=False) + '\n'
+        # Before the figures: no drawing loses the numbers.
         write_atomically(out / 'evaluation.json', lambda file: file.write(text.encode()))
+        evaluators.draw(measured, out)
         print(_table(numbers))
         print(f'figures and evaluation.json are in {out}', flush=True)
     return out

@@ -77,11 +77,13 @@ def measure(
     return [one.finish(held) for one, held in zip(evaluators, sums, strict=True)]
 
 
-def write(results: Sequence[Measured], out: Path) -> dict[str, float]:
-    """Draws all figures, in the first process alone, and joins the numbers."""
-    numbers: dict[str, float] = {}
+def joined(results: Sequence[Measured]) -> dict[str, float]:
+    """The numbers of all results."""
+    return {key: value for result in results for key, value in result.numbers.items()}
+
+
+def draw(results: Sequence[Measured], out: Path) -> None:
+    """Draws all figures, in the first process alone."""
     for result in results:
-        numbers |= result.numbers
         if result.draw is not None and sharding.is_main_process():
             result.draw(out)
-    return numbers

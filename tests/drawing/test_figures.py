@@ -159,3 +159,16 @@ def test_no_global_state_of_matplotlib_is_used():
         [sys.executable, '-c', code], capture_output=True, text=True, check=True
     ).stdout
     assert output.strip() == 'False'
+
+
+def test_names_are_drawn_as_they_are(tmp_path, capsys):
+    """Dollar signs are no formulas, and characters that no font has are boxes and one line."""
+    names = ['a$b$^c', 'x $\\frac{$', '_first', '森林', 'two\nlines']
+    figures.confusion_matrix(np.eye(5, dtype=int) * 7, names, tmp_path / 'a.png')
+    assert (tmp_path / 'a.png').stat().st_size > 1000
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f'eojax: {tmp_path}/a.png: the fonts lack 2 characters of its names: boxes stand for them'
+    ]
+    assert drawing.legend_label('_first') == ' _first'
+    assert drawing.legend_label('first') == 'first'

@@ -156,7 +156,7 @@ def is_scene(file: Path, size: int) -> bool:
     try:
         with rasterio.open(file, driver='GTiff') as scene:
             return scene.crs is not None and min(scene.shape) > size
-    except (RasterioError, OSError):
+    except (RasterioError, OSError, UnicodeEncodeError):
         return False
 
 

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from eojax.drawing.class_colours import Colour, rgb
-from eojax.drawing.style import TEXT, bare_axes, new_figure, save_figure
+from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, save_figure
 
 # In inches: a panel's longest side, the space between panels, titles, what explains them below.
 _PANEL, _GAP, _TITLE, _BELOW = 3.7, 0.22, 0.62, 1.3
@@ -170,7 +170,7 @@ def _legend(axes: Axes, shares: Mapping[str, float], colours: Mapping[str, Colou
     if empty > 5e-4:
         entries.append(('not classified', rgb(_NO_DATA), empty))
     handles = [Patch(facecolor='#{:02x}{:02x}{:02x}'.format(*colour)) for _, colour, _ in entries]
-    labels = [f'{name} {share:.1%}' for name, _, share in entries]
+    labels = [legend_label(f'{name} {share:.1%}') for name, _, share in entries]
     axes.legend(
         handles, labels, ncols=2, loc='upper left', bbox_to_anchor=(0, 1), frameon=False,
         fontsize=8.5, borderaxespad=0, borderpad=0, handlelength=1.1, handleheight=0.9,

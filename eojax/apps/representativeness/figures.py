@@ -17,7 +17,15 @@ from matplotlib.patches import Patch, Rectangle
 from eojax.apps.representativeness.gathered import Gathered
 from eojax.apps.representativeness.places import BESIDE, LABELLED, TEST, UNLABELLED
 from eojax.apps.representativeness.regions import Grid, Regions, Table
-from eojax.drawing.style import COLOURS, FAINT, TEXT, bare_axes, new_figure, save_figure
+from eojax.drawing.style import (
+    COLOURS,
+    FAINT,
+    TEXT,
+    bare_axes,
+    legend_label,
+    new_figure,
+    save_figure,
+)
 
 PART_COLOURS = {LABELLED: '#0072B2', UNLABELLED: '#56B4E9', TEST: '#D55E00', BESIDE: '#CC0000'}
 PART_TITLES = {LABELLED: 'labelled', UNLABELLED: 'unlabelled', TEST: 'test', BESIDE: 'beside'}
@@ -226,7 +234,7 @@ def beside(gathered: Gathered, points: np.ndarray, regions: Regions, path: Path)
         axes.scatter(*_xy(points[own]), s=34, marker='*', color=colour, edgecolors='white',
                      linewidths=0.4, zorder=3)  # fmt: skip
         handles.append(Line2D([], [], marker='*', linestyle='', color=colour, markersize=9,
-                              label=gathered.places[number][0]))  # fmt: skip
+                              label=legend_label(gathered.places[number][0])))  # fmt: skip
     axes.legend(handles=handles, loc='upper center', bbox_to_anchor=(0.5, 0.0), ncols=4,
                 fontsize=9, frameon=False)  # fmt: skip
     save_figure(figure, path)

@@ -8,12 +8,14 @@ import os
 import sys
 import threading
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from eojax.data.reading.listing.archive import list_members, open_zip, read_member
+from eojax.data.reading.listing.folder import walk_folder
+from eojax.data.reading.listing.names import stored_path
 from eojax.errors import UserError
 
 # Of images that Pillow decodes as a whole, of TIFF, and of JPEG 2000.
@@ -37,7 +39,8 @@ class ImageFiles(NamedTuple):
 
     Attributes:
       path: the folder or the archive.
-      files: image files relative to `path`, with forward slashes, sorted.
+      files: image files relative to `path`, with forward slashes, sorted; each name in its one
+        spelling (`eojax.data.reading.listing.names`), by which `read` finds it.
       folders: all folders relative to `path`, those without images too; sorted.
       read: the content of one of `files`; may be called from several threads.
       others: files that no reader takes, as `files`.
@@ -63,7 +66,7 @@ def open_image_files(path: Path) -> Iterator[ImageFiles]:
     if path.is_dir():
         yield _said(_folder_files(path))
         return
-    with _open_zip(path) as archive:
+    with open_zip(path) as archive:
         yield _said(_zip_files(path, archive))
 
 
@@ -102,10 +105,10 @@ def list_files(path: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
       UserError: as `open_image_files`.
     """
     if path.is_dir():
-        files = _walk_folder(path)[0]
+        files = list(walk_folder(path, IMAGE_SUFFIXES).files)
     else:
-        with _open_zip(path) as archive:
-            files = list(_zip_members(path, archive)[0])
+        with open_zip(path) as archive:
+            files = list(list_members(path, archive, IMAGE_SUFFIXES).files)
     return tuple(sorted(name for name in files if name.lower().endswith(suffixes)))
 
 
@@ -145,7 +148,7 @@ class FileReader:
                 if self.path.is_dir():
                     read = _folder_reader(self.path)
                 else:
-                    read = _zip_files(self.path, _open_zip(self.path)).read
+                    read = _zip_files(self.path, open_zip(self.path)).read
                 self._opened = (os.getpid(), read)
             return self._opened
 
@@ -155,13 +158,9 @@ def fingerprint(path: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     try:
         if path.is_dir():
-            for name in _walk_folder(path)[0]:
-                status = (path / name).stat()
-                digest.update(
-                    f'{name}:{status.st_size}:{status.st_mtime_ns}\n'.encode(
-                        'utf-8', 'surrogateescape'
-                    )
-                )
+            for name, file in walk_folder(path, IMAGE_SUFFIXES).files.items():
+                status = os.stat(file)
+                digest.update(f'{name}:{status.st_size}:{status.st_mtime_ns}\n'.encode())
         else:
             status = path.stat()
             digest.update(f'{status.st_size}:{status.st_mtime_ns}'.encode())
@@ -176,35 +175,10 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _is_hidden(part: str) -> bool:
-    return part.startswith('.') or part == '__MACOSX'
-
-
-def _walk_folder(root: Path) -> tuple[list[str], list[str]]:
-    """All visible files and folders below `root`, relative to it; links are followed."""
-    files: list[str] = []
-    folders: list[str] = []
-    seen: dict[str, str] = {}
-
-    def fail(error: OSError) -> None:
-        raise UserError(f'cannot read {error.filename}: {error.strerror}')
-
-    for parent, subfolders, names in os.walk(root, followlinks=True, onerror=fail):
-        real = os.path.realpath(parent)
-        if real in seen:  # also ends a link that leads back to a folder above it
-            raise UserError(f'{parent} is the same folder as {seen[real]}; remove one of the two')
-        seen[real] = parent
-        subfolders[:] = sorted(name for name in subfolders if not _is_hidden(name))
-        below = Path(parent).relative_to(root)
-        folders += [(below / name).as_posix() for name in subfolders]
-        files += [(below / name).as_posix() for name in names if not _is_hidden(name)]
-    return sorted(files), sorted(folders)
-
-
 def _folder_files(root: Path) -> ImageFiles:
-    files, folders = _walk_folder(root)
-    images, others = _divided(files)
-    return ImageFiles(root, images, tuple(folders), _folder_reader(root), others)
+    tree = walk_folder(root, IMAGE_SUFFIXES)
+    images, others = _divided(tree.files)
+    return ImageFiles(root, images, tuple(tree.folders), _folder_reader(root), others)
 
 
 def _divided(files: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -215,7 +189,7 @@ def _divided(files: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _folder_reader(root: Path) -> Callable[[str], bytes]:
     def read(name: str) -> bytes:
-        file = root / name
+        file = stored_path(root, name)
         try:
             if file.stat().st_size > MAX_FILE_BYTES:
                 raise UserError(f'{file}: larger than {MAX_FILE_BYTES >> 20} MB')
@@ -226,67 +200,14 @@ def _folder_reader(root: Path) -> Callable[[str], bytes]:
     return read
 
 
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        with open(path, 'rb') as file:
-            start = file.read(4)
-        return zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise UserError(f'no such file or folder: {path}') from None
-    except zipfile.BadZipFile:
-        # A zip archive starts with the header of a member and ends with the list of members.
-        if start == b'PK\x03\x04':
-            raise UserError(
-                f'{path}: truncated zip archive, its list of members is missing; get the file again'
-            ) from None
-        raise UserError(f'{path}: neither a folder nor a zip archive') from None
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise UserError(f'{path}: cannot be read ({error})') from None
-
-
 def _zip_files(path: Path, archive: zipfile.ZipFile) -> ImageFiles:
     """Names are only ever looked up in the archive, so that none of them can reach the disk."""
-    members, folders = _zip_members(path, archive)
-    files, others = _divided(members)
+    members = list_members(path, archive, IMAGE_SUFFIXES)
+    images, others = _divided(members.files)
 
     def read(name: str) -> bytes:
-        if name not in members:
+        if name not in members.files:
             raise UserError(f'{path}: {name} is no longer in the archive')
-        return _read_member(path, archive, members[name])
+        return read_member(path, archive, members.files[name], MAX_FILE_BYTES)
 
-    return ImageFiles(path, files, tuple(sorted(folders)), read, others)
-
-
-def _zip_members(
-    path: Path, archive: zipfile.ZipFile
-) -> tuple[dict[str, zipfile.ZipInfo], set[str]]:
-    """All visible files by name, and all visible folders."""
-    members: dict[str, zipfile.ZipInfo] = {}
-    folders: set[str] = set()
-    for info in archive.infolist():
-        name = info.filename.replace('\\', '/')  # as some archivers on Windows write them
-        parts = [part for part in name.split('/') if part]
-        if any(map(_is_hidden, parts)):
-            continue
-        is_folder = name.endswith('/')
-        folders.update('/'.join(parts[:end]) for end in range(1, len(parts) + is_folder))
-        if not is_folder:
-            name = '/'.join(parts)
-            if name in members and name.lower().endswith(IMAGE_SUFFIXES):
-                raise UserError(f'{path}: {name} is in the archive twice')
-            members[name] = info
-    return members, folders
-
-
-def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    if info.file_size > MAX_FILE_BYTES:
-        raise UserError(f'{path}: {info.filename}: larger than {MAX_FILE_BYTES >> 20} MB')
-    try:
-        return archive.read(info)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        reason = str(error) or 'ends too early'
-        raise UserError(
-            f'{path}: {info.filename}: damaged or truncated ({reason}); get the archive again'
-        ) from None
-    except (NotImplementedError, RuntimeError) as error:  # encryption, unknown compression
-        raise UserError(f'{path}: {info.filename}: cannot be unpacked ({error})') from None
+    return ImageFiles(path, images, tuple(sorted(members.folders)), read, others)

@@ -132,6 +132,7 @@ def find_classes(
     if empty and not allow_missing_classes:
         raise UserError(f'{listing.path}: no images of class {", ".join(map(repr, empty))}')
     order = found if class_names is None else known
+    _warn_of_capitals(listing.path, order)
     index = {name: label for label, name in enumerate(order)}
     pairs = sorted(
         (f'{_base(_parent(file))}/{_base(file)}', file)
@@ -183,6 +184,18 @@ def _class_level(path: Path, counts: Counter[str], class_names: Sequence[str] | 
         if _parent(folder) != levels[0] and not _is_above(folder, levels[0]):
             raise UserError(f'{path}: images in {folder!r}, which is not a class folder')
     return levels[0]
+
+
+def _warn_of_capitals(path: Path, names: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            print(
+                f'eojax: {path}: {other!r} and {name!r} differ in capitals alone; they are two'
+                ' classes',
+                file=sys.stderr,
+            )
 
 
 def _warn_of_images_above(path: Path, level: str, counts: Counter[str]) -> None:

@@ -220,6 +220,8 @@ class Raster:
             raise UserError(f'no such file: {self.path}')
         try:
             file = rasterio.open(self.path, driver='GTiff')
+        except UnicodeEncodeError:
+            raise UserError(f'{self.path}: its name is no UTF-8; rename it') from None
         except (RasterioError, OSError) as error:
             raise UserError(
                 f'{self.path}: not a GeoTIFF that can be read ({_reason(error)})'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from rasterio.windows import Window as RasterWindow
 from eojax.data.dataset import Window
 from eojax.data.reading.formats.memory_raster import check_layout
 from eojax.data.reading.image_files import JPEG_2000_SUFFIXES, TIFF_SUFFIXES
+from eojax.data.reading.listing.archive import names_for_gdal, open_zip
+from eojax.data.reading.listing.names import stored_path
 from eojax.data.reading.scenes.validity import Validity
 from eojax.data.sources.open_files import Kept
 from eojax.errors import UserError
@@ -134,14 +137,25 @@ class RasterWindows:
     def _file(self, file: str) -> DatasetReader:
         return self._files.get(file, lambda: self._open(file))
 
+    def _in_archive(self, file: str) -> str:
+        """The name of a member as GDAL has it, which knows one spelling of non-English letters."""
+        return file if file.isascii() else self._archive_names.get(file, file)
+
+    @functools.cached_property
+    def _archive_names(self) -> dict[str, str]:
+        with open_zip(self.root) as archive:
+            return names_for_gdal(self.root, archive)
+
     def _open(self, file: str) -> DatasetReader:
         title = f'{self.root}: {file}'
-        path = str(self.root / file)
+        path = str(stored_path(self.root, file))
         if not self.root.is_dir():
-            path = f'/vsizip/{self.root}/{file}'
+            path = f'/vsizip/{self.root}/{self._in_archive(file)}'
         try:
             with rasterio.Env(**_OPTIONS):
                 opened = rasterio.open(path, driver=_DRIVERS[Path(file).suffix.lower()])
+        except UnicodeEncodeError:
+            raise UserError(f'{title}: its name on the disk is no UTF-8; rename it') from None
         except (RasterioError, OSError) as error:
             if not (self.root.exists() and (path.startswith('/vsi') or Path(path).exists())):
                 raise UserError(f'no such file: {path}') from None
