@@ -133,6 +133,11 @@ class Facts(NamedTuple):
         """The masks of those rasters whose pixels may be without data."""
         return tuple(valid_of(name) for name in rasters if self.rasters[name].missing)
 
+    def without_missing(self) -> Facts:
+        """The facts as if no pixel could be without data."""
+        plain = {name: raster._replace(missing=False) for name, raster in self.rasters.items()}
+        return self._replace(rasters=plain)
+
     @property
     def extent_metres(self) -> float | None:
         """The side of an image on the ground; None where pixels or sizes are not known."""

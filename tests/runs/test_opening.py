@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from eojax.config.base import base_config, set_key, to_json
+from eojax.data.facts import Facts, Raster
 from eojax.data.sets import DATASETS
 from eojax.errors import UserError
 from eojax.evaluation import reference
 from eojax.evaluation.scoring import score
 from eojax.methods.method import Phase
 from eojax.runs import run as runs
+from eojax.runs.known import verify_facts
 from eojax.runs.opening import open_run
 from eojax.runs.run import with_data
 from eojax.training.loop import train
@@ -128,6 +130,17 @@ def test_pixels_of_another_kind_than_those_of_training_are_refused(
     # Nor does training go on with them.
     with pytest.raises(UserError, match=r'trained on data with rasters images: .* limits None'):
         train(run.config, copy)
+
+
+def test_files_that_came_to_lack_data_are_still_those_of_the_run() -> None:
+    """A run that was trained before its files were asked which pixels hold data opens with them."""
+    kept = Facts(class_names=('a', 'b'), rasters={'images': Raster()}, label='pixel', size=(8, 8))
+    masked = kept._replace(rasters={'images': Raster(missing=True)})
+    verify_facts('run', kept, masked)
+    verify_facts('run', masked, kept)
+    other = kept._replace(rasters={'images': Raster(scale=2, missing=True)})
+    with pytest.raises(UserError, match='run: the run was trained on data with rasters'):
+        verify_facts('run', kept, other)
 
 
 def test_data_json_of_other_classes_than_the_config_is_refused(copy: Path, jem: TinyRun) -> None:
