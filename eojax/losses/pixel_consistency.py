@@ -8,7 +8,9 @@ import optax
 from jax import Array
 
 
-def pixel_consistency(logits: Array, labels: Array, seen: Array) -> Array:
+def pixel_consistency(
+    logits: Array, labels: Array, seen: Array, weights: Array | None = None
+) -> Array:
     """The mean of -log p(q|A(u)) over the pixels that a strong view shows, in nats.
 
     A pixel without a pseudo-label counts 0, as in Eq. 3.25, so that few labels weigh little. A
@@ -18,7 +20,10 @@ def pixel_consistency(logits: Array, labels: Array, seen: Array) -> Array:
       logits: float32 `[N, h, w, K]`, of the strong views.
       labels: int32 `[N, h, w]`, the pseudo-labels moved as the view was; -1 where there is none.
       seen: bool `[N, h, w]`, the pixels that the view shows.
+      weights: float32 `[N, h, w]`, factors on the losses of the pixels; None: 1.
     """
     chosen = seen & (labels >= 0)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
+    if weights is not None:
+        losses = weights * losses
     return jnp.where(chosen, losses, 0.0).sum() / jnp.maximum(seen.sum(), 1)

@@ -23,29 +23,27 @@ Notes:
   (Wang et al., 2023, Eq. 5 to 8), its means taken over pixels. It lets classes of which the network
   is never as sure as of others have pseudo-labels too.
   `cutmix_share` of the strong views have a box of another one in them (`eojax.augment.cutmix`).
+  Two departures are those of Tranheden et al., "DACS: Domain Adaptation via Cross-domain Mixed
+  Sampling" (2021). `classmix_share` of the strong views have half of the classes of a labelled
+  window in them, with their true labels (`eojax.augment.class_mix`). With `pseudo_labels='all'`
+  every pixel has the most probable class for a label, and its loss has for weight the share of sure
+  pixels of its window. Sure pixels alone are of few classes, easy ones, and training on these alone
+  draws all others to them: even with their true labels it can cost more than it gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax import models
-from eojax.augment import AUGMENTATIONS
-from eojax.augment.boxes import Boxes
-from eojax.augment.cutmix import draw_mixed_boxes, mix
-from eojax.augment.geometric import Move
-from eojax.augment.randaugment import operations_of, strong
 from eojax.augment.sample import VALID
-from eojax.augment.warp import Warped
 from eojax.devices import sharding
-from eojax.errors import UserError
+from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch
 from eojax.losses.consistency import (
     Beliefs,
@@ -61,11 +59,13 @@ from eojax.methods import fixmatch
 from eojax.methods.features import features_of, pixel_logits_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import supervised_loss, windows
+from eojax.methods.pixels.views import views
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
 
 _FIXMATCH = ('threshold', 'threshold_kind', 'teacher', 'consistency_weight', 'beliefs_decay',
              'strong_operations', 'strong_set', 'cutout_share', 'interpolation')  # fmt: skip
+PSEUDO_LABELS = ('sure', 'all')
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {
         **windows.DEFAULTS,
@@ -73,7 +73,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         **{key: fixmatch.DEFAULTS['method'][key] for key in _FIXMATCH},
         'unlabelled_ratio': 1,
         'teacher': 'average',
+        'pseudo_labels': 'sure',
         'cutmix_share': 0.0,
+        'classmix_share': 0.0,
         'average_decay': 0.99,
     },
 }
@@ -93,72 +95,18 @@ class FixMatchSegmentationState(NamedTuple):
     class_weights: Any = ()
 
 
-@struct.dataclass
-class Views:
-    """The unlabelled windows of a step as the network sees them.
+class Guesses(NamedTuple):
+    """Pseudo-labels of the weak views.
 
     Attributes:
-      weak, strong: samples of the rasters `[mu N, h, w, bands]`; `truth` goes with the weak ones.
-      moved: the geometry of the weak views.
-      moved_again, warped, mixed: that of the strong ones, in this order.
-      num_devices: over which the windows are split.
+      labels: int32 `[mu N, h, w]`, -1 where there is none.
+      sure: int32 `[mu N, h, w]`, those alone that are probable enough, -1 elsewhere.
+      weights: float32 `[mu N]`, of the windows; None: all alike.
     """
 
-    weak: Mapping[str, Array]
-    strong: Mapping[str, Array]
-    moved: Move
-    moved_again: Move
-    warped: Warped
-    mixed: Boxes
-    num_devices: int = struct.field(pytree_node=False)
-
-    def follow(self, labels: Array) -> tuple[Array, Array]:
-        """Pseudo-labels of the weak views, int32 `[mu N, h, w]`, as the strong ones show them.
-
-        Returns:
-          The labels, -1 where there is none, and bool `[mu N, h, w]`: which pixels of the strong
-          views show ground of which the weak view has shown anything, and which holds data.
-        """
-        data = {VALID: self.weak[VALID]} if VALID in self.weak else {}
-        back = self.moved.undo({'labels': labels, **data})
-        away = self.warped.apply(self.moved_again.apply(back))
-        followed = mix(away, self.mixed, self.num_devices)
-        return followed['labels'], followed[VALID]
-
-
-def views(sample: Mapping[str, Array], key: Array, options: ConfigDict, num_devices: int) -> Views:
-    """alpha(u) and A(u) of windows.
-
-    Args:
-      sample: rasters of one size in [-1, 1], `truth`, and `valid` where pixels may be without data.
-      options: the config group `method`.
-
-    Raises:
-      UserError: CutMix of a window with itself, where a device has no other.
-    """
-    num, height, width = sample['truth'].shape
-    if options.cutmix_share and num < 2 * num_devices:
-        raise UserError(
-            f'method.cutmix_share {options.cutmix_share} needs two unlabelled windows on each'
-            f' device, and a step has {num} on {num_devices}: raise method.unlabelled_ratio or'
-            ' batch_size, or set it to 0'
-        )
-    weakly = AUGMENTATIONS[options.augment]
-    key_weak, key_other, key_strong, key_mix = random.split(key, 4)
-    weak, moved = weakly(sample, key_weak)
-    rasters = {name: array for name, array in sample.items() if name != 'truth'}
-    other, moved_again = weakly(rasters, key_other)
-    strongly, warped = strong(
-        other,
-        key_strong,
-        options.strong_operations,
-        options.cutout_share,
-        options.interpolation,
-        operations_of(options.strong_set),
-    )
-    mixed = draw_mixed_boxes(key_mix, num, height, width, options.cutmix_share)
-    filled = mix({name: strongly[name] for name in rasters}, mixed, num_devices)
-    return Views(weak, filled, moved, moved_again, warped, mixed, num_devices)
+    labels: Array
+    sure: Array
+    weights: Array | None = None
 
 
 def guess(
@@ -167,7 +115,7 @@ def guess(
     options: ConfigDict,
     updates: Array | int,
     valid: Array | None = None,
-) -> tuple[Array, Beliefs]:
+) -> tuple[Guesses, Beliefs]:
     """Pseudo-labels of the pixels of the weak views, and the beliefs after them.
 
     Args:
@@ -176,17 +124,21 @@ def guess(
         averaged parameters does (`eojax.methods.update.descent`): with a fixed decay of 0.999 the
         first thresholds, 1 / K, would hold for a thousand steps and let every guess pass.
       valid: bool `[mu N, h, w]`, the pixels that hold data, of which guesses are made; None: all.
-
-    Returns:
-      int32 `[mu N, h, w]`, -1 where no class is probable enough.
     """
     q = jax.nn.softmax(jax.lax.stop_gradient(logits)).reshape(-1, logits.shape[-1])
     decay = jnp.minimum(options.beliefs_decay, (1.0 + updates) / (10.0 + updates))
     beliefs = update_beliefs(beliefs, q, decay, None if valid is None else valid.reshape(-1))
     adaptive = options.threshold_kind == 'adaptive'
     pseudo = pseudo_labels(q, class_thresholds(beliefs) if adaptive else options.threshold)
-    labels = jnp.where(pseudo.chosen, pseudo.labels, -1).reshape(logits.shape[:-1])
-    return labels if valid is None else jnp.where(valid, labels, -1), beliefs
+
+    sure = jnp.where(pseudo.chosen, pseudo.labels, -1).reshape(logits.shape[:-1])
+    labels = pseudo.labels.reshape(logits.shape[:-1])
+    if valid is not None:
+        sure, labels = jnp.where(valid, sure, -1), jnp.where(valid, labels, -1)
+    if options.pseudo_labels == 'sure':
+        return Guesses(sure, sure), beliefs
+    known = jnp.maximum((labels >= 0).sum((1, 2)), 1)
+    return Guesses(labels, sure, (sure >= 0).sum((1, 2)) / known), beliefs
 
 
 def guess_metrics(labels: Array, truth: Array, valid: Array | None = None) -> dict[str, Array]:
@@ -214,9 +166,11 @@ def check(config: ConfigDict) -> None:
     windows.check(config.method)
     supervised_loss.check(config.method)
     fixmatch.check(config)
-    share = config.method.cutmix_share
-    if not 0.0 <= share <= 1.0:
-        raise UserError(f'method.cutmix_share must lie in [0, 1], not {share}')
+    for name in ('cutmix_share', 'classmix_share'):
+        if not 0.0 <= config.method[name] <= 1.0:
+            raise UserError(f'method.{name} must lie in [0, 1], not {config.method[name]}')
+    if config.method.pseudo_labels not in PSEUDO_LABELS:
+        raise unknown_name('method.pseudo_labels', config.method.pseudo_labels, PSEUDO_LABELS)
 
 
 def build(config: ConfigDict, task: Task) -> Method:
@@ -245,7 +199,9 @@ def build(config: ConfigDict, task: Task) -> Method:
         old, labels = state.trained, batch['labelled']['labels']
         kept = {*shown.rasters, 'truth', VALID}
         unlabelled = {n: array for n, array in batch['unlabelled'].items() if n in kept}
-        both = views(unlabelled, key_views, options, task.num_devices)
+        both = views(
+            unlabelled, batch['labelled'], key_views, options, task.num_classes, task.num_devices
+        )
         groups = [shown.inputs(batch['labelled']), shown.inputs(both.strong)]
         if options.teacher == 'network':
             groups.append(shown.inputs(both.weak))
@@ -257,15 +213,16 @@ def build(config: ConfigDict, task: Task) -> Method:
             weak = shown.inputs(both.weak)
             guessed = [network.apply(old.average, old.statistics, *weak)]
         valid = both.weak.get(VALID)
-        pseudo, beliefs = guess(guessed[0], state.beliefs, options, old.updates, valid)
+        guesses, beliefs = guess(guessed[0], state.beliefs, options, old.updates, valid)
         cross_entropy = supervised.loss(logits, labels, state.class_weights)  # Eq. 3.24
-        consistency = pixel_consistency(strongly, *both.follow(pseudo))  # Eq. 3.25
+        followed = both.follow(guesses.labels, guesses.weights)
+        consistency = pixel_consistency(strongly, *followed)  # Eq. 3.25
         loss = cross_entropy + options.consistency_weight * consistency  # Eq. 3.26
         metrics = {
             'supervised': cross_entropy,
             'consistency': consistency,
             'pixel_accuracy': pixel_accuracy(logits, labels),
-            **guess_metrics(pseudo, both.weak['truth'], valid),
+            **guess_metrics(guesses.sure, both.weak['truth'], valid),
         }
         return loss, Aside(metrics, statistics, beliefs)
 

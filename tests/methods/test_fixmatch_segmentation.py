@@ -18,6 +18,7 @@ from eojax.errors import UserError
 from eojax.losses.consistency import Beliefs
 from eojax.methods import fixmatch_segmentation
 from eojax.methods.method import Method, Task
+from eojax.methods.pixels.views import views
 from eojax.models import pixel_network
 from tests.trained_states import with_trained
 
@@ -75,9 +76,11 @@ def _sharper(state: Any) -> Any:
     )
 
 
-def _views(sample: Any, key: jax.Array, options: ConfigDict, num_devices: int = 1) -> Any:
-    of = jax.jit(lambda sample, key: fixmatch_segmentation.views(sample, key, options, num_devices))
-    return of(sample, key)
+def _views(
+    sample: Any, key: jax.Array, options: ConfigDict, num_devices: int = 1, labelled: Any = None
+) -> Any:
+    of = jax.jit(lambda *arrays: views(*arrays, options, 3, num_devices))
+    return of(sample, labelled or {}, key)
 
 
 # Every geometry that there is, and nothing that changes a colour.
@@ -89,30 +92,37 @@ MOVING = {
 }
 
 
-def test_pseudo_labels_follow_the_strong_view() -> None:
+@pytest.mark.parametrize('classmix_share', [0.0, 0.5])
+def test_pseudo_labels_follow_the_strong_view(classmix_share: float) -> None:
     rasters = ('images', 'elevation')
-    options = _config(**MOVING).method
-    # Every pixel of every window has a colour of its own.
+    options = _config(**MOVING, method__classmix_share=classmix_share).method
+    # Every pixel of every window has a colour of its own; those of labelled ones have class 1.
     number = jnp.arange(1, 24 * 256 + 1).reshape(24, 16, 16)
     colour = number[..., None] / 8000.0
     sample = {name: colour for name in rasters} | {'truth': number}
-    views = _views(sample, random.key(3), options, num_devices=2)
-    shown = jnp.round(views.weak['images'][..., 0] * 8000.0).astype(jnp.int32)
-    np.testing.assert_array_equal(shown, views.weak['truth'])
-    labels, seen = views.follow(shown)
+    ones = jnp.ones((8, 16, 16), jnp.int32)
+    labelled = {name: ones[..., None] / 8000.0 for name in rasters} | {'labels': ones}
+    both = _views(sample, random.key(3), options, 2, labelled)
+    shown = jnp.round(both.weak['images'][..., 0] * 8000.0).astype(jnp.int32)
+    np.testing.assert_array_equal(shown, both.weak['truth'])
+    weights = jnp.arange(1.0, 25.0)
+    labels, seen, followed = (np.asarray(array) for array in both.follow(shown, weights))
     for name in rasters:
-        strong = np.round(np.asarray(views.strong[name])[..., 0] * 8000.0).astype(int)
-        np.testing.assert_array_equal(strong[seen], np.asarray(labels)[seen])
-    share = float(seen.mean())
-    assert 0.3 < share < 0.95
-    assert (np.asarray(labels)[~np.asarray(seen)] == -1).all()
+        strong = np.round(np.asarray(both.strong[name])[..., 0] * 8000.0).astype(int)
+        np.testing.assert_array_equal(strong[seen], labels[seen])
+    assert 0.3 < seen.mean() < 0.95
+    assert (labels[~seen] == -1).all()
+    pasted = seen & (labels == 1)
+    assert 0.2 < pasted.any((1, 2)).mean() < 0.9 if classmix_share else pasted.sum() <= 1
+    # A pixel has the weight of the window that it is from; pasted ones have 1.
+    window = (labels - 1) // 256
+    np.testing.assert_array_equal(followed[seen], np.where(pasted, 1.0, window + 1.0)[seen])
     # Another window's box is in some of them, and not in all.
-    other = (np.asarray(labels) - 1) // 256 != np.arange(24)[:, None, None]
-    mixed = (other & np.asarray(seen)).any((1, 2))
+    own = np.broadcast_to(np.arange(24)[:, None, None], labels.shape)
+    unpasted = seen & ~pasted
+    mixed = ((window != own) & unpasted).any((1, 2))
     assert 0 < mixed.sum() < 24
-    device = ((np.asarray(labels) - 1) // 256 // 12)[np.asarray(seen)]
-    place = np.broadcast_to(np.arange(24)[:, None, None] // 12, labels.shape)[np.asarray(seen)]
-    np.testing.assert_array_equal(device, place)
+    np.testing.assert_array_equal(window[unpasted] // 12, own[unpasted] // 12)
 
 
 @pytest.mark.parametrize('teacher', ['network', 'average'])
@@ -131,13 +141,13 @@ def test_one_step_by_hand(teacher: str) -> None:
     network = pixel_network.build(config.model, 3)
     unlabelled = batch['unlabelled']
     sample = {name: unlabelled[name] for name in (*rasters, 'truth')}
-    views = _views(sample, random.split(key)[0], config.method)
+    both = _views(sample, random.split(key)[0], config.method)
     which = state.trained.parameters if teacher == 'network' else state.trained.average
-    guessed = network.apply(which, {}, *(views.weak[name] for name in rasters))
+    guessed = network.apply(which, {}, *(both.weak[name] for name in rasters))
     q = np.asarray(jax.nn.softmax(guessed))
     pseudo = np.where(q.max(-1) >= 0.4, q.argmax(-1), -1)
-    follow = jax.jit(lambda views, labels: views.follow(labels))
-    labels, seen = (np.asarray(a) for a in follow(views, jnp.asarray(pseudo, jnp.int32)))
+    follow = jax.jit(lambda both, labels: both.follow(labels)[:2])
+    labels, seen = (np.asarray(a) for a in follow(both, jnp.asarray(pseudo, jnp.int32)))
 
     def hand_loss(parameters: Any) -> jax.Array:
         def log_p(sample: Any) -> jax.Array:
@@ -147,14 +157,14 @@ def test_one_step_by_hand(teacher: str) -> None:
         known = batch['labelled']['labels']
         right = (log_p(batch['labelled']) * jax.nn.one_hot(known, 3)).sum(-1)
         supervised = -right[known >= 0].mean()
-        follows = (log_p(views.strong) * jax.nn.one_hot(labels, 3)).sum(-1)
+        follows = (log_p(both.strong) * jax.nn.one_hot(labels, 3)).sum(-1)
         return supervised - 2.5 * (follows * seen).sum() / seen.sum()
 
     loss, gradient = jax.value_and_grad(hand_loss)(state.trained.parameters)
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-4)
     assert float(metrics['mask_rate']) == pytest.approx((pseudo >= 0).mean(), abs=1e-6)
     assert 0.2 < float(metrics['mask_rate']) < 1.0
-    truth = np.asarray(views.weak['truth'])
+    truth = np.asarray(both.weak['truth'])
     counted = (pseudo >= 0) & (truth >= 0)
     expected = (pseudo == truth)[counted].mean()
     assert float(metrics['pseudo_label_accuracy']) == pytest.approx(expected, abs=1e-6)
@@ -187,15 +197,16 @@ def test_a_rare_class_has_pseudo_labels_by_its_own_threshold() -> None:
     logits = jnp.zeros((1, 10, 10, 3)).at[..., 0].set(4.0)
     logits = logits.at[:, 0].set(jnp.array([0.0, 1.0, 0.0]))
     beliefs = Beliefs(jnp.asarray(0.95), jnp.array([0.83, 0.14, 0.03]))
-    labels, beliefs = fixmatch_segmentation.guess(logits, beliefs, options, 10**6)
+    guesses, beliefs = fixmatch_segmentation.guess(logits, beliefs, options, 10**6)
+    labels = guesses.labels
     assert (np.asarray(labels)[0, 0] == 1).all()
     fixed = _config(method__threshold=0.9).method
-    labels, _ = fixmatch_segmentation.guess(logits, beliefs, fixed, 0)
+    labels = fixmatch_segmentation.guess(logits, beliefs, fixed, 0)[0].labels
     assert (np.asarray(labels)[0, 0] == -1).all()
     assert (np.asarray(labels)[0, 1:] == 0).all()
     never = _config(method__threshold=1.0).method
     assert (
-        np.asarray(fixmatch_segmentation.guess(100.0 * logits, beliefs, never, 0)[0]) == -1
+        np.asarray(fixmatch_segmentation.guess(100.0 * logits, beliefs, never, 0)[0].labels) == -1
     ).all()
 
 
@@ -208,13 +219,31 @@ def test_the_first_thresholds_are_soon_forgotten() -> None:
         _, beliefs = fixmatch_segmentation.guess(logits, beliefs, options, updates)
     assert float(beliefs.confidence) == pytest.approx(sure, abs=0.01)
     # Less sure than the mean: no pseudo-label, which the first threshold of 1/3 would have let in.
-    labels, _ = fixmatch_segmentation.guess(0.3 * logits, beliefs, options, 30)
+    labels = fixmatch_segmentation.guess(0.3 * logits, beliefs, options, 30)[0].labels
     assert (np.asarray(labels) == -1).all()
+
+
+def test_all_pixels_have_labels_and_a_window_weighs_by_its_sure_ones() -> None:
+    options = _config(method__threshold=0.9, method__pseudo_labels='all').method
+    logits = jnp.zeros((2, 10, 10, 3)).at[..., 0].set(0.1)
+    logits = logits.at[1, :3, :, 2].set(9.0)
+    valid = jnp.ones((2, 10, 10), bool).at[1, 5:].set(False)
+    beliefs = fixmatch_segmentation.initial_beliefs(3)
+    guesses, _ = fixmatch_segmentation.guess(logits, beliefs, options, 0, valid)
+    labels, sure = np.asarray(guesses.labels), np.asarray(guesses.sure)
+    assert (labels[0] == 0).all()
+    assert (labels[1, :3] == 2).all()
+    assert (labels[1, 3:5] == 0).all()
+    assert (labels[1, 5:] == -1).all()
+    assert (sure >= 0).sum() == 30
+    np.testing.assert_allclose(guesses.weights, [0.0, 0.6])
 
 
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
+        ({'method__classmix_share': -0.5}, r'method.classmix_share must lie in \[0, 1\]'),
+        ({'method__pseudo_labels': 'sur'}, "did you mean 'sure'"),
         ({'method__cutmix_share': 1.5}, r'method.cutmix_share must lie in \[0, 1\]'),
         ({'method__unlabelled_ratio': 0}, 'method.unlabelled_ratio must be at least 1'),
         ({'method__teacher': 'averag'}, "did you mean 'average'"),

@@ -25,6 +25,8 @@ from benchmarks.peers.flax_weights import torch_names  # noqa: E402
 from benchmarks.pillow_augmentation import GREY, MOVING, Strong  # noqa: E402
 from eojax.errors import UserError  # noqa: E402
 from eojax.methods import fixmatch_segmentation  # noqa: E402
+from eojax.methods.pixels.views import Views as Both  # noqa: E402
+from eojax.methods.pixels.views import views  # noqa: E402
 from tests.benchmarks.peers.pixel_case import (  # noqa: E402
     BATCH,
     SIDE,
@@ -47,7 +49,7 @@ class OneStep(NamedTuple):
     """A batch of eojax, the views that it makes of it, and the map between them."""
 
     batch: dict[str, Any]
-    views: fixmatch_segmentation.Views
+    views: Both
     places: np.ndarray
 
 
@@ -69,12 +71,12 @@ def one_step(config: Any) -> OneStep:
     num = RATIO * BATCH
     truth = jnp.full((num, SIDE, SIDE), -1)
     sample = {'images': jnp.asarray(unit(windows(num, 12))), 'truth': truth}
-    views = fixmatch_segmentation.views(sample, jax.random.key(4), config.method, 1)
+    both = views(sample, {}, jax.random.key(4), config.method, 3, 1)
     numbers = jnp.arange(num * SIDE * SIDE, dtype=jnp.int32).reshape(num, SIDE, SIDE)
-    followed, seen = views.follow(numbers)
+    followed, seen = both.follow(numbers)[:2]
     places = np.where(seen, followed, -1)
     assert 0.2 < (places >= 0).mean() < 1.0
-    return OneStep({'labelled': labelled_batch(), 'unlabelled': sample}, views, places)
+    return OneStep({'labelled': labelled_batch(), 'unlabelled': sample}, both, places)
 
 
 def make_peer(name: str, config: Any, **options: Any) -> Any:
