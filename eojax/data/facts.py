@@ -23,6 +23,8 @@ UNKNOWN = 255
 # Likewise where it is of a class that is kept from training (`eojax.data.unseen_classes`); in an
 # evaluation it is -2, in the batches of training -1.
 UNSEEN = 254
+# Data sets whose values are what the user's own files store, in units that nobody else knows.
+_OWN = ('pixel_folder',)
 # Of the entries of a source that say which pixels of a raster hold data (`valid_of`).
 _VALID = 'valid:'
 
@@ -137,6 +139,11 @@ class Facts(NamedTuple):
         """The facts as if no pixel could be without data."""
         plain = {name: raster._replace(missing=False) for name, raster in self.rasters.items()}
         return self._replace(rasters=plain)
+
+    @property
+    def own_units(self) -> bool:
+        """Whether values that are not 8-bit are as the user's own files store them."""
+        return self.name in _OWN
 
     @property
     def extent_metres(self) -> float | None:

@@ -299,6 +299,20 @@ def test_what_the_raster_beside_does_not_show_is_not_classified(tmp_path: Path) 
     assert (part.pixels[part.valid] == 50).all()
 
 
+def test_scale_and_offset_of_the_raster_beside_are_applied(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / 'dem.tif', np.full((40, 50, 1), 6000, np.uint16))
+    with rasterio.open(path, 'r+') as file:
+        file.scales, file.offsets = (0.01,), (-10.0,)
+    plain(tmp_path, 40, 50)
+    known = elevated().run.known['data'].facts.rasters['elevation']
+    with Raster(tmp_path / 'plain.tif', ('red', 'green', 'blue')) as scene:
+        beside = Companion('elevation', path, known, scene)
+        part = beside.read(0, 0, 40, 50)
+        beside.close()
+    assert part.pixels.dtype == known.dtype
+    assert (part.pixels == 50).all()
+
+
 def test_rasters_that_cannot_be_those_of_training_are_one_line(tmp_path: Path) -> None:
     scene, made = plain(tmp_path, 40, 50), elevated()
     far = TRANSFORM @ Affine.translation(500, 0)

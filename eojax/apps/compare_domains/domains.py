@@ -166,7 +166,7 @@ def _scenes_domain(
     size = run.task.image_shape[0]
     scenes, texts = [], []
     for file in files:
-        with Raster(file, run.images.bands, run.images.limits, reading) as raster:
+        with _open(file, run, reading) as raster:
             _say_notes(raster)
             side = patch or patch_pixels(run.facts, size, raster.pixel_metres())
             if min(raster.height, raster.width) < side:
@@ -181,6 +181,11 @@ def _scenes_domain(
     number = f'{len(files):,} scenes' if len(files) > 1 else 'a scene'
     text = f'{number} of {total:,} patches without overlap: {"; ".join(dict.fromkeys(texts))}'
     return Domain(name, text, lambda: read_patches(scenes, run, num, reading, name))
+
+
+def _open(path: Path, run: Run, reading: Reading) -> Raster:
+    images = run.images
+    return Raster(path, images.bands, images.limits, reading, images.dtype, run.facts.own_units)
 
 
 def _say_notes(raster: Raster) -> None:
@@ -238,7 +243,7 @@ def _parts(
         for scene in scenes:
             here = chosen[(chosen >= first) & (chosen < first + len(scene.places))]
             if len(here):
-                with Raster(scene.path, run.images.bands, run.images.limits, reading) as raster:
+                with _open(scene.path, run, reading) as raster:
                     for i in here:
                         row, column = scene.places[i - first].tolist()
                         yield int(i), raster.read(row, column, scene.side, scene.side)

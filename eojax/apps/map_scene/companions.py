@@ -94,12 +94,23 @@ class Companion:
                 masks = self._warped.read([self._alpha], **options)
         except (RasterioError, OSError) as error:
             raise UserError(f'{self._title}: broken or truncated ({error})') from None
-        valid = (masks > 0).all(0) & np.isfinite(values).all(0)
-        pixels = np.moveaxis(values, 0, -1)
-        pixels = pixels.astype(self._known.dtype)
+        # A value that can be measured is one for no data where all bands have it, as in training.
+        held = masks > 0
+        together = self._file.nodata is not None and self._file.nodata >= 0
+        valid = (held.any(0) if together else held.all(0)) & np.isfinite(values).all(0)
+        pixels = self._physical(np.moveaxis(values, 0, -1))
         # As in training: the network sees them around the pixels that it classifies.
         pixels[~valid] = self._known.empty
         return Part(pixels, valid)
+
+    def _physical(self, values: np.ndarray) -> np.ndarray:
+        """Stored values `[..., bands]` by the file's scale and offset, in the type of training."""
+        dtype = np.dtype(self._known.dtype)
+        if self._scaled:
+            values = values * np.array(self._file.scales) + np.array(self._file.offsets)
+            if dtype.kind in 'ui':
+                values = np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return values.astype(dtype)
 
     def _check_kind(self) -> None:
         bands, known = self._known.bands, np.dtype(self._known.dtype)
@@ -110,7 +121,10 @@ class Companion:
             )
         if self._file.crs is None:
             raise UserError(f'{self._title}: has no coordinate system, so it lies nowhere on Earth')
+        self._scaled = {*self._file.scales} != {1.0} or {*self._file.offsets} != {0.0}
         dtype = np.dtype(self._file.dtypes[0])
+        if self._scaled:
+            return
         if not np.can_cast(dtype, known) and not (known.kind == dtype.kind == 'f'):
             raise UserError(
                 f'{self._title}: holds {dtype} values; the run was trained on {known}'

@@ -135,7 +135,10 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
     if any(job.scene.resolve() == (job.out / name).resolve() for name in _files(model)):
         raise UserError(f'{job.scene}: its map would overwrite it; choose another --out')
     images = model.run.images
-    raster = Raster(job.scene, images.bands, images.limits, options.reading)
+    raster = Raster(
+        job.scene, images.bands, images.limits, options.reading, images.dtype,
+        model.run.facts.own_units,
+    )  # fmt: skip
     try:
         return raster, find_tiling(raster, model.run, options.patch, options.stride)
     except BaseException:

@@ -103,7 +103,7 @@ def places_at(named: Named, part: str, form: Form, facts: Facts, reading: scenes
     if named.path.suffix.lower() in scenes.SUFFIXES and named.path.is_file():
         name = named.name or named.path.stem
         cuts = [_scene_cut(named.path, form, facts, reading)]
-        return [_place(name, part, cuts, _scene_reader(named.path.parent, form, reading))]
+        return [_place(name, part, cuts, _scene_reader(named.path.parent, form, facts, reading))]
     with open_image_files(named.path) as listing:
         inside = f'{named.below}/' if named.below else ''
         files = [name for name in listing.files if name.startswith(inside) and not _is_mask(name)]
@@ -155,7 +155,7 @@ def _place_of_files(
         for file in files
     ):
         cuts = [_scene_cut(root / file, form, facts, reading)._replace(file=file) for file in files]
-        return _place(name, part, cuts, _scene_reader(root, form, reading))
+        return _place(name, part, cuts, _scene_reader(root, form, facts, reading))
     read = FileReader(root)
     cuts = [_Cut(file, window or None, _corners(read, file, window)) for file in files]
     return _place(name, part, cuts, _image_reader(read, form, facts))
@@ -179,7 +179,9 @@ def _fitting(file: object, height: int, width: int, side: int) -> list[tuple[int
 
 def _scene_cut(file: Path, form: Form, facts: Facts, reading: scenes.Reading) -> _Cut:
     images = form.rasters[IMAGES]
-    with scenes.Raster(file, images.bands, images.limits, reading) as scene:
+    with scenes.Raster(
+        file, images.bands, images.limits, reading, images.dtype, facts.own_units
+    ) as scene:
         for note in scene.notes:
             say(note)
         side = form.window
@@ -225,13 +227,15 @@ def _image_reader(read: FileReader, form: Form, facts: Facts) -> Reader:
     return windows
 
 
-def _scene_reader(folder: Path, form: Form, reading: scenes.Reading) -> Reader:
+def _scene_reader(folder: Path, form: Form, facts: Facts, reading: scenes.Reading) -> Reader:
     """Windows of scenes; None for those in which a pixel holds no data."""
     images = form.rasters[IMAGES]
 
     def windows(cut: _Cut, corners: Sequence[tuple[int, int]]) -> Iterator[np.ndarray | None]:
         assert cut.side is not None
-        with scenes.Raster(folder / cut.file, images.bands, images.limits, reading) as scene:
+        with scenes.Raster(
+            folder / cut.file, images.bands, images.limits, reading, images.dtype, facts.own_units
+        ) as scene:
             for row, column in corners:
                 read = scene.read(row, column, cut.side, cut.side)
                 yield fitted(read.pixels, form) if read.valid.all() else None

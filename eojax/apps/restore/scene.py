@@ -126,7 +126,8 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
     """
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
     path = Path(options.images).expanduser()
-    with Raster(path, run.images.bands, run.images.limits, reading) as raster:
+    images, own = run.images, run.facts.own_units
+    with Raster(path, images.bands, images.limits, reading, images.dtype, own) as raster:
         if sharding.is_main_process():
             for note in raster.notes:
                 say(note)

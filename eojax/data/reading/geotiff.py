@@ -88,6 +88,13 @@ def _check_layout(
     types = sorted(set(file.dtypes))
     if types != ['uint16']:
         raise UserError(f'{name}: pixels of type {", ".join(types)}; expected uint16')
+    scales, offsets = set(file.scales), set(file.offsets)
+    # Reflectance times 10,000 is what is stored, whether or not the file says so.
+    if offsets != {0.0} or not (scales == {1.0} or np.allclose([*scales], 1e-4)):
+        raise UserError(
+            f'{name}: bands with scale {min(scales):g} and offset {min(offsets):g}; expected'
+            ' reflectance times 10,000 as stored: convert the values first'
+        )
     if size is not None and file.shape != (size, size):
         raise UserError(
             f'{name}: {file.width}x{file.height} pixels; expected {size}x{size}'

@@ -22,7 +22,7 @@ def resample(patches: np.ndarray, size: int) -> np.ndarray:
 
     uint8: bicubic with a low-pass filter, as `eojax.data.reading.decode`; uint16: the mean over the
     ground that a pixel covers where that shrinks them, else bilinear, as
-    `eojax.data.reading.geotiff`.
+    `eojax.data.reading.geotiff`; others bilinear, floats not rounded.
     """
     if patches.shape[1:3] == (size, size):
         return patches
@@ -43,7 +43,8 @@ def resample(patches: np.ndarray, size: int) -> np.ndarray:
             else:
                 floats = patch[..., band].astype(np.float32)
                 grey, kind = Image.fromarray(floats), Image.Resampling.BILINEAR
-            image[..., band] = np.rint(np.asarray(grey.resize((size, size), kind)))
+            resized = np.asarray(grey.resize((size, size), kind))
+            image[..., band] = np.rint(resized) if patches.dtype.kind in 'ui' else resized
     return out
 
 

@@ -97,6 +97,8 @@ class Raster:
         bands: Sequence[str],
         limits: Limits | None = None,
         reading: Reading = DEFAULT_READING,
+        dtype: str = 'uint16',
+        own_units: bool = False,
     ) -> None:
         """Opens a scene for a data set.
 
@@ -104,6 +106,9 @@ class Raster:
           path: of a GeoTIFF.
           bands, limits: of the data set.
           reading: how.
+          dtype: of the data set's values where it has limits.
+          own_units: whether these are as the user's own files store them
+            (`eojax.data.facts.Facts.own_units`).
 
         Raises:
           UserError: no GeoTIFF, bands that cannot be found, values of an unknown kind.
@@ -121,7 +126,9 @@ class Raster:
             self.rpcs = self._file.rpcs
             self.indexes, note = self._find_bands(bands, reading.bands)
             self._validity = Validity(self._file, self.indexes, reading.nodata)
-            meaning = find_conversion(self._stored(), bands, limits, reading.scale, reading.offset)
+            meaning = find_conversion(
+                self._stored(), bands, limits, reading.scale, reading.offset, dtype, own_units
+            )
             self._convert, self.scale_text = meaning.apply, meaning.text
             self.to_stored = meaning.invert
             self.ground = self._find_ground()

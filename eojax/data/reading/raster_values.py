@@ -23,42 +23,62 @@ from eojax.data.reading.scenes.evidence import (
     stated_level,
     stated_offset,
 )
+from eojax.data.reading.scenes.plain_values import (
+    FEW,
+    as_stored,
+    as_they_are,
+    fitted,
+    linear,
+    saturation_note,
+    share_beyond,
+    to_8_bit,
+)
 from eojax.data.reading.scenes.stored import Conversion, Stored, Units
 from eojax.data.reading.sentinel2 import Level
 from eojax.errors import UserError
 
 # Of the values that lie beyond what training shows: more is said, much more refused where names
 # alone speak for reflectance.
-_FEW, _MANY = 0.05, 0.3
+_MANY = 0.3
 _MOST_REFLECTANCE = 2.0  # reflectance itself is at most a little above 1
 _NUM_SENTINEL_2 = 10  # bands, from which their number alone speaks for Sentinel-2
 _REFLECTANCE_UNITS = ('reflectance', '1', 'dn', 'none', 'unitless', 'dimensionless')
 
 
 def find_conversion(
-    stored: Stored, bands: Sequence[str], limits: Limits | None, scale: str, offset: float | None
+    stored: Stored,
+    bands: Sequence[str],
+    limits: Limits | None,
+    scale: str,
+    offset: float | None,
+    dtype: str = 'uint16',
+    own_units: bool = False,
 ) -> Conversion:
     """How the values of a scene become those that a network was trained on.
 
     Args:
       bands, limits: of the data set.
       scale, offset: as in `eojax.data.reading.raster.Reading`.
+      dtype: of the data set's values where it has limits.
+      own_units: whether these are as the user's own files store them.
 
     Raises:
       UserError: a scale that makes no sense, or values whose meaning has to be said.
     """
     if ':' in scale:
-        return _linear(stored, scale, limits, len(bands))
+        return linear(stored, scale, limits, len(bands), dtype)
     if scale not in ('auto', 'l1c', 'l2a'):
         raise UserError(
             f'--scale={scale}: expected auto, l1c, l2a or LOW:HIGH (such as --scale=0:2750)'
         )
+    if own_units and limits is not None and scale == 'auto':
+        return as_stored(stored, limits, dtype, offset)
     if stored.dtype == 'uint8' and stored.line is None:
         if scale != 'auto':
             raise UserError(f'{stored.title}: 8-bit values are no reflectance; leave out --scale')
-        return _as_they_are()
+        return as_they_are()
     if stored.dtype == 'uint8' and scale == 'auto' and _shows_0_to_1(stored):
-        return _as_they_are()
+        return as_they_are()
     sensed = [ALIASES.get(band, band) for band in bands]
     proof = Proof.SAID
     if scale == 'auto':
@@ -73,20 +93,9 @@ def find_conversion(
     _check_units(stored)
     if proof is Proof.NONE:
         if _is_8_bit(stored, sample, limits):
-            return _as_they_are(257)
+            return as_they_are(257)
         proof = _without_sensor(stored, sample, sensed)
-    return _reflectance(stored, sensed, sample, limits, scale, offset, proof)
-
-
-def _as_they_are(times: int = 1) -> Conversion:
-    """8-bit values, which 16 bits may hold a whole number of times."""
-    if times == 1:
-        return Conversion(np.copy, '8-bit values as they are', lambda v: v.astype(np.float64))
-    return Conversion(
-        lambda v: (v // times).astype(np.uint8),
-        f'8-bit values, stored times {times}',
-        lambda v: np.asarray(v, np.float64) * times,
-    )
+    return _reflectance(stored, sensed, sample, limits, scale, offset, proof, dtype)
 
 
 def _shows_0_to_1(stored: Stored) -> bool:
@@ -177,6 +186,7 @@ def _reflectance(
     scale: str,
     said: float | None,
     proof: Proof,
+    dtype: str,
 ) -> Conversion:
     """Reflectance of a level and with an offset, as said or by the evidence."""
     units = _units_of(stored, sample, said)
@@ -200,8 +210,8 @@ def _reflectance(
     def convert(values: np.ndarray) -> np.ndarray:
         scaled = scaled_of(values)
         if limits is not None:
-            return np.clip(np.rint(np.nan_to_num(scaled)), 0, 65535).astype(np.uint16)
-        return _to_8_bit(scaled, *sentinel2.DISPLAY_LIMITS)
+            return fitted(scaled, dtype)
+        return to_8_bit(scaled, *sentinel2.DISPLAY_LIMITS)
 
     # Affine in each band, so that two values tell all of it.
     ends = np.array([[0.0], [1.0]], np.float32) * np.ones(len(sensed), np.float32)
@@ -278,60 +288,14 @@ def _check_saturation(
       scaled: the sample in the units of training, not clipped.
     """
     low, high = np.asarray([sentinel2.DISPLAY_LIMITS] if limits is None else limits).T
-    share = _share_beyond(scaled, low, high)
-    most = {Proof.NONE: _FEW, Proof.NAMES: _MANY}.get(proof, 1.0)
+    share = share_beyond(scaled, low, high)
+    most = {Proof.NONE: FEW, Proof.NAMES: _MANY}.get(proof, 1.0)
     if share > most:
-        raise UserError(_not_known(stored, sample))
-    return _saturation_note(stored.title, share)
-
-
-def _share_beyond(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
-    """The share of values `[num, bands]` that are cut by more than rounding would."""
-    margin = (high - low) / 255.0
-    return float(((values < low - margin) | (values > high + margin)).mean())
-
-
-def _saturation_note(title: str, share: float) -> tuple[str, ...]:
-    if share <= _FEW:
-        return ()
-    return (
-        f'{title}: {share:.0%} of its values lie beyond those that training shows and are cut; if'
-        ' their meaning was misread, say --scale=l1c, --scale=l2a or --scale=LOW:HIGH',
-    )
-
-
-def _linear(stored: Stored, text: str, limits: Limits | None, num_bands: int) -> Conversion:
-    """The limits of `LOW:HIGH`, once or for each band."""
-    try:
-        pairs = [tuple(float(v) for v in part.split(':')) for part in text.split(',')]
-    except ValueError:
-        pairs = []
-    pairs = pairs * num_bands if len(pairs) == 1 else pairs
-    if len(pairs) != num_bands or not all(len(p) == 2 and p[0] < p[1] for p in pairs):
+        low, top = np.percentile(sample, [0.5, 99.5])
+        named = 'its scale and offset' if proof is Proof.NONE else 'its name or bands'
         raise UserError(
-            f'--scale={text}: expected LOW:HIGH, LOW below HIGH, once or for each of'
-            f' {num_bands} bands'
+            f'{stored.title}: {named} say reflectance, but its values, {low:g} to {top:g}, are not:'
+            f' {share:.0%} would lie beyond those of training; say --scale=l1c or --scale=l2a if'
+            ' they are, else --scale=LOW:HIGH with those that become the least and the greatest'
         )
-    low, high = np.asarray(pairs, np.float32).T
-
-    def convert(values: np.ndarray) -> np.ndarray:
-        share = (values.astype(np.float32) - low) / (high - low)
-        if limits is None:
-            return _to_8_bit(share, 0.0, 1.0)
-        least, greatest = np.asarray(limits, np.float32).T
-        scaled = least + np.clip(np.nan_to_num(share), 0.0, 1.0) * (greatest - least)
-        return np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
-
-    def invert(values: np.ndarray) -> np.ndarray:
-        least, greatest = (0.0, 255.0) if limits is None else np.asarray(limits, np.float64).T
-        share = (np.asarray(values, np.float64) - least) / (greatest - least)
-        return low + share * (high - low)
-
-    title = f'{text} as the least and the greatest value of training'
-    notes = _saturation_note(stored.title, _share_beyond(stored.sample(), low, high))
-    return Conversion(convert, title, invert, notes)
-
-
-def _to_8_bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    share = (np.nan_to_num(values) - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.clip(np.rint(share), 0, 255).astype(np.uint8)
+    return saturation_note(stored.title, share)

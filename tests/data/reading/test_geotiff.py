@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 from eojax.data.reading.geotiff import decode_geotiff
 from eojax.errors import UserError
@@ -35,6 +36,23 @@ def test_values_are_as_they_are_stored(options: dict[str, Any]) -> None:
     assert found.dtype == np.uint16
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, image())
+
+
+@pytest.mark.parametrize(
+    ('scale', 'offset', 'read'), [(1e-4, 0.0, True), (1e-4, -0.1, False), (2e-5, 0.0, False)]
+)
+def test_values_that_are_no_reflectance_times_10000_are_refused(
+    scale, offset, read, tmp_path
+) -> None:
+    (tmp_path / 'x.tif').write_bytes(encode_geotiff(image()))
+    with rasterio.open(tmp_path / 'x.tif', 'r+') as file:
+        file.scales, file.offsets = (scale,) * 4, (offset,) * 4
+    content = (tmp_path / 'x.tif').read_bytes()
+    if read:
+        np.testing.assert_array_equal(decode(content, 'x.tif'), image())
+        return
+    with pytest.raises(UserError, match=f'x.tif: bands with scale {scale:g} and offset {offset:g}'):
+        decode(content, 'x.tif')
 
 
 def test_bands_come_in_the_order_asked_for() -> None:

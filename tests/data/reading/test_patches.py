@@ -62,3 +62,11 @@ def test_a_patch_shows_as_much_ground_as_a_training_image():
     assert patch_pixels(known, 32, 20.0) == 32
     assert patch_pixels(known, 32, None) == 64
     assert patch_pixels(Facts(), 48, 10.0) == 48
+
+
+def test_floats_are_not_rounded():
+    patch = np.random.default_rng(0).uniform(0.0, 0.3, (1, 8, 8, 2)).astype(np.float32)
+    small = resample(patch, 4)
+    assert small.dtype == np.float32
+    assert small.std() > 0.01
+    np.testing.assert_allclose(small.mean(), patch.mean(), rtol=0.02)

@@ -192,3 +192,26 @@ def test_values_go_back_through_scale_and_offset(tmp_path):
     # Half a grey level, in each band's own units.
     steps = np.array([2750 / 255, 2750 / 255 * 2, 2750 / 255 * 4])
     assert (np.abs(back - stored) <= 0.51 * steps)[shown].all()
+
+
+def test_runs_on_own_files_read_scenes_as_their_files_were(tmp_path):
+    """No atmosphere, offset or whole numbers for units that nobody else knows."""
+    shares = EIGHT / 255.0
+    for dtype, factor in (('float32', 1.0), ('int16', 3000.0), ('uint16', 3000.0)):
+        values = shares * factor
+        values = values if dtype == 'float32' else np.rint(values)
+        path = _write(tmp_path, f'S2_L2A_{dtype}.tif', values, dtype)
+        limits = ((0.0, factor),) * 3
+        with Raster(path, COLOURS, limits, dtype=dtype, own_units=True) as raster:
+            part = raster.read(0, 0, SIDE, SIDE)
+            back = raster.to_stored(part.pixels)
+        assert part.pixels.dtype == dtype
+        np.testing.assert_array_equal(part.pixels, values.astype(dtype))
+        np.testing.assert_array_equal(back, values.astype(dtype))
+        said = Reading(scale=f'0:{factor}')
+        with Raster(path, COLOURS, limits, said, dtype, own_units=True) as raster:
+            np.testing.assert_allclose(raster.read(0, 0, SIDE, SIDE).pixels, values, rtol=1e-5)
+    with pytest.raises(UserError, match='lie beyond those of training'):
+        Raster(path, COLOURS, ((0.0, 1.0),) * 3, dtype='uint16', own_units=True)
+    with pytest.raises(UserError, match='the run was trained on float32'):
+        Raster(path, COLOURS, ((0.0, 1.0),) * 3, dtype='float32', own_units=True)
