@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax import random
 
 from eojax.data.dataset import Dataset
 from eojax.data.reading.lazy_images import Images
@@ -19,7 +18,7 @@ from eojax.drawing import figures
 from eojax.drawing.pictures import arrange, visible_bands
 from eojax.evaluation.evaluators import Evaluator, Measured
 from eojax.evaluation.outliers import spread
-from eojax.evaluation.scoring import filled_up, place_batch
+from eojax.evaluation.scoring import filled_up, image_keys, place_batch
 from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
@@ -81,10 +80,9 @@ def reconstruct_batches(
 
     everywhere = sharding.replicated(run.mesh)
     compiled = jax.jit(both, out_shardings=everywhere, compiler_options=compiler_options())
-    for number, start in enumerate(range(0, len(images), size)):
+    for start in range(0, len(images), size):
         part = images[np.arange(start, min(start + size, len(images)))]
-        filled = filled_up(part, size)
-        key = random.fold_in(random.key(run.config.seed), number)
-        outputs = compiled(state, place_batch(run, filled), sharding.place_key(key, run.mesh))
+        placed = place_batch(run, filled_up(part, size))
+        outputs = compiled(state, placed, image_keys(run, placed))
         scaled, again = (np.asarray(x)[: len(part)] for x in outputs)
         yield scaled, again

@@ -1,7 +1,7 @@
 """The outputs of a trained network for any number of images, in equal batches.
 
 A method may look at its input through noise (`eojax.methods.jem`), so a score has a key: that of
-the run's seed and the batch's number. The same images in the same order give the same scores.
+the run's seed and the image's own pixels. An image has the same scores wherever it stands.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from eojax.methods import METHODS
 from eojax.methods.method import Method, ability
 from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
+from eojax.samplers.keys import keys_of_images
 
 
 def score(
@@ -163,21 +164,34 @@ def score_batches(
     facts = run.known[group].facts
     rasters = [facts.rasters[name] for name in run.method.rasters]
     waiting: tuple[int, Any] | None = None
-    for number, batch in enumerate(batches):
+    for batch in batches:
         arrays = (batch,) if isinstance(batch, np.ndarray) else batch
         arrays, truth = (arrays[:-1], arrays[-1]) if compares(names) else (arrays, None)
+        stored = [place_batch(run, filled_up(array, size)) for array in arrays]
         placed = [
-            _scaled(place_batch(run, filled_up(array, size)), raster.limits, raster.scale)
-            for array, raster in zip(arrays, rasters, strict=True)
+            _scaled(array, raster.limits, raster.scale)
+            for array, raster in zip(stored, rasters, strict=True)
         ]
         labels = None if truth is None else place_batch(run, filled_up(truth, size))
-        key = random.fold_in(random.key(run.config.seed), number)
-        outputs = compiled(state, tuple(placed), labels, sharding.place_key(key, run.mesh))
+        outputs = compiled(state, tuple(placed), labels, image_keys(run, *stored))
         if waiting is not None:
             yield _on_host(run, *waiting)
         waiting = (len(arrays[0]), outputs)
     if waiting is not None:
         yield _on_host(run, *waiting)
+
+
+def image_keys(run: Run, *stored: Array) -> Array:
+    """A key for each image of a batch as it is stored, of the run's seed and its pixels, `[N]`.
+
+    Args:
+      stored: on the run's devices (`place_batch`); one array for each raster.
+    """
+    key = sharding.place_key(random.key(run.config.seed), run.mesh)
+    return _keys_of_images(key, *stored)
+
+
+_keys_of_images = jax.jit(keys_of_images)
 
 
 def filled_up(array: np.ndarray, size: int) -> np.ndarray:
@@ -196,7 +210,8 @@ def _scaled(stored: Array, limits: Limits | None, scale: int) -> Array:
 
 def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     """All that can be asked of a method about an image, by name, as functions of a state, images
-    in [-1, 1] and a key. Each is higher for images that are more like the training data.
+    in [-1, 1] and a key (one, or one for each image). Each is higher for images that are more like
+    the training data.
 
     `logits`, `log_density`, `features`, `embedding` and `source_embedding` of methods that have
     them, the last three of which are vectors and rank nothing; further, as scores of being in

@@ -94,7 +94,8 @@ class Method(NamedTuple):
         number of steps done is the loop's and not the state's.
       phases: in order; most methods have one.
       abilities: what it can do after training, by name, each `(state, ...) -> arrays`:
-        `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1];
+        `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1]; the key of this
+        and of all that are asked about images is one, or `[N]`, one for each image;
         `pixel_logits(state, images, key)` float32 `[N, h, w, classes]`;
         `features(state, images, key)` float32 `[N, D]`, of each image as a whole;
         `log_density(state, images, key)` float32 `[N]`, unnormalised, of a density that was

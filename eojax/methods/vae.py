@@ -48,6 +48,7 @@ from eojax.methods.options import check_shared
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
 from eojax.models import convolutional_autoencoder
+from eojax.samplers import keys
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'method': {
@@ -117,17 +118,18 @@ def importance_bound(
     Args:
       log_likelihood: latents `[N, d]` to log p(x|z) `[N]`.
       means, log_variances: of q(z|x), `[N, d]`.
+      key: one, or one for each image `[N]`.
     """
 
     def log_weight(key: Array) -> Array:
-        noise = random.normal(key, means.shape)
+        noise = keys.normal(key, means.shape)
         latents = means + jnp.exp(0.5 * log_variances) * noise
         # log p(z) - log q(z|x): the constants of the two Gaussians cancel.
         ratio = 0.5 * (jnp.square(noise) + log_variances - jnp.square(latents)).sum(-1)
         return log_likelihood(latents) + ratio
 
     # One after another: all at once would hold `num` decoded batches.
-    weights = lax.map(log_weight, random.split(key, num))
+    weights = lax.map(log_weight, keys.split(key, num))
     return jax.nn.logsumexp(weights, axis=0) - math.log(num)
 
 

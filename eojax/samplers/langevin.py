@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax, random
+from jax import Array, lax
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
+from eojax.samplers import keys
 from eojax.samplers.shortcut import Cut, cut_gradient
 
 DEFAULTS: dict[str, Any] = {
@@ -112,7 +113,8 @@ def run_chain(
       energy: `[N, H, W, C]` to `[N]`, each image's energy a function of that image alone.
       images: where the chains start, `[N, H, W, C]`; computed in float32, since small steps vanish
         in bfloat16.
-      key: of the noise.
+      key: of the noise; or `[N]`, one for each image, whose chain then does not depend on those
+        beside it.
       langevin: the parameters.
       mask: 1 where a pixel may move, 0 where it is held; broadcast to the images.
       cut: the same energy, cut after its first layer; needed where `langevin.inner_steps` is more
@@ -164,7 +166,7 @@ def _update(
     def update(carry: tuple[Array, Array], index: Array) -> tuple[tuple[Array, Array], None]:
         images, total = carry
         share = (1.0 - index / langevin.steps) ** langevin.decay
-        step_key = random.fold_in(key, index)
+        step_key = keys.fold_in(key, index)
         if langevin.inner_steps == 1:
             gradient = gradient_of(images).astype(jnp.float32)
             moved = _move(images, gradient, share, step_key, langevin, mask)
@@ -191,7 +193,7 @@ def _inner_steps(
     gradient, nearby = cut_gradient(cut, images)
 
     def inner(number: int | Array, x: Array, gradient: Array) -> Array:
-        inner_key = random.fold_in(key, number)
+        inner_key = keys.fold_in(key, number)
         return _move(x, gradient.astype(jnp.float32), share, inner_key, langevin, mask)
 
     # A loop, though that of the outer steps is unrolled on the CPU: its body is small, and the
@@ -221,7 +223,7 @@ def _move(
         move = jnp.clip(move, -langevin.clamp_gradient, langevin.clamp_gradient)
     moved = images - move
     if langevin.coupled or langevin.noise:
-        moved = moved + deviation * random.normal(key, images.shape)
+        moved = moved + deviation * keys.normal(key, images.shape)
     if langevin.clamp:
         moved = jnp.clip(moved, -langevin.clamp, langevin.clamp)
     return moved if mask is None else jnp.where(mask > 0, moved, images)

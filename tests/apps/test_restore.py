@@ -20,6 +20,7 @@ from eojax.evaluation.reference import fit_texture
 from eojax.feed.pipeline import to_uint8
 from eojax.metrics import restoration
 from eojax.samplers.inpainting import Inpainting
+from eojax.samplers.langevin import Langevin
 from tests.tiny_runs import TinyRun, tiny_run
 
 SHORT = Inpainting(steps=1, solver_steps=10)
@@ -109,10 +110,11 @@ def texture(jem):
     return fit_texture(jem.run, training.images, training.labels)
 
 
-def test_a_repair_does_not_depend_on_what_is_repaired_beside_it(jem, texture):
+@pytest.mark.parametrize('langevin', [None, Langevin(steps=2, noise=0.05)])
+def test_a_repair_does_not_depend_on_what_is_repaired_beside_it(jem, texture, langevin):
     """Batches are filled up; each chain has a key of its own image and number."""
     images, masks = _case(jem, 7)
-    settings = Settings(chains=3, options=SHORT)
+    settings = Settings(chains=3, options=SHORT, langevin=langevin)
     given = (jem.run, jem.state)
     many = repair.repair(*given, images, masks, texture, settings)
     few = repair.repair(*given, images[:2], masks[:2], texture, settings)

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import logsumexp
 from sklearn import metrics as sklearn_metrics
 
+from eojax import models
 from eojax.data.sets.landscapes import CLASS_NAMES, generate
 from eojax.drawing.pictures import grid_by_class
 from eojax.errors import UserError
@@ -20,6 +22,7 @@ from eojax.evaluation import command, evaluate, generation
 from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.scoring import score
 from eojax.runs.run import Run
+from eojax.samplers.keys import keys_of_images
 from tests.tiny_runs import TinyRun, tiny_run
 from tests.trained_states import with_trained
 
@@ -45,16 +48,14 @@ def _numbers(folder: Path) -> dict[str, float]:
 
 
 def _logits_by_hand(case: TinyRun, images: np.ndarray) -> np.ndarray:
-    """The network on batches of 32, each under the noise of its own key, without the scoring."""
+    """The network on all images at once, each under the noise of its own key, without scoring."""
     run, state = case.run, case.state
-    logits = []
-    for number in range(-(-len(images) // 32)):
-        part = images[32 * number : 32 * (number + 1)]
-        batch = np.zeros((32, *images.shape[1:]), np.float32)
-        batch[: len(part)] = part / np.float32(127.5) - 1.0
-        key = jax.random.fold_in(jax.random.key(run.config.seed), number)
-        logits.append(np.asarray(run.method.abilities['logits'](state, batch, key))[: len(part)])
-    return np.concatenate(logits)
+    keys = keys_of_images(jax.random.key(run.config.seed), jnp.asarray(images))
+    noise = jnp.stack([jax.random.normal(key, images.shape[1:]) for key in keys])
+    seen = images / np.float32(127.5) - 1.0 + run.config.method.input_noise * noise
+    trained = state.trained
+    network = models.build(run.config.model, run.task.num_classes)
+    return np.asarray(network.apply(trained.average, trained.statistics, seen))
 
 
 def _write_images(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:

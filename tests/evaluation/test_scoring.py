@@ -9,6 +9,7 @@ from scipy.special import logsumexp, softmax
 from eojax.errors import UserError
 from eojax.evaluation.scoring import alone, score, score_all, score_batches, scores_of
 from eojax.runs.run import Run
+from eojax.samplers.keys import keys_of_images
 from tests.tiny_runs import TinyRun, tiny_run
 
 
@@ -80,6 +81,35 @@ def test_batches_of_a_stream_keep_their_sizes_and_compile_once(jem, caplog):
     assert [len(part['log_density']) for part in found] == sizes
     for name in names:
         np.testing.assert_array_equal(np.concatenate([p[name] for p in found]), whole[name])
+
+
+def test_scores_do_not_depend_on_place_or_neighbours(jem):
+    """The input noise is that of the image: in another order, alone, twice, among others."""
+    assert jem.run.config.method.input_noise > 0
+    images, names = _images(70), ('logits', 'log_density', 'gradient', 'features')
+    whole = score_all(jem.run, names, jem.state, images)
+    order = np.random.default_rng(1).permutation(70)
+    turned = score_all(jem.run, names, jem.state, images, order)
+    few = score_all(jem.run, names, jem.state, images[[41, 41, 3]])
+    for name in names:
+        np.testing.assert_array_equal(turned[name], whole[name][order])
+        np.testing.assert_array_equal(few[name], whole[name][[41, 41, 3]])
+    # Another image has other noise, and so have other seeds.
+    keys = random.key_data(keys_of_images(random.key(0), images))
+    assert len(np.unique(keys, axis=0)) == 70
+    others = random.key_data(keys_of_images(random.key(1), images))
+    assert not (keys == others).all(1).any()
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.int16, np.uint16, np.float32])
+def test_every_value_of_an_image_enters_its_key(dtype):
+    images = np.tile(_images(1), (4, 1, 1, 1)).astype(dtype)
+    images[1, 3, 4, 2] += 1  # a value more
+    images[2] = images[2, ::-1]  # the same values elsewhere
+    further = np.zeros((4, 2), np.uint8)
+    further[3, 1] = 1  # of another raster
+    keys = random.key_data(keys_of_images(random.key(0), images, further))
+    assert len(np.unique(keys, axis=0)) == 4
 
 
 def test_a_stream_is_read_one_batch_ahead_and_no_more(jem):

@@ -163,6 +163,18 @@ def test_bound_rises_with_its_samples_to_the_exact_log_density(monkeypatch):
     assert (exact - found[1]).max() > 0.3  # there was something to gain
 
 
+def test_the_bound_of_an_image_depends_on_its_own_key_alone(monkeypatch):
+    method = build_linear(monkeypatch, importance_samples=4)
+    batch = small_batch()
+    state, images = method.init(random.key(0), batch, None), batch['unlabelled']['images']
+    keys, order = random.split(random.key(2), len(images)), jnp.arange(len(images))[::-1]
+    density = method.abilities['log_density']
+    found = np.asarray(density(state, images, keys))
+    np.testing.assert_allclose(density(state, images[order], keys[order]), found[::-1], rtol=1e-6)
+    np.testing.assert_allclose(density(state, images[1:2], keys[1:2])[0], found[1], rtol=1e-6)
+    assert np.ptp(found) > 1e-3
+
+
 def test_samples_are_decoded_prior_latents_and_follow_the_key_alone(monkeypatch):
     method, batch = build_linear(monkeypatch, average_decay=0.9), small_batch()
     state = method.init(random.key(0), batch, None)

@@ -27,6 +27,7 @@ from eojax.methods.update.descent import Trained
 from eojax.models.model import Network
 from eojax.samplers import inpainting, langevin, replay_buffer, starts
 from eojax.samplers.inpainting import Inpainting
+from eojax.samplers.keys import fold_in, normal
 from eojax.samplers.langevin import Chain, Langevin
 from eojax.samplers.replay_buffer import Draw, ReplayBuffer
 from eojax.samplers.shortcut import Cut
@@ -195,9 +196,10 @@ class JointModel(NamedTuple):
         return sharding.parted(outputs, [len(g) for g in groups], self.task.num_devices)
 
     def noisy(self, images: Array, key: Array) -> Array:
+        """The images under the input noise, of one key or of one for each."""
         if not self.options.input_noise:
             return images
-        return images + self.options.input_noise * random.normal(key, images.shape)
+        return images + self.options.input_noise * normal(key, images.shape)
 
     def abilities(self) -> dict[str, Callable[..., Any]]:
         """All that the joint model can do, by name (`ABILITIES`)."""
@@ -288,7 +290,9 @@ class JointModel(NamedTuple):
             return inpainting.inpaint(energy, given, keys, signs, options)
         begin = inpainting.inpaint(energy, given, keys, signs, options._replace(steps=0))
         chain = chain._replace(inner_steps=1)
-        ends = langevin.run_chain(energy, begin, keys[0], chain, masks)
+        # Chains of a pair share a key: their signs tell them apart.
+        apart = jax.vmap(fold_in)(keys, (signs < 0).astype(jnp.int32))
+        ends = langevin.run_chain(energy, begin, apart, chain, masks)
         return lax.stop_gradient(ends.images)
 
 
