@@ -104,3 +104,9 @@ def all_unique(names: Names) -> bool:
     """Whether no two names are the same."""
     num = len(np.unique(names)) if isinstance(names, np.ndarray) else len(set(names))
     return num == len(names)
+
+
+def spread(total: int, num: int) -> np.ndarray:
+    """`min(total, num)` distinct indices below `total`, evenly spaced and ascending."""
+    num = min(total, num)
+    return np.arange(num) * total // max(num, 1)

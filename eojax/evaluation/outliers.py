@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax.data.columns import spread
 from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
 from eojax.data.reading.image_files import no_images, open_image_files
 from eojax.data.reading.lazy_images import LazyImages
@@ -90,9 +91,3 @@ def read_images(
     decode = functools.partial(file_format.decode, bands=tuple(bands), size=None, resize=size)
     images = LazyImages(path, files, decode)
     return images.read_all(threads=file_format.threads, progress=progress, title=path.name)
-
-
-def spread(total: int, num: int) -> np.ndarray:
-    """`min(total, num)` distinct indices below `total`, evenly spaced and ascending."""
-    num = min(total, num)
-    return np.arange(num) * total // max(num, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eojax.devices import sharding
-from eojax.runs import domains
+from eojax.runs import contents, domains
 from eojax.runs import run as runs
 from eojax.runs.known import FILE, read_known, verify_facts, write_known
 from eojax.runs.run import Run
@@ -20,6 +20,8 @@ def check_data(run: Run) -> None:
         for group, one in read_known(run.folder).items():
             verify_facts(f'{run.folder}, {group}', one.facts, run.known[group].facts)
     domains.verify(run.domains, run.folder)
+    for group, domain in run.domains.items():
+        contents.verify(run.folder, group, domain)
 
 
 def write_beginning(run: Run) -> None:
@@ -31,5 +33,6 @@ def write_beginning(run: Run) -> None:
     assert run.domains is not None
     runs.open_folder(run.folder, run.config)
     domains.keep(run.domains, run.folder)
+    contents.keep(run.domains, run.folder)
     if sharding.is_main_process():
         write_known(run.folder, run.known)

@@ -23,6 +23,7 @@ from eojax.feed.streams import check_streams
 from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
+from eojax.runs import contents
 from eojax.runs.domains import SOURCE, TARGET, Domain, load_domain, load_domains, verify_splits
 from eojax.runs.known import Known, known_of, verify_facts
 
@@ -170,8 +171,10 @@ def with_data(run: Run, group: str = TARGET) -> Run:
             f'the data set that the run was trained on is needed for this: {error} (say where it'
             f' lies now by {option})'
         ) from error
-    verify_splits(run.folder, group, domain)
+    # Classes first: where one was renamed, so were all names of its images.
     verify_facts(f'{run.folder}, {group}', run.known[group].facts, domain.dataset.facts)
+    verify_splits(run.folder, group, domain)
+    contents.verify(run.folder, group, domain)
     return run._replace(domains={**(run.domains or {}), group: domain})
 
 
