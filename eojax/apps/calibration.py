@@ -82,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--data', type=Path, help="labelled folder or zip for all runs; else each run's test split"
     )
+    parser.add_argument(
+        '--with_learnt', action='store_true',
+        help='count images of --data that a run has learnt from; else they are left out',
+    )  # fmt: skip
     parser.add_argument('--bins', type=int, default=15, help='of the confidence (default: 15)')
     run_command(parser, arguments, _check, _calibrate)
 
@@ -109,8 +113,10 @@ def _calibrate(options: argparse.Namespace) -> None:
     numbers: dict[str, dict[str, Any]] = {}
     curves: dict[str, ReliabilityCurve] = {}
     for name, workdir in zip(names, options.workdir, strict=True):
-        run, state = open_trained(workdir, options.checkpoint, options.data_root, can_classify)
-        measured = measure(run, state, options.data, options.bins)
+        run, state = open_trained(
+            workdir, options.checkpoint, options.data_root, can_classify, options.class_folders
+        )
+        measured = measure(run, state, options.data, options.bins, options.with_learnt)
         numbers[name] = {**calibration_numbers(measured), 'workdir': str(workdir)}
         curves[name] = curve_of(measured.sums.bins)
     if not sharding.is_main_process():

@@ -248,7 +248,9 @@ def _generate(options: argparse.Namespace) -> None:
             raise unknown_name('class', options.name, run.facts.class_names)
         ability(run.method, 'sample', run.config.method.name, METHODS)
 
-    run, state = open_trained(options.workdir, options.checkpoint, options.data_root, can_sample)
+    run, state = open_trained(
+        options.workdir, options.checkpoint, options.data_root, can_sample, options.class_folders
+    )
     names = run.facts.class_names
     label = None if options.name is None else names.index(options.name)
     given = (options.start, options.steps, options.step_size, options.noise, options.seed)

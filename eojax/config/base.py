@@ -24,9 +24,11 @@ from eojax.models import MODELS, buildable
 # A run may be resumed with other values of these: they do not change what it computes.
 FREE_AT_RESUME = (
     'data.root',
+    'data.class_folders',
     'data.resident_gigabytes',
     'data.workers',
     'source.root',
+    'source.class_folders',
     'source.resident_gigabytes',
     'source.workers',
     'evaluate',
@@ -70,7 +72,8 @@ def base_config(
         `labelled_share` of each city's; `test_groups` and `validation_groups` name the cities, or
         single images, that are held out, and `validation_by` 'place' draws validation images from
         the labelled cities in place of whole cities;
-        `classes` joins its classes in groups (`eojax.data.class_groups`), and `unseen_classes` of
+        `classes` joins its classes in groups (`eojax.data.class_groups`), `class_folders` says what
+        folders of other names hold (`eojax.data.class_folders`), and `unseen_classes` of
         pixels are kept from training (`eojax.data.unseen_classes`).
       source: likewise of the data set to learn from besides, where there is one. What is evaluated,
         and what the apps mean, is `data`.

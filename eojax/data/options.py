@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eojax.data import class_groups, unseen_classes
+from eojax.data import class_folders, class_groups, unseen_classes
 from eojax.data.sets import DATASETS
 from eojax.data.splits import check_rule, rule_of
 from eojax.errors import UserError, unknown_name
@@ -33,6 +33,7 @@ def defaults(name: str) -> dict[str, Any]:
         'root': '',
         'size': 64,
         'classes': '',
+        'class_folders': '',
         'labels_per_class': 'all',
         'labelled_in_all': 0,
         'labelled_groups': '',
@@ -67,6 +68,7 @@ def check(options: ConfigDict, group: str) -> None:
             if options[key] < 0:
                 raise UserError(f'data.{key} must not be negative, not {options[key]}')
         class_groups.parse(options.classes)
+        class_folders.parse(options.class_folders)
         unseen_classes.check(options.unseen_classes, options.unseen_share)
         DATASETS[options.name].check(options)
         check_rule(rule_of(options, seed=0))

@@ -33,11 +33,18 @@ class Measured(NamedTuple):
     images: int | None = None
 
 
-def measure(run: Run, state: Any, data: Path | None = None, num_bins: int = 15) -> Measured:
+def measure(
+    run: Run,
+    state: Any,
+    data: Path | None = None,
+    num_bins: int = 15,
+    with_learnt: bool = False,
+) -> Measured:
     """Scores labelled images; all processes of a run call it together.
 
     Args:
       data: folder or zip archive of the run's classes; the run's test split where None.
+      with_learnt: as in `eojax.evaluation.command.read_labelled`.
       num_bins: of confidence, of equal width between 0 and 1.
 
     Raises:
@@ -48,7 +55,7 @@ def measure(run: Run, state: Any, data: Path | None = None, num_bins: int = 15) 
         run = with_data(run)
         labelled = run.dataset.subset(run.splits.test)
     else:
-        labelled = read_labelled(data, run)
+        labelled = read_labelled(data, run, with_learnt)
     by_pixel = 'pixel_logits' in run.method.abilities
     evaluator = image_classes(run.facts.class_names, num_bins)
     if by_pixel:

@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from eojax.config.base import from_json, set_key
-from eojax.data import class_groups
+from eojax.data import class_folders, class_groups
 from eojax.data.dataset import Dataset
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
@@ -15,20 +17,28 @@ from eojax.data.reading.lazy_images import memory_limit
 from eojax.devices import compilation_cache, processes, sharding
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.evaluate import check, evaluate_run
+from eojax.messages import say
+from eojax.runs import contents
 from eojax.runs.domains import TARGET
 from eojax.runs.opening import load_state, open_untrained
 from eojax.runs.run import Run
 
 
-def read_labelled(path: Path, run: Run) -> Dataset:
+def read_labelled(path: Path, run: Run, with_learnt: bool = False) -> Dataset:
     """Labelled images of some or all of a run's classes, as the run's own data set is read.
+
+    Images that the run has learnt from, known by their pixels whatever they are called, are left
+    out, and a line says so: they would not test it.
 
     Where the run's classes are groups (`data.classes`), the folders are those of the data set's own
     classes, and grouped likewise.
 
+    Args:
+      with_learnt: keep them, and only say how many there are.
+
     Raises:
       UserError: an unknown class, a file of another size than the data set's, or a broken one, by
-        name; or images of none of the groups.
+        name; or images of none of the groups, or only of those that the run has learnt from.
     """
     if run.facts.label != 'image':
         raise UserError(
@@ -39,21 +49,46 @@ def read_labelled(path: Path, run: Run) -> Dataset:
     # Of a data set that is read from no files: any size, resampled.
     known = run.facts.files
     wanted = None if known is None else known.size
-    dataset = read_image_folder(
-        path,
-        run.known[TARGET].own_classes,
-        wanted,
-        sharding.is_main_process(),
-        resize=None if wanted == size else size,
-        bands=run.images.bands,
-        allow_missing_classes=True,
-        file_format=format_of(run.facts.files),
-        resident_bytes=memory_limit(run.config.data),
-    )
+    folders = class_folders.parse(run.config.data.class_folders)
+    try:
+        dataset = read_image_folder(
+            path,
+            class_folders.folders_of(run.known[TARGET].own_classes, folders),
+            wanted,
+            sharding.is_main_process(),
+            resize=None if wanted == size else size,
+            bands=run.images.bands,
+            allow_missing_classes=True,
+            file_format=format_of(run.facts.files),
+            resident_bytes=memory_limit(run.config.data),
+        )
+    except UserError as error:
+        if 'unknown class folder' not in str(error):
+            raise
+        hint = '--class_folders=FOLDER=CLASS says which class a folder of another name holds'
+        raise UserError(f'{error}; {hint}') from error
+    dataset = class_folders.as_classes(dataset, folders)
     dataset = class_groups.regroup(dataset, class_groups.parse(run.config.data.classes))
     if not len(dataset.labels):
         raise UserError(f'{path}: no images of {", ".join(run.facts.class_names)}')
-    return dataset.with_limits(run.images.limits)
+    return _to_test(dataset.with_limits(run.images.limits), path, run, with_learnt)
+
+
+def _to_test(dataset: Dataset, path: Path, run: Run, with_learnt: bool) -> Dataset:
+    """The images that the run has not learnt from, or all of them where these are wanted too."""
+    learnt = contents.learnt_from(run.folder, dataset)
+    if not learnt.any():
+        return dataset
+    many = f'{path}: {run.folder} has learnt from {learnt.sum()} of {len(learnt)} images'
+    if with_learnt:
+        text = f'{many}: they are counted, as --with_learnt says'
+    elif learnt.all():
+        raise UserError(f'{many}: none is left to test it; --with_learnt counts them all the same')
+    else:
+        text, dataset = f'{many}: they are left out', dataset.subset(np.flatnonzero(~learnt))
+    if sharding.is_main_process():
+        say(text)
+    return dataset
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,9 +100,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
     parser.add_argument('--data', type=Path, help='labelled folder or zip; else the test split')
+    parser.add_argument(
+        '--with_learnt', action='store_true',
+        help='count images of --data that the run has learnt from; else they are left out',
+    )  # fmt: skip
     parser.add_argument('--out', type=Path, help='folder to write to; else one in the run folder')
     parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
     parser.add_argument('--data_root', default='', help="where the run's own data set lies now")
+    parser.add_argument(
+        '--class_folders', default='', metavar='FOLDER=CLASS,...',
+        help="class folders that have other names than the run's classes",
+    )  # fmt: skip
     parser.add_argument('--inception', help='npz of Inception weights, for FID and KID')
     parser.add_argument('--inception_images', type=int, help='how many images these compare')
     parser.add_argument('--outliers', help='name=path,... of images that are no such data')
@@ -86,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     changes = {
         'data.root': options.data_root,
+        'data.class_folders': options.class_folders,
         'evaluate.inception': options.inception,
         'evaluate.inception_images': options.inception_images,
         'evaluate.outliers': options.outliers,
@@ -97,7 +141,9 @@ def _evaluate(options: argparse.Namespace) -> None:
             set_key(config, key, value)
     check(config)
     run = open_untrained(config, options.workdir)
-    labelled = None if options.data is None else read_labelled(options.data, run)
+    labelled = None
+    if options.data is not None:
+        labelled = read_labelled(options.data, run, options.with_learnt)
     run, state = load_state(run, options.checkpoint or '')
     folder = 'evaluation' if labelled is None else f'evaluation_{options.data.stem}'
     evaluate_run(run, state, options.out or options.workdir / folder, labelled)

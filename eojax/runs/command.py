@@ -49,6 +49,10 @@ def run_parser(
         parser.add_argument('--out', type=Path, required=True, help='folder to write to')
     parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
     parser.add_argument('--data_root', default='', help="where the run's own data set lies now")
+    parser.add_argument(
+        '--class_folders', default='', metavar='FOLDER=CLASS,...',
+        help="class folders that have other names than the run's classes",
+    )  # fmt: skip
     return parser
 
 
@@ -87,8 +91,8 @@ def open_folder_for_writing(folder: Path, option: str = '--out') -> None:
         raise UserError(f'{option}={folder} cannot be written to: {error.strerror}') from None
 
 
-def read_config(workdir: Path, data_root: str = '') -> ConfigDict:
-    """The config of a run folder, with its data set where it lies now.
+def read_config(workdir: Path, data_root: str = '', class_folders: str = '') -> ConfigDict:
+    """The config of a run folder, with its data set where it lies, and as it is called, now.
 
     Raises:
       UserError: no run in that folder.
@@ -96,6 +100,8 @@ def read_config(workdir: Path, data_root: str = '') -> ConfigDict:
     config = from_json(workdir / 'config.json')
     if data_root:
         set_key(config, 'data.root', data_root)
+    if class_folders:
+        set_key(config, 'data.class_folders', class_folders)
     return config
 
 
@@ -104,8 +110,9 @@ def open_trained(
     checkpoint: str | None = None,
     data_root: str = '',
     need: Callable[[Run], object] = lambda run: None,
+    class_folders: str = '',
 ) -> tuple[Run, Any]:
-    """A run and its trained state, from `--workdir`, `--checkpoint` and `--data_root`.
+    """A run and its trained state, from `--workdir`, `--checkpoint`, `--data_root` and so on.
 
     Args:
       need: refuses a run that cannot do what is asked, before its checkpoint is read.
@@ -113,6 +120,6 @@ def open_trained(
     Raises:
       UserError: see `eojax.runs.opening.open_run`.
     """
-    run = open_untrained(read_config(workdir, data_root), workdir)
+    run = open_untrained(read_config(workdir, data_root, class_folders), workdir)
     need(run)
     return load_state(run, checkpoint or '')

@@ -33,7 +33,7 @@ def keep(domains: Mapping[str, Domain], folder: Path) -> None:
 
 
 def verify(folder: Path, group: str, domain: Domain) -> None:
-    """Refuses images that have exchanged their names since a run began; a line tells of edited ones.
+    """Refuses images whose names were exchanged since a run began; a line tells of edited ones.
 
     A folder without contents, of an earlier version, takes any.
 

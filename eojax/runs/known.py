@@ -88,7 +88,22 @@ def verify_facts(title: str, kept: Facts, read: Facts) -> None:
             raise UserError(
                 f'{title}: the run was trained on data with {name} {_plain(before)}, and this data'
                 f' set has {_plain(now)}; use the same data, or another folder'
+                f'{_renamed(before, now) if name == "class_names" else ""}'
             )
+
+
+def _renamed(before: tuple[str, ...], now: tuple[str, ...]) -> str:
+    """The table that would say that class folders were only renamed."""
+    missing = [name for name in before if name not in now]
+    new = [name for name in now if name not in before]
+    if not missing or len(missing) != len(new):
+        return ''
+    folder = new[0]
+    example = (
+        f'--class_folders={folder}={missing[0]}' if len(new) == 1 else '--class_folders=NEW=OLD'
+    )
+    training = example.replace('--', '--config.data.')
+    return f' (where folders were only renamed, say {example}; in training, {training})'
 
 
 def _plain(value: Any) -> str:

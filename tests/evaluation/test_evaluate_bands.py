@@ -23,6 +23,7 @@ from eojax.models import inception
 from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.runs.run import Run
+from eojax.samplers.keys import keys_of_images
 from tests.data.labelled_archives import encode, pixels, write_tree, write_zip
 from tests.data.sets.geotiff_archives import encode_geotiff, eurosat_ms_members, reflectances
 from tests.tiny_runs import _nowhere_zero
@@ -87,8 +88,10 @@ def test_scores_see_images_between_their_limits(case: Case) -> None:
         np.zeros(13, np.uint16), run.images.limits
     )
     batch[:3] = scale_to_unit(run.dataset.images[chosen], run.images.limits)
-    key = jax.random.fold_in(jax.random.key(run.config.seed), 0)
-    expected = np.asarray(run.method.abilities['logits'](case.state, batch, key))[:3]
+    stored = np.zeros((10, 16, 16, 13), run.images.dtype)
+    stored[:3] = run.dataset.images[chosen]
+    keys = keys_of_images(jax.random.key(run.config.seed), stored)
+    expected = np.asarray(run.method.abilities['logits'](case.state, batch, keys))[:3]
     assert np.ptp(found) > 1e-3
     np.testing.assert_allclose(found, expected, atol=1e-4)
 

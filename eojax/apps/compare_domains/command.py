@@ -144,7 +144,9 @@ def _compare(options: argparse.Namespace) -> None:
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
 
     def open_domains(workdir: Path, data_root: str) -> tuple[Run, Any, list[Domain]]:
-        run, state = open_trained(workdir, options.checkpoint, data_root, _has_logits)
+        run, state = open_trained(
+            workdir, options.checkpoint, data_root, _has_logits, options.class_folders
+        )
         given = [
             find_domain(name, path, run, options.images, options.patch, reading)
             for name, path in parse_domains(options.domain).items()

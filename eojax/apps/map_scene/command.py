@@ -162,7 +162,9 @@ def _can_map(run: Run, rasters: Sequence[str] = ()) -> None:
 
 def _map(options: argparse.Namespace) -> None:
     can_map = functools.partial(_can_map, rasters=options.raster)
-    run, state = open_trained(options.workdir, options.checkpoint, options.data_root, can_map)
+    run, state = open_trained(
+        options.workdir, options.checkpoint, options.data_root, can_map, options.class_folders
+    )
     jobs = find_jobs(options.scene, options.out)
     if not learned_density(run) and sharding.is_main_process():
         say(

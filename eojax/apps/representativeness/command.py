@@ -127,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
     parser.add_argument('--data_root', default='', help="where the run's own data set lies now")
     parser.add_argument(
+        '--class_folders', default='', metavar='FOLDER=CLASS,...',
+        help="class folders that have other names than the run's classes",
+    )  # fmt: skip
+    parser.add_argument(
         '--window',
         type=int,
         help='side in pixels of the windows that images are cut into; 0 for whole'
@@ -260,7 +264,11 @@ def _encoder(options: argparse.Namespace) -> tuple[Encoder, Run | None]:
     if options.workdir is None:
         return encoders.of_inception(options.features, options.window), None
     run, state = open_trained(
-        options.workdir, options.checkpoint, options.data_root, encoders.check_run
+        options.workdir,
+        options.checkpoint,
+        options.data_root,
+        encoders.check_run,
+        options.class_folders,
     )
     return encoders.of_run(run, state, options.window), run
 

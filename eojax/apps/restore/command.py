@@ -257,7 +257,9 @@ def _restore(options: argparse.Namespace) -> None:
         ability(run.method, 'restore', run.config.method.name, METHODS)
         settings_of(run, options)
 
-    run, state = open_trained(options.workdir, options.checkpoint, options.data_root, can_restore)
+    run, state = open_trained(
+        options.workdir, options.checkpoint, options.data_root, can_restore, options.class_folders
+    )
     settings = settings_of(run, options)
     if _is_scene(options):
         scene.restore(run, state, settings, options)

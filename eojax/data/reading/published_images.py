@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax.data import class_folders
 from eojax.data.dataset import Dataset
 from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.parts.labelled import parse_labels_per_class
@@ -62,6 +65,7 @@ def read_published(images: PublishedImages, options: ConfigDict, progress: bool)
         size=options.size,
         progress=progress,
         resident_bytes=memory_limit(options),
+        folders=class_folders.parse(options.class_folders),
     )
 
 
@@ -74,6 +78,7 @@ def load_published(
     progress: bool = True,
     cache: bool = True,
     resident_bytes: int | None = None,
+    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> Dataset:
     """Loads a published data set; any number of images, but all of its classes.
 
@@ -86,6 +91,7 @@ def load_published(
         leaves the images as they are.
       progress: show bars and the number of images of each class on stderr.
       cache: keep the decoded pixels in the cache folder.
+      folders: the class that a folder of another name holds, of files.
       resident_bytes: of files, as in `read_image_folder`; tfds is read into memory.
 
     Returns:
@@ -103,7 +109,7 @@ def load_published(
         path = Path(root).expanduser() if root else download_published(images, progress=progress)
         dataset = read_image_folder(
             path,
-            images.class_names,
+            class_folders.folders_of(images.class_names, folders),
             images.size,
             progress,
             kept,
@@ -112,6 +118,7 @@ def load_published(
             file_format=format_of(images.files),
             resident_bytes=resident_bytes,
         )
+        dataset = class_folders.as_classes(dataset, folders)
     elif source == 'tfds':
         path = prepared_folder(images, root)
         dataset = read_tfds(path, images, resize=resize, progress=progress, cache=kept)

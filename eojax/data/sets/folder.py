@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from eojax.data import class_folders
 from eojax.data.dataset import Dataset
 from eojax.data.facts import Files
 from eojax.data.kinds import DatasetKind, check_read_from_files
@@ -40,6 +41,7 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
         resize=options.size,
         resident_bytes=memory_limit(options),
     )
+    dataset = class_folders.as_classes(dataset, class_folders.parse(options.class_folders))
     return dataset.with_facts(name=NAME, title=path.stem, files=Files())
 
 

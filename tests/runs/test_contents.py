@@ -1,0 +1,197 @@
+"""A run is what it was trained on, whatever its files and folders are called by now."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from eojax.config.base import base_config, to_json
+from eojax.data import contents
+from eojax.errors import UserError
+from eojax.evaluation.command import read_labelled
+from eojax.runs import run as runs
+from eojax.runs.beginning import check_data, write_beginning
+from eojax.runs.contents import FILE
+from eojax.runs.opening import open_untrained
+from eojax.runs.run import Run, with_data
+
+COLOURS = {'brick': (200, 40, 40), 'forest': (40, 160, 40), 'lake': (40, 60, 200)}
+NUM = 20
+
+
+@pytest.fixture(scope='module')
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of images of 8 pixels."""
+    root, rng = tmp_path_factory.mktemp('colours'), np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (root / name).mkdir()
+        for number in range(NUM):
+            image = np.clip(rng.normal(colour, 20, (8, 8, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(image).save(root / name / f'{number:02d}.png')
+    return root
+
+
+@pytest.fixture(scope='module')
+def begun(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on them that has begun."""
+    folder = tmp_path_factory.mktemp('run')
+    write_beginning(runs.prepare(_config(colours), folder))
+    return folder
+
+
+def _config(root: Path, **options: str) -> ConfigDict:
+    config = base_config('supervised', 'convnet', 'folder')
+    config.batch_size = 8
+    config.model.widths, config.model.strides = (4,), (2,)
+    config.data.update({'root': str(root), 'size': 8, **options})
+    return config
+
+
+def _opened(folder: Path, root: Path, **options: str) -> Run:
+    return open_untrained(_config(root, **options), folder)
+
+
+def _numbered_anew(root: Path, folder: Path, by: int) -> Path:
+    """The same names in each class folder, each of the image `by` places further."""
+    copy = Path(shutil.copytree(root, folder))
+    for place in copy.iterdir():
+        files = sorted(place.iterdir())
+        read = [file.read_bytes() for file in files]
+        for number, file in enumerate(files):
+            file.write_bytes(read[(number + by) % len(files)])
+    return copy
+
+
+def _images(run: Run, part: str) -> set[bytes]:
+    chosen = getattr(run.splits, part)
+    return {np.asarray(image).tobytes() for image in run.dataset.images[chosen]}
+
+
+def test_the_same_data_elsewhere_have_the_same_parts(begun: Path, colours: Path, tmp_path) -> None:
+    first = with_data(_opened(begun, colours))
+    again = with_data(_opened(begun, Path(shutil.copytree(colours, tmp_path / 'elsewhere'))))
+    assert _images(again, 'test') == _images(first, 'test')
+    archive = shutil.make_archive(str(tmp_path / 'colours'), 'zip', colours)
+    assert _images(with_data(_opened(begun, Path(archive))), 'test') == _images(first, 'test')
+
+
+def test_files_that_were_numbered_anew_are_refused(begun: Path, colours: Path, tmp_path) -> None:
+    """The names are those of the test, and so is their digest; the images were trained on."""
+    learnt = _images(with_data(_opened(begun, colours)), 'train')
+    learnt |= _images(with_data(_opened(begun, colours)), 'validation')
+    other = _numbered_anew(colours, tmp_path / 'other', 7)
+    run = runs.prepare(_config(other), begun)
+    num = sum(image in learnt for image in _images(run, 'test'))
+    assert num > 3
+    pattern = f'12 of 12 test images had other names, and the run has learnt from {num} of them'
+    with pytest.raises(UserError, match=pattern):
+        with_data(_opened(begun, other))
+    before = {file.name: file.read_bytes() for file in begun.iterdir()}
+    with pytest.raises(UserError, match=pattern):
+        check_data(run)
+    assert {file.name: file.read_bytes() for file in begun.iterdir()} == before
+
+
+def test_edited_images_are_told_of_and_no_more(
+    begun: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(colours, tmp_path / 'edited'))
+    for file in copy.rglob('*.png'):
+        pixels = np.asarray(Image.open(file)) ^ np.uint8(1)
+        Image.fromarray(pixels).save(file)
+    with_data(_opened(begun, copy))
+    assert '12 of 12 test images have the same names' in capsys.readouterr().err
+
+
+def test_a_run_without_contents_goes_by_names(begun: Path, colours: Path, tmp_path) -> None:
+    folder = Path(shutil.copytree(begun, tmp_path / 'old'))
+    (folder / FILE).unlink()
+    with_data(_opened(folder, _numbered_anew(colours, tmp_path / 'other', 7)))
+    (folder / FILE).write_bytes(b'PK\x03\x04')
+    with pytest.raises(UserError, match=rf'{FILE} is damaged.*: delete it'):
+        with_data(_opened(folder, colours))
+
+
+def test_other_folders_leave_out_what_was_learnt_from(
+    begun: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By any name, in any folder; the run's own validation images chose its best state."""
+    run = _opened(begun, colours)
+    mixed = tmp_path / 'mixed'
+    for number, file in enumerate(sorted(colours.rglob('*.png'))):
+        (mixed / file.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, mixed / file.parent.name / f'new_{97 * number % 101}.png')
+    labelled = read_labelled(mixed, run)
+    kept = {np.asarray(image).tobytes() for image in labelled.images[:]}
+    assert kept == _images(with_data(run), 'test')
+    assert 'has learnt from 48 of 60 images: they are left out' in capsys.readouterr().err
+    assert read_labelled(mixed, run, with_learnt=True).places.num == 60
+    for file in mixed.rglob('*.png'):
+        if np.asarray(Image.open(file)).tobytes() in kept:
+            file.unlink()
+    with pytest.raises(UserError, match=r'learnt from 48 of 48 images: none is left.*with_learnt'):
+        read_labelled(mixed, run)
+
+
+def test_renamed_classes_are_refused_or_mapped(begun: Path, colours: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(colours, tmp_path / 'copy'))
+    (copy / 'forest').rename(copy / 'wood')
+    with pytest.raises(UserError, match=r'brick, forest, lake.*say --class_folders=wood=forest'):
+        with_data(_opened(begun, copy))
+    first = with_data(_opened(begun, colours))
+    mapped = with_data(_opened(begun, copy, class_folders='wood=forest'))
+    assert mapped.dataset.class_names == tuple(COLOURS)
+    assert mapped.dataset.names == first.dataset.names
+    np.testing.assert_array_equal(mapped.dataset.labels, first.dataset.labels)
+    np.testing.assert_array_equal(mapped.dataset.images, first.dataset.images)
+    with pytest.raises(UserError, match=r"unknown class folder 'wood'.*--class_folders"):
+        read_labelled(copy, _opened(begun, colours))
+    run = _opened(begun, colours, class_folders='wood=forest')
+    labelled = read_labelled(copy, run, with_learnt=True)
+    np.testing.assert_array_equal(labelled.labels, first.dataset.labels)
+    with pytest.raises(UserError, match=r'class_folders=wood=forest'):
+        check_data(runs.prepare(_config(copy), begun))
+    check_data(runs.prepare(_config(copy, class_folders='wood=forest'), begun))
+    # Two folders that have exchanged their names: the classes are the same, the images are not.
+    (copy / 'wood').rename(copy / 'away')
+    (copy / 'lake').rename(copy / 'forest')
+    (copy / 'away').rename(copy / 'lake')
+    with pytest.raises(UserError, match='8 of 12 test images had other names'):
+        with_data(_opened(begun, copy))
+
+
+@pytest.mark.parametrize('text', ['wood', 'wood=', 'wood=forest,wood=lake', 'a=lake,b=lake'])
+def test_a_table_of_folders_that_is_none(colours: Path, text: str) -> None:
+    with pytest.raises(UserError, match=r'data\.class_folders'):
+        runs.prepare(_config(colours, class_folders=text), Path('unused'))
+
+
+def test_two_folders_of_one_class_are_refused(colours: Path) -> None:
+    with pytest.raises(UserError, match="brick and forest are both of 'forest'"):
+        runs.prepare(_config(colours, class_folders='brick=forest'), Path('unused'))
+
+
+def test_images_on_disk_are_known_by_some_of_them(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, 'MOST_READ', 9)
+    config = _config(colours)
+    config.data.resident_gigabytes = 0.0
+    run = runs.prepare(config, tmp_path)
+    write_beginning(run)
+    with np.load(tmp_path / FILE) as kept:
+        assert {name: len(values) for name, values in kept.items()} == {
+            'data_train': 9, 'data_validation': 6, 'data_test': 9,
+        }  # fmt: skip
+    (tmp_path / 'config.json').write_text(to_json(config))
+    other = _numbered_anew(colours, tmp_path / 'other', 7)
+    config.data.root = str(other)
+    with pytest.raises(UserError, match=r'of 9 test images had other names'):
+        with_data(open_untrained(config, tmp_path))
+    assert json.loads((tmp_path / 'splits.json').read_text())['parts']['test']['places'] == 12
