@@ -28,7 +28,7 @@ from eojax.atomic_file import write_atomically
 from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.errors import UserError
-from eojax.evaluation.calibration import calibration_numbers, measure
+from eojax.evaluation.calibration import calibration_numbers, labelled_images, measure
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics.calibration import ReliabilityCurve, curve_of
@@ -109,13 +109,19 @@ def _calibrate(options: argparse.Namespace) -> None:
         if 'pixel_logits' not in run.method.abilities:
             ability(run.method, 'logits', run.config.method.name, METHODS)
 
+    def opened(workdir: Path) -> tuple[Run, Any]:
+        return open_trained(
+            workdir, options.checkpoint, options.data_root, can_classify, options.class_folders
+        )
+
     names = run_names(options.workdir, options.name)
+    # All are opened, with their data, before the first is measured: what is wrong shows at once.
+    for workdir in options.workdir if len(options.workdir) > 1 else ():
+        labelled_images(opened(workdir)[0], options.data, options.with_learnt)
     numbers: dict[str, dict[str, Any]] = {}
     curves: dict[str, ReliabilityCurve] = {}
     for name, workdir in zip(names, options.workdir, strict=True):
-        run, state = open_trained(
-            workdir, options.checkpoint, options.data_root, can_classify, options.class_folders
-        )
+        run, state = opened(workdir)
         measured = measure(run, state, options.data, options.bins, options.with_learnt)
         numbers[name] = {**calibration_numbers(measured), 'workdir': str(workdir)}
         curves[name] = curve_of(measured.sums.bins)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eojax.data.dataset import Dataset
 from eojax.evaluation import evaluators
 from eojax.evaluation.classes import image_classes
 from eojax.evaluation.command import read_labelled
@@ -51,11 +52,7 @@ def measure(
       UserError: the method has logits neither of images nor of pixels, or
         `eojax.evaluation.command.read_labelled` refuses the images.
     """
-    if data is None:
-        run = with_data(run)
-        labelled = run.dataset.subset(run.splits.test)
-    else:
-        labelled = read_labelled(data, run, with_learnt)
+    labelled = labelled_images(run, data, with_learnt)
     by_pixel = 'pixel_logits' in run.method.abilities
     evaluator = image_classes(run.facts.class_names, num_bins)
     if by_pixel:
@@ -70,6 +67,14 @@ def measure(
     tested = evaluation_set(run, labelled)
     evaluators.measure(run, state, tested, [evaluator._replace(finish=finish)], 'classifying')
     return Measured(run.config.method.name, run.step, kept[0], tested.num if by_pixel else None)
+
+
+def labelled_images(run: Run, data: Path | None, with_learnt: bool) -> Dataset:
+    """The images that a run is measured on; arguments and errors as for `measure`."""
+    if data is not None:
+        return read_labelled(data, run, with_learnt)
+    run = with_data(run)
+    return run.dataset.subset(run.splits.test)
 
 
 def calibration_numbers(measured: Measured) -> dict[str, Any]:

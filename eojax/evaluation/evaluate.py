@@ -28,6 +28,7 @@ evaluator (`eojax.evaluation.evaluators`):
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from ml_collections import ConfigDict
 
 from eojax.atomic_file import write_atomically
 from eojax.data.dataset import Dataset
+from eojax.data.reading.file_formats import format_of
 from eojax.devices import sharding
 from eojax.drawing.pictures import arrange, mosaic, save_picture, visible_bands
 from eojax.errors import UserError
@@ -47,7 +49,7 @@ from eojax.evaluation.densities import density
 from eojax.evaluation.evaluation_set import EvaluationSet
 from eojax.evaluation.evaluators import Evaluator
 from eojax.evaluation.generation import generated, samples_of
-from eojax.evaluation.outliers import parse_outliers, spread
+from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.pixels import unseen
 from eojax.evaluation.pixels.classes import (
     pixel_borders,
@@ -56,6 +58,7 @@ from eojax.evaluation.pixels.classes import (
     pixel_groups,
 )
 from eojax.evaluation.pixels.examples import pixel_examples
+from eojax.evaluation.pixels.outlier_windows import outlier_windows
 from eojax.evaluation.pixels.unseen import unseen_pixels
 from eojax.evaluation.reconstructions import reconstruction
 from eojax.evaluation.sampling import (
@@ -67,6 +70,7 @@ from eojax.evaluation.sampling import (
 )
 from eojax.evaluation.scoring import density_name, score
 from eojax.feed.pipeline import to_uint8
+from eojax.models import inception
 from eojax.runs.run import Run, with_data
 
 _PICTURE_SAMPLES = 64
@@ -98,6 +102,32 @@ def check(config: ConfigDict) -> None:
         raise UserError(f'evaluate.inception: no such file: {options.inception}')
 
 
+def check_inputs(run: Run) -> None:
+    """Reads the outliers and weights that an evaluation of a run would read after its scores.
+
+    Raises:
+      UserError: an image or a file that cannot be read, by name.
+    """
+    options, abilities = run.config.evaluate, set(run.method.abilities)
+    if options.outliers and 'pixel_logits' in abilities:
+        if unseen.asked_for(run):
+            side = run.method.window or min(run.facts.size or (64, 64))
+            outlier_windows(run, side)
+    elif options.outliers and {'logits', 'log_density'} & abilities:
+        size, file_format = run.task.image_shape[0], format_of(run.facts.files)
+        outlier_sets(options, size, run.images.bands, sharding.is_main_process(), file_format)
+    if options.inception and 'sample' in abilities:
+        inception.load_inception(Path(options.inception).expanduser())
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise UserError(f'{out} cannot be written to: {error.strerror or error}') from error
+
+
 def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = None) -> Path:
     """Evaluates a state of a run; all processes of the run call it together.
 
@@ -116,9 +146,10 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
     if labelled is None:
         run = with_data(run)
         labelled = run.dataset.subset(run.splits.test)
-    if main:
-        out.mkdir(parents=True, exist_ok=True)
     tested = evaluation_set(run, labelled)
+    check_inputs(run)
+    if main:
+        _check_writable(out)
     if 'pixel_logits' in run.method.abilities:
         tested = tested._replace(border=run.config.evaluate.boundary_pixels)
     chosen = evaluators_of(run, state, tested)

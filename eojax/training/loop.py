@@ -82,6 +82,7 @@ def _remove_empty(folder: Path) -> None:
 def _train(config: ConfigDict, folder: Path, held: Lock) -> Path:
     run = runs.prepare(config, folder)
     check_data(run)
+    evaluate.check_inputs(run)  # hours before they are used
     assert run.domains is not None
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
     run, state = _Loop(run, held).run_to_end()

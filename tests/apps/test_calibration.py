@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,19 @@ def test_other_labelled_images_of_some_classes(cases, tmp_path):
             image = case.run.dataset.images[index]
             save_picture(image, tmp_path / 'data' / name / f'{name}_{number}.png')
     out = tmp_path / 'out'
-    calibration.main([f'--workdir={case.folder}', f'--data={tmp_path / "data"}', f'--out={out}'])
+    arguments = [f'--workdir={case.folder}', f'--data={tmp_path / "data"}', f'--out={out}']
+    calibration.main([*arguments, '--with_learnt'])
     (row,) = _read(out).values()
     assert row['test_images'] == 4 + 11
     chosen = np.concatenate([np.flatnonzero(labels == 1)[:4], np.flatnonzero(labels == 8)[:11]])
     logits = score(case.run, 'logits', case.state, case.run.dataset.images[chosen])
     assert row['accuracy'] == pytest.approx((logits.argmax(1) == labels[chosen]).mean())
+    calibration.main(arguments)  # what training has not seen alone
+    (row,) = _read(out).values()
+    tested = np.isin(chosen, case.run.splits.test)
+    assert row['test_images'] == tested.sum() > 0
+    right = logits[tested].argmax(1) == labels[chosen[tested]]
+    assert row['accuracy'] == pytest.approx(right.mean())
 
 
 def test_names_are_the_folders_and_distinct(tmp_path):
@@ -133,6 +141,18 @@ def test_names_are_the_folders_and_distinct(tmp_path):
     for given, text in ((['x'], '1 --name for 2'), (['x', 'x'], 'needs a name of its own')):
         with pytest.raises(UserError, match=text):
             run_names(folders[:2], given)
+
+
+def test_the_last_run_is_opened_before_the_first_is_measured(cases, tmp_path, capsys, monkeypatch):
+    """A checkpoint that is not there, and data that are not the run's."""
+    monkeypatch.setattr(calibration, 'measure', None)
+    other = Path(shutil.copytree(cases['supervised'].folder, tmp_path / 'other'))
+    arguments = [f'--workdir={cases["jem"].folder}', f'--workdir={other}', f'--out={tmp_path}/out']
+    splits = (other / 'splits.json').read_text()
+    (other / 'splits.json').write_text(splits.replace('"sha256": "', '"sha256": "0'))
+    assert 'is not that of this data' in _fails(arguments, capsys)
+    shutil.rmtree(other / 'checkpoints')
+    assert 'train the run first' in _fails(arguments, capsys)
 
 
 def test_mistakes_are_one_line(cases, tmp_path, capsys):

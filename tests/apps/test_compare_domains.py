@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.special import logsumexp, softmax
 
 from eojax.apps.compare_domains import command as compare_domains
+from eojax.apps.compare_domains import comparison
 from eojax.apps.compare_domains.comparison import (
     BINS,
     SMOOTHING,
@@ -21,11 +22,12 @@ from eojax.apps.compare_domains.comparison import (
     remarks,
     table,
 )
-from eojax.apps.compare_domains.domains import Domain, find_domain, own_domains
+from eojax.apps.compare_domains.domains import Domain, find_domain, own_domains, read_ahead
 from eojax.data.reading.raster import DEFAULT_READING, Reading
 from eojax.errors import UserError
 from eojax.evaluation.reference import IMAGES
 from eojax.evaluation.scoring import score
+from eojax.samplers.keys import keys_of_images
 from tests.data.rasters import write_raster
 from tests.tiny_runs import TinyRun, tiny_run
 
@@ -97,10 +99,12 @@ def _scores(case: TinyRun, images: np.ndarray) -> dict[str, np.ndarray]:
         return jax.grad(lambda x: abilities['log_density'](case.state, x, key).sum())(part)
 
     norms = []
-    for number, start in enumerate(range(0, len(images), 32)):
+    for start in range(0, len(images), 32):
         part = images[start : start + 32].astype(np.float32) / 127.5 - 1.0
         filled = np.concatenate([part, np.full((32 - len(part), *part.shape[1:]), -1, np.float32)])
-        slopes = slope(filled, jax.random.fold_in(jax.random.key(run.config.seed), number))
+        stored = np.zeros((32, *part.shape[1:]), images.dtype)
+        stored[: len(part)] = images[start : start + 32]
+        slopes = slope(filled, keys_of_images(jax.random.key(run.config.seed), stored))
         norms.append(np.linalg.norm(slopes[: len(part)].reshape(len(part), -1), axis=1))
     return {
         'log_density': score(run, 'log_density', case.state, images),
@@ -355,6 +359,34 @@ def test_domains_that_cannot_be_read_are_one_line(jem, sources, tmp_path, capsys
     assert not any((tmp_path / 'out').iterdir())
     error = _fails([run, out, f'--domain=a={sources["scene"]}', '--bands=1,2'], capsys)
     assert '--bands=1,2 names 2 band(s)' in error
+
+
+def test_a_third_domain_that_is_grey_is_refused_before_the_first_is_scored(
+    jem, sources, tmp_path, capsys, monkeypatch
+):
+    """In the third file: the first ones of a domain are no promise."""
+    (tmp_path / 'mixed').mkdir()
+    for number, mode in enumerate(('RGB', 'RGB', 'L')):
+        Image.new(mode, (16, 16), number).save(tmp_path / 'mixed' / f'{number}.png')
+    monkeypatch.setattr(comparison, 'score_all', None)
+    monkeypatch.setattr(comparison, 'reference_scores', None)
+    given = [f'--domain={name}={sources[name]}' for name in ('twin', 'scene')]
+    out = [f'--workdir={jem.folder}', f'--out={tmp_path}/out']
+    error = _fails([*out, *given, f'--domain=mixed={tmp_path}/mixed'], capsys)
+    assert '2.png' in error
+    assert not any((tmp_path / 'out').iterdir())
+
+
+def test_domains_that_memory_does_not_hold_are_read_again():
+    reads = []
+
+    def domain(name: str) -> Domain:
+        return Domain(name, '', lambda: reads.append(name) or np.zeros(10, np.uint8))  # type: ignore[func-returns-value]
+
+    ready = read_ahead([domain('a'), domain('b')], limit=15)
+    assert reads == ['a', 'b']
+    assert [len(one.read()) for one in ready] == [10, 10]
+    assert reads == ['a', 'b', 'b']
 
 
 def test_a_run_without_logits_says_which_methods_have_them(jem):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eojax.apps.representativeness import command, datasets, paths
+from eojax.apps.representativeness import command, datasets, encoders, paths
 from eojax.apps.representativeness.gathered import Gathered, load, save
 from eojax.apps.representativeness.places import Form, even_sample
 from eojax.apps.representativeness.plane import embed
@@ -296,6 +296,20 @@ def test_from_images_to_files_by_a_run(tmp_path: Path):
     seen = first.astype(np.float32)[None] / 127.5 - 1.0
     expected = run.run.method.abilities['features'](run.state, seen, None)
     np.testing.assert_allclose(kept.features[0], expected[0], atol=1e-4)
+
+
+def test_a_broken_image_of_the_last_place_shows_before_the_first_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    _save(tmp_path / 'cities' / 'dark', 8, 0)
+    _save(tmp_path / 'test' / 'dim', 8, 2)
+    broken = sorted((tmp_path / 'test' / 'dim').iterdir())[-1]
+    broken.write_bytes(broken.read_bytes()[:100])
+    monkeypatch.setattr(encoders, 'score_batches', None)
+    given = [f'--train={tmp_path}/cities', f'--test={tmp_path}/test', f'--out={tmp_path}/out']
+    with pytest.raises(SystemExit):
+        command.main([*given, f'--workdir={tiny_run("supervised").folder}'])
+    assert broken.name in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,25 @@ def test_validation_is_right_and_compiles_once(jem, caplog):
         assert [r for r in caplog.records if 'Compiling' in r.getMessage()]
 
 
+def test_inputs_and_outputs_are_checked_before_anything_is_scored(jem, tmp_path, monkeypatch):
+    """The second set of outliers has a broken file; then the folder cannot be written to."""
+    images = np.zeros((3, 16, 16, 3), np.uint8)
+    for name in ('good', 'broken'):
+        _write_images(tmp_path / name, images, np.arange(3))
+    (file,) = (tmp_path / 'broken').rglob('2.png')
+    file.write_bytes(file.read_bytes()[:50])
+    monkeypatch.setattr(evaluate.evaluators, 'measure', None)
+    config = jem.run.config.copy_and_resolve_references()
+    config.evaluate.outliers = f'good={tmp_path}/good,broken={tmp_path}/broken'
+    run = jem.run._replace(config=config)
+    with pytest.raises(UserError, match=r'2\.png'):
+        evaluate.evaluate_run(run, jem.state, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    (tmp_path / 'out').touch()
+    with pytest.raises(UserError, match='out cannot be written to'):
+        evaluate.evaluate_run(jem.run, jem.state, tmp_path / 'out')
+
+
 def test_a_diverged_state_is_one_clear_error(jem):
     broken = with_trained(
         jem.state,

@@ -41,7 +41,13 @@ from eojax.apps.compare_domains.comparison import (
     settings,
     summary,
 )
-from eojax.apps.compare_domains.domains import Domain, find_domain, own_domains, parse_domains
+from eojax.apps.compare_domains.domains import (
+    Domain,
+    find_domain,
+    own_domains,
+    parse_domains,
+    read_ahead,
+)
 from eojax.apps.compare_domains.figures import Row, domain_figure, domains_overview
 from eojax.atomic_file import write_atomically
 from eojax.data.reading.raster import Reading
@@ -151,9 +157,9 @@ def _compare(options: argparse.Namespace) -> None:
             find_domain(name, path, run, options.images, options.patch, reading)
             for name, path in parse_domains(options.domain).items()
         ]
-        return run, state, [*given, *own_domains(run, options.images)]
+        return run, state, [*read_ahead(given), *own_domains(run, options.images)]
 
-    # All are opened before the first is scored, so that what is wrong with one shows at once.
+    # All are read before the first is scored, so that what is wrong with one shows at once.
     opened = [open_domains(options.workdir, options.data_root)]
     if options.supervised is not None:
         opened.append(open_domains(options.supervised, options.supervised_data_root))

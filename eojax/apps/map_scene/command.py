@@ -48,6 +48,7 @@ from eojax.apps.map_scene.files import SUMMARY, check_classes, write_summary
 from eojax.apps.map_scene.job import (
     PERCENTILE,
     Job,
+    Model,
     Options,
     companions_of,
     map_scene,
@@ -171,16 +172,18 @@ def _map(options: argparse.Namespace) -> None:
             f'method {run.config.method.name!r} has learned no p(x): no log_density.tif, no'
             ' unseen.tif and no share_unseen'
         )
-    model = prepare_model(run, state, options.percentile)
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
     how = Options(options.patch, options.stride, reading, parse_rasters(options.raster))
     own = jobs[jax.process_index() :: jax.process_count()]
-    # All are opened before the first is mapped, so that what is wrong with one shows at once.
+    # All are opened before anything is scored, so that what is wrong with one shows at once.
+    unready = Model(run, state, 0.0 if learned_density(run) else None, '', options.percentile)
     for job in own:
-        raster, _ = open_scene(job, model, how)
-        with raster, companions_of(model, raster, how):
+        raster, _ = open_scene(job, unready, how)
+        with raster, companions_of(unready, raster, how):
             for note in raster.notes:
                 say(note)
+        open_folder_for_writing(job.out)
+    model = prepare_model(run, state, options.percentile)
     for job in own:
         _tell(job, map_scene(job, model, how))
     if jax.process_count() > 1:

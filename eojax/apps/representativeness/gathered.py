@@ -85,9 +85,11 @@ def gather(
       most: images of each place.
 
     Raises:
-      UserError: an image that cannot be read, or features that are not finite.
+      UserError: an image that cannot be read, which shows before any is encoded, or features that
+        are not finite.
     """
     samples = [even_sample(p.total, most, seed, f'{p.part}:{p.name}') for p in places]
+    _read_ahead(places, samples)
     members: list[int] = []
     names: list[str] = []
     thumbnails: list[np.ndarray] = []
@@ -132,6 +134,21 @@ def gather(
         tuple(class_names),
         tuple(class_colours),
     )
+
+
+def _read_ahead(places: Sequence[Place], samples: Sequence[np.ndarray]) -> None:
+    """Reads all that will be encoded, so that a broken image shows before the first is."""
+    first: Piece | None = None
+    with tqdm(
+        total=sum(map(len, samples)), desc='checking', unit='img', leave=False,
+        disable=not sharding.is_main_process(),
+    ) as bar:  # fmt: skip
+        for place, sample in zip(places, samples, strict=True):
+            for piece in place.read(sample):
+                first = piece if first is None else first
+                for raster in range(len(piece.rasters)):
+                    _stacked((first, piece), raster)
+                bar.update()
 
 
 def _stacked(pieces: Sequence[Piece], raster: int) -> np.ndarray:
