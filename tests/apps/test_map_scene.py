@@ -292,6 +292,8 @@ def test_hectares_of_degrees_shrink_towards_the_pole(model, tmp_path):
     # The zone of 3.2 degrees of longitude on the ellipsoid WGS 84, in closed form.
     zone = _zone(66.4, 60.0, 3.2) / 1e4
     assert sum(summary['hectares'].values()) == pytest.approx(zone, rel=1e-5)
+    # 5 by 11 km.
+    assert 'shapes are stretched' in ' '.join(summary['notes'])
 
 
 def _zone(north: float, south: float, longitudes: float) -> float:

@@ -31,7 +31,7 @@ from eojax.data.reading.raster import DEFAULT_READING, SUFFIXES, Part, Raster, R
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation.outliers import TAKEN, read_images, spread
-from eojax.messages import say
+from eojax.messages import say_some
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 from eojax.runs.run import Run
 
@@ -191,9 +191,10 @@ def _scenes_domain(
 ) -> Domain:
     size = run.task.image_shape[0]
     scenes, texts = [], []
+    notes: list[str] = []
     for file in files:
         with _open(file, run, reading) as raster:
-            _say_notes(raster)
+            notes += raster.notes
             side = patch or patch_pixels(run.facts, size, raster.pixel_metres())
             if min(raster.height, raster.width) < side:
                 raise UserError(
@@ -203,6 +204,8 @@ def _scenes_domain(
             places = np.array([*patch_places(raster.height, raster.width, side, side)], np.int32)
             scenes.append(Scene(file, side, places))
             texts.append(f'patches of {side} px, {raster.scale_text}')
+    if sharding.is_main_process():
+        say_some(notes)
     total = sum(len(scene.places) for scene in scenes)
     number = f'{len(files):,} scenes' if len(files) > 1 else 'a scene'
     text = f'{number} of {total:,} patches without overlap: {"; ".join(dict.fromkeys(texts))}'
@@ -212,12 +215,6 @@ def _scenes_domain(
 def _open(path: Path, run: Run, reading: Reading) -> Raster:
     images = run.images
     return Raster(path, images.bands, images.limits, reading, images.dtype, run.facts.own_units)
-
-
-def _say_notes(raster: Raster) -> None:
-    if sharding.is_main_process():
-        for note in raster.notes:
-            say(note)
 
 
 def read_patches(

@@ -10,7 +10,9 @@ without data, and borders that no whole patch covers, are not classified.
 The network has to see the values that it was trained on (`--scale`,
 `eojax.data.reading.sentinel2`). EuroSAT's 8-bit images show reflectance at the top of the
 atmosphere (level 1C) from 0 to 0.275 as 0 to 255; scenes of level 1C are scaled so, those of level
-2A are first brought to level 1C by a clear atmosphere, 8-bit scenes are taken as they are.
+2A are first brought to level 1C by a clear atmosphere, 8-bit scenes are taken as they are. Tags,
+names, band names, scale and offset of bands, and dark pixels are the evidence for this; where they
+disagree, or say nothing of 16-bit values, the scene is refused with a line that asks.
 
 A method that classifies pixels is run on overlapping windows, whose p(y|x) and log p are averaged
 in each pixel so that no seam shows (`eojax.apps.map_scene.pixel_map`); no border is left out, and
@@ -27,7 +29,7 @@ What is written to `--out`, or for several scenes to a folder in it named as the
 `overview.png`: scene, map, confidence and log p(x) side by side.
 `summary.json`: `hectares` by class, `hectares_unclassified`, `share_unseen`, `patches`, ...; last.
 
-All GeoTIFFs are cloud-optimised, with the scene's shape, coordinate system and transform. A scene
+All GeoTIFFs are cloud-optimised, with the scene's shape, coordinate system and transform (or control points). A scene
 whose map is there, of the same file, run and options, is not made again.
 """
 

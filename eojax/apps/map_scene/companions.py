@@ -21,6 +21,7 @@ from rasterio.windows import Window
 
 from eojax.data import facts
 from eojax.data.reading.raster import Part, Raster
+from eojax.data.reading.scenes.validity import stands_in_all_bands
 from eojax.errors import UserError
 from eojax.runs.run import Run
 
@@ -96,7 +97,8 @@ class Companion:
             raise UserError(f'{self._title}: broken or truncated ({error})') from None
         # A value that can be measured is one for no data where all bands have it, as in training.
         held = masks > 0
-        together = self._file.nodata is not None and self._file.nodata >= 0
+        empty = self._file.nodata
+        together = empty is not None and stands_in_all_bands(empty, self._file.dtypes[0])
         valid = (held.any(0) if together else held.all(0)) & np.isfinite(values).all(0)
         pixels = self._physical(np.moveaxis(values, 0, -1))
         # As in training: the network sees them around the pixels that it classifies.

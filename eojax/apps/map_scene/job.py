@@ -345,6 +345,7 @@ def _summary(
         'stride': tiling.stride,
         'bands': raster.indexes,
         'scale': raster.scale_text,
+        'notes': list(raster.notes),
         'settings': dict(settings),
     }
 

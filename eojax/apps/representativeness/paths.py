@@ -27,7 +27,7 @@ from eojax.data.reading.formats.encoded import size_of
 from eojax.data.reading.image_files import FileReader, open_image_files
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.errors import UserError
-from eojax.messages import say
+from eojax.messages import say_some
 
 # Folders of images, and of maps of classes beside them.
 _IMAGES = ('images', 'image', 'imgs', 'img', 'img_dir')
@@ -102,7 +102,9 @@ def places_at(named: Named, part: str, form: Form, facts: Facts, reading: scenes
         )
     if named.path.suffix.lower() in scenes.SUFFIXES and named.path.is_file():
         name = named.name or named.path.stem
-        cuts = [_scene_cut(named.path, form, facts, reading)]
+        notes: list[str] = []
+        cuts = [_scene_cut(named.path, form, facts, reading, notes)]
+        say_some(notes)
         return [_place(name, part, cuts, _scene_reader(named.path.parent, form, facts, reading))]
     with open_image_files(named.path) as listing:
         inside = f'{named.below}/' if named.below else ''
@@ -154,7 +156,12 @@ def _place_of_files(
         Path(file).suffix.lower() in scenes.SUFFIXES and is_scene(root / file, window or 256)
         for file in files
     ):
-        cuts = [_scene_cut(root / file, form, facts, reading)._replace(file=file) for file in files]
+        notes: list[str] = []
+        cuts = [
+            _scene_cut(root / file, form, facts, reading, notes)._replace(file=file)
+            for file in files
+        ]
+        say_some(notes)
         return _place(name, part, cuts, _scene_reader(root, form, facts, reading))
     read = FileReader(root)
     cuts = [_Cut(file, window or None, _corners(read, file, window)) for file in files]
@@ -177,13 +184,15 @@ def _fitting(file: object, height: int, width: int, side: int) -> list[tuple[int
     return [*patch_places(height, width, side, side)]
 
 
-def _scene_cut(file: Path, form: Form, facts: Facts, reading: scenes.Reading) -> _Cut:
+def _scene_cut(
+    file: Path, form: Form, facts: Facts, reading: scenes.Reading, notes: list[str]
+) -> _Cut:
+    """The windows of a scene; what the user should know of it is added to `notes`."""
     images = form.rasters[IMAGES]
     with scenes.Raster(
         file, images.bands, images.limits, reading, images.dtype, facts.own_units
     ) as scene:
-        for note in scene.notes:
-            say(note)
+        notes += scene.notes
         side = form.window
         if side is None:
             if facts.size is None:

@@ -11,6 +11,7 @@ import numpy as np
 from eojax.data.columns import Names, name_at
 from eojax.data.dataset import Window, check_window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Raster, valid_of
+from eojax.data.reading.scenes.validity import stands_in_all_bands
 from eojax.data.sources import raster_windows, whole_images
 from eojax.data.sources.label_values import LabelValues
 from eojax.data.sources.patterns import Pattern, place_values
@@ -239,7 +240,7 @@ class FileSource:
         if file.lower().endswith(whole_images.SUFFIXES):
             return False
         value = self._windows.no_data(file)
-        return value is not None and value >= 0
+        return value is not None and stands_in_all_bands(value, self._windows.bands(file)[1])
 
     def _may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
         if not file.lower().endswith(whole_images.SUFFIXES):

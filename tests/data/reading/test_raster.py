@@ -140,7 +140,7 @@ def test_a_value_for_no_data_stands_in_all_bands(tmp_path):
         np.testing.assert_array_equal(raster.read(0, 0, 40, 50).valid, (pixels != 7).any(-1))
 
 
-@pytest.mark.parametrize('missing', [-9999.0, np.nan])
+@pytest.mark.parametrize('missing', [-9999.0, np.nan, 1e20])
 def test_what_no_measurement_can_be_is_missing_in_each_band(tmp_path, missing):
     values = surface(40, 50).astype(np.float32)
     values[2, 3] = missing

@@ -177,6 +177,9 @@ def test_what_is_cut_or_judged_by_pixels_alone_is_said(tmp_path):
     assert 'beyond those that training shows' in notes('c.tif', DIGITAL, scale='0:1000')
     assert '--offset=0' in notes('S2_L1C_d.tif', DIGITAL + 1000)
     assert '--scale=l1c' in notes('S2_e.tif', DIGITAL)
+    eight = _write(tmp_path, 'f.tif', EIGHT, 'uint8')
+    with Raster(eight, RGB, ((0.0, 2750.0),) * 3) as raster:
+        assert 'those of training uint16' in ' '.join(raster.notes)
 
 
 def test_values_go_back_through_scale_and_offset(tmp_path):

@@ -2,8 +2,8 @@
 
 A pixel holds data where GDAL's mask of the dataset says so: a mask in or beside the file, an alpha
 band, or a value for no data, which then stands in all bands of the file. A dark pixel that has the
-value in some bands alone is data. A value that no measurement can have, below 0 or no number, is
-missing in each band in which it stands, and without all bands there is nothing to go by.
+value in some bands alone is data. A value that no measurement can have (below 0, no number, or of
+floats any but 0) is missing in each band in which it stands, and the network needs all bands.
 """
 
 from __future__ import annotations
@@ -23,6 +23,16 @@ _ALONG = 12  # of these along each axis
 _LEAST = 0.01  # of a sample's pixels that hold data; else all of the scene is looked through
 _STRIP = 256  # rows that are then read at once
 _STRIP_PIXELS = 4096  # kept of each
+
+
+def stands_in_all_bands(value: float, dtype: str) -> bool:
+    """Whether a value for no data may be measured too, so that all bands must have it.
+
+    Args:
+      value: that stands for no data.
+      dtype: of the values.
+    """
+    return value == 0.0 or (value > 0.0 and np.dtype(dtype).kind in 'ui')
 
 
 class Validity:
@@ -81,7 +91,7 @@ class Validity:
             valid &= self._file.read(self._alpha, **options) > 0
         elif self._by_band:
             valid &= self._any_band(**options)
-        if self._value is not None and not (self._value >= 0.0):
+        if self._value is not None and not stands_in_all_bands(self._value, values.dtype.name):
             return valid & ~(values == self._value).any(0)
         if self._value is not None and not self._by_band:
             valid &= ~(values == self._value).all(0)
