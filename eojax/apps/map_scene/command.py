@@ -29,8 +29,8 @@ What is written to `--out`, or for several scenes to a folder in it named as the
 `overview.png`: scene, map, confidence and log p(x) side by side.
 `summary.json`: `hectares` by class, `hectares_unclassified`, `share_unseen`, `patches`, ...; last.
 
-All GeoTIFFs are cloud-optimised, with the scene's shape, coordinate system and transform (or control points). A scene
-whose map is there, of the same file, run and options, is not made again.
+All GeoTIFFs are cloud-optimised, with the scene's shape, coordinate system and transform (or
+control points). A scene whose map is there, of the same file, run and options, is not made again.
 """
 
 from __future__ import annotations
