@@ -45,17 +45,25 @@ _NAMES = ('classes', 'labelled_groups', 'test_groups', 'validation_groups', 'val
           'unseen_classes')  # fmt: skip
 # Two cores can train these as they are.
 _SMALL = ('fixmatch_segmentation', 'seg_jem')
+# The views that are usual, and that peers have too.
+VIEWS: dict[str, Any] = {
+    'method.pseudo_labels': 'sure',
+    'method.classmix_share': 0.0,
+    'method.cutmix_share': 0.5,
+    'method.strong_set': 'identity,autocontrast,brightness,colour,contrast,sharpness',
+}
 # How many images there are a step does not see, and drawing all of them takes a while. The
 # transfer's own sizes are small.
 _OWN: dict[str, dict[str, Any]] = {
     'swd_transfer': {'batch_size': 32, 'data.num_images': 4_000, 'source.num_images': 4_000},
+    'fixmatch_segmentation': VIEWS,
 }
 _FEW_TILES: dict[str, Any] = {'data.num_images': 160}
 _LARGE_TILES: dict[str, Any] = {'data.size': 512, 'data.num_images': 64, 'method.window': 256}
 _GPU_OWN: dict[str, dict[str, Any]] = {
     **_OWN,
     'segmentation': _LARGE_TILES,
-    'fixmatch_segmentation': {**_LARGE_TILES, 'model.width': 64, 'model.depth': 4},
+    'fixmatch_segmentation': {**VIEWS, **_LARGE_TILES, 'model.width': 64, 'model.depth': 4},
     'seg_jem': {
         **_LARGE_TILES,
         'model.width': 128,
@@ -108,7 +116,11 @@ _TINY_PIXELS: dict[str, Any] = {
     'method.density_width': 4,
     'method.unlabelled_ratio': 1,
 }
-_TINY_OWN = dict.fromkeys(('segmentation', 'fixmatch_segmentation', 'seg_jem'), _TINY_PIXELS)
+_TINY_OWN = {
+    'segmentation': _TINY_PIXELS,
+    'fixmatch_segmentation': {**VIEWS, **_TINY_PIXELS},
+    'seg_jem': _TINY_PIXELS,
+}
 
 
 class Entry(NamedTuple):
@@ -155,7 +167,9 @@ def suites() -> dict[str, Suite]:
     cpu = {n: functools.partial(shortened, make, 4) for n, make in entries(_CPU, _CPU_OWN).items()}
     for name in _SMALL:
         if name in there:
-            cpu[name] = functools.partial(adapted, there[name], _FEW_TILES)
+            cpu[name] = functools.partial(
+                adapted, there[name], {**_OWN.get(name, {}), **_FEW_TILES}
+            )
     return {
         'gpu': Suite(entries(_GPU, _GPU_OWN), False, 1.0),
         'cpu': Suite(

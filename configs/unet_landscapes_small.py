@@ -1,0 +1,42 @@
+"""A U-Net on drawn land cover, one tile of each of 16 regions labelled: the supervised baseline.
+
+Paper: the supervised baseline of the thesis of J. Castillo-Navarro (2022), section 3.2.4, with few
+  labels in all cities as in section 2.2.2. Data are drawn; each region has colours of its own.
+Use: fixmatch_landscapes_small.py must beat it. The test is on other tiles of the same regions; for
+  regions that no training sees, say --config.data.test_groups=plain_8,hedges_9 and the like.
+Command: python -m eojax.main --config=configs/unet_landscapes_small.py
+"""
+
+from ml_collections import ConfigDict
+
+from eojax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    config = base_config('segmentation', 'unet', 'landscape_cover')
+    config.batch_size = 8
+    config.steps = 600
+    config.log_every = 50
+    config.evaluate_every = 300
+    config.checkpoint_every = 300
+
+    config.data.size = 64
+    config.data.num_images = 640
+    config.data.regions = 16
+    config.data.palette = 1.0
+    config.data.labelled_share = 0.025
+    config.data.validation_by = 'place'
+
+    config.model.width = 16
+    config.model.depth = 3
+
+    config.method.window = 64
+    config.method.augment = 'dihedral'
+    config.method.average_decay = 0.99
+
+    config.optimizer.learning_rate = 3e-3
+    config.optimizer.warmup_steps = 20
+    config.optimizer.schedule = 'cosine'
+
+    config.evaluate.batch_size = 32
+    return config
