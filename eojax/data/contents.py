@@ -35,9 +35,13 @@ class Contents(NamedTuple):
 
     Attributes:
       hashes: uint64 `[num]` by part, of places evenly spread over it in its order.
+      labels: int32 `[num]` by part, the class of each; -1 where it has none or it is unknown.
+      labelled: bool `[num]` of the training places, those that may be labelled.
     """
 
     hashes: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray]
+    labelled: np.ndarray
 
     @property
     def learnt(self) -> np.ndarray:
@@ -52,15 +56,24 @@ def contents_of(dataset: Dataset, splits: Splits) -> Contents:
       UserError: an image that cannot be read, by name.
     """
     parts = splits._asdict()
-    return Contents({name: hashes(dataset, _chosen(dataset, parts[name])) for name in PARTS})
+    chosen = {name: _chosen(dataset, parts[name]) for name in PARTS}
+    return Contents(
+        {name: hashes(dataset, places) for name, places in chosen.items()},
+        {name: dataset.labels[places].astype(np.int32) for name, places in chosen.items()},
+        np.isin(chosen['train'], splits.labelled),
+    )
+
+
+def in_memory(dataset: Dataset) -> bool:
+    """Whether the pixels of all images are at hand."""
+    source = dataset.source
+    return isinstance(source, ArraySource) and isinstance(source.arrays[IMAGES], np.ndarray)
 
 
 def _chosen(dataset: Dataset, part: np.ndarray) -> np.ndarray:
     """The places of a part that are looked at."""
-    source, places = dataset.source, dataset.places
-    if isinstance(source, ArraySource) and isinstance(source.arrays[IMAGES], np.ndarray):
-        return np.asarray(part)
-    if not len(part):
+    places = dataset.places
+    if in_memory(dataset) or not len(part):
         return np.asarray(part)
     sample = part[spread(len(part), MOST_READ)]
     area = places.heights[sample].astype(np.int64) * places.widths[sample]
@@ -87,11 +100,11 @@ def hashes(dataset: Dataset, chosen: np.ndarray) -> np.ndarray:
 
 def write(path: Path, contents: Mapping[str, Contents]) -> None:
     """Writes the contents of each data set, by the config's group, whole or not at all."""
-    arrays = {
-        f'{group}_{part}': values
-        for group, one in contents.items()
-        for part, values in one.hashes.items()
-    }
+    arrays: dict[str, np.ndarray] = {}
+    for group, one in contents.items():
+        arrays |= {f'{group}_{part}': values for part, values in one.hashes.items()}
+        arrays |= {f'{group}_{part}_labels': values for part, values in one.labels.items()}
+        arrays[f'{group}_labelled'] = one.labelled
     write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
@@ -105,7 +118,11 @@ def read(path: Path, group: str) -> Contents | None:
         with np.load(path, allow_pickle=False) as file:
             if f'{group}_{PARTS[0]}' not in file:
                 return None
-            return Contents({part: file[f'{group}_{part}'].astype(np.uint64) for part in PARTS})
+            return Contents(
+                {part: file[f'{group}_{part}'].astype(np.uint64) for part in PARTS},
+                {part: file[f'{group}_{part}_labels'].astype(np.int32) for part in PARTS},
+                file[f'{group}_labelled'].astype(bool),
+            )
     except FileNotFoundError:
         return None
     except Exception as error:  # of a damaged archive NumPy raises nearly anything

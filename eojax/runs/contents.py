@@ -7,6 +7,7 @@ was trained on.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from eojax.data import contents
 from eojax.data.columns import spread
 from eojax.data.contents import Contents
 from eojax.data.dataset import Dataset
+from eojax.data.splits import Splits
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.messages import say
-from eojax.runs.domains import TARGET, Domain
+from eojax.runs.domains import TARGET, Domain, kept_record
 
 FILE = 'contents.npz'
 
@@ -57,6 +59,50 @@ def verify(folder: Path, group: str, domain: Domain) -> None:
                 f'{group}: {int(other.sum())} of {len(now)} {part} images have the same names as'
                 f' when {folder} was trained, and other pixels: edited, or written anew?'
             )
+
+
+def by_contents(folder: Path, group: str, domain: Domain) -> Domain | None:
+    """The parts that a run began with, found by the pixels of images whose files were renamed.
+
+    Images that the run did not begin with are in no part. None where an image of the run is not
+    there, or lies in another class, or where not all of them are known by their pixels.
+    """
+    kept, record = contents.read(folder / FILE, group), kept_record(folder, group)
+    whole = kept is not None and all(
+        len(kept.hashes[part]) == record.parts[part].places for part in contents.PARTS
+    )
+    if kept is None or not whole or not contents.in_memory(domain.dataset):
+        return None
+    dataset, places = domain.dataset, collections.defaultdict[tuple[int, int], list[int]](list)
+    now = contents.hashes(dataset, np.arange(dataset.places.num))
+    for place, key in enumerate(zip(now.tolist(), dataset.labels.tolist(), strict=True)):
+        places[key].append(place)
+    same = record.parts['validation'] == record.parts['test']  # validated on the test
+    order: list[int] = []
+    ends: dict[str, np.ndarray] = {}
+    for part in contents.PARTS[: 2 if same else 3]:
+        keys = zip(kept.hashes[part].tolist(), kept.labels[part].tolist(), strict=True)
+        found = [places[key].pop(0) if places[key] else -1 for key in keys]
+        if -1 in found:
+            return None
+        ends[part] = np.arange(len(order), len(order) + len(found), dtype=np.int32)
+        order += found
+    train, validation = ends['train'], ends['validation']
+    test = validation if same else ends['test']
+    parts = Splits(train, validation, test, train[kept.labelled], train[~kept.labelled])
+    return Domain(dataset.subset(np.array(order)), parts, domain.own_classes, record)
+
+
+def learnt_share(folder: Path, group: str, domain: Domain) -> str:
+    """How many images that would be the test a run has learnt from, in words; empty for none."""
+    kept = contents.read(folder / FILE, group)
+    if kept is None:
+        return ''
+    now = contents.contents_of(domain.dataset, domain.splits).hashes['test']
+    learnt = int(np.isin(now, kept.learnt).sum())
+    if not learnt:
+        return ''
+    return f'; of {len(now)} images that would be the test the run has learnt from {learnt}'
 
 
 def _refuse(

@@ -114,6 +114,15 @@ def verify_splits(folder: Path, group: str, domain: Domain) -> None:
     split_record.verify(folder / _SPLITS[group], domain.record)
 
 
+def kept_record(folder: Path, group: str) -> SplitRecord:
+    """The record of the splits that a run began with.
+
+    Raises:
+      UserError: it is not there, or damaged.
+    """
+    return split_record.read(folder / _SPLITS[group])
+
+
 def described(domains: Mapping[str, Domain]) -> str:
     """How many images there are for what."""
     split = domains[TARGET].splits

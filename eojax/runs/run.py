@@ -173,9 +173,26 @@ def with_data(run: Run, group: str = TARGET) -> Run:
         ) from error
     # Classes first: where one was renamed, so were all names of its images.
     verify_facts(f'{run.folder}, {group}', run.known[group].facts, domain.dataset.facts)
-    verify_splits(run.folder, group, domain)
-    contents.verify(run.folder, group, domain)
+    domain = _of_the_run(run.folder, group, domain)
     return run._replace(domains={**(run.domains or {}), group: domain})
+
+
+def _of_the_run(folder: Path, group: str, domain: Domain) -> Domain:
+    """The data set with the parts that the run began with, by names, or else by pixels."""
+    try:
+        verify_splits(folder, group, domain)
+    except UserError as error:
+        renamed = contents.by_contents(folder, group, domain)
+        if renamed is None:
+            raise UserError(f'{error}{contents.learnt_share(folder, group, domain)}') from error
+        if sharding.is_main_process():
+            say(
+                f'{group}: files were renamed or added since {folder} was trained; the images of'
+                ' each part are found by their pixels'
+            )
+        return renamed
+    contents.verify(folder, group, domain)
+    return domain
 
 
 def _check_labels(config: ConfigDict, known: Mapping[str, Known]) -> None:

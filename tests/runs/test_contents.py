@@ -98,6 +98,55 @@ def test_files_that_were_numbered_anew_are_refused(begun: Path, colours: Path, t
     assert {file.name: file.read_bytes() for file in begun.iterdir()} == before
 
 
+def _renamed(root: Path, folder: Path) -> Path:
+    """Each file by another name, so that their order is another one too."""
+    copy = Path(shutil.copytree(root, folder))
+    for file in sorted(copy.rglob('*.png')):
+        file.rename(file.with_name(f'new_{int(file.stem) * 7 % NUM:02d}_.png'))
+    return copy
+
+
+def test_renamed_files_are_found_by_their_pixels(
+    begun: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each part has the images that it had, in their order; others are in none."""
+    copy = _renamed(colours, tmp_path / 'renamed')
+    rng = np.random.default_rng(5)
+    for number in range(3):
+        image = rng.integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(image).save(copy / 'lake' / f'added_{number}.png')
+    first, again = (with_data(_opened(begun, root)) for root in (colours, copy))
+    assert 'found by their pixels' in capsys.readouterr().err
+    for part, places in again.splits._asdict().items():
+        before = first.dataset.subset(getattr(first.splits, part))
+        now = again.dataset.subset(places)
+        np.testing.assert_array_equal(now.images, before.images)
+        np.testing.assert_array_equal(now.labels, before.labels)
+    with pytest.raises(UserError, match='train is not that of this data'):  # the order is another
+        check_data(runs.prepare(_config(copy), begun))
+
+
+def test_renamed_files_of_which_one_is_gone_or_in_another_class_are_refused(
+    begun: Path, colours: Path, tmp_path: Path
+) -> None:
+    test = next(iter(_images(with_data(_opened(begun, colours)), 'test')))
+    for name in ('gone', 'moved'):
+        copy = _renamed(colours, tmp_path / name)
+        (file,) = (
+            file for file in copy.rglob('*.png')
+            if np.asarray(Image.open(file)).tobytes() == test
+        )  # fmt: skip
+        other = 'lake' if file.parent.name == 'brick' else 'brick'
+        file.rename(copy / other / 'moved.png') if name == 'moved' else file.unlink()
+        run = runs.prepare(_config(copy), tmp_path)
+        learnt = _images(with_data(_opened(begun, colours)), 'train')
+        learnt |= _images(with_data(_opened(begun, colours)), 'validation')
+        num = sum(image in learnt for image in _images(run, 'test'))
+        pattern = f'not that of this data.*would be the test the run has learnt from {num}$'
+        with pytest.raises(UserError, match=pattern):
+            with_data(_opened(begun, copy))
+
+
 def test_edited_images_are_told_of_and_no_more(
     begun: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,7 +236,8 @@ def test_images_on_disk_are_known_by_some_of_them(
     write_beginning(run)
     with np.load(tmp_path / FILE) as kept:
         assert {name: len(values) for name, values in kept.items()} == {
-            'data_train': 9, 'data_validation': 6, 'data_test': 9,
+            'data_train': 9, 'data_validation': 6, 'data_test': 9, 'data_train_labels': 9,
+            'data_validation_labels': 6, 'data_test_labels': 9, 'data_labelled': 9,
         }  # fmt: skip
     (tmp_path / 'config.json').write_text(to_json(config))
     other = _numbered_anew(colours, tmp_path / 'other', 7)
