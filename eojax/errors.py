@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
+
+from eojax.interrupt import started
 
 
 class UserError(Exception):
@@ -27,8 +30,18 @@ def one_line_errors() -> Iterator[None]:
 
     Ctrl-C is one line and exit code 130. Set `EOJAX_DEBUG=1` to see the traceback as well.
     """
+    started()
+    # A name that the terminal cannot show is no reason to lose a result.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == 'strict':
+            stream.reconfigure(errors='backslashreplace')
     try:
         yield
+    except UnicodeEncodeError as error:
+        if os.environ.get('EOJAX_DEBUG'):
+            raise
+        print(f'eojax: {error.object!a} is no name in UTF-8; rename it', file=sys.stderr)
+        raise SystemExit(1) from None
     except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
         if os.environ.get('EOJAX_DEBUG'):
             raise

@@ -16,9 +16,9 @@ import numpy as np
 from eojax.data import split_record
 from eojax.data.columns import MappedColumn, open_column
 from eojax.data.dataset import Dataset, Places
-from eojax.data.reading.pixel_cache import cache_folder
 from eojax.data.split_record import SplitRecord, record_of
 from eojax.data.splits import Rule, Splits, split_dataset
+from eojax.home import cache_folder
 
 # Beside the folder of the columns (`eojax.data.shards`).
 INDEX = 'index.json'
@@ -39,7 +39,8 @@ def split_and_record(dataset: Dataset, rule: Rule) -> tuple[Splits, SplitRecord]
         return splits, record_of(splits, dataset, rule)
     key = _key(dataset, rule, columns.parent / INDEX)
     # Beside the columns, or, where one must not write there, in the cache.
-    places = [columns.parent / _FOLDER / key, cache_folder() / _FOLDER / key]
+    cache = cache_folder()
+    places = [columns.parent / _FOLDER / key, *([cache / _FOLDER / key] if cache else [])]
     for folder in places:
         if (folder / _RECORD).is_file():
             return _opened(folder)

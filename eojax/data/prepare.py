@@ -31,6 +31,7 @@ from eojax.data.shards.records import COMPRESSIONS
 from eojax.data.shards.write import Job, make_plan, write_all
 from eojax.data.splits import Rule
 from eojax.errors import UserError, one_line_errors, unknown_name
+from eojax.home import expanded
 
 PREPARED: dict[str, PublishedImages] = {
     kind.name: kind.published
@@ -68,8 +69,8 @@ def prepare(dataset: str, root: str | Path | None, data_dir: str | Path) -> Path
     if dataset not in PREPARED:
         raise unknown_name('data set for tfds', dataset, PREPARED)
     images = PREPARED[dataset]
-    source = Path(root).expanduser() if root else download_published(images, option='--root')
-    return tfds_builder.build(images, source, Path(data_dir).expanduser())
+    source = expanded(root) if root else download_published(images, option='--root')
+    return tfds_builder.build(images, source, expanded(data_dir))
 
 
 def open_dataset(config: str, name: str, root: str, changes: Sequence[str]) -> Dataset:
@@ -127,7 +128,7 @@ def write_shards(dataset: Dataset, options: argparse.Namespace) -> str:
     """
     grid = Grid(options.window, options.stride or options.window)
     plan = make_plan(dataset, grid, options.per_shard, options.compression)
-    job = Job(dataset, plan, Path(options.out).expanduser())
+    job = Job(dataset, plan, expanded(options.out))
     left_out = Windows(dataset.places.heights, dataset.places.widths, grid).num_without
     if left_out:
         print(f'eojax: {left_out} places are smaller than a window: left out', file=sys.stderr)
@@ -179,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folder = prepare(options.dataset, options.root, options.data_dir)
             print(f'{options.dataset} is ready in {folder}', file=sys.stdout)
         elif options.check:
-            num = check_files(Path(options.out).expanduser())
+            num = check_files(expanded(options.out))
             print(f'{options.out}: {num} files are as the index says')
         else:
             dataset = open_dataset(options.config, options.dataset, options.root, changes)

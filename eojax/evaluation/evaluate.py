@@ -70,6 +70,7 @@ from eojax.evaluation.sampling import (
 )
 from eojax.evaluation.scoring import density_name, score
 from eojax.feed.pipeline import to_uint8
+from eojax.home import expanded
 from eojax.models import inception
 from eojax.runs.run import Run, with_data
 
@@ -98,7 +99,7 @@ def check(config: ConfigDict) -> None:
             f'evaluate.boundary_pixels must lie between 0 (none) and {_WIDEST_BORDER}, not'
             f' {options.boundary_pixels}'
         )
-    if options.inception and not Path(options.inception).expanduser().is_file():
+    if options.inception and not expanded(options.inception).is_file():
         raise UserError(f'evaluate.inception: no such file: {options.inception}')
 
 
@@ -117,7 +118,7 @@ def check_inputs(run: Run) -> None:
         size, file_format = run.task.image_shape[0], format_of(run.facts.files)
         outlier_sets(options, size, run.images.bands, sharding.is_main_process(), file_format)
     if options.inception and 'sample' in abilities:
-        inception.load_inception(Path(options.inception).expanduser())
+        inception.load_inception(expanded(options.inception))
 
 
 def _check_writable(out: Path) -> None:

@@ -26,6 +26,7 @@ from eojax.evaluation.evaluators import Evaluator, Measured
 from eojax.evaluation.reference import examples
 from eojax.evaluation.sampling import Starts, draw_samples, run_on_starts
 from eojax.evaluation.scoring import score
+from eojax.home import expanded
 from eojax.messages import say
 from eojax.metrics import generation
 from eojax.models import inception
@@ -101,7 +102,7 @@ def _distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[s
     if not visible_indices(tested.bands):
         say(f'FID and KID are left out: the bands are {", ".join(tested.bands)}')
         return {}
-    params = inception.load_inception(Path(options.inception).expanduser())
+    params = inception.load_inception(expanded(options.inception))
     num = min(options.inception_images, len(tested.labels), len(samples.images))
     chosen = np.random.default_rng(0).permutation(len(tested.labels))[:num]
     real, generated = (

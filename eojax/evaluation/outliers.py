@@ -20,6 +20,7 @@ from eojax.data.reading.file_formats import EIGHT_BIT, FileFormat
 from eojax.data.reading.image_files import no_images, open_image_files
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.errors import UserError
+from eojax.home import expanded
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 
 TAKEN = ('uniform_noise', 'constant', 'train', 'test', 'samples')
@@ -38,7 +39,7 @@ def parse_outliers(text: str) -> dict[str, Path]:
             raise UserError(f'evaluate.outliers: expected name=path,name=path, not {part!r}')
         if name in paths or name in TAKEN:
             raise UserError(f'evaluate.outliers: the name {name!r} is taken; choose another')
-        paths[name] = Path(path).expanduser()
+        paths[name] = expanded(path)
         if not paths[name].exists():
             raise UserError(f'evaluate.outliers: {name}: no such file or folder: {path}')
     return paths

@@ -11,7 +11,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging as absl_logging
+from orbax.checkpoint._src.serialization import tensorstore_utils
 
+from eojax.atomic_file import can_flush
 from eojax.errors import UserError
 
 
@@ -27,6 +29,7 @@ class Checkpoints:
           clean_up: remove what a killed process left half written; only for the one who writes.
         """
         self._folder = folder
+        self._disk_is_known = False
         # On the CPU a device array is the host's own memory, which the next step would overwrite
         # under an asynchronous save.
         options = ocp.CheckpointManagerOptions(
@@ -62,11 +65,25 @@ class Checkpoints:
             state=ocp.args.StandardSave(_leaves(state)), meta=ocp.args.JsonSave(meta)
         )
         try:
+            self._know_disk()
             self._manager.wait_until_finished()  # reports what the save before ran into
             if not self._manager.save(step, args=items):
                 raise ValueError('it is older than the newest one')
         except Exception as error:
             raise self._failure(step, error) from error
+
+    def _know_disk(self) -> None:
+        """Has Orbax write without waiting for the disk, where that knows no such call."""
+        if self._disk_is_known:
+            return
+        if not can_flush(self._folder):
+            # Orbax has no option for it; these are the contexts that it makes its own from.
+            for context in (
+                tensorstore_utils._BASE_TS_CONTEXT,
+                tensorstore_utils._DEFAULT_OCDBT_TS_CONTEXT,
+            ):
+                context['file_io_sync'] = False
+        self._disk_is_known = True
 
     def names(self, step: int) -> list[str]:
         """The names of the leaves of a checkpoint, with dots for levels.

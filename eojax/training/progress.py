@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from eojax.atomic_file import write_atomically
+from eojax.atomic_file import on_disks_without_sync, write_atomically
 from eojax.errors import UserError
 
 # In the bar, which adds steps per second and the time left by itself.
@@ -151,12 +151,13 @@ class _Board:
 
         with _refused(self._folder):
             self._writer.write_event(Event(step=step, wall_time=time.time(), **content))
-            self._writer.flush()
+            with on_disks_without_sync():
+                self._writer.flush()
 
     def close(self, quietly: bool) -> None:
         """Closes the file; `quietly` where another error is on its way."""
         try:
-            with _refused(self._folder):
+            with _refused(self._folder), on_disks_without_sync():
                 self._writer.close()
         except UserError:
             if not quietly:

@@ -1,10 +1,11 @@
-"""Stopping a run from outside: SIGTERM, as schedulers send it, and Ctrl-C."""
+"""Stopping a run from outside: SIGTERM, as schedulers send it, a closed terminal, and Ctrl-C."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -62,11 +63,32 @@ def handled(handlers: Mapping[int, Handler], former: dict[int, Any]) -> Iterator
             signal.signal(number, before)
 
 
+def leave_terminal() -> None:
+    """Sends what is said to nowhere where it went to a terminal, which is gone: writing fails."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            if not _can_be_written(stream):
+                os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def _can_be_written(stream: int) -> bool:
+    try:
+        # A file or a pipe stays as it is; one that was a terminal says no longer that it is one.
+        if stat.S_ISCHR(os.fstat(stream).st_mode):
+            os.write(stream, b'\n')
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that holds the number of SIGTERM or SIGINT once one has come; a second one kills.
+    """A list that holds the number of SIGTERM, SIGHUP or SIGINT once one has come.
 
-    Among several processes jax hears SIGTERM in each, and `Agreement` tells when all may stop.
+    A second one kills. SIGHUP, of a terminal that was closed, stays ignored under `nohup`. Among
+    several processes jax hears SIGTERM in each, and `Agreement` tells when all may stop.
     """
     stop: list[int] = []
     former: dict[int, Any] = {}
@@ -74,14 +96,24 @@ def stop_signals() -> Iterator[list[int]]:
     def handler(number: int, frame: FrameType | None) -> None:
         stop.append(number)
         signal.signal(number, former[number])
+        if number == signal.SIGHUP:
+            leave_terminal()
         # Not by print: the signal may have come in the middle of one.
-        os.write(2, b'\neojax: stopping after the running steps; once more stops at once\n')
+        with contextlib.suppress(OSError):
+            os.write(2, b'\neojax: stopping after the running steps; once more stops at once\n')
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def pass_on_hangup(number: int, frame: FrameType | None) -> None:
+        leave_terminal()
+        pass_on(number, frame)
+
     handlers: dict[int, Handler] = {signal.SIGTERM: handler, signal.SIGINT: handler}
+    hangup: Handler = handler
     if processes.several():
-        handlers = {signal.SIGINT: pass_on}
+        handlers, hangup = {signal.SIGINT: pass_on}, pass_on_hangup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handlers[signal.SIGHUP] = hangup
     with handled(handlers, former):
         yield stop

@@ -31,6 +31,7 @@ from eojax.data.reading.raster import DEFAULT_READING, SUFFIXES, Part, Raster, R
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation.outliers import TAKEN, read_images, spread
+from eojax.home import expanded
 from eojax.messages import say_some
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 from eojax.runs.run import Run
@@ -84,7 +85,7 @@ def parse_domains(texts: Sequence[str]) -> dict[str, Path]:
         if name in paths or name in TAKEN:
             reason = 'given twice' if name in paths else 'taken'
             raise UserError(f'--domain={text}: the name {name!r} is {reason}; choose another')
-        paths[name] = Path(path).expanduser()
+        paths[name] = expanded(path)
         if not paths[name].exists():
             raise UserError(f'--domain={text}: no such file or folder: {path}')
     return paths

@@ -25,7 +25,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from eojax.atomic_file import write_atomically
+from eojax.atomic_file import flush_to_disk, write_atomically
 from eojax.data.reading.raster import Raster
 from eojax.errors import UserError
 
@@ -262,7 +262,7 @@ def publish(
     """Moves the files to their places, the summary last; what is `stale` there is removed."""
     for name in files:
         with open(folder / name, 'rb') as file:
-            os.fsync(file.fileno())
+            flush_to_disk(file)
     # An older summary would vouch for the new files.
     for name in (SUMMARY, *stale):
         (out / name).unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from eojax.data.reading.formats.encoded import size_of
 from eojax.data.reading.image_files import FileReader, open_image_files
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.errors import UserError
+from eojax.home import expanded
 from eojax.messages import say_some
 
 # Folders of images, and of maps of classes beside them.
@@ -69,13 +70,13 @@ def parse(option: str, text: str) -> Named:
       UserError: it does not, or the name is none.
     """
     name, equals, path = text.partition('=')
-    if not equals or Path(text).expanduser().exists():
+    if not equals or expanded(text).exists():
         name, path = '', text
     elif not re.fullmatch(r'[\w .()-]+', name):
         raise UserError(
             f'--{option}={text}: a name has letters, digits, spaces, - and _, not {name!r}'
         )
-    base, below = Path(path).expanduser(), ''
+    base, below = expanded(path), ''
     while path and not base.exists() and base != base.parent:
         below = f'{base.name}/{below}' if below else base.name
         base = base.parent

@@ -54,6 +54,7 @@ from eojax.errors import UserError, unknown_name
 from eojax.evaluation import reference
 from eojax.evaluation.outliers import read_images, spread
 from eojax.feed.pipeline import to_uint8
+from eojax.home import expanded
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics import restoration
@@ -97,7 +98,7 @@ def read_case(run: Run, options: argparse.Namespace) -> Case:
         stored = dataset.images[chosen]
         names = [dataset.names[i] for i in chosen]
     else:
-        path = Path(options.images).expanduser()
+        path = expanded(options.images)
         file_format = format_of(run.facts.files)
         if path.is_file() and path.suffix.lower() != '.zip':
             decoded = file_format.decode(
@@ -219,7 +220,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError('--share goes with --damage')
     if options.seed < 0:
         raise UserError(f'--seed must not be negative, not {options.seed}')
-    if options.images != 'test' and not Path(options.images).expanduser().exists():
+    if options.images != 'test' and not expanded(options.images).exists():
         raise UserError(f'--images={options.images}: no such file or folder')
     if not _is_scene(options) and options.damage is None and options.mask is None:
         raise UserError(

@@ -48,6 +48,7 @@ from eojax.errors import UserError
 from eojax.evaluation.outliers import spread as spread_evenly
 from eojax.evaluation.reference import examples, fit_texture
 from eojax.feed.pipeline import to_uint8
+from eojax.home import expanded
 from eojax.messages import say
 from eojax.metrics import restoration
 from eojax.metrics.restoration import median_of_known
@@ -125,7 +126,7 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
       UserError: a scene that cannot be read or repaired, in one line.
     """
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
-    path = Path(options.images).expanduser()
+    path = expanded(options.images)
     images, own = run.images, run.facts.own_units
     with Raster(path, images.bands, images.limits, reading, images.dtype, own) as raster:
         if sharding.is_main_process():

@@ -22,6 +22,7 @@ from eojax.data.reading.image_files import (
 from eojax.data.reading.lazy_images import Images, LazyImages
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.errors import UserError, unknown_name
+from eojax.home import expanded
 
 
 class LabelledFiles(NamedTuple):
@@ -75,7 +76,7 @@ def read_image_folder(
       UserError: path missing, no or truncated archive, unexpected or empty class folder; a file
         that is damaged, or has another size or number of bands. The message names it.
     """
-    source = Path(path).expanduser()
+    source = expanded(path)
     if resize is not None and resize < 1:
         raise UserError(f'images cannot be resized to {resize} pixels; give a positive number')
     decode = functools.partial(file_format.decode, bands=tuple(bands), size=size, resize=resize)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sys
 import zlib
@@ -21,14 +20,8 @@ from eojax.data.reading.lazy_images import LazyImages
 FORMAT = 2
 
 
-def cache_folder() -> Path:
-    """`$EOJAX_CACHE`, else `~/.cache/eojax`; not created here."""
-    folder = os.environ.get('EOJAX_CACHE')
-    return Path(folder).expanduser() if folder else Path.home() / '.cache' / 'eojax'
-
-
 def cached_dataset(
-    folder: Path,
+    folder: Path | None,
     title: str,
     key: Mapping[str, object],
     fingerprint: str,
@@ -42,13 +35,15 @@ def cached_dataset(
     so and the work goes on without.
 
     Args:
-      folder: where the files lie; created if need be.
+      folder: where the files lie; created if need be. None keeps nothing.
       title: for messages and file names.
       key: what was read and how, as JSON values.
       fingerprint: changes when the content of the source changes.
       build: reads and decodes the source; what it leaves on disk is not kept here either.
       resident_bytes: kept images that take more than that are not read, but built again.
     """
+    if folder is None:
+        return build()
     text = json.dumps({'format': FORMAT, **key}, sort_keys=True)
     slug = re.sub(r'[^A-Za-z0-9_-]+', '_', title)[:40]
     stem = folder / f'{slug}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}'

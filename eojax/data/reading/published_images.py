@@ -20,9 +20,9 @@ from eojax.data.reading.download import fetch
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
-from eojax.data.reading.pixel_cache import cache_folder
 from eojax.data.reading.tfds.source import prepared_folder, read_tfds
 from eojax.errors import UserError, unknown_name
+from eojax.home import cache_folder, expanded
 
 # Where the pixels come from: a folder or archive of images, or a prepared tfds data set.
 SOURCES = ('files', 'tfds')
@@ -106,7 +106,7 @@ def load_published(
     resize = None if size == images.size else size
     kept = cache_folder() if cache else None
     if source == 'files':
-        path = Path(root).expanduser() if root else download_published(images, progress=progress)
+        path = expanded(root) if root else download_published(images, progress=progress)
         dataset = read_image_folder(
             path,
             class_folders.folders_of(images.class_names, folders),
@@ -143,7 +143,13 @@ def download_published(
             f'{images.title} cannot be downloaded from here: get it from {images.homepage} and name'
             f' it by {option}=PATH'
         )
-    return fetch(images.archive, cache_folder() / 'downloads', progress=progress, option=option)
+    folder = cache_folder()
+    if folder is None:
+        raise UserError(
+            f'{images.title}: there is no folder to download it to; name one by EOJAX_CACHE=FOLDER,'
+            f' or the archive by {option}=PATH'
+        )
+    return fetch(images.archive, folder / 'downloads', progress=progress, option=option)
 
 
 def describe_counts(dataset: Dataset) -> str:

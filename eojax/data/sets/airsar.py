@@ -39,6 +39,7 @@ from eojax.data.facts import Limits
 from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.parts.group_splits import assign_blocks
 from eojax.errors import UserError
+from eojax.home import expanded
 
 NAME = 'airsar'
 BANDS = ('t11', 't22', 't33')
@@ -113,7 +114,7 @@ def load(
       UserError: files that are absent or unlike the above, a scene without patches, or a class that
         is not in enough blocks for all parts.
     """
-    raster, labels_file = _find_files(Path(root).expanduser())
+    raster, labels_file = _find_files(expanded(root))
     decibels, labels = _read(raster, labels_file)
     wanted = [i for i, name in enumerate(CLASS_NAMES) if name in classes]
     patches = find_patches(labels, grid)

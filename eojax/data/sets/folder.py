@@ -6,8 +6,6 @@ the classes are the folders' names in alphabetical order.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ml_collections import ConfigDict
 
 from eojax.data import class_folders
@@ -17,8 +15,8 @@ from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.parts.labelled import parse_labels_per_class
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
-from eojax.data.reading.pixel_cache import cache_folder
 from eojax.errors import UserError
+from eojax.home import cache_folder, expanded
 
 NAME = 'folder'
 
@@ -31,7 +29,7 @@ def _check(options: ConfigDict) -> None:
 
 
 def _from_config(options: ConfigDict, progress: bool) -> Dataset:
-    path = Path(options.root).expanduser()
+    path = expanded(options.root)
     dataset = read_image_folder(
         path,
         None,

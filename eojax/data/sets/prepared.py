@@ -7,14 +7,13 @@ Classes, rasters and colours are those of the data set that it was made of.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.shards.index import open_prepared
 from eojax.errors import UserError
+from eojax.home import expanded
 
 NAME = 'prepared'
 
@@ -26,7 +25,7 @@ def _check(options: ConfigDict) -> None:
 
 
 def _from_config(options: ConfigDict, progress: bool) -> Dataset:
-    dataset = open_prepared(Path(options.root).expanduser())
+    dataset = open_prepared(expanded(options.root))
     size = dataset.facts.size
     if size is not None and size != (options.size, options.size):
         raise UserError(

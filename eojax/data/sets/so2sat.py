@@ -26,12 +26,13 @@ from eojax.data.kinds import DatasetKind
 from eojax.data.published import PublishedImages
 from eojax.data.reading.image_files import fingerprint
 from eojax.data.reading.lazy_images import memory_limit
-from eojax.data.reading.pixel_cache import cache_folder, cached_dataset
+from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.data.reading.published_images import check_published, describe_counts, download_published
 from eojax.data.sets.local_climate_zones import CLASS_NAMES
 from eojax.data.sets.so2sat_patches import SENSORS, SIZE, Coding, read_patches
 from eojax.data.splits import TEST, TRAIN, VALIDATION
 from eojax.errors import UserError, unknown_name
+from eojax.home import cache_folder, expanded
 
 NAME = 'so2sat'
 # About three standard deviations.
@@ -97,7 +98,7 @@ def load(
     _check_options(sensor, version, vv_limit)
     if size < 1:
         raise UserError(f'{SO2SAT.title} cannot be resized to {size} pixels; give a positive size')
-    path = Path(root).expanduser() if root else download_published(SO2SAT)
+    path = expanded(root) if root else download_published(SO2SAT)
     files = _find_files(path, version)
     coding = Coding(sensor, size, vv_limit)
 

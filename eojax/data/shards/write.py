@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from eojax.atomic_file import write_atomically
+from eojax.atomic_file import flush_to_disk, write_atomically
 from eojax.data.columns import all_unique, name_at, names_digest
 from eojax.data.dataset import Dataset, Window
 from eojax.data.facts import PIXEL_LABELS
@@ -184,7 +184,7 @@ def write_shard(job: Job, number: int) -> int:
             writer.write(encode(_checked(job, place, read), plan.rasters, plan.compression))
         writer.close()
         with open(temporary, 'rb+') as file:
-            os.fsync(file.fileno())
+            flush_to_disk(file)
         digest = sha256_of(temporary)
         os.replace(temporary, path)
     finally:

@@ -32,6 +32,7 @@ from eojax.data.sources.files import SUFFIXES, FileSource, Layer
 from eojax.data.sources.label_values import label_values
 from eojax.data.sources.patterns import Pattern, place_name
 from eojax.errors import UserError, unknown_name
+from eojax.home import expanded
 
 _GROUP, _PART, _CLASS = 'group', 'part', 'class'
 # Headers that are read at a time, and by one thread one after the other.
@@ -98,7 +99,7 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
         known, a file whose size cannot be read; by name.
     """
     _check(facts, layout)
-    path = Path(root).expanduser()
+    path = expanded(root)
     files = list_files(path, SUFFIXES)
     layers = {
         name: one._replace(patterns=tuple(pattern.with_suffix(files) for pattern in one.patterns))

@@ -31,7 +31,7 @@ from eojax.messages import say
 from eojax.studies.grid import run_record
 from eojax.studies.grid.cells import Cell, Row, is_finished, rows_of
 from eojax.studies.grid.process import reliability_file
-from eojax.training.stopping import handled
+from eojax.training.stopping import handled, leave_terminal
 
 
 class Ended(NamedTuple):
@@ -46,8 +46,12 @@ class Ended(NamedTuple):
     stopped: int
 
 
+# Their numbers above 128 are the exit codes of a run that saved and stopped.
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Listener:
-    """Hears SIGINT and SIGTERM, and tells the process of the current run.
+    """Hears SIGINT, SIGTERM and SIGHUP, and tells the process of the current run.
 
     Attributes:
       got: the first signal's number; 0 before it.
@@ -60,6 +64,8 @@ class Listener:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.got = self.got or number
+        if number == signal.SIGHUP:
+            leave_terminal()
         self.tell()
 
     def tell(self) -> None:
@@ -126,7 +132,11 @@ def _run(cell: Cell, listener: Listener, start: Start) -> int:
         config.write_text(to_json(cell.config), encoding='utf-8')
         code = start([f'--config={config}', f'--workdir={cell.folder}'], listener)
     stopped = listener.got
-    if not stopped and code - 128 in (signal.SIGINT, signal.SIGTERM):  # it alone was stopped
+    if not stopped and code - 128 in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # it alone was stopped
         stopped = code - 128
     record = run_record.read(cell.folder)
     silent = not record.parts or not record.parts[-1]['seconds']
@@ -190,7 +200,10 @@ def measure(
 @contextmanager
 def _listening() -> Iterator[Listener]:
     listener = Listener()
-    with handled({signal.SIGTERM: listener, signal.SIGINT: listener}, {}):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
+    with handled(dict.fromkeys(numbers, listener), {}):
         yield listener
 
 

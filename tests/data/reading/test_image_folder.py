@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from eojax.data.dataset import Dataset
-from eojax.data.reading import pixel_cache
 from eojax.data.reading.decode import decode_image
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.errors import UserError
+from eojax.home import cache_folder
 from tests.data.comparisons import assert_same
 from tests.data.labelled_archives import encode, pixels, write_tree, write_zip
 
@@ -376,10 +376,10 @@ def test_unwritable_cache_gives_one_line_and_the_data(
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv('EOJAX_CACHE', str(tmp_path))
-    assert pixel_cache.cache_folder() == tmp_path
+    assert cache_folder() == tmp_path
     monkeypatch.delenv('EOJAX_CACHE')
     monkeypatch.setenv('HOME', str(tmp_path))
-    assert pixel_cache.cache_folder() == tmp_path / '.cache' / 'eojax'
+    assert cache_folder() == tmp_path / '.cache' / 'eojax'
 
 
 def test_progress_goes_to_stderr(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:

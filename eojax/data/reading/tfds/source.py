@@ -15,6 +15,7 @@ from eojax.data.reading.decode import decode_images
 from eojax.data.reading.image_files import fingerprint
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.errors import UserError, unknown_name
+from eojax.home import expanded
 
 
 class Record(NamedTuple):
@@ -33,7 +34,7 @@ def prepared_folder(images: PublishedImages, data_dir: str | Path | None) -> Pat
     """
     if not data_dir:
         raise UserError('the data source tfds needs --config.data.root=DATA_DIR of tfds')
-    root = Path(data_dir).expanduser()
+    root = expanded(data_dir)
     if (root / 'dataset_info.json').is_file():
         return root
     for folder in images.tfds_folders:

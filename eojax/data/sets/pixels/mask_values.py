@@ -15,10 +15,10 @@ import csv
 import json
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from eojax.errors import UserError
+from eojax.home import expanded
 
 KEY = 'data.mask_values'
 NONE = 'none'
@@ -53,7 +53,7 @@ def mask_values(text: str) -> MaskValues:
         raise UserError(f'{KEY} is empty: write value=class,value=class,... or name a file')
     if '=' in text or text.startswith('{'):
         return _meaning(_inline(text), KEY)
-    path = Path(text).expanduser()
+    path = expanded(text)
     try:
         content = path.read_text('utf-8-sig')
     except FileNotFoundError:

@@ -19,7 +19,6 @@ sizes: `data.size` counts for nothing here.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -31,6 +30,7 @@ from eojax.data.sets.pixels.mask_values import MaskValues, mask_values
 from eojax.data.sets.pixels.patterned import Wanted, check_patterns, parse_limits, read_patterns
 from eojax.data.sources.patterns import Pattern
 from eojax.errors import UserError
+from eojax.home import expanded
 
 NAME = 'pixel_folder'
 
@@ -105,7 +105,7 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     meaning = MaskValues((), {}, {})
     if options.masks_pattern:
         meaning = mask_values(options.mask_values)
-    path = Path(options.root).expanduser()
+    path = expanded(options.root)
     facts = Facts(
         name=NAME,
         title=path.stem,

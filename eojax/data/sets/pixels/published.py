@@ -13,6 +13,7 @@ from eojax.data.facts import Facts
 from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.sources.layout import Layout, read_layout
 from eojax.errors import UserError, unknown_name
+from eojax.home import expanded
 
 # The facts and the layout that a config's options ask for, of the data set at a path.
 Arranged = tuple[Facts, Layout]
@@ -49,7 +50,7 @@ def published_pixels(
                 raise unknown_name(f'data.{key}', options[key], known)
 
     def from_config(options: ConfigDict, progress: bool) -> Dataset:
-        path = Path(options.root).expanduser()
+        path = expanded(options.root)
         return finish(read_layout(path, *arrange(options, path)), options)
 
     return DatasetKind(facts.name, check, from_config, defaults, facts.class_names)
