@@ -82,6 +82,8 @@ class FileSource:
         self._sizes, self._layers, self._rasters = sizes, dict(layers), dict(rasters)
         self._lacking, self._spare = lacking, spare
         self._windows, self._images = RasterWindows(root), WholeImages(root)
+        # By raster and pattern, a file with its scale and offset, which all must share.
+        self._lines: dict[tuple[str, str], tuple[str, raster_windows.Line]] = {}
 
     def read(
         self, place: int, window: Window | None, rasters: Sequence[str]
@@ -107,7 +109,7 @@ class FileSource:
     def subset(self, indices: np.ndarray) -> FileSource:
         """See `Source.subset`."""
         names = self._names
-        return FileSource(
+        chosen = FileSource(
             self._root,
             names[indices] if isinstance(names, np.ndarray) else tuple(names[i] for i in indices),
             self._fields,
@@ -117,6 +119,8 @@ class FileSource:
             None if self._lacking is None else self._lacking[indices],
             self._spare,
         )
+        chosen._lines = dict(self._lines)
+        return chosen
 
     def _labels(
         self, place: int, values: Mapping[str, str], window: Window, images: Part | None
@@ -179,6 +183,7 @@ class FileSource:
         parts, together = [], []
         for pattern in layer.patterns:
             file = pattern.fill(values)
+            self._check_line(raster, pattern, file)
             expected = (size[0] / scale, size[1] / scale)
             together.append(self._by_all_bands(file))
             parts.append(self._read(file, scaled, expected, layer, facts.dtype or None))
@@ -234,6 +239,21 @@ class FileSource:
             valid = cut[..., -1] > 0
         return Part(cut[..., numbers], None if valid is None or valid.all() else valid)
 
+    def _check_line(self, raster: str, pattern: Pattern, file: str) -> None:
+        """Refuses a file whose values have another scale or offset than those read before.
+
+        Values are taken as stored, in training and in maps: they must mean the same in all files.
+        """
+        if raster == PIXEL_LABELS or file.lower().endswith(whole_images.SUFFIXES):
+            return
+        line = self._windows.line(file)
+        first, known = self._lines.setdefault((raster, pattern.text), (file, line))
+        if known != line:
+            raise UserError(
+                f'{self._root}: {file} has bands of another scale or offset ({_line_text(line)})'
+                f' than {first} ({_line_text(known)}): bring all files to the same first'
+            )
+
     def _by_all_bands(self, file: str) -> bool:
         """Whether a pixel is without data only where all bands are: the value that stands for none
         may be measured in one of them."""
@@ -263,7 +283,9 @@ class FileSource:
           UserError: a file that cannot be read, by name.
         """
         layer = self._layers[raster]
-        files = (pattern.fill(values) for pattern in layer.patterns)
+        files = [pattern.fill(values) for pattern in layer.patterns]
+        for pattern, file in zip(layer.patterns, files, strict=True):
+            self._check_line(raster, pattern, file)
         return any(self._may_lack_data(file, layer.bands) for file in files)
 
     def size_of(self, file: str) -> tuple[int, int]:
@@ -322,3 +344,8 @@ def _filled(part: Part, facts: Raster) -> np.ndarray:
 
 def _valid(part: Part) -> np.ndarray:
     return np.ones(part.pixels.shape[:2], bool) if part.valid is None else part.valid
+
+
+def _line_text(line: raster_windows.Line) -> str:
+    scales, offsets = (', '.join(f'{v:g}' for v in dict.fromkeys(values)) for values in line)
+    return f'scale {scales}, offset {offsets}'

@@ -41,6 +41,10 @@ warnings.filterwarnings('ignore', category=NotGeoreferencedWarning)
 logging.getLogger('rasterio').setLevel(logging.CRITICAL)
 
 
+# Scales and offsets of a file's bands.
+Line = tuple[tuple[float, ...], tuple[float, ...]]
+
+
 class Part(NamedTuple):
     """A window of a file.
 
@@ -90,6 +94,11 @@ class RasterWindows:
         indexes = _indexes(opened, bands, f'{self.root}: {file}')
         floats = any(np.dtype(opened.dtypes[index - 1]).kind in 'fc' for index in indexes)
         return floats or _is_masked(opened, indexes)
+
+    def line(self, file: str) -> Line:
+        """Scale and offset of each band, which a file may say; values are read as stored."""
+        opened = self._file(file)
+        return tuple(opened.scales), tuple(opened.offsets)
 
     def no_data(self, file: str) -> float | None:
         """The value that a file says stands for no data; None where it says none."""

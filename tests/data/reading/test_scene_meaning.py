@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 
 from eojax.data.reading.raster import Raster, Reading
 from eojax.data.reading.sentinel2 import RGB
@@ -120,6 +121,10 @@ def test_values_are_those_of_the_colours(case, tmp_path):
 REFUSED: dict[str, tuple[str, np.ndarray, dict[str, Any], str]] = {
     'near infrared': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('B8', 'B4', 'B3')}, '--bands'),
     'nir': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('nir', 'red', 'green')}, '--bands'),
+    'infrared by GDAL': (
+        'a.tif', EIGHT,
+        {'dtype': 'uint8', 'names': (), 'colours': (ColorInterp.nir, ColorInterp.red,
+                                                    ColorInterp.green)}, '1 b08'),
     'Landsat': (
         'a.tif', EIGHT, {'dtype': 'uint8', 'names': ('SR_B5', 'SR_B4', 'SR_B3')}, '--bands'),
     'radar': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': ('VV', 'VH', 'angle')}, '--bands'),

@@ -362,6 +362,22 @@ def test_bands_by_name_number_and_file(tmp_path: Path) -> None:
         read_layout(tmp_path, facts, wrong)
 
 
+def test_files_of_another_scale_or_offset_are_named(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 2000, (16, 16, 1), np.uint16)
+    for name, offset in (('a', -0.1), ('b', -0.1), ('c', 0.0)):
+        write_raster(tmp_path / f'{name}.tif', pixels)
+        with rasterio.open(tmp_path / f'{name}.tif', 'r+') as file:
+            file.scales, file.offsets = (1e-4,), (offset,)
+    raster = Raster(('red',), 'uint16', ((0.0, 2000.0),))
+    facts = Facts(label='none', rasters={'images': raster})
+    images = Layout({'images': layer('{name}.tif')})
+    with pytest.raises(UserError, match=r'c\.tif has .*offset 0\) than a\.tif .*offset -0\.1\)'):
+        read_layout(tmp_path, facts, images)
+    (tmp_path / 'c.tif').unlink()
+    data = read_layout(tmp_path, facts, images)
+    np.testing.assert_array_equal(data.source.read(1, None, ('images',))['images'], pixels)
+
+
 def test_parts_and_places_without_labels(tmp_path: Path) -> None:
     """As MiniFrance: published parts, elevation at half resolution, labels for some regions."""
     images = np.full((16, 16, 3), 9, np.uint8)

@@ -38,6 +38,12 @@ _KINDS = {
     'quality': 'scl qa qa_pixel quality cloud cloud_mask cloudmask clouds mask udm udm2 fmask',
     'hue': 'hue saturation lightness cyan magenta black',
 }  # fmt: skip
+# What GDAL itself says of bands, beside the colours of pictures.
+_INTERPRETED = {
+    ColorInterp.nir: 'b08', ColorInterp.rededge: 'red_edge', ColorInterp.swir: 'swir',
+    ColorInterp.coastal: 'coastal', ColorInterp.pan: 'pan', ColorInterp.tir: 'thermal',
+    ColorInterp.mwir: 'thermal', ColorInterp.lwir: 'thermal', ColorInterp.other_ir: 'infrared',
+}  # fmt: skip
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 # The bands of Sentinel-2 that colours name too.
 _NUMBERS = {'red': 'b04', 'green': 'b03', 'blue': 'b02', 'nir': 'b08'}
@@ -107,7 +113,10 @@ def find_bands(
         f'the run was trained on {", ".join(bands)}: say which they are, in that order, with'
         ' --bands=...'
     )
-    kinds = [kind(text) if text else None for text in names]
+    kinds = [
+        kind(text) if text else _INTERPRETED.get(colour)
+        for text, colour in zip(names, interpreted, strict=True)
+    ]
     numbered = [name for name in names if re.fullmatch(r'b\d{2}a?', name)]
     if other_sensor and numbered:
         raise UserError(f'{title}: is of {other_sensor}, whose bands have other numbers; {ask}')
@@ -133,7 +142,8 @@ def find_bands(
     for index, band in zip(indexes, bands, strict=True):
         # Where the run's band is of no known kind, any name of a known kind is another one.
         if kinds[index - 1] is not None and kinds[index - 1] != kind(band):
-            raise UserError(f'{title}: its bands are named {listed}; {ask}')
+            said = ', '.join(f'{i} {one or ""}'.strip() for i, one in enumerate(kinds, 1))
+            raise UserError(f'{title}: its bands are named {listed if any(names) else said}; {ask}')
     return indexes, note
 
 
