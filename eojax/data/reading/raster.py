@@ -23,6 +23,7 @@ from rasterio.transform import Affine, from_gcps
 from rasterio.windows import Window
 
 from eojax.data.facts import Limits
+from eojax.data.reading.formats.memory_raster import check_layout
 from eojax.data.reading.raster_values import Stored, find_conversion
 from eojax.data.reading.scenes.band_names import find_bands
 from eojax.data.reading.scenes.evidence import other_sensor
@@ -233,6 +234,11 @@ class Raster:
             raise UserError(
                 f'{self.path}: not a GeoTIFF that can be read ({_reason(error)})'
             ) from None
+        try:
+            check_layout(file, str(self.path))
+        except UserError:
+            file.close()
+            raise
         if set(file.dtypes) - set(_TYPES):
             kinds = ', '.join(sorted(set(file.dtypes)))
             file.close()

@@ -16,6 +16,7 @@ from rasterio.io import MemoryFile
 from eojax.data.reading.decode import decode_image
 from eojax.data.reading.formats.encoded import size_of
 from eojax.data.reading.image_folder import read_image_folder
+from eojax.data.reading.raster import Raster
 from eojax.errors import UserError
 from tests.data.labelled_archives import encode, pixels, write_tree, write_zip
 
@@ -157,6 +158,20 @@ def test_overviews_and_masks_are_no_further_images(tmp_path: Path) -> None:
         file.build_overviews([2, 4])
         file.write_mask(True)
     np.testing.assert_array_equal(decode_image(path.read_bytes(), 'x')[::8, ::8], COLOURS)
+
+
+@pytest.mark.parametrize(
+    ('content', 'line'),
+    [
+        (pillow(PICTURE, 'TIFF', save_all=True, append_images=[PICTURE] * 2), 'holds 3 images'),
+        (pillow(PICTURE.convert('CMYK'), 'TIFF'), 'CMYK colours, for printing'),
+    ],
+)
+def test_scenes_are_one_image_in_rgb_or_grey(content: bytes, line: str, tmp_path: Path) -> None:
+    path = tmp_path / 'scene.tif'
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf'scene\.tif: {line}'):
+        Raster(path, ('red', 'green', 'blue'))
 
 
 @pytest.mark.parametrize('write', [write_tree, write_zip])
