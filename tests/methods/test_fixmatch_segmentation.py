@@ -125,14 +125,16 @@ def test_pseudo_labels_follow_the_strong_view(classmix_share: float) -> None:
     np.testing.assert_array_equal(window[unpasted] // 12, own[unpasted] // 12)
 
 
-@pytest.mark.parametrize('teacher', ['network', 'average'])
-def test_one_step_by_hand(teacher: str) -> None:
+@pytest.mark.parametrize(('teacher', 'labelling'), [('network', 'sure'), ('average', 'all')])
+def test_one_step_by_hand(teacher: str, labelling: str) -> None:
     rasters = ('images', 'elevation')
     config = _config(
         **MOVING,
         method__rasters=','.join(rasters),
         method__teacher=teacher,
         method__consistency_weight=2.5,
+        method__pseudo_labels=labelling,
+        method__classmix_share=0.7 if labelling == 'all' else 0.0,
     )
     method, batch, key = _method(config), _batch(), random.key(1)
     state = _sharper(method.init(random.key(0), batch, None))
@@ -141,13 +143,18 @@ def test_one_step_by_hand(teacher: str) -> None:
     network = pixel_network.build(config.model, 3)
     unlabelled = batch['unlabelled']
     sample = {name: unlabelled[name] for name in (*rasters, 'truth')}
-    both = _views(sample, random.split(key)[0], config.method)
+    both = _views(sample, random.split(key)[0], config.method, 1, batch['labelled'])
     which = state.trained.parameters if teacher == 'network' else state.trained.average
     guessed = network.apply(which, {}, *(both.weak[name] for name in rasters))
     q = np.asarray(jax.nn.softmax(guessed))
     pseudo = np.where(q.max(-1) >= 0.4, q.argmax(-1), -1)
-    follow = jax.jit(lambda both, labels: both.follow(labels)[:2])
-    labels, seen = (np.asarray(a) for a in follow(both, jnp.asarray(pseudo, jnp.int32)))
+    guessed_labels, weights = pseudo, np.ones(4)
+    if labelling == 'all':
+        guessed_labels, weights = q.argmax(-1), (pseudo >= 0).mean((1, 2))
+        assert weights.min() < weights.max()
+    follow = jax.jit(lambda both, *maps: both.follow(*maps))
+    maps = (jnp.asarray(guessed_labels, jnp.int32), jnp.asarray(weights, jnp.float32))
+    labels, seen, weighed = (np.asarray(array) for array in follow(both, *maps))
 
     def hand_loss(parameters: Any) -> jax.Array:
         def log_p(sample: Any) -> jax.Array:
@@ -158,7 +165,7 @@ def test_one_step_by_hand(teacher: str) -> None:
         right = (log_p(batch['labelled']) * jax.nn.one_hot(known, 3)).sum(-1)
         supervised = -right[known >= 0].mean()
         follows = (log_p(both.strong) * jax.nn.one_hot(labels, 3)).sum(-1)
-        return supervised - 2.5 * (follows * seen).sum() / seen.sum()
+        return supervised - 2.5 * (follows * weighed * seen).sum() / seen.sum()
 
     loss, gradient = jax.value_and_grad(hand_loss)(state.trained.parameters)
     assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-4)

@@ -115,7 +115,7 @@ def views(
     other, moved_again = weakly(rasters, key_other)
     pasted = None
     if options.classmix_share:
-        key_paste = random.fold_in(key_strong, 1)
+        key_paste = random.fold_in(key, 4)  # The one after the four above.
         pasted = draw_pasted(
             key_paste, labelled, num, num_classes, options.classmix_share, num_devices
         )
