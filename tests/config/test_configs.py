@@ -47,7 +47,12 @@ TINY: dict[str, Any] = {
 # What some data sets and methods need besides.
 TINY_OF = {
     'landscape_zones': {'data.num_images': 340},
-    'landscape_cover': {'data.size': 32, 'data.num_images': 32, 'method.window': 16},
+    'landscape_cover': {
+        'data.size': 32,
+        'data.num_images': 32,
+        'data.test_groups': '',
+        'method.window': 16,
+    },
     'pixel_folder': {'method.window': 16, 'method.evaluation_window': 0},
     'minifrance': {'method.window': 16, 'method.evaluation_window': 16},
     'vaihingen': {'method.window': 16},
