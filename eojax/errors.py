@@ -38,7 +38,8 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError as error:
-        if os.environ.get('EOJAX_DEBUG'):
+        # A file's name whose bytes are not UTF-8 is kept with lone surrogates.
+        if os.environ.get('EOJAX_DEBUG') or error.reason != 'surrogates not allowed':
             raise
         print(f'eojax: {error.object!a} is no name in UTF-8; rename it', file=sys.stderr)
         raise SystemExit(1) from None

@@ -380,13 +380,14 @@ def test_a_third_domain_that_is_grey_is_refused_before_the_first_is_scored(
 def test_domains_that_memory_does_not_hold_are_read_again():
     reads = []
 
-    def domain(name: str) -> Domain:
-        return Domain(name, '', lambda: reads.append(name) or np.zeros(10, np.uint8))  # type: ignore[func-returns-value]
+    def domain(name: str, num: int = 10) -> Domain:
+        return Domain(name, '', lambda: reads.append(name) or np.zeros(num, np.uint8))  # type: ignore[func-returns-value]
 
-    ready = read_ahead([domain('a'), domain('b')], limit=15)
-    assert reads == ['a', 'b']
-    assert [len(one.read()) for one in ready] == [10, 10]
-    assert reads == ['a', 'b', 'b']
+    # A large one takes no room from those after it.
+    ready = read_ahead([domain('large', 100), domain('a'), domain('b')], limit=15)
+    assert reads == ['large', 'a', 'b']
+    assert [len(one.read()) for one in ready] == [100, 10, 10]
+    assert reads == ['large', 'a', 'b', 'large', 'b']
 
 
 def test_a_run_without_logits_says_which_methods_have_them(jem):

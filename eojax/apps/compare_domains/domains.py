@@ -120,9 +120,11 @@ def read_ahead(domains: Sequence[Domain], limit: int = KEPT_BYTES) -> list[Domai
     ready = []
     for domain in domains:
         images = domain.read()
+        if images.nbytes > limit:
+            ready.append(domain)
+            continue
         limit -= images.nbytes
-        kept = domain._replace(read=functools.partial(_given, images))
-        ready.append(kept if limit >= 0 else domain)
+        ready.append(domain._replace(read=functools.partial(_given, images)))
     return ready
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -186,7 +186,9 @@ def _by_pillow(image: Image.Image, name: str, palette: bool) -> Encoded:
         _check_ppm(image, name)
     image.load()
     if image.format != 'TIFF':  # a TIFF was turned when it was loaded
-        ImageOps.exif_transpose(image, in_place=True)
+        # Of metadata that cannot be read nobody knows a turn: the image stays as it is stored.
+        with suppress(Exception):
+            ImageOps.exif_transpose(image, in_place=True)
     if image.mode == 'P' and palette:
         return Encoded(np.asarray(image)[..., None], False)
     transparent = image.mode == 'PA' or 'transparency' in image.info
@@ -197,6 +199,7 @@ def _by_pillow(image: Image.Image, name: str, palette: bool) -> Encoded:
         what = _COLOUR_SYSTEMS.get(image.mode, f'pixels of type {image.mode!r}')
         raise UserError(f'{name}: {what}; save it in RGB or grey')
     pixels = np.asarray(image)
+    pixels = pixels.astype(pixels.dtype.newbyteorder('='), copy=False)
     encoded = Encoded(pixels.reshape(*pixels.shape[:2], -1), image.mode in ('LA', 'RGBA'))
     # A palette may well hold a transparent entry that no pixel has.
     return without_opaque_alpha(encoded) if transparent else encoded

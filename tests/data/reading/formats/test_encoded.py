@@ -98,6 +98,29 @@ def test_a_palette_gives_its_colours_also_with_an_entry_that_no_pixel_has() -> N
         np.testing.assert_array_equal(decode_image(content, 'x'), expected)
 
 
+@pytest.mark.parametrize('kind', ['PNG', 'WEBP', 'JPEG'])
+def test_an_image_with_broken_metadata_is_read_as_it_is_stored(kind: str) -> None:
+    file = io.BytesIO()
+    options = {'lossless': True} if kind == 'WEBP' else {'quality': 100}
+    image = np.full((6, 9, 3), 90, np.uint8)
+    Image.fromarray(image).save(file, kind, exif=b'Exif\0\0garbage!!', **options)
+    np.testing.assert_allclose(decode_image(file.getvalue(), 'a'), image, atol=2)
+
+
+def test_the_order_of_bytes_changes_nothing() -> None:
+    values = np.arange(24, dtype=np.uint16).reshape(4, 6) * 257
+    for order in '<>':
+        file = io.BytesIO()
+        with MemoryFile() as memory:
+            options = {'driver': 'GTiff', 'height': 4, 'width': 6, 'count': 1, 'dtype': 'uint16'}
+            with memory.open(**options, ENDIANNESS='BIG' if order == '>' else 'LITTLE') as out:
+                out.write(values, 1)
+            file.write(memory.read())
+        assert file.getvalue()[:2] == (b'MM' if order == '>' else b'II')
+        decoded = decode_image(file.getvalue(), 'a.tif', num_bands=1)
+        np.testing.assert_array_equal(decoded[..., 0], values // 257)
+
+
 def test_four_bands_are_resampled_apart() -> None:
     # Near infrared in the place of an opacity must not weight the colours.
     four = np.zeros((8, 8, 4), np.uint8)
