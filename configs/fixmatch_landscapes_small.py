@@ -1,4 +1,4 @@
-"""FixMatch for pixels on drawn land cover, one tile of each of 16 regions labelled.
+"""FixMatch for pixels on drawn land cover, one tile of each of eight regions labelled.
 
 Paper: none for these data; the method is that of the thesis of J. Castillo-Navarro, section 3.3.2,
   with pixels in place of images. Data, split and network are those of unet_landscapes_small.py.
@@ -21,14 +21,14 @@ def get_config() -> ConfigDict:
     config.checkpoint_every = 300
 
     config.data.size = 64
-    config.data.num_images = 640
-    config.data.regions = 16
+    config.data.num_images = 320
+    config.data.regions = 8
     config.data.palette = 1.0
     config.data.labelled_share = 0.025
     config.data.validation_by = 'place'
     # A quarter of the tiles of each region, in place of whole regions.
     config.data.test_groups = ','.join(
-        f'{KINDS[tile % 8]}_{tile % 16}/{tile:06d}' for tile in range(640) if tile // 16 % 4 == 3
+        f'{KINDS[tile % 8]}_{tile % 8}/{tile:06d}' for tile in range(320) if tile // 8 % 4 == 3
     )
 
     config.model.width = 16
