@@ -19,6 +19,7 @@ from eojax.apps.restore import command as restore
 from eojax.apps.restore import scene as restore_scene
 from eojax.apps.restore import scene_files
 from eojax.data.reading.raster import Raster
+from eojax.data.value_range import scale_to_unit
 from tests.data.rasters import TRANSFORM, UTM, write_raster
 from tests.tiny_runs import TinyRun, tiny_run
 
@@ -277,3 +278,21 @@ def test_all_that_a_file_says_is_kept(tmp_path, by_points):
         assert (spread.units, spread.scales) == (('reflectance',) * 3, (1e-4, 1e-4, 2e-4))
         # A twentieth of the range.
         np.testing.assert_allclose(spread.read()[:, 30, 2], [137.5, 137.5, 68.75], rtol=1e-4)
+
+
+def test_8_bit_scenes_of_a_run_with_limits_stay_8_bit(tmp_path):
+    """Middle grey is middle grey, and a spread of a tenth is a twentieth of 255."""
+    stored = np.random.default_rng(0).integers(1, 255, (20, 20, 3)).astype(np.uint8)
+    path, limits = write_raster(tmp_path / 'a.tif', stored, colours=_RGB), ((0.0, 2750.0),) * 3
+    places = np.array([4, 7]), np.array([2, 9])
+    out, spread_out = tmp_path / 'out.tif', tmp_path / 'spread.tif'
+    with Raster(path, ('B04', 'B03', 'B02'), limits) as raster:
+        seen = scale_to_unit(raster.read(0, 0, 20, 20).pixels, limits)
+        files = scene_files.RepairedFiles(raster, *places, limits)
+        files.write_restored(seen[4:5, 2].repeat(2, 0), out)
+        files.write_spread(np.full((2, 3), 0.1, np.float32), np.zeros((20, 20), bool), spread_out)
+    with rasterio.open(out) as file:
+        after = np.moveaxis(file.read(), 0, -1)
+    np.testing.assert_array_equal(after[places], stored[4:5, 2].repeat(2, 0))
+    with rasterio.open(spread_out) as file:
+        np.testing.assert_allclose(file.read()[:, 4, 2], 12.75, rtol=1e-5)

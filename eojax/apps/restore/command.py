@@ -7,8 +7,7 @@
 (taken as it is: `eojax.apps.restore.scene`), or `test`, the run's own test split. What is
 missing says `--damage` (done on purpose, so that the repair can be compared with what was there),
 `--mask` (a file of the images' size), or in a GeoTIFF its pixels without data. Several chains run
-for each
-image: their mean is the repair, their standard deviation its uncertainty, pixel by pixel.
+for each image: their mean is the repair, their standard deviation its uncertainty, pixel by pixel.
 
 What is written to `--out`, for images that are no GeoTIFF:
 

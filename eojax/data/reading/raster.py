@@ -27,7 +27,7 @@ from eojax.data.reading.formats.memory_raster import check_layout
 from eojax.data.reading.raster_values import Stored, find_conversion
 from eojax.data.reading.scenes.band_names import find_bands
 from eojax.data.reading.scenes.evidence import other_sensor
-from eojax.data.reading.scenes.ground import Ground, find_ground
+from eojax.data.reading.scenes.ground import Ground, find_ground, unwrapped
 from eojax.data.reading.scenes.validity import Validity, sample_pixels
 from eojax.errors import UserError
 
@@ -180,8 +180,7 @@ class Raster:
         """
         if self.ground is None:
             return None
-        high, wide = self.ground.sides
-        return float(np.sqrt(high * wide))
+        return float(np.sqrt(self.ground.centre))
 
     def pixel_hectares(self, rows: np.ndarray) -> np.ndarray | None:
         """The mean area of a pixel of each row on the ground; None as for `pixel_metres`."""
@@ -209,7 +208,7 @@ class Raster:
         """Of a scene that points alone put in place, by the line that fits them best."""
         crs, transform = self.crs, self.transform
         if crs is None and self.by_points:
-            crs, transform = self.points_crs, from_gcps(self.points)
+            crs, transform = self.points_crs, from_gcps(unwrapped(self.points, self.points_crs))
         return find_ground(crs, transform, self.height, self.width)
 
     def _shape_notes(self) -> list[str]:

@@ -29,6 +29,7 @@ from eojax.data.reading.scenes.plain_values import (
     as_they_are,
     fitted,
     linear,
+    over_limits,
     saturation_note,
     share_beyond,
     to_8_bit,
@@ -76,9 +77,9 @@ def find_conversion(
     if stored.dtype == 'uint8' and stored.line is None:
         if scale != 'auto':
             raise UserError(f'{stored.title}: 8-bit values are no reflectance; leave out --scale')
-        return as_they_are() if limits is None else _over_limits(stored, dtype)
+        return as_they_are() if limits is None else over_limits(stored, limits, dtype)
     if stored.dtype == 'uint8' and scale == 'auto' and _shows_0_to_1(stored):
-        return as_they_are()
+        return as_they_are() if limits is None else over_limits(stored, limits, dtype)
     sensed = [ALIASES.get(band, band) for band in bands]
     proof = Proof.SAID
     if scale == 'auto':
@@ -96,16 +97,6 @@ def find_conversion(
             return as_they_are(257)
         proof = _without_sensor(stored, sample, sensed)
     return _reflectance(stored, sensed, sample, limits, scale, offset, proof, dtype)
-
-
-def _over_limits(stored: Stored, dtype: str) -> Conversion:
-    """8-bit values for a run that was trained on others: 0 and 255 are the ends of its limits."""
-    return as_they_are()._replace(
-        notes=(
-            f'{stored.title}: its values are 8-bit and those of training {dtype}: 0 and 255 are'
-            ' taken for the least and the greatest of training; say --scale=LOW:HIGH if others are',
-        )
-    )
 
 
 def _shows_0_to_1(stored: Stored) -> bool:

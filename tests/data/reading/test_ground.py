@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import Affine, from_origin
 
@@ -105,3 +107,33 @@ def test_patches_show_as_much_ground_as_in_training(tmp_path):
     path = write_raster(tmp_path / 'b.tif', pixels, crs='EPSG:4326', transform=degrees)
     with Raster(path, ('red', 'green', 'blue')) as raster:
         assert any('shapes are stretched' in note for note in raster.notes)
+
+
+def test_a_turned_pixel_has_its_true_area_and_no_more():
+    """Its sides are at no right angle on the ground: their product is a quarter too much."""
+    place = from_origin(10.0, 60.0, 1e-4, 1e-4)
+    straight, turned = (
+        _ground('EPSG:4326', transform, 96, 96)
+        for transform in (place, place @ Affine.rotation(45.0))
+    )
+    # Metres of a degree along the meridian and across it, of WGS 84 at 60 degrees.
+    assert np.sqrt(turned.centre) == pytest.approx(1e-4 * np.sqrt(111_412 * 55_800), rel=1e-3)
+    assert turned.centre == pytest.approx(straight.centre, rel=1e-3)
+
+
+def test_control_points_across_the_180th_meridian_are_near_each_other(tmp_path):
+    def metres(name: str, west: float, east: float) -> float | None:
+        path = tmp_path / name
+        profile = {'driver': 'GTiff', 'height': 96, 'width': 96, 'count': 3, 'dtype': 'uint8'}
+        with rasterio.open(path, 'w', **profile, photometric='rgb') as file:
+            file.write(np.full((3, 96, 96), 9, np.uint8))
+            corners = [(0, 0, west, 60.0), (0, 96, east, 60.0), (96, 0, west, 59.995),
+                       (96, 96, east, 59.995)]  # fmt: skip
+            file.gcps = [GroundControlPoint(*corner) for corner in corners], 'EPSG:4326'
+        with Raster(path, ('red', 'green', 'blue')) as raster:
+            assert raster.notes == ()
+            return raster.pixel_metres()
+
+    assert metres('across.tif', 179.995, -179.995) == pytest.approx(
+        metres('beside.tif', 10.0, 10.01), rel=1e-6
+    )

@@ -223,3 +223,44 @@ def test_runs_on_own_files_read_scenes_as_their_files_were(tmp_path):
         Raster(path, COLOURS, ((0.0, 1.0),) * 3, dtype='uint16', own_units=True)
     with pytest.raises(UserError, match='the run was trained on float32'):
         Raster(path, COLOURS, ((0.0, 1.0),) * 3, dtype='float32', own_units=True)
+
+
+def _half_empty(value: float, *more: np.ndarray) -> np.ndarray:
+    """Reflectance times 10,000 whose upper half has one value, and further bands."""
+    values = DIGITAL.copy()
+    values[: SIDE // 2] = value
+    return np.concatenate([values, *(one[..., None] for one in more)], -1)
+
+
+def _valid(path: Path, **reading: Any) -> np.ndarray:
+    with Raster(path, COLOURS, reading=Reading(**reading)) as raster:
+        return raster.read(0, 0, SIDE, SIDE).valid
+
+
+def test_masks_alpha_and_values_for_no_data_count_together(tmp_path):
+    held = np.zeros((SIDE, SIDE), bool)
+    held[SIDE // 2 :] = True
+    colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+    # Bands of quality have values where nothing was measured; others may be all that was.
+    quality, near_infrared = np.where(held, 21824.0, 1.0), np.full((SIDE, SIDE), 300.0)
+    for name, expected in (('QA_PIXEL', held), ('B08', np.ones_like(held))):
+        further = quality if name == 'QA_PIXEL' else near_infrared
+        path = _write(
+            tmp_path, f'S2_L1C_{name}.tif', _half_empty(0, further), names=(*RGB, name), nodata=0
+        )
+        np.testing.assert_array_equal(_valid(path), expected)
+    floats = np.concatenate([DIGITAL / 1e4, held[..., None]], -1)
+    alphas = {'float32': floats, 'uint16': _half_empty(1, np.where(held, 65535.0, 0.0))}
+    for dtype, values in alphas.items():
+        path = _write(tmp_path, f'S2_L1C_{dtype}.tif', values, dtype, names=(), colours=colours)
+        # The user's value is no data too; it leaves the alpha band what it is.
+        np.testing.assert_array_equal(_valid(path), held)
+        np.testing.assert_array_equal(_valid(path, nodata=0.0), held)
+    path = _write(tmp_path, 'S2_L1C_beside.tif', DIGITAL)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, 'r+') as file:
+        file.write_mask(held)
+    assert Path(f'{path}.msk').exists()
+    np.testing.assert_array_equal(_valid(path, nodata=0.0), held)
+    path = _write(tmp_path, 'S2_L1C_below.tif', _half_empty(-9999), 'int16', nodata=-9999)
+    with Raster(path, COLOURS) as raster:
+        assert raster.mask_text == '-9999 in any band'

@@ -35,7 +35,9 @@ _KINDS = {
     'sar': 'vv vh hh hv t11 t22 t33 sigma0 gamma0 sigma0_vv sigma0_vh gamma0_vv gamma0_vh',
     'index': 'ndvi ndwi evi savi ndbi ndsi mndwi',
     'height': 'elevation dem dsm dtm ndsm height altitude slope aspect hillshade',
-    'quality': 'scl qa qa_pixel quality cloud cloud_mask cloudmask clouds mask udm udm2 fmask',
+    'quality': 'scl qa qa_pixel pixel_qa qa_radsat radsat_qa sr_qa_aerosol sr_aerosol st_qa bqa'
+    ' qa10 qa20 qa60 msk_cldprb msk_snwprb datamask data_mask quality cloud cloud_mask cloudmask'
+    ' clouds mask udm udm2 fmask',
     'hue': 'hue saturation lightness cyan magenta black',
 }  # fmt: skip
 # What GDAL itself says of bands, beside the colours of pictures.

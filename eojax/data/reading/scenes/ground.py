@@ -15,10 +15,12 @@ everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from rasterio._err import CPLE_BaseError
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import Affine
@@ -40,6 +42,8 @@ class Ground(NamedTuple):
       rows, columns: positions of the nodes in pixels, float64 `[R]` and `[C]`.
       areas: of a pixel at each node, in square metres, float64 `[R, C]`; 0 off the Earth.
       sides: height and width of the pixel at the scene's centre, in metres.
+      centre: the area of that pixel, in square metres: less than its sides' product where it is
+        skewed.
       width: of the scene in pixels.
       by_grid: whether areas are those of the grid of the scene's coordinates.
     """
@@ -48,6 +52,7 @@ class Ground(NamedTuple):
     columns: np.ndarray
     areas: np.ndarray
     sides: tuple[float, float]
+    centre: float
     width: int
     by_grid: bool = False
 
@@ -81,6 +86,26 @@ class Ground(NamedTuple):
         return np.stack([np.interp(at, self.rows, one) for one in self.areas.T], axis=-1)
 
 
+def unwrapped(points: Sequence[GroundControlPoint], crs: CRS) -> list[GroundControlPoint]:
+    """Control points whose longitudes do not jump by 360 degrees at the 180th meridian.
+
+    Args:
+      points: of a scene, at least one.
+      crs: of their coordinates.
+    """
+    if not crs.is_geographic:
+        return list(points)
+    first = points[0].x
+    return [
+        GroundControlPoint(
+            point.row, point.col, first + (point.x - first + 180.0) % 360.0 - 180.0, point.y
+        )
+        if abs(point.x - first) > 180.0
+        else point
+        for point in points
+    ]
+
+
 def find_ground(crs: CRS | None, transform: Affine, height: int, width: int) -> Ground | None:
     """The ground of a scene; None where its coordinate system does not tell.
 
@@ -105,7 +130,8 @@ def find_ground(crs: CRS | None, transform: Affine, height: int, width: int) -> 
         grid = nominal[0] * nominal[1]
         if np.abs(areas / grid - 1.0).max() <= GRID_TOLERANCE:
             return _even(nominal, rows, columns, width)
-    return Ground(rows, columns, areas, (float(sides[0][0]), float(sides[1][0])), width)
+    lengths = float(sides[0][0]), float(sides[1][0])
+    return Ground(rows, columns, areas, lengths, float(centre[0]), width)
 
 
 def _centres(length: int) -> np.ndarray:
@@ -114,7 +140,7 @@ def _centres(length: int) -> np.ndarray:
 
 def _even(sides: tuple[float, float], rows: np.ndarray, columns: np.ndarray, width: int) -> Ground:
     areas = np.full((len(rows), len(columns)), sides[0] * sides[1])
-    return Ground(rows, columns, areas, sides, width, by_grid=True)
+    return Ground(rows, columns, areas, sides, sides[0] * sides[1], width, by_grid=True)
 
 
 def _nominal(crs: CRS, transform: Affine) -> tuple[float, float] | None:

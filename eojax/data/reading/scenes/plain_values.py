@@ -45,6 +45,22 @@ def as_stored(stored: Stored, limits: Limits, dtype: str, offset: float | None) 
     )
 
 
+def over_limits(stored: Stored, limits: Limits, dtype: str) -> Conversion:
+    """8-bit values for a run that was trained on others: 0 and 255 are the ends of its limits.
+
+    The network takes 0 to 255 itself (`eojax.data.value_range.scale_to_unit`); what comes back from
+    it is in the units of the limits.
+    """
+    low, high = np.asarray(limits, np.float64).T
+    return as_they_are()._replace(
+        invert=lambda v: (np.asarray(v, np.float64) - low) / (high - low) * 255.0,
+        notes=(
+            f'{stored.title}: its values are 8-bit and those of training {dtype}: 0 and 255 are'
+            ' taken for the least and the greatest of training; say --scale=LOW:HIGH if others are',
+        ),
+    )
+
+
 def as_they_are(times: int = 1) -> Conversion:
     """8-bit values, which 16 bits may hold a whole number of times."""
     if times == 1:

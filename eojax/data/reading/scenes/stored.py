@@ -52,10 +52,11 @@ class Conversion(NamedTuple):
     """From stored values to those of a data set.
 
     Attributes:
-      apply: `[..., bands]` to the same shape: uint8 for 8-bit data sets, else uint16.
+      apply: `[..., bands]` to the same shape: of the data set's type (uint8 where it has no limits,
+        else its dtype, such as uint16, int16 or float32), or uint8 of 0 to 255 for its limits.
       text: what it does, in words.
-      invert: back from the data set's values, which need not be whole, to float64 stored ones;
-        what was clipped stays at the limits.
+      invert: back to float64 stored ones, from values that need not be whole: 0 to 255 where the
+        data set has no limits, else in the units of its limits. What was clipped stays there.
       notes: what the user should know, a line each.
     """
 

@@ -1,7 +1,9 @@
 """Which pixels of a scene hold data, and a sample of them.
 
 A pixel holds data where GDAL's mask of the dataset says so: a mask in or beside the file, an alpha
-band, or a value for no data, which then stands in all bands of the file. A dark pixel that has the
+band (of floats too, of which GDAL makes no mask), or a value for no data, which then stands in all
+bands of the file that measure something; bands of quality have values everywhere. The user's value
+for no data takes the place of the file's; masks and alpha count besides. A dark pixel that has the
 value in some bands alone is data. A value that no measurement can have (below 0, no number, or of
 floats any but 0) is missing in each band in which it stands, and the network needs all bands.
 """
@@ -16,8 +18,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from eojax.data.reading.scenes.band_names import kind
 from eojax.errors import UserError
 
+# Kinds of bands that have values also where the sensor has measured nothing.
+_TELLS_NOTHING = ('quality', 'height')
 _SIDE = 32  # of the windows of a sample
 _ALONG = 12  # of these along each axis
 _LEAST = 0.01  # of a sample's pixels that hold data; else all of the scene is looked through
@@ -47,18 +52,23 @@ class Validity:
         """
         self._file, self._indexes = file, list(indexes)
         flags = file.mask_flag_enums
-        self._by_dataset = said is None and MaskFlags.per_dataset in flags[self._indexes[0] - 1]
+        first = flags[self._indexes[0] - 1]
+        # A value for no data that the user says takes the place of the file's, not of its masks.
+        self._by_dataset = MaskFlags.per_dataset in first and (
+            said is None or MaskFlags.nodata not in first
+        )
         self._by_band = said is None and not self._by_dataset and any(
             MaskFlags.all_valid not in flags[index - 1] for index in self._indexes
         )  # fmt: skip
         colours = list(file.colorinterp)
         # An alpha band is the mask also of a file that has a value for no data besides.
-        alpha = ColorInterp.alpha in colours
-        self._alpha = colours.index(ColorInterp.alpha) + 1 if alpha and self._by_band else None
+        alpha = ColorInterp.alpha in colours and MaskFlags.alpha not in first
+        self._alpha = colours.index(ColorInterp.alpha) + 1 if alpha else None
         self._value: float | None = said
         if said is None:
             by_file = file.nodata if self._by_band else None
-            empty = None if self._by_band or self._by_dataset or file.dtypes[0] == 'uint8' else 0.0
+            masked = self._by_band or self._by_dataset or alpha or file.dtypes[0] == 'uint8'
+            empty = None if masked else 0.0
             self._value = empty if by_file is None else by_file
 
     @property
@@ -69,7 +79,10 @@ class Validity:
         if self._alpha is not None:
             return 'the alpha band'
         if self._by_band:
-            return f'{self._value:g} in all bands' if self._value is not None else 'masks of bands'
+            if self._value is None:
+                return 'masks of bands'
+            together = stands_in_all_bands(self._value, self._file.dtypes[self._indexes[0] - 1])
+            return f'{self._value:g} in {"all bands" if together else "any band"}'
         return ''
 
     def of(self, values: np.ndarray, **options: Any) -> np.ndarray:
@@ -86,7 +99,7 @@ class Validity:
             options['out_shape'] = options['out_shape'][-2:]
         valid = np.isfinite(values).all(0)
         if self._by_dataset:
-            return valid & (self._file.read_masks(self._indexes[0], **options) > 0)
+            valid &= self._file.read_masks(self._indexes[0], **options) > 0
         if self._alpha is not None:
             valid &= self._file.read(self._alpha, **options) > 0
         elif self._by_band:
@@ -100,7 +113,11 @@ class Validity:
     def _any_band(self, **options: Any) -> np.ndarray:
         """Where any band of the file holds data; the further ones are read where it matters."""
         valid = np.zeros((), bool)
-        others = [i for i in range(1, self._file.count + 1) if i not in self._indexes]
+        others = [
+            index
+            for index, name in enumerate(self._file.descriptions, 1)
+            if index not in self._indexes and (not name or kind(name) not in _TELLS_NOTHING)
+        ]
         for index in [*self._indexes, *others]:
             valid = valid | (self._file.read_masks(index, **options) > 0)
             if valid.all():
