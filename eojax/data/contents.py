@@ -1,24 +1,29 @@
 """Images known by their pixels, whatever their files are called: a short hash of each.
 
-Where all images lie in memory all of them have one. Of others, which are read and decoded for it,
-at most `MOST_READ` of each part, evenly spread, and fewer where they are large; of a large place
-the pixels in its middle.
+Where all images lie in memory all of them have one. Others are read and decoded for it. Of those
+that have a class and are learnt from, all are, up to `_PIXELS_LEARNT` of a part: whoever evaluates
+on another folder relies on them. Of all others at most `MOST_READ` of each part, evenly spread, and
+fewer where they are large. Of a large place the pixels in its middle count.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from eojax.atomic_file import write_atomically
 from eojax.data.columns import spread
 from eojax.data.dataset import ArraySource, Dataset, Window
 from eojax.data.facts import IMAGES
+from eojax.data.reading.decode import IMAGES_PER_TASK, MAX_THREADS
 from eojax.data.splits import Splits
 from eojax.errors import UserError
 
@@ -26,6 +31,9 @@ PARTS = ('train', 'validation', 'test')
 MOST_READ = 500
 # Pixels that are decoded of a part at most, so that a data set of large tiles opens in seconds.
 _PIXELS_READ = 2**27
+# The same of a part that is learnt from, once in a run's life: 130 000 images of 256 pixels, which
+# are read in a minute or two by two cores.
+_PIXELS_LEARNT = 2**33
 # Side of the middle of a place that is looked at.
 _SIDE = 256
 
@@ -35,13 +43,14 @@ class Contents(NamedTuple):
 
     Attributes:
       hashes: uint64 `[num]` by part, of places evenly spread over it in its order.
-      labels: int32 `[num]` by part, the class of each; -1 where it has none or it is unknown.
-      labelled: bool `[num]` of the training places, those that may be labelled.
+      labels: int32 `[num]` by part, the class of each; -1 where it has none or it is unknown. None
+        in files of earlier versions.
+      labelled: bool `[num]` of the training places, those that may be labelled; None likewise.
     """
 
     hashes: Mapping[str, np.ndarray]
-    labels: Mapping[str, np.ndarray]
-    labelled: np.ndarray
+    labels: Mapping[str, np.ndarray] | None = None
+    labelled: np.ndarray | None = None
 
     @property
     def learnt(self) -> np.ndarray:
@@ -49,16 +58,24 @@ class Contents(NamedTuple):
         return np.concatenate([self.hashes['train'], self.hashes['validation']])
 
 
-def contents_of(dataset: Dataset, splits: Splits) -> Contents:
+def contents_of(dataset: Dataset, splits: Splits, progress: bool = False) -> Contents:
     """The contents of each part.
+
+    Args:
+      progress: show a bar on stderr where many images are read.
 
     Raises:
       UserError: an image that cannot be read, by name.
     """
-    parts = splits._asdict()
-    chosen = {name: _chosen(dataset, parts[name]) for name in PARTS}
+    chosen = {}
+    for name in PARTS:
+        part = np.asarray(getattr(splits, name))
+        chosen[name] = part[spread(len(part), _most_kept(dataset, part, name != 'test'))]
+    places = np.concatenate([*chosen.values()])
+    every = hashes(dataset, places, progress and not in_memory(dataset))
+    ends = np.cumsum([len(chosen[name]) for name in PARTS])[:-1]
     return Contents(
-        {name: hashes(dataset, places) for name, places in chosen.items()},
+        dict(zip(PARTS, np.split(every, ends), strict=True)),
         {name: dataset.labels[places].astype(np.int32) for name, places in chosen.items()},
         np.isin(chosen['train'], splits.labelled),
     )
@@ -70,32 +87,69 @@ def in_memory(dataset: Dataset) -> bool:
     return isinstance(source, ArraySource) and isinstance(source.arrays[IMAGES], np.ndarray)
 
 
-def _chosen(dataset: Dataset, part: np.ndarray) -> np.ndarray:
-    """The places of a part that are looked at."""
-    places = dataset.places
+def _most_kept(dataset: Dataset, part: np.ndarray, learnt: bool) -> int:
+    """How many places of a part get a hash when a run begins."""
+    if learnt and dataset.facts.label == 'image' and len(part) and not in_memory(dataset):
+        return max(1, min(len(part), int(_PIXELS_LEARNT / _mean_area(dataset, part))))
+    return most_read(dataset, part)
+
+
+def most_read(dataset: Dataset, part: np.ndarray) -> int:
+    """How many of some places are looked at when a run is opened: all that lie in memory."""
     if in_memory(dataset) or not len(part):
-        return np.asarray(part)
+        return len(part)
+    return max(1, min(MOST_READ, len(part), int(_PIXELS_READ / _mean_area(dataset, part))))
+
+
+def _mean_area(dataset: Dataset, part: np.ndarray) -> float:
+    """Pixels of a place, as some of them have it."""
     sample = part[spread(len(part), MOST_READ)]
-    area = places.heights[sample].astype(np.int64) * places.widths[sample]
-    num = max(1, min(MOST_READ, int(_PIXELS_READ / max(float(area.mean()), 1.0))))
-    return part[spread(len(part), num)]
+    heights, widths = dataset.places.heights[sample], dataset.places.widths[sample]
+    return max(float((heights.astype(np.int64) * widths).mean()), 1.0)
 
 
-def hashes(dataset: Dataset, chosen: np.ndarray) -> np.ndarray:
-    """A hash of the pixels of each of some places, uint64 `[num]`, of their raster `images`."""
-    found = np.empty(len(chosen), np.uint64)
+def hashes(dataset: Dataset, chosen: np.ndarray, progress: bool = False) -> np.ndarray:
+    """A hash of the pixels of each of some places, uint64 `[num]`, of their raster `images`.
+
+    Several threads read them.
+
+    Args:
+      progress: show a bar on stderr where they are many.
+
+    Raises:
+      UserError: an image that cannot be read, by name.
+    """
+    chosen = np.asarray(chosen)
+    result = np.empty(len(chosen), np.uint64)
     grid = math.lcm(*(raster.scale for raster in dataset.facts.rasters.values()))
-    for row, place in enumerate(np.asarray(chosen).tolist()):
-        height, width = int(dataset.places.heights[place]), int(dataset.places.widths[place])
-        window = None
-        if height > _SIDE and width > _SIDE:
-            top, left = ((length - _SIDE) // 2 // grid * grid for length in (height, width))
-            side = _SIDE // grid * grid
-            window = Window(top, left, side, side) if side else None
-        pixels = dataset.source.read(place, window, (IMAGES,))[IMAGES]
-        digest = hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=8).digest()
-        found[row] = int.from_bytes(digest, 'little')
-    return found
+
+    def fill(start: int) -> int:
+        part = chosen[start : start + IMAGES_PER_TASK].tolist()
+        result[start : start + len(part)] = [_hash(dataset, place, grid) for place in part]
+        return len(part)
+
+    executor = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))
+    silent = not progress or len(chosen) <= MOST_READ
+    bar = tqdm(total=len(chosen), desc='hashes of the images', unit='img', disable=silent)
+    try:
+        for num in executor.map(fill, range(0, len(chosen), IMAGES_PER_TASK)):
+            bar.update(num)
+    finally:
+        bar.close()
+        executor.shutdown(wait=True, cancel_futures=True)
+    return result
+
+
+def _hash(dataset: Dataset, place: int, grid: int) -> int:
+    height, width = int(dataset.places.heights[place]), int(dataset.places.widths[place])
+    window = None
+    if height > _SIDE and width > _SIDE:
+        top, left = ((length - _SIDE) // 2 // grid * grid for length in (height, width))
+        side = _SIDE // grid * grid
+        window = Window(top, left, side, side) if side else None
+    pixels = np.ascontiguousarray(dataset.source.read(place, window, (IMAGES,))[IMAGES])
+    digest = hashlib.blake2b(pixels.reshape(-1).view(np.uint8), digest_size=8).digest()
+    return int.from_bytes(digest, 'little')
 
 
 def write(path: Path, contents: Mapping[str, Contents]) -> None:
@@ -103,8 +157,9 @@ def write(path: Path, contents: Mapping[str, Contents]) -> None:
     arrays: dict[str, np.ndarray] = {}
     for group, one in contents.items():
         arrays |= {f'{group}_{part}': values for part, values in one.hashes.items()}
-        arrays |= {f'{group}_{part}_labels': values for part, values in one.labels.items()}
-        arrays[f'{group}_labelled'] = one.labelled
+        if one.labels is not None and one.labelled is not None:
+            arrays |= {f'{group}_{part}_labels': values for part, values in one.labels.items()}
+            arrays[f'{group}_labelled'] = one.labelled
     write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
@@ -118,11 +173,11 @@ def read(path: Path, group: str) -> Contents | None:
         with np.load(path, allow_pickle=False) as file:
             if f'{group}_{PARTS[0]}' not in file:
                 return None
-            return Contents(
-                {part: file[f'{group}_{part}'].astype(np.uint64) for part in PARTS},
-                {part: file[f'{group}_{part}_labels'].astype(np.int32) for part in PARTS},
-                file[f'{group}_labelled'].astype(bool),
-            )
+            values = {part: file[f'{group}_{part}'].astype(np.uint64) for part in PARTS}
+            if f'{group}_labelled' not in file:
+                return Contents(values)
+            labels = {part: file[f'{group}_{part}_labels'].astype(np.int32) for part in PARTS}
+            return Contents(values, labels, file[f'{group}_labelled'].astype(bool))
     except FileNotFoundError:
         return None
     except Exception as error:  # of a damaged archive NumPy raises nearly anything

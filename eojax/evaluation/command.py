@@ -77,6 +77,12 @@ def read_labelled(path: Path, run: Run, with_learnt: bool = False) -> Dataset:
 def _to_test(dataset: Dataset, path: Path, run: Run, with_learnt: bool) -> Dataset:
     """The images that the run has not learnt from, or all of them where these are wanted too."""
     learnt = contents.learnt_from(run.folder, dataset)
+    known, num = contents.known_by_pixels(run.folder, run.known[TARGET])
+    if known < num and sharding.is_main_process():
+        say(
+            f'{run.folder} knows only {known} of the {num} images that it has learnt from by their'
+            f' pixels: of the others, those in {path} are counted as if they were new'
+        )
     if not learnt.any():
         return dataset
     many = f'{path}: {run.folder} has learnt from {learnt.sum()} of {len(learnt)} images'
@@ -141,9 +147,10 @@ def _evaluate(options: argparse.Namespace) -> None:
             set_key(config, key, value)
     check(config)
     run = open_untrained(config, options.workdir)
-    labelled = None
+    labelled, known = None, None
     if options.data is not None:
         labelled = read_labelled(options.data, run, options.with_learnt)
+        known = contents.known_by_pixels(run.folder, run.known[TARGET])
     run, state = load_state(run, options.checkpoint or '')
     folder = 'evaluation' if labelled is None else f'evaluation_{options.data.stem}'
-    evaluate_run(run, state, options.out or options.workdir / folder, labelled)
+    evaluate_run(run, state, options.out or options.workdir / folder, labelled, known)

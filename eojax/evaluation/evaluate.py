@@ -129,12 +129,20 @@ def _check_writable(out: Path) -> None:
         raise UserError(f'{out} cannot be written to: {error.strerror or error}') from error
 
 
-def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = None) -> Path:
+def evaluate_run(
+    run: Run,
+    state: Any,
+    out: Path,
+    labelled: Dataset | None = None,
+    known: tuple[int, int] | None = None,
+) -> Path:
     """Evaluates a state of a run; all processes of the run call it together.
 
     Args:
       out: folder for `evaluation.json` and the figures; made if need be.
       labelled: images of the run's classes and size; the run's test split where None.
+      known: of the images that the run has learnt from, how many were known by their pixels when
+        `labelled` was read, and how many there are; goes to `evaluation.json`.
 
     Returns:
       `out`.
@@ -155,7 +163,8 @@ def evaluate_run(run: Run, state: Any, out: Path, labelled: Dataset | None = Non
         tested = tested._replace(border=run.config.evaluate.boundary_pixels)
     chosen = evaluators_of(run, state, tested)
     measured = evaluators.measure(run, state, tested, chosen, 'test images')
-    numbers = {'step': run.step, 'test_images': tested.num, **evaluators.joined(measured)}
+    counts = {} if known is None else {'learnt_known': known[0], 'learnt_images': known[1]}
+    numbers = {'step': run.step, 'test_images': tested.num, **counts, **evaluators.joined(measured)}
     if main:
         text = json.dumps(numbers, indent=2, allow_nan=False) + '\n'
         # Before the figures: no drawing loses the numbers.
@@ -206,7 +215,8 @@ def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator
 
 def _table(numbers: Mapping[str, float]) -> str:
     """The main numbers, for people."""
-    left_out = ('precision_', 'recall_', 'f1_', 'fpr95_', 'step', 'test_images', 'inception_images')
+    counts = ('step', 'test_images', 'learnt_', 'inception_images')
+    left_out = ('precision_', 'recall_', 'f1_', 'fpr95_', *counts)
     shown = {k: v for k, v in numbers.items() if not k.startswith(left_out) or k == 'f1_macro'}
     width = max(map(len, shown), default=0)
     lines = [f'{numbers["test_images"]:,} images, step {numbers["step"]:,}']

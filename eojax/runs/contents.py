@@ -22,22 +22,30 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.messages import say
 from eojax.runs.domains import TARGET, Domain, kept_record
+from eojax.runs.known import Known
 
 FILE = 'contents.npz'
+# Of images that were equal when a run began, so many are read to see whether one still is.
+_EQUAL_READ = 16
 
 
 def keep(domains: Mapping[str, Domain], folder: Path) -> None:
     """Writes the contents of a run's data sets to its folder where it has none yet."""
     if not sharding.is_main_process() or (folder / FILE).exists():
         return
-    made = {group: contents.contents_of(one.dataset, one.splits) for group, one in domains.items()}
+    made = {
+        group: contents.contents_of(one.dataset, one.splits, progress=True)
+        for group, one in domains.items()
+    }
     contents.write(folder / FILE, made)
 
 
 def verify(folder: Path, group: str, domain: Domain) -> None:
     """Refuses images whose names were exchanged since a run began; a line tells of edited ones.
 
-    A folder without contents, of an earlier version, takes any.
+    A folder without contents, of an earlier version, takes any. An image was renamed where it had
+    another name, and the image of that name is another one now; else it was edited, such as to one
+    more blank tile.
 
     Raises:
       UserError: images that the run knows by other names; the message says how many, and of how
@@ -46,35 +54,73 @@ def verify(folder: Path, group: str, domain: Domain) -> None:
     kept = contents.read(folder / FILE, group)
     if kept is None:
         return
-    known = np.concatenate([*kept.hashes.values()])
+    places = {part: _places_of(kept, domain, part) for part in contents.PARTS}
     for part in reversed(contents.PARTS):
-        before, places = kept.hashes[part], getattr(domain.splits, part)
-        chosen = places[spread(len(places), len(before))]
-        now = contents.hashes(domain.dataset, chosen)
-        other = now != before
-        if np.isin(now[other], known).any():
-            _refuse(folder, group, part, now[other], len(now), kept)
-        if other.any() and sharding.is_main_process():
+        rows = spread(len(places[part]), contents.most_read(domain.dataset, places[part]))
+        now = contents.hashes(domain.dataset, places[part][rows])
+        other = now != kept.hashes[part][rows]
+        if not other.any():
+            continue
+        moved = np.isin(now, _moved(domain.dataset, places, kept, now[other])) & other
+        if moved.any():
+            _refuse(folder, group, part, now[moved], len(now), kept)
+        if sharding.is_main_process():
+            num = int(np.isin(now[other], kept.learnt).sum())
+            same = f'; {num} of them are now like images that it has learnt from' if num else ''
             say(
                 f'{group}: {int(other.sum())} of {len(now)} {part} images have the same names as'
-                f' when {folder} was trained, and other pixels: edited, or written anew?'
+                f' when {folder} was trained, and other pixels: edited, or written anew?{same}'
             )
+
+
+def _places_of(kept: Contents, domain: Domain, part: str) -> np.ndarray:
+    """The places whose hashes were kept, by the names of now."""
+    places = np.asarray(getattr(domain.splits, part))
+    return places[spread(len(places), len(kept.hashes[part]))]
+
+
+def _moved(
+    dataset: Dataset, places: Mapping[str, np.ndarray], kept: Contents, now: np.ndarray
+) -> np.ndarray:
+    """Those of some hashes, of images that are new under their names, that other names have lost.
+
+    Args:
+      places: by part, those of the hashes that were kept.
+    """
+    before = np.concatenate([kept.hashes[part] for part in contents.PARTS])
+    every = np.concatenate([places[part] for part in contents.PARTS])
+    known = np.unique(now[np.isin(now, before)])
+    order = np.argsort(before, kind='stable')
+    first, last = (np.searchsorted(before[order], known, side) for side in ('left', 'right'))
+    # Of many equal images, some of which still stand there, one is found soon.
+    num = np.minimum(last - first, _EQUAL_READ)
+    rows = [order[start : start + many] for start, many in zip(first, num, strict=True)]
+    owner = np.repeat(np.arange(len(known)), num)
+    read = contents.hashes(dataset, every[np.concatenate(rows)] if rows else every[:0])
+    kept_there = np.zeros(len(known), bool)
+    kept_there[owner[read == known[owner]]] = True
+    return known[~kept_there]
 
 
 def by_contents(folder: Path, group: str, domain: Domain) -> Domain | None:
     """The parts that a run began with, found by the pixels of images whose files were renamed.
 
     Images that the run did not begin with are in no part. None where an image of the run is not
-    there, or lies in another class, or where not all of them are known by their pixels.
+    there, or lies in another class, or where not all of them are known by their pixels; or where
+    labels are per pixel and images are equal: which of them has which labels is not known.
     """
     kept, record = contents.read(folder / FILE, group), kept_record(folder, group)
     whole = kept is not None and all(
         len(kept.hashes[part]) == record.parts[part].places for part in contents.PARTS
     )
-    if kept is None or not whole or not contents.in_memory(domain.dataset):
+    if kept is None or kept.labels is None or kept.labelled is None or not whole:
+        return None
+    if not contents.in_memory(domain.dataset):
         return None
     dataset, places = domain.dataset, collections.defaultdict[tuple[int, int], list[int]](list)
     now = contents.hashes(dataset, np.arange(dataset.places.num))
+    if dataset.facts.label == 'pixel' and len(np.unique(now)) < len(now):
+        return None
     for place, key in enumerate(zip(now.tolist(), dataset.labels.tolist(), strict=True)):
         places[key].append(place)
     same = record.parts['validation'] == record.parts['test']  # validated on the test
@@ -118,12 +164,24 @@ def _refuse(
     )
 
 
+def known_by_pixels(folder: Path, known: Known) -> tuple[int, int]:
+    """How many images that a run has learnt from it knows by their pixels, and how many there are.
+
+    Args:
+      known: of the run's target.
+    """
+    kept = contents.read(folder / FILE, TARGET)
+    num = known.counts['train'] + known.counts['validation']
+    return (0 if kept is None else len(kept.learnt)), num
+
+
 def learnt_from(folder: Path, dataset: Dataset) -> np.ndarray:
     """Which images of another folder a run has been trained on or chosen by, bool `[num]`.
 
-    They are known by their pixels, as the run reads them; none where the run knows no contents.
+    They are known by their pixels, as the run reads them, as far as it does (`known_by_pixels`).
     """
     kept = contents.read(folder / FILE, TARGET)
     if kept is None:
         return np.zeros(dataset.places.num, bool)
-    return np.isin(contents.hashes(dataset, np.arange(dataset.places.num)), kept.learnt)
+    now = contents.hashes(dataset, np.arange(dataset.places.num), sharding.is_main_process())
+    return np.isin(now, kept.learnt)

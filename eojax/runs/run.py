@@ -24,7 +24,15 @@ from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
 from eojax.runs import contents
-from eojax.runs.domains import SOURCE, TARGET, Domain, load_domain, load_domains, verify_splits
+from eojax.runs.domains import (
+    SOURCE,
+    TARGET,
+    Domain,
+    kept_record,
+    load_domain,
+    load_domains,
+    verify_splits,
+)
 from eojax.runs.known import Known, known_of, verify_facts
 
 
@@ -182,6 +190,8 @@ def _of_the_run(folder: Path, group: str, domain: Domain) -> Domain:
     try:
         verify_splits(folder, group, domain)
     except UserError as error:
+        if kept_record(folder, group).rule != domain.record.rule:  # no file need be another one
+            raise
         renamed = contents.by_contents(folder, group, domain)
         if renamed is None:
             raise UserError(f'{error}{contents.learnt_share(folder, group, domain)}') from error

@@ -13,11 +13,17 @@ from PIL import Image
 
 from eojax.config.base import base_config, to_json
 from eojax.data import contents
+from eojax.data.dataset import image_dataset
+from eojax.data.split_record import record_of
+from eojax.data.splits import Rule, Splits
 from eojax.errors import UserError
 from eojax.evaluation.command import read_labelled
+from eojax.runs import contents as run_contents
+from eojax.runs import domains
 from eojax.runs import run as runs
 from eojax.runs.beginning import check_data, write_beginning
 from eojax.runs.contents import FILE
+from eojax.runs.domains import Domain
 from eojax.runs.opening import open_untrained
 from eojax.runs.run import Run, with_data
 
@@ -226,7 +232,7 @@ def test_two_folders_of_one_class_are_refused(colours: Path) -> None:
         runs.prepare(_config(colours, class_folders='brick=forest'), Path('unused'))
 
 
-def test_images_on_disk_are_known_by_some_of_them(
+def test_images_on_disk_are_known_all_that_are_learnt_from_and_some_of_the_test(
     colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contents, 'MOST_READ', 9)
@@ -236,12 +242,115 @@ def test_images_on_disk_are_known_by_some_of_them(
     write_beginning(run)
     with np.load(tmp_path / FILE) as kept:
         assert {name: len(values) for name, values in kept.items()} == {
-            'data_train': 9, 'data_validation': 6, 'data_test': 9, 'data_train_labels': 9,
-            'data_validation_labels': 6, 'data_test_labels': 9, 'data_labelled': 9,
+            'data_train': 42, 'data_validation': 6, 'data_test': 9, 'data_train_labels': 42,
+            'data_validation_labels': 6, 'data_test_labels': 9, 'data_labelled': 42,
         }  # fmt: skip
     (tmp_path / 'config.json').write_text(to_json(config))
+    labelled = read_labelled(colours, open_untrained(config, tmp_path))
+    assert {image.tobytes() for image in labelled.images[:]} == _images(run, 'test')
     other = _numbered_anew(colours, tmp_path / 'other', 7)
     config.data.root = str(other)
     with pytest.raises(UserError, match=r'of 9 test images had other names'):
         with_data(open_untrained(config, tmp_path))
     assert json.loads((tmp_path / 'splits.json').read_text())['parts']['test']['places'] == 12
+
+
+def test_images_that_are_not_known_by_their_pixels_are_told_of(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(contents, '_PIXELS_LEARNT', 20 * 64)
+    config = _config(colours)
+    config.data.resident_gigabytes = 0.0
+    write_beginning(runs.prepare(config, tmp_path))
+    run = open_untrained(config, tmp_path)
+    assert read_labelled(colours, run).places.num == 60 - 26
+    said = capsys.readouterr().err
+    assert 'knows only 26 of the 48 images that it has learnt from by their pixels' in said
+    assert 'has learnt from 26 of 60 images: they are left out' in said
+    (tmp_path / FILE).unlink()
+    assert read_labelled(colours, run).places.num == 60
+    assert 'knows only 0 of the 48 images' in capsys.readouterr().err
+
+
+def test_a_run_kept_in_memory_opens_on_disk_with_few_images_read(
+    begun: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, 'MOST_READ', 5)
+    config, read = _config(colours), []
+    config.data.resident_gigabytes = 0.0
+    hashed = contents.hashes
+    monkeypatch.setattr(
+        contents, 'hashes', lambda data, places: read.append(len(places)) or hashed(data, places)
+    )
+    with_data(open_untrained(config, begun))
+    assert read == [5, 5, 5]
+
+
+def test_contents_of_an_earlier_version_without_labels(
+    begun: Path, colours: Path, tmp_path
+) -> None:
+    folder = Path(shutil.copytree(begun, tmp_path / 'old'))
+    with np.load(folder / FILE) as kept:
+        fewer = {name: values for name, values in kept.items() if 'label' not in name}
+    np.savez(folder / FILE, **fewer)  # type: ignore[arg-type]
+    with_data(_opened(folder, colours))
+    check_data(runs.prepare(_config(colours), folder))
+    with pytest.raises(UserError, match='12 of 12 test images had other names'):
+        with_data(_opened(folder, _numbered_anew(colours, tmp_path / 'other', 7)))
+    with pytest.raises(UserError, match='is not that of this data'):
+        with_data(_opened(folder, _renamed(colours, tmp_path / 'renamed')))
+
+
+def test_one_more_blank_image_is_an_edit(
+    colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two training images are blank from the start, and a test image is now."""
+    root, folder = Path(shutil.copytree(colours, tmp_path / 'data')), tmp_path / 'run'
+    folder.mkdir()
+    run = runs.prepare(_config(root), folder)
+    blank = np.zeros((8, 8, 3), np.uint8)
+    for place in run.splits.train[:2]:
+        Image.fromarray(blank).save(root / run.dataset.names[place])
+    write_beginning(runs.prepare(_config(root), folder))
+    Image.fromarray(blank).save(root / run.dataset.names[run.splits.test[0]])
+    with_data(_opened(folder, root))
+    said = capsys.readouterr().err
+    assert '1 of 12 test images have the same names' in said
+    assert '1 of them are now like images that it has learnt from' in said
+
+
+def test_another_seed_is_no_renaming(begun: Path, colours: Path, tmp_path: Path) -> None:
+    config = _config(colours)
+    config.seed = 5
+    with pytest.raises(UserError, match=r'seed was 0 and is 5'):
+        with_data(open_untrained(config, begun))
+    folder = Path(shutil.copytree(begun, tmp_path / 'damaged'))
+    (folder / 'splits.json').write_text('{')
+    with pytest.raises(UserError, match='not a record of splits'):
+        with_data(_opened(folder, colours))
+
+
+def test_equal_images_with_labels_of_pixels_are_not_found_by_their_pixels(tmp_path: Path) -> None:
+    """Which of two blank tiles has which label map, nobody knows once their names are gone."""
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
+
+    def domain(images: np.ndarray, letter: str) -> Domain:
+        names = [f'{letter}{i}' for i in range(4)]
+        dataset = image_dataset(images, np.full(4, -1, np.int32), names, ('a', 'b'))
+        dataset = dataset.with_facts(label='pixel')
+        parts = Splits(*(np.array(part, np.int32) for part in ([0, 1], [2], [3], [0, 1], [])))
+        return Domain(dataset, parts, ('a', 'b'), record_of(parts, dataset, Rule(0)))
+
+    for name, same in (('unlike', False), ('equal', True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        if same:
+            images[3] = images[0]
+        domains.keep({'data': domain(images, 'a')}, folder)
+        run_contents.keep({'data': domain(images, 'a')}, folder)
+        again = run_contents.by_contents(folder, 'data', domain(images[::-1], 'b'))
+        assert (again is None) == same
+        if again is not None:
+            np.testing.assert_array_equal(again.dataset.images, images)

@@ -54,7 +54,7 @@ _FIGURES = {
 _OF_CLASS = ('precision_', 'recall_', 'f1_', 'iou_')
 _OF_GROUP = ('pixel_accuracy_', 'mean_iou_')
 _OF_SET = ('auroc_', 'fpr95_')
-_COUNTS = ('step', 'test_images', 'inception_images')
+_COUNTS = ('step', 'test_images', 'learnt_known', 'learnt_images', 'inception_images')
 
 
 class Trained(NamedTuple):
