@@ -7,12 +7,14 @@ from two signs of life:
 
 - On the same machine, the table of processes: the holder's number, and when that process began. A
   holder that is not in it has crashed, and its lock is taken over at once.
-- From another machine or container, the file's time: the holder touches it every few seconds, and
-  silence for `SILENCE` seconds is a crash. Both times that are compared, that of the lock and that
-  of a file made now, are of the disk's own clock, so that the machines' clocks need not agree.
+- From another machine or container, or where the table hides the holder, the file's time: the
+  holder touches it every few seconds, and silence for `SILENCE` seconds is a crash. Who comes
+  earlier waits for that, so that a job that is started again elsewhere needs nobody's help, and is
+  refused at the first sign of life. Both times that are compared, that of the lock and that of a
+  file made now, are of the disk's own clock, so that the machines' clocks need not agree.
 
-A holder that was only frozen finds out at its next sign of life that it has lost the lock, and
-writes no more (`Lock.check`). Of several processes of one run the first one holds the lock.
+A holder that was only frozen looks at the file before it writes anything (`Lock.check`), and writes
+no more where it has lost the lock. Of several processes of one run the first one holds the lock.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -38,6 +41,8 @@ FILE = 'lock.json'
 # Seconds from one sign of life to the next, and without any until a holder elsewhere counts as
 # gone.
 SIGN_EVERY, SILENCE = 10.0, 120.0
+# Seconds from one look at a lock that may be left over to the next.
+_LOOK_EVERY = 1.0
 
 
 class Holder(NamedTuple):
@@ -81,11 +86,12 @@ class Lock:
             self._thread.start()
 
     def check(self) -> None:
-        """Goes on where the lock is still held.
+        """Goes on where the lock is still held, as the file says now.
 
         Raises:
           UserError: another process has taken it, since this one gave no sign of life for long.
         """
+        self.sign()
         if self._lost:
             raise UserError(self._lost)
 
@@ -170,6 +176,7 @@ def _take(file: Path, holder: Holder) -> None:
     """Makes the lock, or takes over that of a process that has crashed."""
     try:
         while not _make(file, holder):
+            _wait_for_silence(file)
             left = _refuse_if_held(file)
             if file.exists() and _take_over(file, left, holder):
                 who = 'a process' if left is None else left.text
@@ -184,7 +191,8 @@ def _take_over(file: Path, left: Holder | None, holder: Holder) -> bool:
     # Of several that find the same lock left over, one at a time: the next one looks again.
     taking = file.with_name(f'.{file.name}.taking')
     if not _make(taking, holder) and _silent_for(taking) < SILENCE:
-        raise UserError(f'{file.parent}: another process is taking its lock; try again')
+        time.sleep(_LOOK_EVERY / 10)
+        return False
     try:
         if not file.exists() or _refuse_if_held(file) != left:
             return False
@@ -208,6 +216,27 @@ def _content(holder: Holder) -> bytes:
     return (json.dumps(holder._asdict(), indent=1) + '\n').encode()
 
 
+def _wait_for_silence(file: Path) -> None:
+    """Waits until a holder that only its signs of life can tell of has been silent for long.
+
+    It ends at once where there is no such holder, and as soon as it gives a sign.
+    """
+    left = read_holder(file)
+    silent = _silent_for(file)
+    if silent >= SILENCE or (left is not None and _lives_here(left) is not None):
+        return
+    who = 'a process that has just begun' if left is None else left.text
+    say(
+        f'{file.parent} is locked by {who}: waiting up to {SILENCE - silent:.0f} s for a sign of'
+        ' life; without one its lock is taken over'
+    )
+    while silent < SILENCE:
+        time.sleep(_LOOK_EVERY)
+        before, silent = silent, _silent_for(file)
+        if silent < before or read_holder(file) != left:
+            return
+
+
 def _refuse_if_held(file: Path) -> Holder | None:
     """The holder that has crashed; None where the file says none.
 
@@ -215,8 +244,9 @@ def _refuse_if_held(file: Path) -> Holder | None:
       UserError: the holder lives, as far as can be told.
     """
     holder = read_holder(file)
-    if holder is not None and holder.machine and holder.machine == _machine():
-        if _began(holder.pid) != holder.began:
+    lives = None if holder is None else _lives_here(holder)
+    if holder is not None and lives is not None:
+        if not lives:
             return holder
         raise UserError(
             f'{file.parent} is being trained by {holder.text}: wait until it has ended, or choose'
@@ -231,6 +261,22 @@ def _refuse_if_held(file: Path) -> Holder | None:
             f' {SILENCE:.0f} s old), or choose another --workdir'
         )
     return holder
+
+
+def _lives_here(holder: Holder) -> bool | None:
+    """Whether a holder lives, by this machine's table of processes; None where it cannot tell."""
+    if not holder.machine or holder.machine != _machine():
+        return None
+    began = _began(holder.pid)
+    if began is not None:
+        return began == holder.began
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user, whose processes the table may hide (`hidepid`)
+        return None
+    return None
 
 
 def _silent_for(file: Path) -> float:
@@ -256,10 +302,13 @@ def _machine() -> str:
 
 
 def _began(pid: int) -> str | None:
-    """When a process of this machine began, in the kernel's count; None where it is gone."""
+    """When a process of this machine began, in the kernel's count.
+
+    Empty where it has ended and nobody has asked for its exit code; None where it is not shown.
+    """
     try:
         # The name, in brackets, may hold anything.
         fields = Path(f'/proc/{pid}/stat').read_text(errors='replace').rpartition(')')[2].split()
     except OSError:
         return None
-    return None if fields[0] in 'ZX' else fields[19]
+    return '' if fields[0] in 'ZX' else fields[19]

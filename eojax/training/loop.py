@@ -88,8 +88,10 @@ def _train(config: ConfigDict, folder: Path, held: Lock) -> Path:
     run, state = _Loop(run, held).run_to_end()
     if run.config.evaluate.checkpoint == 'best':
         run, state = load_state(run, 'best')
+    held.check()
     done = evaluate.evaluate_run(run, state, folder / 'evaluation')
     if run.config.evaluate.keep_reference:
+        held.check()
         reference.keep(run, state)
     return done
 

@@ -33,6 +33,12 @@ def _left(folder: Path, **changes: object) -> Holder:
     return holder
 
 
+def _silent(folder: Path, seconds: float) -> None:
+    """Moves the last sign of life into the past."""
+    now = os.stat(folder / FILE).st_mtime
+    os.utime(folder / FILE, (now, now - seconds))
+
+
 def _began(pid: int) -> str:
     """The field `starttime` of proc(5), of a process whose name has no space."""
     return Path(f'/proc/{pid}/stat').read_text().split()[21]
@@ -76,18 +82,68 @@ def test_a_number_that_another_process_has_now_holds_nothing(
 
 
 @pytest.mark.parametrize('whole', [True, False])
-def test_elsewhere_only_signs_of_life_count(tmp_path: Path, whole: bool) -> None:
+def test_elsewhere_only_signs_of_life_count(
+    tmp_path: Path, whole: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A process of another machine, whose number may be anybody's here; or a file cut off."""
     _left(tmp_path, host='node7', machine='another')
     if not whole:
         (tmp_path / FILE).write_text('')
     name = r'process \d+ on node7' if whole else 'a process that has just begun'
+    monkeypatch.setattr(lock.time, 'sleep', lambda seconds: os.utime(tmp_path / FILE))
+    _silent(tmp_path, 60)
     with pytest.raises(UserError, match=f'{name}.*last sign of life is 0 s old'), hold(tmp_path):
         pass
+    assert f'waiting up to {SILENCE - 60:.0f} s' in capsys.readouterr().err
     now = os.stat(tmp_path / FILE).st_mtime
     os.utime(tmp_path / FILE, (now, now - SILENCE - 1))
     with hold(tmp_path):
         assert read_holder(tmp_path / FILE).pid == os.getpid()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize('released', [True, False])
+def test_a_job_that_is_started_again_elsewhere_waits_and_goes_on(
+    tmp_path: Path,
+    released: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its first run was killed on another node, or ends while the second one waits."""
+    _left(tmp_path, host='node7', machine='another')
+    _silent(tmp_path, 30)
+    slept = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if released and len(slept) == 3:
+            (tmp_path / FILE).unlink()
+        elif not released:
+            _silent(tmp_path, seconds)
+
+    monkeypatch.setattr(lock.time, 'sleep', sleep)
+    with hold(tmp_path):
+        assert read_holder(tmp_path / FILE).pid == os.getpid()  # type: ignore[union-attr]
+    assert sum(slept) == pytest.approx(3 if released else SILENCE - 30, abs=2)
+    assert 'on node7' in capsys.readouterr().err
+
+
+def test_a_process_that_the_table_hides_is_not_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, on a machine whose /proc is mounted with `hidepid`."""
+    _left(tmp_path, pid=1234567, began='55')
+    began = lock._began
+    monkeypatch.setattr(lock, '_began', lambda pid: None if pid == 1234567 else began(pid))
+
+    def kill(pid: int, number: int) -> None:
+        assert (pid, number) == (1234567, 0)
+        raise PermissionError
+
+    monkeypatch.setattr(lock.os, 'kill', kill)
+    monkeypatch.setattr(lock.time, 'sleep', lambda seconds: os.utime(tmp_path / FILE))
+    _silent(tmp_path, 20)
+    with pytest.raises(UserError, match='process 1234567 on'), hold(tmp_path):
+        pass
 
 
 def test_signs_of_life_and_the_news_that_the_lock_is_lost(tmp_path: Path) -> None:
@@ -97,7 +153,6 @@ def test_signs_of_life_and_the_news_that_the_lock_is_lost(tmp_path: Path) -> Non
         assert os.stat(tmp_path / FILE).st_mtime > 1e9
         held.check()
         theirs = _left(tmp_path, host='node7', token='theirs')
-        held.sign()
         with pytest.raises(UserError, match=r'lost to process .* on node7'):
             held.check()
     assert read_holder(tmp_path / FILE) == theirs  # it is theirs to release
