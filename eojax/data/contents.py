@@ -148,7 +148,7 @@ def _hash(dataset: Dataset, place: int, grid: int) -> int:
         side = _SIDE // grid * grid
         window = Window(top, left, side, side) if side else None
     pixels = np.ascontiguousarray(dataset.source.read(place, window, (IMAGES,))[IMAGES])
-    digest = hashlib.blake2b(pixels.reshape(-1).view(np.uint8), digest_size=8).digest()
+    digest = hashlib.blake2b(pixels.reshape(-1).view(np.uint8).data, digest_size=8).digest()
     return int.from_bytes(digest, 'little')
 
 

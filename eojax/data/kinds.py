@@ -23,6 +23,8 @@ class DatasetKind(NamedTuple):
       defaults: keys of the group that this data set alone has, and its own values of shared ones.
       class_names: in the order of their numbers; empty where the files say them.
       published: the facts of a published set; None for any other.
+      class_folders: whether its files, as the `source` says, lie in class folders, so that those of
+        other names can be mapped (`eojax.data.class_folders`).
     """
 
     name: str
@@ -31,6 +33,7 @@ class DatasetKind(NamedTuple):
     defaults: Mapping[str, Any] = {}
     class_names: tuple[str, ...] = ()
     published: PublishedImages | None = None
+    class_folders: bool = False
 
 
 def check_read_from_files(name: str, options: ConfigDict) -> None:

@@ -7,6 +7,7 @@ that there is to know of them besides their pixels (`eojax.runs.known`).
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +15,18 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from eojax.data import class_groups, kept_splits, split_record, splits, unseen_classes
+from eojax.data import (
+    class_folders,
+    class_groups,
+    kept_splits,
+    split_record,
+    splits,
+    unseen_classes,
+)
+from eojax.data.columns import name_at
 from eojax.data.dataset import Dataset
 from eojax.data.options import errors_name_group
+from eojax.data.reading.image_files import LATER_SUFFIXES
 from eojax.data.sets import DATASETS
 from eojax.data.split_record import SplitRecord
 from eojax.data.splits import Splits
@@ -73,16 +83,57 @@ def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
     """The data set of a config's group, with its classes grouped, and split."""
     options = config[group]
     with errors_name_group(group, options):
+        _check_class_folders(options)
         own = DATASETS[options.name].from_config(options, sharding.is_main_process())
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
-        rule = splits.rule_of(options, config.seed)
-        unseen = unseen_classes.parse(options.unseen_classes)
-        dataset = unseen_classes.mark_unseen(dataset, unseen)
-        split, record = kept_splits.split_and_record(dataset, rule)
-        if unseen:
-            split = unseen_classes.leave_out(dataset, split, options.unseen_share)
-            record = split_record.record_of(split, dataset, rule)
-    return Domain(dataset, split, own.class_names, record)
+        dataset = unseen_classes.mark_unseen(dataset, unseen_classes.parse(options.unseen_classes))
+        return _split(dataset, own.class_names, config, group)
+
+
+def _split(
+    dataset: Dataset, own_classes: tuple[str, ...], config: ConfigDict, group: str
+) -> Domain:
+    options = config[group]
+    rule = splits.rule_of(options, config.seed)
+    split, record = kept_splits.split_and_record(dataset, rule)
+    if unseen_classes.parse(options.unseen_classes):
+        split = unseen_classes.leave_out(dataset, split, options.unseen_share)
+        record = split_record.record_of(split, dataset, rule)
+    return Domain(dataset, split, own_classes, record)
+
+
+def _check_class_folders(options: ConfigDict) -> None:
+    """Refuses a table of folders where the data set would not look at it."""
+    used = DATASETS[options.name].class_folders and options.source == 'files'
+    if class_folders.parse(options.class_folders) and not used:
+        raise UserError(
+            f'{class_folders.KEY} {options.class_folders!r} is for images in class folders, and'
+            f' data.name {options.name!r} from data.source {options.source!r} has none: leave it'
+            ' empty'
+        )
+
+
+def as_begun(domain: Domain, folder: Path, config: ConfigDict, group: str) -> Domain:
+    """The domain with the spelling of names that a run began with, where only that differs.
+
+    Earlier versions kept the decomposed spelling (NFD) of macOS, and drew the splits by it.
+    """
+    file = folder / _SPLITS[group]
+    if not file.exists():
+        return domain
+    kept, names = split_record.read(file), domain.dataset.names
+    if kept.parts == domain.record.parts or kept.rule != domain.record.rule:
+        return domain
+    now = [name_at(names, i) for i in range(len(names))]
+    before = [unicodedata.normalize('NFD', name) for name in now]
+    if before == now:
+        return domain
+    places = domain.dataset.places._replace(names=tuple(before))
+    order = np.array(sorted(range(len(before)), key=before.__getitem__), np.int64)
+    dataset = domain.dataset._replace(places=places).subset(order)
+    with errors_name_group(group, config[group]):
+        other = _split(dataset, domain.own_classes, config, group)
+    return other if other.record.parts == kept.parts else domain
 
 
 def keep(domains: Mapping[str, Domain], folder: Path) -> None:
@@ -111,7 +162,33 @@ def verify_splits(folder: Path, group: str, domain: Domain) -> None:
     Raises:
       UserError: other data; the message names the part that differs.
     """
-    split_record.verify(folder / _SPLITS[group], domain.record)
+    file = folder / _SPLITS[group]
+    try:
+        split_record.verify(file, domain.record)
+    except UserError as error:
+        raise UserError(f'{error}{_more_read(split_record.read(file), domain)}') from error
+
+
+def _more_read(kept: SplitRecord, domain: Domain) -> str:
+    """Says so where the only new places are of suffixes that earlier versions left out."""
+    names = domain.dataset.names
+    before, now = (
+        sum(parts[part].places for part in ('train', 'validation', 'test'))
+        for parts in (kept.parts, domain.record.parts)
+    )
+    if now <= before:
+        return ''
+    new = [
+        name for name in (name_at(names, i) for i in range(len(names)))
+        if name.lower().endswith(LATER_SUFFIXES)
+    ]  # fmt: skip
+    if len(new) != now - before:
+        return ''
+    endings = ', '.join(sorted({Path(name).suffix.lower() for name in new}))
+    return (
+        f' (earlier versions left out files that end in {endings}, and {len(new)} are among these'
+        f' data, such as {new[0]}: move them elsewhere)'
+    )
 
 
 def kept_record(folder: Path, group: str) -> SplitRecord:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from eojax.atomic_file import write_atomically
 from eojax.data import facts as data_facts
@@ -84,7 +85,10 @@ def verify_facts(title: str, kept: Facts, read: Facts) -> None:
     kept, read = (facts.without_missing() for facts in (kept, read))
     for name in ('class_names', 'rasters', 'label', 'size'):
         before, now = getattr(kept, name), getattr(read, name)
-        if before != now:
+        same = before == now
+        if name == 'class_names':  # earlier versions kept macOS's spelling of é
+            same = [normalize('NFC', one) for one in before] == list(now)
+        if not same:
             raise UserError(
                 f'{title}: the run was trained on data with {name} {_plain(before)}, and this data'
                 f' set has {_plain(now)}; use the same data, or another folder'

@@ -28,6 +28,7 @@ from eojax.runs.domains import (
     SOURCE,
     TARGET,
     Domain,
+    as_begun,
     kept_record,
     load_domain,
     load_domains,
@@ -134,7 +135,10 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
       UserError: see `check_config` and the data set's `from_config`.
     """
     check_config(config)
-    domains = load_domains(config)
+    domains = {
+        group: as_begun(domain, folder, config, group)
+        for group, domain in load_domains(config).items()
+    }
     known = {group: known_of(domain) for group, domain in domains.items()}
     run = build(config, folder, known, domains)
     if sharding.is_main_process():
@@ -179,6 +183,7 @@ def with_data(run: Run, group: str = TARGET) -> Run:
             f'the data set that the run was trained on is needed for this: {error} (say where it'
             f' lies now by {option})'
         ) from error
+    domain = as_begun(domain, run.folder, run.config, group)
     # Classes first: where one was renamed, so were all names of its images.
     verify_facts(f'{run.folder}, {group}', run.known[group].facts, domain.dataset.facts)
     domain = _of_the_run(run.folder, group, domain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from eojax.config.base import base_config, to_json
 from eojax.data import contents
 from eojax.data.dataset import image_dataset
+from eojax.data.reading.listing import names
 from eojax.data.split_record import record_of
 from eojax.data.splits import Rule, Splits
 from eojax.errors import UserError
@@ -337,8 +339,8 @@ def test_equal_images_with_labels_of_pixels_are_not_found_by_their_pixels(tmp_pa
     images = rng.integers(0, 256, (4, 8, 8, 3), np.uint8)
 
     def domain(images: np.ndarray, letter: str) -> Domain:
-        names = [f'{letter}{i}' for i in range(4)]
-        dataset = image_dataset(images, np.full(4, -1, np.int32), names, ('a', 'b'))
+        titles = [f'{letter}{i}' for i in range(4)]
+        dataset = image_dataset(images, np.full(4, -1, np.int32), titles, ('a', 'b'))
         dataset = dataset.with_facts(label='pixel')
         parts = Splits(*(np.array(part, np.int32) for part in ([0, 1], [2], [3], [0, 1], [])))
         return Domain(dataset, parts, ('a', 'b'), record_of(parts, dataset, Rule(0)))
@@ -354,3 +356,38 @@ def test_equal_images_with_labels_of_pixels_are_not_found_by_their_pixels(tmp_pa
         assert (again is None) == same
         if again is not None:
             np.testing.assert_array_equal(again.dataset.images, images)
+
+
+def test_a_table_of_folders_for_data_without_them_is_refused(tmp_path: Path) -> None:
+    config = base_config('supervised', 'convnet', 'landscapes')
+    config.data.class_folders = 'wood=forest'
+    with pytest.raises(UserError, match=r"data\.class_folders .*'landscapes'.*leave it empty"):
+        runs.prepare(config, tmp_path)
+
+
+def test_a_run_that_began_with_other_spellings_or_fewer_suffixes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its names are as macOS stores them; its data have a preview that was not read then."""
+    root, folder, rng = tmp_path / 'data', tmp_path / 'run', np.random.default_rng(3)
+    for name in ('forêt', 'lac'):
+        (root / name).mkdir(parents=True)
+        for number in range(12):
+            image = rng.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(image).save(root / name / f'é{number:02d}.png')
+    with monkeypatch.context() as before:
+        before.setattr(names, 'readable', lambda name: normalize('NFD', name))
+        write_beginning(runs.prepare(_config(root), folder))
+    (folder / FILE).unlink()
+    kept = json.loads((folder / 'splits.json').read_text())['parts']['test']['sha256']
+    (tmp_path / 'fresh').mkdir()
+    digests = []
+    for run in (runs.prepare(_config(root), tmp_path / 'fresh'), with_data(_opened(folder, root))):
+        assert run.domains is not None
+        digests.append(run.domains['data'].record.parts['test'].sha256)
+    assert digests[0] != kept
+    assert digests[1] == kept
+    check_data(runs.prepare(_config(root), folder))
+    Image.fromarray(image).save(root / 'lac' / 'preview.gif')
+    with pytest.raises(UserError, match=r'that end in \.gif, and 1 are .* lac/preview\.gif: move'):
+        with_data(_opened(folder, root))

@@ -26,6 +26,10 @@ PICTURE_SUFFIXES = (
 TIFF_SUFFIXES = ('.tif', '.tiff')
 JPEG_2000_SUFFIXES = ('.jp2', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx')
 IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, *TIFF_SUFFIXES, *JPEG_2000_SUFFIXES)
+# Read since 2026; runs that began before have none of these.
+LATER_SUFFIXES = tuple(
+    suffix for suffix in IMAGE_SUFFIXES if suffix not in ('.jpg', '.jpeg', '.png', *TIFF_SUFFIXES)
+)
 # For messages: where there are no images at all.
 _IMAGES_TEXT = 'images (.jpg, .png, .tif, .webp, .gif, .bmp, .jp2, ...)'
 # One image file; a longer one is a mistake or a decompression bomb.

@@ -38,6 +38,7 @@ def published_kind(images: PublishedImages) -> DatasetKind:
         from_config=functools.partial(read_published, images),
         class_names=images.class_names,
         published=images,
+        class_folders=True,
     )
 
 

@@ -102,4 +102,4 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return read_published(choose(options.bands), options, progress)
 
 
-KIND = DatasetKind(NAME, _check, _from_config, {'bands': 'all'}, CLASS_NAMES, EUROSAT_MS)
+KIND = DatasetKind(NAME, _check, _from_config, {'bands': 'all'}, CLASS_NAMES, EUROSAT_MS, True)

@@ -43,4 +43,4 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return dataset.with_facts(name=NAME, title=path.stem, files=Files())
 
 
-KIND = DatasetKind(NAME, _check, _from_config)
+KIND = DatasetKind(NAME, _check, _from_config, class_folders=True)
