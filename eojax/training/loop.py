@@ -11,6 +11,7 @@ import collections
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,12 @@ from eojax.training.stopping import Agreement, Stopped, stop_signals
 _CALLS_AHEAD = 4
 
 
-def train(config: ConfigDict, folder: Path, held: Lock | None = None) -> Path:
+def train(
+    config: ConfigDict,
+    folder: Path,
+    held: Lock | None = None,
+    when_checked: Callable[[], object] = lambda: None,
+) -> Path:
     """Trains as the config says, from where the folder's last checkpoint is, and evaluates.
 
     Nothing is written to the folder before all that can be refused has been checked: a run that is
@@ -53,6 +59,7 @@ def train(config: ConfigDict, folder: Path, held: Lock | None = None) -> Path:
 
     Args:
       held: the lock of the folder, where the caller holds it already.
+      when_checked: called once all has been checked, before anything is written.
 
     Returns:
       The folder with the evaluation.
@@ -69,7 +76,7 @@ def train(config: ConfigDict, folder: Path, held: Lock | None = None) -> Path:
         if new:
             stack.callback(_remove_empty, folder)
         held = stack.enter_context(lock.hold(folder)) if held is None else held
-        return _train(config, folder, held)
+        return _train(config, folder, held, when_checked)
 
 
 def _remove_empty(folder: Path) -> None:
@@ -79,11 +86,14 @@ def _remove_empty(folder: Path) -> None:
             folder.rmdir()
 
 
-def _train(config: ConfigDict, folder: Path, held: Lock) -> Path:
+def _train(
+    config: ConfigDict, folder: Path, held: Lock, when_checked: Callable[[], object]
+) -> Path:
     run = runs.prepare(config, folder)
     check_data(run)
     evaluate.check_inputs(run)  # hours before they are used
     assert run.domains is not None
+    when_checked()
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
     run, state = _Loop(run, held).run_to_end()
     if run.config.evaluate.checkpoint == 'best':

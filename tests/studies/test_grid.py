@@ -235,6 +235,20 @@ def test_a_row_has_the_numbers_and_where_they_come_from(tmp_path):
         row_of(cell.folder, {})
 
 
+def test_a_refused_run_adds_no_part_and_keeps_what_it_took(tmp_path, monkeypatch):
+    """The reason goes to its row; nothing has been done that a part could tell of."""
+
+    def refused(config, folder, held, when_checked):
+        raise UserError('the data are others')
+
+    parts = [{'commit': None, 'seconds': 7.0}]
+    run_record._write(tmp_path, run_record.RunRecord(parts, None))
+    monkeypatch.setattr(grid_process, 'train', refused)
+    with pytest.raises(UserError, match='others'):
+        grid_process.train_and_measure(small_config('supervised'), tmp_path)
+    assert run_record.read(tmp_path) == run_record.RunRecord(parts, 'the data are others')
+
+
 def test_a_record_adds_up_its_parts():
     parts = [
         {'commit': 'a', 'hardware': {'device': 'x'}, 'date': '1', 'versions': {}, 'seconds': 2.5},

@@ -52,10 +52,15 @@ def train_and_measure(config: ConfigDict, folder: Path) -> None:
     """
     runs.check_folder(folder, config)
     with lock.hold(folder) as held:  # else a second process would note its refusal as the run's end
-        begun, error = time.perf_counter(), None
-        run_record.begin(folder)
+        start, error, begun = time.perf_counter(), None, False
+
+        def begin() -> None:
+            nonlocal begun
+            run_record.begin(folder)
+            begun = True
+
         try:
-            train(config, folder, held)
+            train(config, folder, held, begin)
             measure_reliability(folder)
         except Stopped:
             raise
@@ -63,7 +68,10 @@ def train_and_measure(config: ConfigDict, folder: Path) -> None:
             error = _one_line(mistake)
             raise
         finally:
-            run_record.end(folder, time.perf_counter() - begun, error)
+            if begun:
+                run_record.end(folder, time.perf_counter() - start, error)
+            elif error is not None:
+                run_record.refuse(folder, error)
 
 
 def measure_reliability(folder: Path) -> None:

@@ -90,6 +90,11 @@ def end(folder: Path, seconds: float, error: str | None = None) -> None:
     _write(folder, RunRecord(parts, error))
 
 
+def refuse(folder: Path, error: str) -> None:
+    """Notes why a run did not begin, or go on; what it took before stays what it was."""
+    _write(folder, RunRecord(read(folder).parts, error))
+
+
 def _write(folder: Path, record: RunRecord) -> None:
     text = json.dumps(record._asdict(), indent=2) + '\n'
     write_atomically(folder / _FILE, lambda file: file.write(text.encode()))

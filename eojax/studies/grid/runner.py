@@ -132,11 +132,7 @@ def _run(cell: Cell, listener: Listener, start: Start) -> int:
         config.write_text(to_json(cell.config), encoding='utf-8')
         code = start([f'--config={config}', f'--workdir={cell.folder}'], listener)
     stopped = listener.got
-    if not stopped and code - 128 in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # it alone was stopped
+    if not stopped and code - 128 in _STOPPING:  # it alone was stopped
         stopped = code - 128
     record = run_record.read(cell.folder)
     silent = not record.parts or not record.parts[-1]['seconds']
