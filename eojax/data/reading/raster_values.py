@@ -15,8 +15,11 @@ from eojax.data.facts import Limits
 from eojax.data.reading import sentinel2
 from eojax.data.reading.scenes.band_names import ALIASES
 from eojax.data.reading.scenes.evidence import (
+    LANDSAT_LINE,
     Proof,
     check_offset,
+    is_landsat,
+    is_radar,
     other_sensor,
     prove_sentinel_2,
     settle_offset,
@@ -35,6 +38,12 @@ from eojax.data.reading.scenes.plain_values import (
     to_8_bit,
 )
 from eojax.data.reading.scenes.stored import Conversion, Stored, Units
+from eojax.data.reading.scenes.units import (
+    check_constant,
+    check_units,
+    says_reflectance,
+    units_of,
+)
 from eojax.data.reading.sentinel2 import Level
 from eojax.errors import UserError
 
@@ -43,7 +52,8 @@ from eojax.errors import UserError
 _MANY = 0.3
 _MOST_REFLECTANCE = 2.0  # reflectance itself is at most a little above 1
 _NUM_SENTINEL_2 = 10  # bands, from which their number alone speaks for Sentinel-2
-_REFLECTANCE_UNITS = ('reflectance', '1', 'dn', 'none', 'unitless', 'dimensionless')
+_CLOUDS = 12_000.0  # reflectance times 10,000 that bright clouds and snow have
+_WHITE = 1.3  # brightest band over darkest, at most, of clouds and snow
 
 
 def find_conversion(
@@ -84,17 +94,19 @@ def find_conversion(
     proof = Proof.SAID
     if scale == 'auto':
         name = stored.title.rpartition('/')[2]
-        proof = prove_sentinel_2(name, stored.tags, stored.band_names)
+        proof = prove_sentinel_2(name, stored.tags, stored.band_names, stored.dtype)
     if not set(sensed) <= set(sentinel2.WAVELENGTHS):
         raise UserError(
             f'{stored.title}: what its values mean for bands {", ".join(bands)} is not known; say'
             ' which become the least and the greatest of training with --scale=LOW:HIGH'
         )
     sample = stored.sample()
-    _check_units(stored)
+    if proof is not Proof.SAID:
+        check_units(stored)
+    if proof is Proof.NONE and _is_8_bit(stored, sample, limits):
+        return as_they_are(257)
+    check_constant(stored, sample)
     if proof is Proof.NONE:
-        if _is_8_bit(stored, sample, limits):
-            return as_they_are(257)
         proof = _without_sensor(stored, sample, sensed)
     return _reflectance(stored, sensed, sample, limits, scale, offset, proof, dtype)
 
@@ -102,15 +114,6 @@ def find_conversion(
 def _shows_0_to_1(stored: Stored) -> bool:
     """Whether scale and offset make 0 to 1 of 0 to 255, which is how 8-bit values are shown."""
     return not any(stored.offsets) and np.allclose(stored.scales, 1 / 255, rtol=0.01)
-
-
-def _check_units(stored: Stored) -> None:
-    for unit in stored.units:
-        if unit and unit.strip().lower() not in _REFLECTANCE_UNITS:
-            raise UserError(
-                f'{stored.title}: its values are in {unit!r}, not reflectance; say which become the'
-                ' least and the greatest of training with --scale=LOW:HIGH'
-            )
 
 
 def _is_8_bit(stored: Stored, sample: np.ndarray, limits: Limits | None) -> bool:
@@ -129,7 +132,9 @@ def _without_sensor(stored: Stored, sample: np.ndarray, sensed: Sequence[str]) -
     sensor = other_sensor(stored.title.rpartition('/')[2], stored.tags)
     if len(sensed) >= _NUM_SENTINEL_2 and not sensor:
         return Proof.NAMES
-    stated = 'reflectance' in {unit.strip().lower() for unit in stored.units}
+    if is_radar(stored.title.rpartition('/')[2], stored.tags):
+        raise UserError(_not_known(stored, sample, sensor))
+    stated = any(says_reflectance(unit) for unit in stored.units)
     if stored.line is not None:
         scales, offsets = stored.line
         high = np.percentile(sample * scales + offsets, 99)
@@ -150,33 +155,18 @@ def _not_known(stored: Stored, sample: np.ndarray, sensor: str = '') -> str:
         most = 2 ** int(bits) - 1
     elif sample.max() < 16384:
         most = next(n for n in (1, 255, 1023, 2047, 4095, 16383) if sample.max() <= n)
+    if is_landsat(sensor) and np.dtype(stored.dtype).kind in 'ui':
+        return (
+            f'{stored.title}: {told}, and its {stored.dtype} values, {low:g} to {high:g}, have no'
+            f' scale and offset: {LANDSAT_LINE}, else say --scale=LOW:HIGH with the values that'
+            f' become the least and the greatest of training, such as --scale=0:{most}'
+        )
     return (
         f'{stored.title}: {told}, and its {stored.dtype} values, {low:g} to {high:g}, may mean'
         ' anything: say --scale=l1c or --scale=l2a if they are reflectance times 10,000 (at the top'
         ' of the atmosphere or at the surface), else --scale=LOW:HIGH with the values that become'
         f' the least and the greatest of training, such as --scale=0:{most}'
     )
-
-
-def _units_of(stored: Stored, sample: np.ndarray, said: float | None) -> Units:
-    """The units of the values: by the file's scale and offset, or by their size.
-
-    Args:
-      said: what the user says was added; it stands for the file's own offset then.
-    """
-    per_one = sentinel2.UNITS_PER_REFLECTANCE
-    line = stored.line
-    if line is None:
-        return Units(None, None, per_one if np.percentile(sample, 99) <= 2.0 else 1.0)
-    scale, offset = line
-    offset = offset if said is None else np.zeros_like(offset)
-    low, high = np.percentile(sample * scale + offset, [1, 99])
-    if not 0.0 < high < 30_000.0 or low < -max(high, 1.0):
-        raise UserError(
-            f'{stored.title}: its bands have {stored.line_text}, which makes its values'
-            f' {low:g} to {high:g}, no reflectance: say --scale=LOW:HIGH, with values as stored'
-        )
-    return Units(scale, offset, per_one if high <= 2.0 else 1.0, stored.line_text)
 
 
 def _reflectance(
@@ -190,7 +180,9 @@ def _reflectance(
     dtype: str,
 ) -> Conversion:
     """Reflectance of a level and with an offset, as said or by the evidence."""
-    units = _units_of(stored, sample, said)
+    rgb = _rgb_of(sensed)
+    is_said, sure = proof is Proof.SAID, proof is Proof.PRODUCT
+    units = units_of(stored, sample, said, is_said, sure, rgb)
     # What the user says was added is in the file's own units.
     added = np.float64(said or 0.0)
     if said is not None and units.scale is not None:
@@ -205,7 +197,8 @@ def _reflectance(
         return sentinel2.to_level_1c(units.apply(values), sensed, level, offset)
 
     if proof is Proof.NONE:
-        notes = (f'{stored.title}: its values are taken for reflectance of no known sensor', *notes)
+        sensor = other_sensor(stored.title.rpartition('/')[2], stored.tags) or 'no known sensor'
+        notes = (f'{stored.title}: its values are taken for reflectance of {sensor}', *notes)
     notes += _check_saturation(stored, sample, scaled_of(sample), limits, proof)
 
     def convert(values: np.ndarray) -> np.ndarray:
@@ -235,6 +228,13 @@ def _reflectance(
     return Conversion(convert, text, invert, notes)
 
 
+def _rgb_of(sensed: Sequence[str]) -> list[int] | None:
+    """Where B04, B03 and B02 are among bands; None where they are not."""
+    if not set(sentinel2.RGB) <= set(sensed):
+        return None
+    return [sensed.index(band) for band in sentinel2.RGB]
+
+
 def _find_level(
     stored: Stored,
     sensed: Sequence[str],
@@ -244,9 +244,7 @@ def _find_level(
     units: Units,
 ) -> tuple[Level, float, str, tuple[str, ...]]:
     """Level and offset: as said, by tags and name, or by the darkest pixels; how; and notes."""
-    rgb = None
-    if set(sentinel2.RGB) <= set(sensed):
-        rgb = [sensed.index(band) for band in sentinel2.RGB]
+    rgb = _rgb_of(sensed)
     offset, note = 0.0, ''
     if said is None:
         stated, said_by = stated_offset(stored.title, stored.tags)
@@ -291,12 +289,38 @@ def _check_saturation(
     low, high = np.asarray([sentinel2.DISPLAY_LIMITS] if limits is None else limits).T
     share = share_beyond(scaled, low, high)
     most = {Proof.NONE: FEW, Proof.NAMES: _MANY}.get(proof, 1.0)
-    if share > most:
-        low, top = np.percentile(sample, [0.5, 99.5])
-        named = 'its scale and offset' if proof is Proof.NONE else 'its name or bands'
+    too_bright = np.percentile(scaled, 99) > _CLOUDS
+    if proof is Proof.NONE and not _says_reflectance_itself(stored):
+        # Bright pixels of a reflectance scene are white, of a stretched picture of all colours.
+        coloured = scaled.max(-1) > _WHITE * scaled.min(-1)
+        beyond = (scaled > high + (high - low) / 255.0).any(-1)
+        too_bright = too_bright or float((coloured & beyond).mean()) > FEW
+    if share > most and too_bright:
+        least, top = np.percentile(sample, [0.5, 99.5])
         raise UserError(
-            f'{stored.title}: {named} say reflectance, but its values, {low:g} to {top:g}, are not:'
-            f' {share:.0%} would lie beyond those of training; say --scale=l1c or --scale=l2a if'
-            ' they are, else --scale=LOW:HIGH with those that become the least and the greatest'
+            f'{stored.title}: {_said_by(stored, proof)} say reflectance, but its values, {least:g}'
+            f' to {top:g}, are not: {share:.0%} would lie beyond those of training; say --scale=l1c'
+            ' or --scale=l2a if they are, else --scale=LOW:HIGH with those that become the least'
+            ' and the greatest'
         )
     return saturation_note(stored.title, share)
+
+
+def _says_reflectance_itself(stored: Stored) -> bool:
+    """Whether a unit says so, or scale and offset other than those that make 0 to 1 of a type."""
+    if any(says_reflectance(unit) for unit in stored.units):
+        return True
+    if stored.line is None:
+        return False
+    scales, offsets = stored.line
+    most = 1.0 / scales.max() + 1.0
+    return bool(offsets.any()) or abs(np.log2(most) - np.rint(np.log2(most))) > 1e-3
+
+
+def _said_by(stored: Stored, proof: Proof) -> str:
+    """What says that values are reflectance, in words."""
+    if proof is not Proof.NONE:
+        return 'its name or bands'
+    if stored.line is not None:
+        return 'its scale and offset'
+    return 'its units' if any(stored.units) else 'numbers of 0 to 1'

@@ -15,7 +15,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 from eojax.data.reading.raster import Raster, Reading
-from eojax.data.reading.sentinel2 import RGB
+from eojax.data.reading.sentinel2 import RGB, atmosphere
 from eojax.errors import UserError
 from tests.data.rasters import write_raster
 
@@ -79,6 +79,27 @@ def _refused(path: Path, **reading: Any) -> str:
     return line
 
 
+def _cloudy(share: float) -> np.ndarray:
+    """With white clouds in some of the pixels, three times as bright as 8 bits show."""
+    values = DIGITAL.copy()
+    values[np.random.default_rng(3).random((SIDE, SIDE)) < share] = 8000
+    return values
+
+
+def _half_empty(value: float, *more: np.ndarray) -> np.ndarray:
+    """Reflectance times 10,000 whose upper half has one value, and further bands."""
+    values = DIGITAL.copy()
+    values[: SIDE // 2] = value
+    return np.concatenate([values, *(one[..., None] for one in more)], -1)
+
+
+def _land(factor: float) -> np.ndarray:
+    """Forest and soil, whose reflectance is at most 0.3, times a factor and 10."""
+    share = np.random.default_rng(4).random((SIDE, SIDE, 1))
+    forest, soil = np.array([0.03, 0.05, 0.03]), np.array([0.25, 0.2, 0.15])
+    return np.rint((forest + share * (soil - forest)) * factor * 10)
+
+
 BASELINE = 'PROCESSING_BASELINE'
 RIGHT: dict[str, tuple[str, np.ndarray, dict[str, Any]]] = {
     'scale and offset': ('S2_L1C.tif', _shaded(), {'line': (1e-4, -0.1)}),
@@ -100,6 +121,18 @@ RIGHT: dict[str, tuple[str, np.ndarray, dict[str, Any]]] = {
     'two bytes of a byte': (
         'ortho16.tif', EIGHT * 257.0, {'names': (), 'photometric': 'rgb'}),
     'a byte of 0 to 1': ('a.tif', EIGHT, {'dtype': 'uint8', 'names': (), 'line': (1 / 255, 0.0)}),
+    'a place called Northolt': ('Northolt_S2_L1C_ortho.tif', DIGITAL, {}),
+    'a place called hotspot': ('hotspot5_S2_L1C.tif', DIGITAL, {}),
+    'tags that name no sensor': (
+        'S2_L1C.tif', DIGITAL,
+        {'tags': {'PLATFORM': 'Google Earth Engine', 'MISSION': 'Copernicus',
+                  'INSTRUMENT_TYPE': 'Multi-Spectral Instrument'}}),
+    'a unit in words': (
+        'S2_L1C.tif', DIGITAL / 1e4, {'dtype': 'float32', 'units': 'TOA reflectance [0-1]'}),
+    'clouds': ('S2_L1C.tif', _cloudy(0.4), {}),
+    'a band of quality': (
+        'S2_L1C.tif', np.concatenate([DIGITAL, np.full((SIDE, SIDE, 1), 21824.0)], -1),
+        {'names': (*RGB, 'QA_PIXEL'), 'nodata': 0}),
     'long names': (
         'S2_L1C.tif', DIGITAL,
         {'names': tuple(f'B{n}, central wavelength 6{n}5 nm' for n in (4, 3, 2))}),
@@ -112,10 +145,11 @@ RIGHT: dict[str, tuple[str, np.ndarray, dict[str, Any]]] = {
 def test_values_are_those_of_the_colours(case, tmp_path):
     name, values, options = RIGHT[case]
     seen, _ = _seen(_write(tmp_path, name, values, **options))
+    expected = np.where((values[..., :3] == 8000).all(-1, keepdims=True), 255, EIGHT)
     # Shade below the offset is black.
     lit = values.min(-1) != values.min() if 'S2' in name else np.ones((SIDE, SIDE), bool)
     assert lit.mean() > 0.9
-    assert np.abs(seen - EIGHT)[lit].max() <= 1
+    assert np.abs(seen - expected)[lit].max() <= 1
 
 
 REFUSED: dict[str, tuple[str, np.ndarray, dict[str, Any], str]] = {
@@ -138,6 +172,18 @@ REFUSED: dict[str, tuple[str, np.ndarray, dict[str, Any], str]] = {
     '0 to 1 of 16 bits': (
         'a.tif', EIGHT * 257.0, {'names': COLOURS, 'line': (1 / 65535, 0.0)}, 'LOW'),
     'five times': ('S2_L1C.tif', DIGITAL * 5, {}, 'LOW:HIGH'),
+    'percent': ('S2_L1C.tif', DIGITAL / 100, {'dtype': 'float32'}, '--scale=LOW:HIGH'),
+    'grey levels': ('S2_L1C.tif', EIGHT * 1.0, {}, '--scale=LOW:HIGH'),
+    'times 1,000': ('S2_L1C.tif', _land(100.0), {}, '--scale=LOW:HIGH'),
+    'undeclared -9999': ('S2_L1C.tif', _half_empty(-9999), {'dtype': 'int16'}, '--nodata=-9999'),
+    'undeclared 65535': ('S2_L1C.tif', _half_empty(65535), {}, '--nodata=65535'),
+    'the least of floats': (
+        'S2_L1C.tif', np.where(_half_empty(-1) < 0, np.finfo('f4').min, DIGITAL / 1e4),
+        {'dtype': 'float32'}, '--nodata=-3.4028235e+38'),
+    'Sentinel-1': (
+        'S1A_IW_GRDH_x.tif', DIGITAL / 1e4, {'dtype': 'float32', 'names': ()}, 'S1A'),
+    'Landsat as stored': (
+        'LC08_L2SP.tif', DIGITAL / 0.275 + 7273, {'names': COLOURS}, '-scale 2.75e-05'),
     'radiance': ('S2_L1C.tif', DIGITAL, {'units': 'W/m2/sr/um'}, 'W/m2/sr/um'),
     'an offset of whole numbers': (
         'S2_L1C.tif', DIGITAL, {'line': (1e-4, -1000.0)}, 'no reflectance'),
@@ -225,13 +271,6 @@ def test_runs_on_own_files_read_scenes_as_their_files_were(tmp_path):
         Raster(path, COLOURS, ((0.0, 1.0),) * 3, dtype='float32', own_units=True)
 
 
-def _half_empty(value: float, *more: np.ndarray) -> np.ndarray:
-    """Reflectance times 10,000 whose upper half has one value, and further bands."""
-    values = DIGITAL.copy()
-    values[: SIDE // 2] = value
-    return np.concatenate([values, *(one[..., None] for one in more)], -1)
-
-
 def _valid(path: Path, **reading: Any) -> np.ndarray:
     with Raster(path, COLOURS, reading=Reading(**reading)) as raster:
         return raster.read(0, 0, SIDE, SIDE).valid
@@ -264,3 +303,41 @@ def test_masks_alpha_and_values_for_no_data_count_together(tmp_path):
     path = _write(tmp_path, 'S2_L1C_below.tif', _half_empty(-9999), 'int16', nodata=-9999)
     with Raster(path, COLOURS) as raster:
         assert raster.mask_text == '-9999 in any band'
+
+
+def test_water_is_dark_and_not_in_other_units(tmp_path):
+    noise = np.random.default_rng(5).normal(0.0, 8.0, (SIDE, SIDE, 3))
+    water = np.rint(np.array([120.0, 220.0, 290.0]) + noise)
+    seen, raster = _seen(_write(tmp_path, 'S2_L2A.tif', water))
+    # Reflectance times 10,000 at the surface, and the light of the air above it.
+    assert (np.abs(seen.mean((0, 1)) - _clear(water.mean((0, 1)))) < 1.0).all()
+    assert raster.notes == ()
+    # The user has the last word about darker things yet.
+    dark = _write(tmp_path, 'S2_L2A_b.tif', np.rint(water / 2))
+    assert '--scale=l2a' in _refused(dark)
+    assert _seen(dark, scale='l2a')[0].mean() < seen.mean()
+
+
+def _clear(surface: np.ndarray) -> np.ndarray:
+    path, transmittance = atmosphere(RGB)
+    return (path + transmittance * surface) * (255 / 2750)
+
+
+def test_bands_called_as_landsats_are_of_no_known_sensor(tmp_path):
+    path = _write(tmp_path, 'toa.tif', DIGITAL / 1e4, 'float32', ('B4', 'B3', 'B2'))
+    _, raster = _seen(path)
+    assert 'no known sensor' in ' '.join(raster.notes)
+    whole = _write(tmp_path, 'export.tif', DIGITAL, names=('B4', 'B3', 'B2'))
+    assert 'sensor' not in ' '.join(_seen(whole)[1].notes)
+
+
+def test_another_sensors_reflectance_may_have_clouds(tmp_path):
+    reflectance = _cloudy(0.08)
+    stored = (reflectance / 1e4 + 0.2) / 2.75e-5
+    path = _write(
+        tmp_path, 'LC08_L2SP.tif', np.rint(stored), names=COLOURS, line=(2.75e-5, -0.2), nodata=0
+    )
+    seen, raster = _seen(path)
+    assert np.abs(seen - _clear(reflectance).clip(0, 255)).max() <= 1.0
+    assert 'reflectance of LC08' in ' '.join(raster.notes)
+    assert 'beyond those that training shows' in ' '.join(raster.notes)

@@ -21,16 +21,36 @@ _HINT = re.compile(
     r'(?<![A-Z0-9])S2[A-D]?(?![A-Z0-9])|SENTINEL[-_ ]?2|MSI_?L(1C|2A)'
     r'|(?<![A-Z0-9])(L1C|L2A|T\d\d[C-X][A-Z]{2})(?![A-Z0-9])'
 )
+# Whole words: `ORTHO` is no part of Northolt, nor `SPOT5` of hotspot5.
+_RADAR = (
+    r'S1[A-D]|SENTINEL[-_ ]?1[A-D]?|RADARSAT[-_ ]?\d?|TERRASAR(?:-?X)?|TANDEM-?X|ALOS[-_ ]?\d?'
+    r'|PALSAR[-_ ]?\d?|COSMO[-_ ]?SKYMED|ENVISAT|ASAR'
+)
 _OTHERS = re.compile(
-    r'LANDSAT[-_ ]?\d?|(?<![A-Z0-9])L[COTEM]0[4-9](?![0-9])|PLANETSCOPE|PSSCENE|SKYSAT|RAPIDEYE'
-    r'|WORLDVIEW[-_ ]?\d?|(?<![A-Z0-9])WV0[1-4]|GEOEYE|QUICKBIRD|IKONOS|PLEIADES|PNEO'
-    r'|SPOT[-_ ]?[4-7]|KOMPSAT|CBERS|ENMAP|PRISMA|DESIS|MODIS|VIIRS|SENTINEL[-_ ]?3|PROBA-?V'
-    r'|(?<![A-Z0-9])NAIP|ORTHO'
+    r'(?<![A-Z0-9])(' + _RADAR + r'|LANDSAT[-_ ]?\d?|L[COTEM]0[4-9]|PLANETSCOPE|PSSCENE|SKYSAT'
+    r'|RAPIDEYE|WORLDVIEW[-_ ]?\d?|WV0[1-4]|GEOEYE(?:[-_ ]?1)?|QUICKBIRD(?:[-_ ]?2)?|IKONOS'
+    r'|PLEIADES|PNEO|SPOT[-_ ]?[4-7]|KOMPSAT[-_ ]?\d?|CBERS[-_ ]?\d?A?|ENMAP|PRISMA|DESIS|MODIS'
+    r'|VIIRS|SENTINEL[-_ ]?[356][A-D]?|PROBA-?V)(?![A-Z0-9])'
+)
+# Words that name a sensor in a tag and may be anything in a file's name.
+_TAGGED = re.compile(
+    r'(?<![A-Z0-9])(OLI(?:[- ]?TIRS)?|TIRS|ETM\+?|TM|MSS|(?:SUPER)?DOVE|PS[2B](?: SD)?|WV[1-4]|GE01'
+    r'|QB02|PHR|GAOFEN[- ]?\d?|GF[-]?\d|TERRA|AQUA|S3[AB]|AVIRIS|ULTRACAM|UMBRA|CAPELLA|ICEYE)'
+    r'(?![A-Z0-9])'
+)
+# What speaks for others only where nothing speaks for Sentinel-2: its scenes have such names too.
+_LOOSE_RADAR = r'S1|SAR|GRD[FHM]?|SLC|SIGMA0|GAMMA0|SIGMA_?NAUGHT'
+_LOOSE = re.compile(r'(?<![A-Z0-9])(' + _LOOSE_RADAR + r'|NAIP|ORTHO[A-Z]*\d*)(?![A-Z0-9])')
+_IS_RADAR = re.compile(f'({_RADAR}|{_LOOSE_RADAR})')
+LANDSAT_LINE = (
+    'if they are of Landsat Collection 2, level 2, write these into the file (gdal_edit.py -scale'
+    ' 2.75e-05 -offset -0.2)'
 )
 _SENSOR_TAG = re.compile(
     r'(^|_)(SENSOR|SATELLITE|SATELLITEID|SPACECRAFT|PLATFORM|MISSION|INSTRUMENT|CAMERA)'
     r'(_?(ID|NAME|TYPE|IDENTIFIER))?$'
 )  # fmt: skip
+_NUMBER = r'(S2_)?B(0?\d|8A|1[0-2])'
 _ADDED_TAGS = ('ADD_OFFSET', 'RADIOMETRIC_OFFSET')
 # Sentinel-2's reflectance times 10,000: below is hardly ever seen where 1,000 was added to all.
 _BELOW = 200.0
@@ -38,6 +58,7 @@ _MOST_BELOW = 0.05  # of the pixels
 # Darkest half per cent of a scene's darkest band. Without an offset, shade, water and forest are
 # darker than the first; with one, brighter scenes than the last are rare.
 _DARK, _SHIFTED, _BRIGHT = 800.0, 900.0, 1700.0
+_NO_OFFSET = 5000.0  # the darkest of a scene of reflectance times 10,000 are darker
 _SANDY = 300.0  # red above blue by so much in the darkest pixels: bare, bright ground
 
 
@@ -50,20 +71,26 @@ class Proof(enum.Enum):
     SAID = 3  # by the user
 
 
-def prove_sentinel_2(name: str, tags: Mapping[str, str], band_names: Sequence[str]) -> Proof:
+def prove_sentinel_2(
+    name: str, tags: Mapping[str, str], band_names: Sequence[str], dtype: str = 'uint16'
+) -> Proof:
     """What the name, tags and band names say for Sentinel-2.
 
     Args:
       name: of the file.
       tags: of the file.
       band_names: of the bands that are read, as in the file.
+      dtype: of the values.
     """
     upper = name.upper()
     if other_sensor(name, tags):
         return Proof.NONE
     if _PRODUCT.search(' '.join([*tags.values(), re.sub(r'SENTINEL-?2', '', upper)]).upper()):
         return Proof.PRODUCT
-    numbered = [re.match(r'(S2_)?B(0?\d|8A|1[0-2])(?![A-Z0-9])', one.upper()) for one in band_names]
+    # Landsat's bands are called B4 too, and come as floats; whole numbers of this name are
+    # Sentinel-2's, since those of Landsat are far too large to pass for them.
+    number = r'(S2_)?B(0\d|8A|1[0-2]|\d(?=,| ))' if dtype.startswith('float') else _NUMBER
+    numbered = [re.match(number + '(?![A-Z0-9])', one.upper()) for one in band_names]
     tagged = 'PROCESSING_BASELINE' in tags or 'PROCESSING_LEVEL' in tags
     if _HINT.search(upper) or tagged or (numbered and all(numbered)):
         return Proof.NAMES
@@ -71,15 +98,40 @@ def prove_sentinel_2(name: str, tags: Mapping[str, str], band_names: Sequence[st
 
 
 def other_sensor(name: str, tags: Mapping[str, str]) -> str:
-    """The sensor that the name or the tags say, if it is not Sentinel-2; else empty."""
-    values = [value.strip() for key, value in tags.items() if _SENSOR_TAG.search(key.upper())]
-    if any(re.search(r'SENTINEL[-_ ]?2|\bS2[A-D]?\b|MSI', value.upper()) for value in values):
+    """The sensor that the name or the tags say, if it is not Sentinel-2; else empty.
+
+    Tags count where they name a sensor that is known (`PLATFORM=Google Earth Engine` says nothing),
+    or any camera.
+    """
+    values = {
+        key.upper(): value.strip().upper()
+        for key, value in tags.items()
+        if _SENSOR_TAG.search(key.upper())
+    }
+    if any(re.search(r'SENTINEL[-_ ]?2|\bS2[A-D]?\b|MSI', value) for value in values.values()):
         return ''
-    named = [value for value in values if re.search(r'[A-Za-z]', value)]
-    if named:
-        return named[0]
-    match = _OTHERS.search(name.upper())
-    return match.group() if match and not _PRODUCT.search(name.upper()) else ''
+    for key, value in values.items():
+        words = value.replace('_', ' ')
+        camera = 'CAMERA' in key and re.search('[A-Z]', value)
+        if camera or _OTHERS.search(words) or _TAGGED.search(words):
+            return value
+    upper = name.upper()
+    if _PRODUCT.search(upper):
+        return ''
+    match = _OTHERS.search(upper.replace('_', ' ')) or (
+        None if _HINT.search(upper) else _LOOSE.search(upper.replace('_', ' '))
+    )
+    return match.group() if match else ''
+
+
+def is_radar(name: str, tags: Mapping[str, str]) -> bool:
+    """Whether the name or the tags say a radar."""
+    return _IS_RADAR.match(other_sensor(name, tags)) is not None
+
+
+def is_landsat(sensor: str) -> bool:
+    """Whether a sensor, as from `other_sensor`, is Landsat's."""
+    return re.match(r'LANDSAT|L[COTEM]0[4-9]|OLI|ETM|TIRS', sensor) is not None
 
 
 def stated_level(title: str, tags: Mapping[str, str]) -> Level | None:
@@ -164,6 +216,11 @@ def settle_offset(
         return 0.0, ''
     if dark < _DARK:
         return 0.0, ''
+    if dark > _NO_OFFSET:
+        raise UserError(
+            f'{title}: its darkest values are {dark:.0f}, too bright for reflectance times 10,000:'
+            f' {LANDSAT_LINE}, else say --scale=LOW:HIGH, or --offset=0 if they are'
+        )
     if not shifted or dark < OFFSET_SINCE_2022 - 50.0:
         raise UserError(
             f'{title}: its darkest values are {dark:.0f}, and nothing says whether'

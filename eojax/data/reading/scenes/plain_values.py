@@ -8,6 +8,7 @@ import numpy as np
 
 from eojax.data.facts import Limits
 from eojax.data.reading.scenes.stored import Conversion, Stored
+from eojax.data.reading.scenes.units import check_constant
 from eojax.errors import UserError
 
 # Of the values that lie beyond what training shows: more is said, or refused.
@@ -30,7 +31,9 @@ def as_stored(stored: Stored, limits: Limits, dtype: str, offset: float | None) 
             f'{stored.title}: its bands have {stored.line_text}; values are taken as stored, as'
             ' those of training were',
         )
-    share = share_beyond(stored.sample() - taken, low, high)
+    sample = stored.sample()
+    check_constant(stored, sample, float((2.0 * low - high).min() + taken))
+    share = share_beyond(sample - taken, low, high)
     if share > _MOST:
         raise UserError(
             f'{stored.title}: {share:.0%} of its values lie beyond those of training,'
@@ -102,7 +105,9 @@ def linear(
         return low + share * (high - low)
 
     title = f'{text} as the least and the greatest value of training'
-    notes = saturation_note(stored.title, share_beyond(stored.sample(), low, high))
+    sample = stored.sample()
+    check_constant(stored, sample, float((2.0 * low - high).min()))
+    notes = saturation_note(stored.title, share_beyond(sample, low, high))
     return Conversion(convert, title, invert, notes)
 
 
