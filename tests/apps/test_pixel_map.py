@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,23 @@ def test_a_run_that_needs_more_than_images_says_so(scene: Path, tmp_path: Path) 
         _mapped(scene, tmp_path, made, 16, 8)
     with pytest.raises(UserError, match='leaves gaps'):
         _mapped(scene, tmp_path, model(by_colour), 16, 17)
+
+
+def test_missing_pixels_are_the_lowest_of_the_limits_as_in_training() -> None:
+    class Heights:
+        height, width = 10, 12
+
+        def read(self, row: int, column: int, height: int, width: int) -> Part:
+            held = np.ones((height, width), bool)
+            held[2, 3] = False
+            return Part(np.where(held, 50, 0)[..., None].astype(np.int16), held)
+
+    known = facts.Raster(('elevation',), 'int16', ((-100.0, 100.0),))
+    strips, reader = deque(), Heights()
+    nothing = np.array([0])
+    tiling = Tiling(10, 12, 16, 16, by_pixel=True)
+    ((window,),) = pixel_map._read(reader, [], [known], nothing, nothing, tiling, strips)
+    expected = np.full((16, 16), -100)
+    expected[:10, :12] = 50
+    expected[2, 3] = -100
+    np.testing.assert_array_equal(window[..., 0], expected)

@@ -8,9 +8,10 @@ position in a window of n pixels, 0 to n - 1, along each axis,
 
 and a window's weight at a pixel is the product of both axes. It falls to almost nothing where the
 window ends, so that no seam shows there. The windows of the last row and column are moved inwards,
-so that all of the scene is mapped, borders too. Pixels without data are never classified; the
-network sees the mean of the window's other pixels in their place, and also beyond the ends of a
-scene that is smaller than a window. Windows without any data are not looked at.
+so that all of the scene is mapped, borders too. Pixels without data are never classified; in their
+place, and beyond the ends of a scene that is smaller than a window, the network sees what it saw
+there in training: the lowest of its limits (`eojax.data.facts.Raster.empty`). Windows without any
+data are not looked at.
 
 The sums of one row of windows are held at a time, `[patch, width, classes]` in float32, so that
 memory grows with the scene's width and not with its height; batches are filled across rows.
@@ -29,6 +30,7 @@ from eojax.apps.map_scene.companions import Companion
 from eojax.apps.map_scene.patch_map import CellRow
 from eojax.apps.map_scene.scores import learned_density, names_of
 from eojax.apps.map_scene.tiling import Tiling, window_side
+from eojax.data import facts
 from eojax.data.facts import IMAGES
 from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import Raster
@@ -84,7 +86,8 @@ def map_pixels(
     """
     tops = starts(tiling.height, tiling)
     strips: deque[Strip] = deque()
-    windows = _read(raster, others, tops, starts(tiling.width, tiling), tiling, strips)
+    known = [run.facts.rasters[name] for name in (IMAGES, *(one.name for one in others))]
+    windows = _read(raster, others, known, tops, starts(tiling.width, tiling), tiling, strips)
     scored = _scores(run, state, windows, others)
     blend = _Blend(tiling, run.task.num_classes, learned_density(run))
     ends = [*tops[1:].tolist(), tiling.height]
@@ -157,14 +160,16 @@ def _moved_up(sums: np.ndarray, num: int) -> np.ndarray:
 def _read(
     raster: Raster,
     others: Sequence[Companion],
+    known: Sequence[facts.Raster],
     tops: np.ndarray,
     begins: np.ndarray,
     tiling: Tiling,
     strips: deque[Strip],
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """The windows with data, strip after strip: images and further rasters, with no gaps in them.
+    """The windows with data, strip after strip: images and further rasters.
 
-    Each strip is announced in `strips` before its first window comes.
+    Each strip is announced in `strips` before its first window comes. `known` are the facts of the
+    rasters in training, which say what a pixel without data is there.
     """
     patch = tiling.patch
     ends = [*tops[1:].tolist(), tiling.height]
@@ -173,8 +178,13 @@ def _read(
         height = min(patch, tiling.height - top)
         parts = [one.read(top, 0, height, tiling.width) for one in readers]
         valid = np.logical_and.reduce([part.valid for part in parts])
-        pixels = [_filled_up(part.pixels, patch) for part in parts]
-        held = _filled_up(valid, patch)
+        pixels = []
+        for part, kind in zip(parts, known, strict=True):
+            # 8-bit values are 0 to 255 whatever the limits are.
+            empty = np.zeros(()) if part.pixels.dtype == np.uint8 else kind.empty
+            part.pixels[~part.valid] = empty
+            pixels.append(_filled_up(part.pixels, patch, empty))
+        held = _filled_up(valid, patch, False)
         chosen = [begin for begin in begins.tolist() if held[:, begin : begin + patch].any()]
         rows = valid[: end - top]
         # Of many strips without data, which are read in one go, nothing is held.
@@ -182,23 +192,18 @@ def _read(
         strips.append(Strip(chosen, len(begins), kept))
         for begin in chosen:
             columns = slice(begin, begin + patch)
-            yield tuple(_without_gaps(one[:, columns], held[:, columns]) for one in pixels)
+            yield tuple(one[:, columns] for one in pixels)
 
 
-def _filled_up(values: np.ndarray, patch: int) -> np.ndarray:
-    """At least `patch` pixels high and wide; what is beyond the scene is 0."""
-    missing = [max(patch - length, 0) for length in values.shape[:2]]
-    if not any(missing):
+def _filled_up(values: np.ndarray, patch: int, empty: np.ndarray | bool) -> np.ndarray:
+    """At least `patch` pixels high and wide; what is beyond the scene is `empty`."""
+    height, width = values.shape[:2]
+    if min(height, width) >= patch:
         return values
-    return np.pad(values, [(0, missing[0]), (0, missing[1]), *[(0, 0)] * (values.ndim - 2)])
-
-
-def _without_gaps(window: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    if valid.all() or not valid.any():
-        return window
-    mean = window[valid].mean(0)
-    filled = np.where(valid[..., None], window, mean)
-    return (np.rint(filled) if window.dtype.kind in 'ui' else filled).astype(window.dtype)
+    filled = np.empty((max(height, patch), max(width, patch), *values.shape[2:]), values.dtype)
+    filled[:] = empty
+    filled[:height, :width] = values
+    return filled
 
 
 def _scores(
