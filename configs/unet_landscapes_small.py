@@ -2,8 +2,8 @@
 
 Paper: the supervised baseline of the thesis of J. Castillo-Navarro (2022), section 3.2.4, with few
   labels in all cities as in section 2.2.2. Data are drawn; each region has colours of its own.
-Use: fixmatch_landscapes_small.py must beat it. Eight tiles are few enough to be learnt by heart; the
-  test is on other tiles of the same regions.
+Use: fixmatch_landscapes_small.py must beat it. Eight tiles are few enough to be learnt by heart;
+  the test is on other tiles of the same regions.
 Command: python -m eojax.main --config=configs/unet_landscapes_small.py
 """
 

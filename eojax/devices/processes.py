@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import itertools
 import os
 import socket
 import sys
@@ -30,7 +31,10 @@ _PATIENCE = 300
 _SIGN_EVERY = 2.0
 # Without a sign for so many seconds a process counts as gone.
 _SILENCE = 30.0
+# Seconds that the others wait for work that one process alone has to do.
+_LONGEST_WORK = 24 * 3600
 _FINISHED = 'finished'
+_meetings = itertools.count()
 _finished = threading.Event()
 
 
@@ -79,6 +83,17 @@ def start() -> None:
 def several() -> bool:
     """Whether the run has other processes beside this one."""
     return _client() is not None
+
+
+def wait_for_first() -> None:
+    """Waits until all processes of the run are here: one of them may have minutes of work first.
+
+    The devices' own computations would not wait for it so long. All processes call it in the same
+    order; where one fails before, all of them end.
+    """
+    client = _client()
+    if client is not None:
+        client.wait_at_barrier(f'eojax/here/{next(_meetings)}', _LONGEST_WORK * 1000)
 
 
 @contextlib.contextmanager

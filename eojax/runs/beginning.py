@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eojax.devices import sharding
+from eojax.devices import processes, sharding
 from eojax.runs import contents, domains
 from eojax.runs import run as runs
 from eojax.runs.known import FILE, read_known, verify_facts, write_known
@@ -34,5 +34,6 @@ def write_beginning(run: Run) -> None:
     runs.open_folder(run.folder, run.config)
     domains.keep(run.domains, run.folder)
     contents.keep(run.domains, run.folder)
+    processes.wait_for_first()
     if sharding.is_main_process():
         write_known(run.folder, run.known)

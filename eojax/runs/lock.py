@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eojax.atomic_file import write_atomically
-from eojax.devices import sharding
+from eojax.devices import processes, sharding
 from eojax.errors import UserError
 from eojax.messages import say
 
@@ -144,6 +144,7 @@ def hold(folder: Path) -> Iterator[Lock]:
     holder = this_process()
     if first:
         _take(folder / FILE, holder)
+    processes.wait_for_first()
     lock = Lock(folder / FILE if first else None, holder)
     try:
         yield lock
