@@ -4,6 +4,8 @@ Paper: thesis of J. Castillo-Navarro (2022), section 3.2: as `berundanet_dubai_s
   second head paints the window (Eq. 3.6).
 Command: python -m eojax.main --config=configs/berundanet_l1_dubai_small.py \\
   --config.data.root=dubai_land_cover.zip
+Measured: pixel accuracy 81.6 ± 1.9 %, mean IoU 41.6 ± 2.0 % on tile 3 (mean and standard deviation
+  of three seeds; the supervised U-Net has 83.2 and 44.8 %), 2026-11-29.
 """
 
 from ml_collections import ConfigDict

@@ -4,6 +4,9 @@ Paper: none for these data; the method is that of the thesis of J. Castillo-Nava
   with pixels in place of images. Data, split and network are those of segmentation_dubai_small.py.
 Command: python -m eojax.main --config=configs/fixmatch_dubai_small.py \\
   --config.data.root=dubai_land_cover.zip
+Measured: pixel accuracy 84.0 ± 0.6 %, mean IoU 44.9 ± 0.6 % on tile 3 (mean and standard deviation
+  of three seeds; the supervised U-Net has 83.2 and 44.8 %, with labels of all five tiles 84.1 and
+  45.2 %), 2026-11-29.
 """
 
 from ml_collections import ConfigDict

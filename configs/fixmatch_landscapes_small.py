@@ -3,6 +3,8 @@
 Paper: none for these data; the method is that of the thesis of J. Castillo-Navarro, section 3.3.2,
   with pixels in place of images. Data, split and network are those of unet_landscapes_small.py.
 Command: python -m eojax.main --config=configs/fixmatch_landscapes_small.py
+Measured: pixel accuracy 71.3 ± 1.2 %, mean IoU 45.4 ± 2.1 % (mean and standard deviation of three
+  seeds; the supervised U-Net has 68.7 and 42.7 %), 2026-11-29.
 """
 
 from ml_collections import ConfigDict

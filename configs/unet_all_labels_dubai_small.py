@@ -6,6 +6,8 @@ Use: a method that learns from unlabelled tiles can be expected to end between u
 Data, network and rate: those of unet_dubai_small.py; tile 3 is in no part of the training.
 Command: python -m eojax.main --config=configs/unet_all_labels_dubai_small.py \\
   --config.data.root=dubai_land_cover.zip
+Measured: pixel accuracy 84.1 ± 0.3 %, mean IoU 45.2 ± 1.1 % on tile 3 (mean and standard deviation
+  of three seeds), 2026-11-29.
 """
 
 from ml_collections import ConfigDict

@@ -5,6 +5,8 @@ Paper: the supervised baseline of the thesis of J. Castillo-Navarro (2022), sect
 Use: fixmatch_landscapes_small.py must beat it. Eight tiles are few enough to be learnt by heart;
   the test is on other tiles of the same regions.
 Command: python -m eojax.main --config=configs/unet_landscapes_small.py
+Measured: pixel accuracy 68.7 ± 1.0 %, mean IoU 42.7 ± 1.1 % (mean and standard deviation of three
+  seeds), in about a minute each on one core, 2026-11-29.
 """
 
 from ml_collections import ConfigDict
