@@ -73,8 +73,11 @@ def grid_by_class(
 
 
 def visible_bands(images: np.ndarray, bands: Sequence[str]) -> np.ndarray:
-    """The red, green and blue band of images `[..., bands]`, or the first one for grey."""
-    return images[..., visible_indices(bands) or [0]]
+    """The red, green and blue band of images `[..., bands]`, or the first one for grey.
+
+    Of three or more bands without names the first three are taken for these, as is the custom.
+    """
+    return images[..., _shown(bands)]
 
 
 def visible_indices(bands: Sequence[str]) -> list[int]:
@@ -83,6 +86,11 @@ def visible_indices(bands: Sequence[str]) -> list[int]:
         if set(names) <= set(bands):
             return [bands.index(name) for name in names]
     return []
+
+
+def _shown(bands: Sequence[str]) -> list[int]:
+    unnamed = len(bands) >= 3 and list(bands[:3]) == ['band 1', 'band 2', 'band 3']
+    return visible_indices(bands) or ([0, 1, 2] if unnamed else [0])
 
 
 def displayed(images: np.ndarray, bands: Sequence[str], limits: Limits | None = None) -> np.ndarray:
@@ -96,7 +104,7 @@ def displayed(images: np.ndarray, bands: Sequence[str], limits: Limits | None = 
     seen = visible_bands(images, bands)
     if seen.dtype == np.uint8:
         return seen
-    chosen = visible_indices(bands) or [0]
+    chosen = _shown(bands)
     scaled = scale_to_unit(seen, None if limits is None else tuple(limits[i] for i in chosen))
     return np.round((scaled + 1.0) * 127.5).astype(np.uint8)
 

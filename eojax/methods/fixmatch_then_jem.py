@@ -93,7 +93,7 @@ def check(config: ConfigDict) -> None:
     if config.steps <= group.steps:
         raise UserError(
             f'fixmatch.steps {group.steps} leaves nothing of steps {config.steps} for the joint'
-            ' model'
+            ' model: set it lower, or steps higher'
         )
     jem.check(_second_config(config, 0))
 

@@ -26,6 +26,14 @@ def test_red_green_and_blue_are_found(bands: tuple[str, ...], expected: list[int
     np.testing.assert_array_equal(visible_bands(images, bands), images[..., expected or [0]])
 
 
+def test_the_first_three_of_unnamed_bands_are_shown_in_colour() -> None:
+    bands = ('band 1', 'band 2', 'band 3', 'band 4')
+    images = np.arange(8, dtype=np.uint8).reshape(1, 1, 2, 4)
+    assert visible_indices(bands) == []
+    np.testing.assert_array_equal(displayed(images, bands), images[..., :3])
+    np.testing.assert_array_equal(visible_bands(images[..., :2], bands[:2]), images[..., :1])
+
+
 def test_values_are_shown_between_their_limits() -> None:
     limits = ((0.0, 100.0), (1000.0, 2000.0), (0.0, 10.0), (50.0, 60.0))
     images = np.array([[[[7, 1000, 5, 60], [7, 2000, 10, 50], [7, 1500, 99, 0]]]], np.uint16)

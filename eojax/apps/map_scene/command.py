@@ -208,9 +208,13 @@ def _summary(job: Job) -> dict[str, Any]:
         ) from None
 
 
+def _hectares(area: float) -> str:
+    return f'{area:,.0f}' if area >= 100.0 else f'{area:.3g}'
+
+
 def _tell(job: Job, summary: dict[str, Any]) -> None:
     areas = summary['hectares'] or {}
     largest = sorted((name for name in areas if areas[name]), key=lambda name: -areas[name])[:3]
-    text = ', '.join(f'{name} {areas[name]:,.0f} ha' for name in largest)
+    text = ', '.join(f'{name} {_hectares(areas[name])} ha' for name in largest)
     unseen = f'; {summary["share_unseen"]:.1%} unseen' if 'share_unseen' in summary else ''
     print(f'{job.scene.name}: {text}{unseen}; the map is in {job.out}', flush=True)

@@ -248,6 +248,12 @@ class FileSource:
             return
         line = self._windows.line(file)
         first, known = self._lines.setdefault((raster, pattern.text), (file, line))
+        (here, _), (there, _) = line, known
+        if len(here) != len(there):
+            raise UserError(
+                f'{self._root}: {file} has {len(here)} band(s), and {first} has {len(there)}: all'
+                ' files of a raster need the same bands'
+            )
         if known != line:
             raise UserError(
                 f'{self._root}: {file} has bands of another scale or offset ({_line_text(line)})'

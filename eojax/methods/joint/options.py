@@ -71,7 +71,8 @@ def check_phases(config: ConfigDict) -> None:
     if method.supervised_steps >= config.steps:
         raise UserError(
             f'method.supervised_steps {method.supervised_steps} leaves nothing of'
-            f' steps {config.steps} for the joint model'
+            f' steps {config.steps} for the joint model: set it lower'
+            ' (--config.method.supervised_steps), or steps higher'
         )
 
 

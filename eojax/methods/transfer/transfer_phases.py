@@ -82,7 +82,7 @@ def check(config: ConfigDict) -> None:
     if options.source_steps >= config.steps:
         raise UserError(
             f'method.source_steps {options.source_steps} leaves nothing of steps {config.steps}'
-            ' for the target'
+            ' for the target: set it lower, or steps higher'
         )
 
 

@@ -373,6 +373,9 @@ def test_files_of_another_scale_or_offset_are_named(tmp_path: Path) -> None:
     images = Layout({'images': layer('{name}.tif')})
     with pytest.raises(UserError, match=r'c\.tif has .*offset 0\) than a\.tif .*offset -0\.1\)'):
         read_layout(tmp_path, facts, images)
+    write_raster(tmp_path / 'c.tif', np.concatenate([pixels, pixels], -1))
+    with pytest.raises(UserError, match=r'c\.tif has 2 band\(s\), and a\.tif has 1'):
+        read_layout(tmp_path, facts, images)
     (tmp_path / 'c.tif').unlink()
     data = read_layout(tmp_path, facts, images)
     np.testing.assert_array_equal(data.source.read(1, None, ('images',))['images'], pixels)
