@@ -100,11 +100,15 @@ def test_without_a_home_folder_nothing_is_cached(
 
 
 def test_a_closed_terminal_stops_like_a_scheduler() -> None:
-    before = signal.getsignal(signal.SIGHUP)
-    with stop_signals() as stop:
-        signal.raise_signal(signal.SIGHUP)
-        assert stop == [signal.SIGHUP]
-    assert signal.getsignal(signal.SIGHUP) == before
+    # The tests themselves may run under nohup.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with stop_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop == [signal.SIGHUP]
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_under_nohup_a_closed_terminal_is_nothing() -> None:
@@ -145,6 +149,8 @@ def test_ctrl_c_during_imports_is_one_line(name: str, tmp_path: Path) -> None:
     # Presses Ctrl-C in the middle of the imports: when jax is looked for.
     (tmp_path / 'sitecustomize.py').write_text(
         'import signal, sys\n'
+        # A shell's background jobs ignore it.
+        'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
         'class Finder:\n'
         '    def find_spec(self, name, path=None, target=None):\n'
         "        if name == 'numpy':\n"
