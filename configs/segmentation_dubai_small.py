@@ -41,6 +41,7 @@ def get_config() -> ConfigDict:
     config.model.kernel = 5
 
     config.method.window = 64
+    config.method.evaluation_window = 256
     config.method.augment = 'dihedral'
     config.method.average_decay = 0.99
 
@@ -48,5 +49,7 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 20
     config.optimizer.schedule = 'cosine'
 
-    config.evaluate.batch_size = 64
+    # What a pixel at a window's border would see is padding: windows are large and overlap.
+    config.evaluate.batch_size = 8
+    config.evaluate.window_overlap = 0.125
     return config
