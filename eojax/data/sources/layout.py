@@ -215,7 +215,9 @@ def _lacking(
                 if pattern.fill(values) in files or (name == PIXEL_LABELS and lacking[number]):
                     continue
                 if name != PIXEL_LABELS or not one.optional:
-                    raise UserError(f'{path}: {pattern.fill(values)} is missing, of its {name}')
+                    raise UserError(
+                        f'{path}: {pattern.fill(values)} is missing: the {name} of that place'
+                    )
                 lacking[number] = True
     return lacking if lacking.any() else None
 

@@ -192,7 +192,7 @@ def test_what_is_missing_or_broken_is_named(one: Path) -> None:
     (one / 'bonn/1_dem.tif').unlink()
     with pytest.raises(UserError, match=r'no such file: .*1_dem\.tif'):
         data.source.read(0, None, ('elevation',))
-    with pytest.raises(UserError, match=r'bonn/1_dem\.tif is missing, of its elevation'):
+    with pytest.raises(UserError, match=r'bonn/1_dem\.tif is missing: the elevation of that place'):
         read_layout(one, FACTS, LAYOUT)
     (one / 'bonn/1_dem.tif').write_bytes(b'II*\0 and no more')
     with pytest.raises(UserError, match=r'1_dem\.tif: not a GeoTIFF or JPEG 2000 file'):

@@ -120,7 +120,7 @@ def test_suffixes_are_found_and_masks_may_lack(tmp_path: Path) -> None:
              'images/b.jpeg': picture(np.zeros((12, 16, 3), np.uint8), 'JPEG'),
              'masks/b.tif': geotiff(stored[..., None])}  # fmt: skip
     write_files(tmp_path, files)
-    with pytest.raises(UserError, match=r'masks/a\.tif is missing, of its labels'):
+    with pytest.raises(UserError, match=r'masks/a\.tif is missing: the labels of that place'):
         opened(tmp_path)
     data = opened(tmp_path, masks_optional=True)
     assert data.names == ('a', 'b')

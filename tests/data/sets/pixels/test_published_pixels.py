@@ -289,7 +289,7 @@ def test_flair(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"unknown band in data\.bands 'nir'"):
         opened('flair', root, bands='nir')
     files = {name: content for name, content in files.items() if 'MSK_000' not in name}
-    with pytest.raises(UserError, match=r'MSK_000\.tif is missing, of its labels'):
+    with pytest.raises(UserError, match=r'MSK_000\.tif is missing: the labels of that place'):
         opened('flair', write_files(tmp_path / 'broken.zip', files))
 
 
