@@ -23,6 +23,7 @@ Notes:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +36,7 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.augment import AUGMENTATIONS
 from eojax.augment.randaugment import operations_of, strong
-from eojax.augment.warp import INTERPOLATIONS
+from eojax.augment.warp import INTERPOLATIONS, Warped
 from eojax.devices import sharding
 from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
@@ -133,20 +134,27 @@ def streams(config: ConfigDict) -> dict[str, Stream]:
     }
 
 
+def strong_view(
+    sample: Mapping[str, Array], key: Array, options: ConfigDict
+) -> tuple[dict[str, Array], Warped]:
+    """A of a sample, and its geometry; `options` is the config group `method`."""
+    return strong(
+        sample,
+        key,
+        options.strong_operations,
+        options.cutout_share,
+        options.interpolation,
+        operations_of(options.strong_set),
+    )
+
+
 def views(images: Array, key: Array, options: ConfigDict) -> Views:
     """alpha(u) and A(u) of images in [-1, 1]; `options` is the config group `method`."""
     weakly = AUGMENTATIONS[options.augment]
     key_weak, key_other, key_strong = random.split(key, 3)
     weak, _ = weakly({'images': images}, key_weak)
     other, _ = weakly({'images': images}, key_other)
-    strongly, _ = strong(
-        other,
-        key_strong,
-        options.strong_operations,
-        options.cutout_share,
-        options.interpolation,
-        operations_of(options.strong_set),
-    )
+    strongly, _ = strong_view(other, key_strong, options)
     return Views(weak['images'], strongly['images'])
 
 

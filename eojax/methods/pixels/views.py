@@ -20,10 +20,10 @@ from eojax.augment.boxes import Boxes
 from eojax.augment.class_mix import Pasted, draw_pasted
 from eojax.augment.cutmix import draw_mixed_boxes, mix
 from eojax.augment.geometric import Move
-from eojax.augment.randaugment import operations_of, strong
 from eojax.augment.sample import VALID
 from eojax.augment.warp import Warped
 from eojax.errors import UserError
+from eojax.methods.fixmatch import strong_view
 
 
 class Followed(NamedTuple):
@@ -120,14 +120,7 @@ def views(
             key_paste, labelled, num, num_classes, options.classmix_share, num_devices
         )
         other = pasted.apply(other)
-    strongly, warped = strong(
-        other,
-        key_strong,
-        options.strong_operations,
-        options.cutout_share,
-        options.interpolation,
-        operations_of(options.strong_set),
-    )
+    strongly, warped = strong_view(other, key_strong, options)
     mixed = draw_mixed_boxes(key_mix, num, height, width, options.cutmix_share)
     filled = mix({name: strongly[name] for name in rasters}, mixed, num_devices)
     return Views(weak, filled, moved, moved_again, pasted, warped, mixed, num_devices)
