@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from eojax.atomic_file import write_atomically
 from eojax.data.columns import spread
 from eojax.data.dataset import ArraySource, Dataset, Window
 from eojax.data.facts import IMAGES
-from eojax.data.reading.decode import IMAGES_PER_TASK, MAX_THREADS
+from eojax.data.reading.decode import IMAGES_PER_TASK, in_threads
 from eojax.data.splits import Splits
 from eojax.errors import UserError
 
@@ -128,15 +125,10 @@ def hashes(dataset: Dataset, chosen: np.ndarray, progress: bool = False) -> np.n
         result[start : start + len(part)] = [_hash(dataset, place, grid) for place in part]
         return len(part)
 
-    executor = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))
-    silent = not progress or len(chosen) <= MOST_READ
-    bar = tqdm(total=len(chosen), desc='hashes of the images', unit='img', disable=silent)
-    try:
-        for num in executor.map(fill, range(0, len(chosen), IMAGES_PER_TASK)):
-            bar.update(num)
-    finally:
-        bar.close()
-        executor.shutdown(wait=True, cancel_futures=True)
+    starts = range(0, len(chosen), IMAGES_PER_TASK)
+    in_threads(
+        fill, starts, len(chosen), 'hashes of the images', progress and len(chosen) > MOST_READ
+    )
     return result
 
 

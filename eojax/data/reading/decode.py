@@ -90,16 +90,46 @@ def decode_images(
             )
         return stop - start
 
-    executor = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))
-    bar = tqdm(total=len(names), desc=f'decoding {title}', unit='img', disable=not progress)
+    in_threads(
+        decode_range,
+        range(1, len(names), IMAGES_PER_TASK),
+        len(names),
+        f'decoding {title}',
+        progress,
+        done=1,
+    )
+    return images
+
+
+def in_threads(
+    task: Callable[[int], int],
+    starts: range,
+    total: int,
+    title: str,
+    progress: bool,
+    *,
+    done: int = 0,
+    threads: int = MAX_THREADS,
+) -> None:
+    """Calls a task for parts of some images, several at once; the first error, in order, ends it.
+
+    Args:
+      task: takes the number of a part's first image, and returns how many images it did.
+      total: number of images.
+      title: of the bar.
+      progress: show a bar on stderr.
+      done: images that need no call.
+      threads: at most.
+    """
+    executor = ThreadPoolExecutor(min(threads, os.cpu_count() or 1))
+    bar = tqdm(total=total, desc=title, unit='img', disable=not progress)
     try:
-        bar.update(1)
-        for num in executor.map(decode_range, range(1, len(names), IMAGES_PER_TASK)):
+        bar.update(done)
+        for num in executor.map(task, starts):
             bar.update(num)
     finally:
         bar.close()
         executor.shutdown(wait=True, cancel_futures=True)
-    return images
 
 
 def _bands_wanted(encoded: Encoded, name: str, num_bands: int) -> np.ndarray:

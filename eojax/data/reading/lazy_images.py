@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
-from eojax.data.reading.decode import IMAGES_PER_TASK, MAX_THREADS
+from eojax.data.reading.decode import IMAGES_PER_TASK, MAX_THREADS, in_threads
 from eojax.data.reading.image_files import FileReader
 from eojax.errors import UserError
 
@@ -137,15 +134,8 @@ class LazyImages:
             self._fill(part, range(start, start + len(part)))
             return len(part)
 
-        executor = ThreadPoolExecutor(min(threads, os.cpu_count() or 1))
         starts = range(0, len(self), IMAGES_PER_TASK)
-        bar = tqdm(total=len(self), desc=f'decoding {title}', unit='img', disable=not progress)
-        try:
-            for num in executor.map(read, starts):
-                bar.update(num)
-        finally:
-            bar.close()
-            executor.shutdown(wait=True, cancel_futures=True)
+        in_threads(read, starts, len(self), f'decoding {title}', progress, threads=threads)
         return images
 
     def _numbers(self, key: Any) -> np.ndarray:
