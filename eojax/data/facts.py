@@ -25,6 +25,9 @@ UNKNOWN = 255
 UNSEEN = 254
 # Data sets whose values are what the user's own files store, in units that nobody else knows.
 _OWN = ('pixel_folder',)
+# Data sets that are drawn by `eojax.synthetic`: no satellite has seen them.
+DRAWN = ('landscapes', 'landscape_cover', 'landscape_pairs', 'landscape_zones')
+DRAWN_TEXT = 'drawn landscapes, not real images'
 # Of the entries of a source that say which pixels of a raster hold data (`valid_of`).
 _VALID = 'valid:'
 
@@ -144,6 +147,17 @@ class Facts(NamedTuple):
     def own_units(self) -> bool:
         """Whether values that are not 8-bit are as the user's own files store them."""
         return self.name in _OWN
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its images are drawn: what is learnt from them says little of real ones."""
+        return self.name in DRAWN
+
+    @property
+    def trained_on(self) -> str:
+        """The data set in words, for whoever sees what a model of it has made."""
+        title = self.title or self.name or 'a data set without a title'
+        return f'{title}: {DRAWN_TEXT}' if self.synthetic else title
 
     @property
     def extent_metres(self) -> float | None:

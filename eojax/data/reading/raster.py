@@ -19,6 +19,7 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine, from_gcps
 from rasterio.windows import Window
 
@@ -27,6 +28,7 @@ from eojax.data.reading.formats.memory_raster import check_layout
 from eojax.data.reading.raster_values import Stored, find_conversion
 from eojax.data.reading.scenes.band_names import find_bands
 from eojax.data.reading.scenes.evidence import other_sensor
+from eojax.data.reading.scenes.footprint import Footprint, footprint_of
 from eojax.data.reading.scenes.ground import Ground, find_ground, unwrapped
 from eojax.data.reading.scenes.validity import Validity, sample_pixels
 from eojax.errors import UserError
@@ -100,6 +102,7 @@ class Raster:
         reading: Reading = DEFAULT_READING,
         dtype: str = 'uint16',
         own_units: bool = False,
+        data: bytes | None = None,
     ) -> None:
         """Opens a scene for a data set.
 
@@ -110,6 +113,7 @@ class Raster:
           dtype: of the data set's values where it has limits.
           own_units: whether these are as the user's own files store them
             (`eojax.data.facts.Facts.own_units`).
+          data: the file's content, of one in an archive; `path` is its name then.
 
         Raises:
           UserError: no GeoTIFF, bands that cannot be found, values of an unknown kind.
@@ -118,6 +122,7 @@ class Raster:
         self.name = self.path.stem
         self._env = rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES * 2**20)
         self._env.__enter__()
+        self._memory = None if data is None else MemoryFile(data)
         try:
             self._file = self._open()
             self.height, self.width = self._file.shape
@@ -150,6 +155,8 @@ class Raster:
         if self._env is not None:
             if hasattr(self, '_file'):
                 self._file.close()
+            if self._memory is not None:
+                self._memory.close()
             self._env.__exit__(None, None, None)
             self._env = None
 
@@ -185,6 +192,10 @@ class Raster:
     def pixel_hectares(self, rows: np.ndarray) -> np.ndarray | None:
         """The mean area of a pixel of each row on the ground; None as for `pixel_metres`."""
         return None if self.ground is None else self.ground.row_areas(rows) / 1e4
+
+    def footprint(self) -> Footprint | None:
+        """The ground that it shows, in longitude and latitude; None where nothing says."""
+        return footprint_of(self._file)
 
     @property
     def by_points(self) -> bool:
@@ -223,10 +234,13 @@ class Raster:
         ]
 
     def _open(self) -> Any:
-        if not self.path.exists():
+        if self._memory is None and not self.path.exists():
             raise UserError(f'no such file: {self.path}')
         try:
-            file = rasterio.open(self.path, driver='GTiff')
+            if self._memory is None:
+                file = rasterio.open(self.path, driver='GTiff')
+            else:
+                file = self._memory.open(driver='GTiff')
         except UnicodeEncodeError:
             raise UserError(f'{self.path}: its name is no UTF-8; rename it') from None
         except (RasterioError, OSError) as error:

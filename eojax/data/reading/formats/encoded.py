@@ -27,7 +27,7 @@ _NO_KIND = 'not a JPEG, PNG or TIFF image, nor WebP, GIF, BMP, AVIF, PPM or JPEG
 MAX_DECODED_BYTES = 2**30
 
 _JPEG_2000_MAGIC = (b'\0\0\0\x0cjP  ', b'\xff\x4f\xff\x51')
-_TIFF_MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+TIFF_MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _ORIENTATION, _UPRIGHT = 0x0112, (0, 1)
 # Tags of TIFF.
 _BITS, _SAMPLES = 258, 277
@@ -127,7 +127,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image | None]:
         try:
             image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         except UnidentifiedImageError:
-            if not data.startswith(_TIFF_MAGIC):
+            if not data.startswith(TIFF_MAGIC):
                 reason = kind_of(data) or _NO_KIND
                 raise UserError(f'{name}: {reason}') from None
             yield None

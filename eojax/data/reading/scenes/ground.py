@@ -31,7 +31,7 @@ GRID_TOLERANCE = 0.0025
 _SEMI_MAJOR = 6_378_137.0  # of WGS 84, in metres
 _SQUARED_ECCENTRICITY = 0.0066943799901413165
 # The base class of what PROJ raises has no public name.
-_ERRORS = (CRSError, RasterioError, CPLE_BaseError)
+PROJECTION_ERRORS = (CRSError, RasterioError, CPLE_BaseError)
 _NODES = (257, 17)  # along rows and columns, at most
 
 
@@ -149,7 +149,7 @@ def _nominal(crs: CRS, transform: Affine) -> tuple[float, float] | None:
         return None
     try:
         factor = crs.linear_units_factor[1]
-    except _ERRORS:
+    except PROJECTION_ERRORS:
         return None
     width = float(np.hypot(transform.a, transform.d))
     return abs(transform.determinant) / width * factor, width * factor
@@ -169,7 +169,7 @@ def _measure(
     )
     try:
         longitudes, latitudes = transform_points(crs, 'EPSG:4326', x.tolist(), y.tolist())
-    except _ERRORS:
+    except PROJECTION_ERRORS:
         nothing = np.full(shape, np.nan)
         return nothing, (nothing, nothing)
     longitude, latitude = (

@@ -1,0 +1,178 @@
+"""One image of any kind, as a trained network is to see it.
+
+A file of the kind that the run was trained on is decoded as its training images were. A GeoTIFF of
+another kind (16 bits for a run of 8-bit pictures, more bands, other names) is read by the rules of
+scenes (`eojax.data.reading.raster`): bands by their names, values as reflectance or as the user
+says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+
+from eojax.data.facts import Facts
+from eojax.data.reading.file_formats import format_of
+from eojax.data.reading.formats.encoded import TIFF_MAGIC, size_of
+from eojax.data.reading.patches import resample
+from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading
+from eojax.data.reading.scenes.band_names import find_bands
+from eojax.data.reading.scenes.footprint import Footprint, footprint_of
+from eojax.data.reading.scenes.ground import find_ground
+from eojax.errors import UserError
+
+# Of the ground that training images show: an image that shows more or less than so many times it
+# is said to.
+_MUCH_MORE, _MUCH_LESS = 1.5, 1 / 1.5
+
+
+class ReadImage(NamedTuple):
+    """An image as the network takes it.
+
+    Attributes:
+      pixels: `[height, width, bands]`, of the data set's type and units; pixels without data are
+        the lowest value of each band.
+      missing: the share of its pixels that hold no data.
+      footprint: the ground that it shows; None where it does not say.
+      how: what its values were taken for, in words; empty where it was read as training images are.
+      notes: what the user should know, a line each, without the file's name.
+    """
+
+    pixels: np.ndarray
+    missing: float = 0.0
+    footprint: Footprint | None = None
+    how: str = ''
+    notes: tuple[str, ...] = ()
+
+
+class ImageReader(NamedTuple):
+    """Reads images for a run; threads may share it.
+
+    Attributes:
+      facts: of the run's data set.
+      side: of the network's input in pixels; None for a network that takes any size.
+      reading: how GeoTIFFs are read.
+      resize: whether images of another size than those of training are resampled.
+    """
+
+    facts: Facts
+    side: int | None
+    reading: Reading = DEFAULT_READING
+    resize: bool = False
+
+    def read(self, data: bytes, title: str) -> ReadImage:
+        """The image of a file.
+
+        Args:
+          data: its content.
+          title: its name, for messages.
+
+        Raises:
+          UserError: it is broken, has other bands, another size, or values whose meaning has to be
+            said; one line that begins with the title.
+        """
+        if not data.startswith(TIFF_MAGIC):
+            return ReadImage(self._decoded(data, title, size_of(data, title)))
+        with _opened(data, title) as file:
+            image = ReadImage(np.zeros(0), footprint=footprint_of(file), notes=self._ground(file))
+            if self._is_like_training(file, title):
+                pixels = self._decoded(data, title, size_of(data, title))
+                return image._replace(pixels=pixels, missing=_missing(file))
+        return self._as_scene(data, title, image)
+
+    def _is_like_training(self, file: DatasetReader, title: str) -> bool:
+        """Whether a TIFF has the bands and the type of the run's own files."""
+        if self.reading != DEFAULT_READING:
+            return False
+        files, images = self.facts.files, self.facts.images
+        names = images.bands if files is None or not files.bands else files.bands
+        dtype = 'uint8' if files is None or files.format == '8-bit' else images.dtype
+        alpha = file.colorinterp[-1] is ColorInterp.alpha and file.count == len(names) + 1
+        if file.count - alpha != len(names) or set(file.dtypes) != {dtype}:
+            return False
+        indexes, _ = find_bands(title, file.descriptions, file.colorinterp, names)
+        return indexes == list(range(1, len(names) + 1))
+
+    def _decoded(self, data: bytes, title: str, size: tuple[int, int]) -> np.ndarray:
+        resize = self._resampled_to(size, title)
+        decode = format_of(self.facts.files).decode
+        return decode(data, title, bands=self.facts.images.bands, size=None, resize=resize)
+
+    def _as_scene(self, data: bytes, title: str, image: ReadImage) -> ReadImage:
+        facts, images = self.facts, self.facts.images
+        with Raster(
+            title, images.bands, images.limits, self.reading, images.dtype, facts.own_units, data
+        ) as scene:
+            resize = self._resampled_to((scene.height, scene.width), title)
+            part = scene.read(0, 0, scene.height, scene.width)
+            notes = (*image.notes, *(note.removeprefix(f'{title}: ') for note in scene.notes))
+            how = scene.scale_text
+        if not part.valid.any():
+            raise UserError(f'{title}: no pixel of it holds data')
+        pixels = part.pixels
+        pixels[~part.valid] = images.empty.astype(pixels.dtype)
+        if resize is not None:
+            pixels = resample(pixels[None], resize)[0]
+        return image._replace(
+            pixels=pixels, missing=float(1.0 - part.valid.mean()), how=how, notes=notes
+        )
+
+    def _resampled_to(self, size: tuple[int, int], title: str) -> int | None:
+        """The side to resample an image to; None where it is as it should be.
+
+        Raises:
+          UserError: another size than that of training, and nobody asked for other ones.
+        """
+        if self.side is None:
+            return None
+        files = self.facts.files
+        # Files of any size were resampled in training too.
+        any_size = files is not None and files.size is None
+        expected = self.side if files is None or files.size is None else files.size
+        if not (self.resize or any_size or size == (expected, expected)):
+            raise UserError(
+                f'{title}: {size[1]}x{size[0]} pixels; the run was trained on images of'
+                f' {expected}x{expected}: --resize resamples others, and eojax map takes scenes'
+            )
+        return None if size == (self.side, self.side) else self.side
+
+    def _ground(self, file: DatasetReader) -> tuple[str, ...]:
+        """A note where an image shows much more, or less, ground than training images do."""
+        extent = self.facts.extent_metres
+        if self.side is None or extent is None or file.crs is None:
+            return ()
+        ground = find_ground(file.crs, file.transform, file.height, file.width)
+        if ground is None:
+            return ()
+        shown = float(np.sqrt(ground.centre * file.height * file.width))
+        if _MUCH_LESS < shown / extent < _MUCH_MORE:
+            return ()
+        return (
+            f'shows {shown:,.0f} m of ground, and training images {extent:,.0f} m: what it shows'
+            ' looks smaller or larger than the network has learnt',
+        )
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, title: str) -> Iterator[DatasetReader]:
+    """A TIFF with its place on Earth."""
+    try:
+        with MemoryFile(data) as memory, memory.open(driver='GTiff') as file:
+            yield file
+    except (RasterioError, OSError, ValueError) as error:
+        reason = ' '.join(str(error.__cause__ or error).split())
+        reason = reason.replace(memory.name, 'file')
+        raise UserError(f'{title}: broken or truncated image ({reason})') from None
+
+
+def _missing(file: DatasetReader) -> float:
+    """The share of pixels without data, by the file's own mask."""
+    if all(MaskFlags.all_valid in flags for flags in file.mask_flag_enums):
+        return 0.0
+    return float((file.dataset_mask() == 0).mean())
