@@ -100,7 +100,7 @@ def generate(run: Run, state: Any, request: Request) -> Generated:
         images.
     """
     ability(run.method, 'sample', run.config.method.name, METHODS)
-    chain = _chain(run, request)
+    chain = choose_chain(run, request)
     starts = choose_starts(run, state, request)
     images = draw_samples(run, state, starts, request.seed, chain, title='sampling')
     film, steps = images[None, :0], []
@@ -149,7 +149,7 @@ def choose_starts(run: Run, state: Any, request: Request) -> Starts:
     return Starts(np.full(num, label, np.int32), images[best], conditional)
 
 
-def _chain(run: Run, request: Request) -> Langevin | None:
+def choose_chain(run: Run, request: Request) -> Langevin | None:
     """The chain of training with what the request changes; None for a method without chains.
 
     Such a method takes no options of chains, and a class only if it was trained for classes.

@@ -34,3 +34,17 @@ def scale_to_unit(images: Values, limits: Limits | None = None) -> Values:
         raise UserError(f'images of type {images.dtype} need limits, the values of -1 and +1')
     low, high = np.asarray(limits, np.float32).T
     return numpy.clip((values - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
+
+
+def scale_from_unit(values: np.ndarray, limits: Limits | None = None) -> np.ndarray:
+    """The inverse of `scale_to_unit`, of values on the host: float64, not rounded.
+
+    Args:
+      values: `[..., bands]` in [-1, 1].
+      limits: per band the values that -1 and +1 stand for; 0 and 255 where None.
+    """
+    values = values.astype(np.float64)
+    if limits is None:
+        return (values + 1.0) * 127.5
+    low, high = np.asarray(limits, np.float64).T
+    return low + (values + 1.0) / 2.0 * (high - low)

@@ -62,11 +62,24 @@ def draw_samples(
     chain: Langevin | None = None,
     title: str = '',
 ) -> np.ndarray:
-    """The ends of chains, uint8 `[N, H, W, C]`; see `sample_batch` for its arguments.
+    """The ends of chains, uint8 `[N, H, W, C]`; args as for `draw_ends`."""
+    return to_uint8(draw_ends(run, state, starts, seed, chain, title))
+
+
+def draw_ends(
+    run: Run,
+    state: Any,
+    starts: Starts,
+    seed: int,
+    chain: Langevin | None = None,
+    title: str = '',
+) -> np.ndarray:
+    """The ends of chains, float32 `[N, H, W, C]` in [-1, 1] but for what the chains go beyond.
 
     The last batch is filled up, so that any number compiles once. All processes call it together.
 
     Args:
+      starts, seed: as for `sample_batch`.
       chain: the parameters of the chains; those of training where None.
       title: of a progress bar; none where empty.
     """
@@ -78,7 +91,7 @@ def draw_samples(
     )  # fmt: skip
     with bar:
         for number in range(-(-total // size)):
-            ends.append(to_uint8(sample_batch(run, state, starts, seed, chain, number)))
+            ends.append(np.asarray(sample_batch(run, state, starts, seed, chain, number)))
             bar.update(min(size, total - number * size))
     return np.concatenate(ends)[:total]
 

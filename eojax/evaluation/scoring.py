@@ -143,6 +143,7 @@ def score_batches(
     state: Any,
     batches: Iterable[np.ndarray | tuple[np.ndarray, ...]],
     group: str = TARGET,
+    scaled: bool = False,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Scores a stream of batches as it comes; the host prepares the next while devices compute.
 
@@ -152,6 +153,7 @@ def score_batches(
         A tuple of them for networks that see several rasters (`Method.rasters`), and last the
         labels where a score is compared with them (`compares`). What the devices of this process
         do not see may be empty (`rows_here`).
+      scaled: whether the rasters are float32 in [-1, 1] already, and not in the data set's units.
 
     Yields:
       For each batch and name float32 `[n, ...]` on the host.
@@ -168,9 +170,12 @@ def score_batches(
         arrays = (batch,) if isinstance(batch, np.ndarray) else batch
         arrays, truth = (arrays[:-1], arrays[-1]) if compares(names) else (arrays, None)
         stored = [place_batch(run, filled_up(array, size)) for array in arrays]
+        seen = stored
+        if scaled:  # the same image has the same key, whichever way it is given
+            seen, stored = stored, [_stored(a, r.dtype) for a, r in zip(seen, rasters, strict=True)]
         placed = [
-            _scaled(array, raster.limits, raster.scale)
-            for array, raster in zip(stored, rasters, strict=True)
+            _scaled(array, None if scaled else raster.limits, raster.scale, scaled)
+            for array, raster in zip(seen, rasters, strict=True)
         ]
         labels = None if truth is None else place_batch(run, filled_up(truth, size))
         outputs = compiled(state, tuple(placed), labels, image_keys(run, *stored))
@@ -192,6 +197,10 @@ def image_keys(run: Run, *stored: Array) -> Array:
 
 
 _keys_of_images = jax.jit(keys_of_images)
+# The abilities that are scores as they stand.
+_OF_IMAGES = (
+    'logits', 'log_density', 'features', 'embedding', 'source_embedding', 'reconstruct',
+)  # fmt: skip
 
 
 def filled_up(array: np.ndarray, size: int) -> np.ndarray:
@@ -201,10 +210,16 @@ def filled_up(array: np.ndarray, size: int) -> np.ndarray:
     return filled
 
 
-@functools.partial(jax.jit, static_argnames=('limits', 'scale'))
-def _scaled(stored: Array, limits: Limits | None, scale: int) -> Array:
+@functools.partial(jax.jit, static_argnames=('dtype',))
+def _stored(values: Array, dtype: str) -> Array:
+    """8-bit values of float32 in [-1, 1], as `eojax.feed.pipeline.to_uint8`; others as they are."""
+    return jnp.round((values + 1.0) * 127.5).astype(jnp.uint8) if dtype == 'uint8' else values
+
+
+@functools.partial(jax.jit, static_argnames=('limits', 'scale', 'scaled'))
+def _scaled(stored: Array, limits: Limits | None, scale: int, scaled: bool) -> Array:
     """Stored values as the network sees them; each pixel of a coarse raster stands for several."""
-    values = scale_to_unit(stored, limits)
+    values = stored if scaled else scale_to_unit(stored, limits)
     return values if scale == 1 else values.repeat(scale, 1).repeat(scale, 2)
 
 
@@ -213,8 +228,8 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     in [-1, 1] and a key (one, or one for each image). Each is higher for images that are more like
     the training data.
 
-    `logits`, `log_density`, `features`, `embedding` and `source_embedding` of methods that have
-    them, the last three of which are vectors and rank nothing; further, as scores of being in
+    `logits`, `log_density`, `features`, `embedding`, `source_embedding` and `reconstruct` of
+    methods that have them, the last four of which rank nothing; further, as scores of being in
     distribution (Grathwohl et al., "Your Classifier is Secretly an Energy Based Model", Sec. 5.3):
     `log_sum_exp`: of the logits, which is log p(x) for any classifier read as an energy-based model
       (Eq. 6 there);
@@ -223,9 +238,7 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     `gradient`: -||grad_x log p(x)||_2, of `log_density`, else of `log_sum_exp`; x in [-1, 1].
     """
     found: dict[str, Callable[..., Array]] = {
-        name: method.abilities[name]
-        for name in ('logits', 'log_density', 'features', 'embedding', 'source_embedding')
-        if name in method.abilities
+        name: method.abilities[name] for name in _OF_IMAGES if name in method.abilities
     }
     found |= pixel_scores(method)
     logits = found.get('logits')

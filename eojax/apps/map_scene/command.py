@@ -38,7 +38,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +156,20 @@ def _check(options: argparse.Namespace) -> None:
     open_folder_for_writing(options.out)
 
 
-def _can_map(run: Run, rasters: Sequence[str] = ()) -> None:
-    check_rasters(run, parse_rasters(rasters))
+def check_run(run: Run, rasters: Mapping[str, Path]) -> None:
+    """Refuses a run that cannot map scenes with these files of further rasters.
+
+    Raises:
+      UserError: a method without classes, or rasters that are missing or not seen.
+    """
+    check_rasters(run, rasters)
     if not classifies_pixels(run):
         ability(run.method, 'logits', run.config.method.name, METHODS)
     check_classes(run.facts.class_names)
 
 
 def _map(options: argparse.Namespace) -> None:
-    can_map = functools.partial(_can_map, rasters=options.raster)
+    can_map = functools.partial(check_run, rasters=parse_rasters(options.raster))
     run, state = open_trained(
         options.workdir, options.checkpoint, options.data_root, can_map, options.class_folders
     )

@@ -132,7 +132,7 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
     Raises:
       UserError: a scene that cannot be mapped, or one whose map would overwrite it.
     """
-    if any(job.scene.resolve() == (job.out / name).resolve() for name in _files(model)):
+    if any(job.scene.resolve() == (job.out / name).resolve() for name in files_of(model)):
         raise UserError(f'{job.scene}: its map would overwrite it; choose another --out')
     images = model.run.images
     raster = Raster(
@@ -242,7 +242,7 @@ def map_scene(job: Job, model: Model, options: Options) -> dict[str, Any]:
     raster, tiling = open_scene(job, model, options)
     with raster:
         settings = settings_of(job, model, raster, tiling, options)
-        done = complete(job.out, settings, _files(model))
+        done = complete(job.out, settings, files_of(model))
         if done is not None:
             say(f'{job.scene}: its map in {job.out} is complete')
             return done
@@ -253,7 +253,7 @@ def map_scene(job: Job, model: Model, options: Options) -> dict[str, Any]:
         ):
             rows = _Rows(raster, tiling, others)
             summary = _make(job, model, rows, settings, folder)
-            publish(folder, job.out, _files(model), summary, _STALE)
+            publish(folder, job.out, files_of(model), summary, _STALE)
     return summary
 
 
@@ -278,7 +278,7 @@ class _Rows(NamedTuple):
         return map_rows(run, state, raster, tiling, course.watch)
 
 
-def _files(model: Model) -> list[str]:
+def files_of(model: Model) -> list[str]:
     return [name for layer in layers_of(model) for name in layer.files] + [PICTURE]
 
 

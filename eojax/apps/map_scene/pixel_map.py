@@ -183,8 +183,8 @@ def _read(
             # 8-bit values are 0 to 255 whatever the limits are.
             empty = np.zeros(()) if part.pixels.dtype == np.uint8 else kind.empty
             part.pixels[~part.valid] = empty
-            pixels.append(_filled_up(part.pixels, patch, empty))
-        held = _filled_up(valid, patch, False)
+            pixels.append(filled_up(part.pixels, patch, empty))
+        held = filled_up(valid, patch, False)
         chosen = [begin for begin in begins.tolist() if held[:, begin : begin + patch].any()]
         rows = valid[: end - top]
         # Of many strips without data, which are read in one go, nothing is held.
@@ -195,7 +195,7 @@ def _read(
             yield tuple(one[:, columns] for one in pixels)
 
 
-def _filled_up(values: np.ndarray, patch: int, empty: np.ndarray | bool) -> np.ndarray:
+def filled_up(values: np.ndarray, patch: int, empty: np.ndarray | bool) -> np.ndarray:
     """At least `patch` pixels high and wide; what is beyond the scene is `empty`."""
     height, width = values.shape[:2]
     if min(height, width) >= patch:

@@ -41,7 +41,7 @@ from eojax.apps.restore.record import (
     say_numbers,
     settings_for_json,
 )
-from eojax.apps.restore.repair import Repaired, Settings
+from eojax.apps.restore.repair import Repaired, Settings, choose_settings
 from eojax.atomic_file import write_atomically
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.raster import SUFFIXES
@@ -59,8 +59,6 @@ from eojax.methods.method import ability
 from eojax.metrics import restoration
 from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.runs.run import Run, with_data
-from eojax.samplers import langevin
-from eojax.samplers.inpainting import Inpainting
 
 _GRID_AT_MOST = 16
 
@@ -235,21 +233,9 @@ def settings_of(run: Run, options: argparse.Namespace) -> Settings:
     Raises:
       UserError: a class that the run does not have.
     """
-    names, label = run.facts.class_names, None
-    if options.name not in ('auto', 'any'):
-        if options.name not in names:
-            raise unknown_name('class', options.name, ('auto', 'any', *names))
-        label = names.index(options.name)
-    inpainting, chain = Inpainting(), None
-    if options.sampler == 'langevin':
-        chain = langevin.from_config(run.config.sampler)
-        # As long as a chain of training gets on average, as `eojax.apps.generate` has it.
-        share = max(float(run.config.sampler.get('reinitialise', 1.0)), 0.05)
-        chain = chain._replace(steps=options.steps or round(chain.steps / share))
-    elif options.steps is not None:
-        inpainting = inpainting._replace(steps=options.steps)
-    by_class = options.name != 'any'
-    return Settings(options.chains, label, by_class, inpainting, chain, options.seed)
+    return choose_settings(
+        run, options.chains, options.name, options.sampler, options.steps, options.seed
+    )
 
 
 def _restore(options: argparse.Namespace) -> None:

@@ -19,12 +19,14 @@ from tqdm import tqdm
 from eojax.data.reading.patches import resample
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
+from eojax.errors import unknown_name
 from eojax.evaluation.sampling import batch_size
 from eojax.evaluation.scoring import score
 from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.run import Run
+from eojax.samplers import langevin
 from eojax.samplers.inpainting import Inpainting
 from eojax.samplers.langevin import Langevin
 from eojax.samplers.starts import StationaryGaussian
@@ -52,6 +54,43 @@ class Settings(NamedTuple):
     options: Inpainting = Inpainting()
     langevin: Langevin | None = None
     seed: int = 0
+
+
+def choose_settings(
+    run: Run,
+    chains: int = 8,
+    name: str = 'auto',
+    sampler: str = 'texture',
+    steps: int | None = None,
+    seed: int = 0,
+) -> Settings:
+    """How to repair, in a user's words.
+
+    Args:
+      chains: for each image.
+      name: of the class that chains follow; `auto` for the model's own guess, `any` for none.
+      sampler: `texture` for texture and model, `langevin` for the model alone by the run's own
+        Langevin steps.
+      steps: of each chain; None for the sampler's own number.
+      seed: of classes and noise.
+
+    Raises:
+      UserError: a class that the run does not have.
+    """
+    names, label = run.facts.class_names, None
+    if name not in ('auto', 'any'):
+        if name not in names:
+            raise unknown_name('class', name, ('auto', 'any', *names))
+        label = names.index(name)
+    inpainting, chain = Inpainting(), None
+    if sampler == 'langevin':
+        chain = langevin.from_config(run.config.sampler)
+        # As long as a chain of training gets on average, as `eojax.apps.generate` has it.
+        share = max(float(run.config.sampler.get('reinitialise', 1.0)), 0.05)
+        chain = chain._replace(steps=steps or round(chain.steps / share))
+    elif steps is not None:
+        inpainting = inpainting._replace(steps=steps)
+    return Settings(chains, label, name != 'any', inpainting, chain, seed)
 
 
 class Repaired(NamedTuple):

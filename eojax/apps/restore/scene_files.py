@@ -20,6 +20,7 @@ from rasterio.windows import Window
 
 from eojax.data.facts import Limits
 from eojax.data.reading.raster import Raster
+from eojax.data.value_range import scale_from_unit
 
 STRIP = 256  # lines read at once
 _LOSSLESS = ('deflate', 'lzw', 'zstd', 'packbits')
@@ -51,7 +52,7 @@ class RepairedFiles:
           values: float32 `[num, bands]` in [-1, 1], of the pixels.
         """
         raster = self._raster
-        values = raster.to_stored(_as_stored(values, self._limits))[self._order]
+        values = raster.to_stored(scale_from_unit(values, self._limits))[self._order]
         with rasterio.open(raster.path) as source:
             profile = dict(source.profile)
             if str(profile.get('compress', 'none')).lower() not in ('none', *_LOSSLESS):
@@ -86,7 +87,7 @@ class RepairedFiles:
         raster, half = self._raster, np.float32(1.0 / 127.5)
         zero, one = (
             raster.to_stored(
-                _as_stored(np.full((1, len(raster.indexes)), level, np.float32), self._limits)
+                scale_from_unit(np.full((1, len(raster.indexes)), level, np.float32), self._limits)
             )
             for level in (0.0, half)
         )
@@ -153,14 +154,6 @@ def _units(source: Any) -> tuple[str, ...]:
 
 def _opaque(dtype: np.dtype) -> Any:
     return np.iinfo(dtype).max if dtype.kind in 'ui' else 1.0
-
-
-def _as_stored(values: np.ndarray, limits: Limits | None) -> np.ndarray:
-    """Values `[num, bands]` in [-1, 1] in the units of the run's data set."""
-    if limits is None:
-        return (values.astype(np.float64) + 1.0) * 127.5
-    low, high = np.asarray(limits, np.float64).T
-    return low + (values.astype(np.float64) + 1.0) / 2.0 * (high - low)
 
 
 def _fit_type(values: np.ndarray, source: Any, raster: Raster) -> np.ndarray:

@@ -20,6 +20,7 @@ def pixel_scores(method: Method) -> Mapping[str, Callable[..., Array]]:
     `classes`: the most probable class, uint8 `[N, h, w]`;
     `confidence`: its probability, float32 `[N, h, w]`;
     `probabilities`: of all classes, float32 `[N, h, w, K]`;
+    `pixel_logits`: the outputs, float32 `[N, h, w, K]`;
     `pixel_log_sum_exp`: of the outputs, float32 `[N, h, w]`;
     `pixel_log_density`: log p, float32 `[N, h, w]`, of methods that learn it.
     """
@@ -31,6 +32,7 @@ def pixel_scores(method: Method) -> Mapping[str, Callable[..., Array]]:
         'classes': lambda *a: pixels(*a).argmax(-1).astype(jnp.uint8),
         'confidence': lambda *a: jax.nn.softmax(pixels(*a), axis=-1).max(-1),
         'probabilities': lambda *a: jax.nn.softmax(pixels(*a), axis=-1),
+        'pixel_logits': pixels,
         'pixel_log_sum_exp': lambda *a: jax.nn.logsumexp(pixels(*a), axis=-1),
     }
     if 'pixel_log_density' in method.abilities:

@@ -1,0 +1,110 @@
+"""The commands that work on files, as functions of an opened run."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eojax.apps.map_scene.command import check_run
+from eojax.apps.map_scene.job import (
+    PICTURE,
+    Job,
+    Options,
+    layers_of,
+    prepare_model,
+)
+from eojax.apps.map_scene.job import map_scene as make_map
+from eojax.data.reading.file_formats import format_of
+from eojax.data.reading.image_files import no_images, open_image_files
+from eojax.data.reading.lazy_images import LazyImages
+from eojax.data.reading.raster import Reading
+from eojax.errors import UserError
+from eojax.evaluation.command import read_labelled
+from eojax.evaluation.evaluate import evaluate_run
+from eojax.evaluation.outliers import spread
+from eojax.home import expanded
+from eojax.library.making import in_python
+from eojax.library.results import SceneMap
+from eojax.runs import contents
+from eojax.runs.command import open_folder_for_writing
+from eojax.runs.domains import TARGET
+from eojax.runs.run import Run
+
+
+def read_images(run: Run, path: Path, resize: bool, num: int | None) -> np.ndarray:
+    """Image files as arrays; args and errors as `OpenedRun.read`."""
+    path = expanded(path)
+    if not path.exists():
+        raise UserError(f'{path}: no such file or folder')
+    file_format, bands = format_of(run.facts.files), run.images.bands
+    if run.facts.label == 'pixel':
+        size, changed = None, None
+        if resize:
+            raise UserError('a run that classifies pixels takes images as they are: no resize=True')
+    else:
+        side = run.task.image_shape[0]
+        size, changed = (None, side) if resize else (side, None)
+    decode = functools.partial(file_format.decode, bands=bands, size=size, resize=changed)
+    if path.is_file() and path.suffix.lower() != '.zip':
+        return decode(path.read_bytes(), str(path))[None]
+    with open_image_files(path) as listing:
+        if not listing.files:
+            raise no_images(listing)
+        files = listing.files
+        if num is not None:
+            files = tuple(files[i] for i in spread(len(files), num))
+    images = LazyImages(path, files, decode)
+    return images.read_all(threads=file_format.threads, progress=False, title=path.name)
+
+
+def map_scene(
+    run: Run,
+    state: Any,
+    scene: Path,
+    out: Path,
+    patch: int | None,
+    stride: int | None,
+    reading: tuple[str, str, float | None, float | None],
+    rasters: Mapping[str, str | Path],
+    percentile: float,
+) -> SceneMap:
+    """The map of a scene; args and errors as `OpenedRun.map_scene`."""
+    scene, out = expanded(scene), expanded(out)
+    for name, value in (('patch', patch), ('stride', stride)):
+        if value is not None and value < 1:
+            raise UserError(f'{name} must be at least 1, not {value}')
+    if not 0.0 < percentile < 100.0:
+        raise UserError(f'percentile must lie between 0 and 100, not {percentile:g}')
+    if not scene.is_file():
+        raise UserError(f'{scene}: no such file')
+    files = {name: expanded(path) for name, path in rasters.items()}
+    with in_python():
+        check_run(run, files)
+        open_folder_for_writing(out, 'out')
+        model = prepare_model(run, state, percentile)
+        options = Options(patch, stride, Reading(*reading), files)
+        summary = make_map(Job(scene, out), model, options)
+    layers = {layer.name: out / layer.files[0] for layer in layers_of(model)}
+    return SceneMap(out, summary, {**layers, 'overview': out / PICTURE})
+
+
+def evaluate(
+    run: Run, state: Any, data: str | Path | None, out: str | Path | None
+) -> dict[str, Any]:
+    """The numbers of an evaluation; args and errors as `OpenedRun.evaluate`."""
+    with in_python():
+        labelled, known, name = None, None, 'evaluation'
+        if data is not None:
+            path = expanded(Path(data))
+            labelled = read_labelled(path, run)
+            known = contents.known_by_pixels(run.folder, run.known[TARGET])
+            name = f'evaluation_{path.stem}'
+        folder = run.folder / name if out is None else expanded(Path(out))
+        evaluate_run(run, state, folder, labelled, known)
+    numbers: dict[str, Any] = json.loads((folder / 'evaluation.json').read_text(encoding='utf-8'))
+    return numbers

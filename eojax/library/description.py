@@ -1,0 +1,68 @@
+"""A trained run in words: what it was trained on, and what it can do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eojax.evaluation.scoring import scores_of
+from eojax.runs.domains import TARGET
+from eojax.runs.run import Run
+
+_CLASSES_SHOWN = 12
+
+
+def abilities_of(run: Run) -> tuple[str, ...]:
+    """The names of the methods of `OpenedRun` that work for a run."""
+    abilities, by_pixel = run.method.abilities, 'pixel_logits' in run.method.abilities
+    names = []
+    if by_pixel or 'logits' in abilities:
+        names += ['probabilities', 'predict', 'logits']
+    if ('pixel_log_density' if by_pixel else 'log_density') in abilities:
+        names.append('log_density')
+    names += [name for name in ('features',) if name in abilities]
+    if scores_of(run.method):
+        names += ['score', 'function']
+    names += [name for name in ('sample', 'restore', 'reconstruct') if name in abilities]
+    names.append('read')
+    if by_pixel or 'logits' in abilities:
+        names.append('map_scene')
+    return (*names, 'evaluate')
+
+
+def described(run: Run) -> str:
+    """Several lines for people."""
+    config, facts, counts = run.config, run.facts, run.known[TARGET].counts
+    images = facts.images
+    size = 'images of any size' if facts.size is None else f'{facts.size[0]} x {facts.size[1]} px'
+    if 'pixel_logits' in run.method.abilities and facts.size is not None:
+        size = f'{size}, and any other size'
+    low, high = (0, 255) if images.limits is None else np.asarray(images.limits).T
+    limits = f'{np.min(low):g} to {np.max(high):g}'
+    labelled = counts['labelled']
+    some = '' if labelled in (0, counts['train']) else f', {labelled:,} of them labelled'
+    ground = '' if facts.metres is None else f', {facts.metres:g} m a pixel'
+    title = facts.title or facts.name
+    lines = [
+        f'<eojax run {str(run.folder)!r}: {config.method.name} with {config.model.name}, step'
+        f' {run.step:,}',
+        f'  trained on: {title}, {counts["train"]:,} images{some}{_drawn(facts.name)}',
+        f'  sees: {size}, {", ".join(images.bands)} as {images.dtype} ({limits}){ground}',
+    ]
+    others = [name for name in run.method.rasters if name != 'images']
+    if others:
+        lines.append(f'  and besides: {", ".join(others)}')
+    if facts.class_names:
+        shown = ', '.join(facts.class_names[:_CLASSES_SHOWN])
+        more = facts.num_classes - _CLASSES_SHOWN
+        lines.append(f'  classes: {shown}{f", and {more} more" if more > 0 else ""}')
+    lines.append(f'  can: {", ".join(abilities_of(run))}>')
+    return '\n'.join(lines)
+
+
+def _drawn(name: str) -> str:
+    """What has to be said of a data set that no sensor has seen."""
+    return (
+        ' (drawn by a generator: none of it was seen on Earth)'
+        if name.startswith('landscape')
+        else ''
+    )

@@ -1,0 +1,130 @@
+"""Samples and repairs as arrays, by what the commands `generate` and `restore` are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from eojax.apps import generate
+from eojax.apps.restore import repair
+from eojax.data.facts import Raster
+from eojax.data.reading.patches import resample
+from eojax.errors import UserError, unknown_name
+from eojax.evaluation import reference
+from eojax.evaluation.sampling import draw_ends
+from eojax.library.arrays import WrongArray
+from eojax.methods import METHODS
+from eojax.methods.method import ability
+from eojax.runs.run import Run
+
+_STARTS = ('', 'buffer', 'fresh', 'noise')
+_SAMPLERS = ('texture', 'langevin')
+
+
+@contextlib.contextmanager
+def in_python() -> Iterator[None]:
+    """Options of a command are arguments of a function here, and messages call them so."""
+    try:
+        yield
+    except UserError as error:
+        text = re.sub(r'--class\b', 'label', str(error))
+        raise type(error)(re.sub(r'--(\w+)', r'\1', text)) from error
+
+
+def sample(
+    run: Run,
+    state: Any,
+    num: int,
+    label: int | None,
+    start: str,
+    steps: int | None,
+    step_size: float | None,
+    noise: float | None,
+    seed: int,
+) -> np.ndarray:
+    """Images float32 `[num, H, W, C]` near [-1, 1]; args and errors as `OpenedRun.sample`."""
+    ability(run.method, 'sample', run.config.method.name, METHODS)
+    if start not in _STARTS:
+        raise unknown_name('start', start, _STARTS[1:])
+    for name, value in (('num', num), ('steps', steps)):
+        if value is not None and value < 1:
+            raise UserError(f'{name} must be at least 1, not {value}')
+    if step_size is not None and not step_size > 0.0:
+        raise UserError(f'step_size must be positive, not {step_size}')
+    if noise is not None and not noise >= 0.0:
+        raise UserError(f'noise must not be negative, not {noise}')
+    if seed < 0:
+        raise UserError(f'seed must not be negative, not {seed}')
+    request = generate.Request(num, label, start, steps, step_size, noise, seed)
+    with in_python():
+        chain = generate.choose_chain(run, request)
+        starts = generate.choose_starts(run, state, request)
+    return draw_ends(run, state, starts, seed, chain)
+
+
+def check_masks(images: Any, masks: Any, raster: Raster) -> tuple[np.ndarray, np.ndarray]:
+    """Images whose missing pixels hold nothing that would be refused, and a mask for each.
+
+    Raises:
+      WrongArray: masks of another size, type or number; or such that miss nothing or all of an
+        image.
+    """
+    images, masks = np.array(images), np.asarray(masks)
+    if masks.dtype != np.bool_:
+        raise WrongArray(
+            f'masks must be bool, True where a pixel is missing, not {masks.dtype}: masks != 0'
+        )
+    if images.ndim != 4:
+        return images, masks  # refused with the images
+    if masks.shape == images.shape[1:3]:
+        masks = np.broadcast_to(masks, images.shape[:3])
+    if masks.shape != images.shape[:3]:
+        raise WrongArray(
+            f'masks must be [N, H, W] = {list(images.shape[:3])} or [H, W], not {list(masks.shape)}'
+        )
+    missing = masks.reshape(len(masks), -1)
+    for number in np.flatnonzero(missing.all(1) | ~missing.any(1))[:1]:
+        what = 'everything' if missing[number].all() else 'nothing'
+        raise WrongArray(f'masks[{number}] says that {what} of the image is missing')
+    if images.shape[3] == len(raster.bands):
+        # Of the type that is there, so that what is said of the others is said of them.
+        kept = images.dtype.kind in 'ui' or images.dtype == raster.dtype
+        images[masks] = raster.empty.astype(images.dtype) if kept else 0.0
+    return images, masks
+
+
+def resized_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Masks of images that were resampled: what a missing pixel had a part in is missing."""
+    if masks.shape[1:] == size:
+        return masks
+    shares = resample(masks[..., None].astype(np.float32), size[0])[..., 0]
+    return shares > 0.0
+
+
+def restore(
+    run: Run,
+    state: Any,
+    images: np.ndarray,
+    masks: np.ndarray,
+    chains: int,
+    name: str,
+    sampler: str,
+    steps: int | None,
+    seed: int,
+) -> repair.Repaired:
+    """Repairs of images in [-1, 1]; args and errors as `OpenedRun.restore`."""
+    if sampler not in _SAMPLERS:
+        raise unknown_name('sampler', sampler, _SAMPLERS)
+    for option, value in (('chains', chains), ('steps', steps)):
+        if value is not None and value < 1:
+            raise UserError(f'{option} must be at least 1, not {value}')
+    if seed < 0:
+        raise UserError(f'seed must not be negative, not {seed}')
+    settings = repair.choose_settings(run, chains, name, sampler, steps, seed)
+    with in_python():
+        texture = reference.texture(run)
+    return repair.repair(run, state, images, masks, texture, settings)

@@ -1,0 +1,76 @@
+"""Configs by name or file, and training, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eojax.config import command_line
+from eojax.config.base import set_keys
+from eojax.errors import UserError
+from eojax.library.opened import OpenedRun, open_run
+
+
+def load_config(
+    name: str | Path, changes: Mapping[str, Any] | None = None, **more: Any
+) -> ConfigDict:
+    """A config with what is to be changed, as `eojax.train` takes it.
+
+    Args:
+      name: of a config that comes with eojax, such as `jem_eurosat_small`; or a Python file with a
+        function `get_config`, which is run.
+      changes: values by dotted key, `{'optimizer.learning_rate': 1e-3}`.
+      more: values of keys at the top, `steps=300`.
+
+    Raises:
+      UserError: no such config; an unknown key, with the nearest; a value of another type.
+    """
+    config = command_line.load_config(_path_of(name))
+    set_keys(config, {**(changes or {}), **more})
+    return config
+
+
+def train(config: ConfigDict | str | Path, workdir: str | Path | None = None) -> OpenedRun:
+    """Trains, evaluates and opens a run; goes on where the folder's last checkpoint is.
+
+    Ctrl-C, or the notebook's stop button, ends it after the running steps with all of it saved:
+    the same call goes on from there.
+
+    Args:
+      config: what `load_config` or `eojax.config.base_config` makes; or as for `load_config`.
+      workdir: folder of the run; `runs/` and the config's name where a name or file is given.
+
+    Raises:
+      UserError: a config that cannot work, data that are not there, a folder of another run.
+      KeyboardInterrupt: it was stopped, and is saved.
+    """
+    from eojax.devices import compilation_cache
+    from eojax.runs.run import default_folder
+    from eojax.training.loop import Stopped
+    from eojax.training.loop import train as run_loop
+
+    if isinstance(config, ConfigDict):
+        if workdir is None:
+            raise UserError('say where the run is to be kept: eojax.train(config, workdir)')
+        folder = Path(workdir)
+    else:
+        folder = default_folder(str(config)) if workdir is None else Path(workdir)
+        config = load_config(config)
+    compilation_cache.enable()
+    try:
+        run_loop(config, folder)
+    except Stopped as stopped:
+        raise KeyboardInterrupt(f'{folder} is saved; the same call goes on') from stopped
+    return open_run(folder)
+
+
+def _path_of(name: str | Path) -> str:
+    """The file of a config that comes with eojax, or of the user's own."""
+    path = Path(name)
+    if path.suffix or path.exists():
+        return str(name)
+    shipped = Path(__file__).parents[2] / 'configs' / f'{name}.py'
+    return str(shipped)

@@ -1,0 +1,243 @@
+"""A trained run from Python."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import softmax
+
+import eojax
+from eojax.apps import generate
+from eojax.apps.restore import repair
+from eojax.data.facts import Raster
+from eojax.data.value_range import scale_to_unit
+from eojax.evaluation import reference
+from eojax.evaluation.sampling import draw_samples
+from eojax.evaluation.scoring import scores_of
+from eojax.library.opened import OpenedRun
+from eojax.samplers.keys import keys_of_images
+from tests.data.rasters import write_raster
+from tests.tiny_runs import TinyRun, tiny_run
+
+
+@pytest.fixture(scope='module')
+def case() -> TinyRun:
+    return tiny_run('jem')
+
+
+@pytest.fixture(scope='module')
+def run(case: TinyRun) -> OpenedRun:
+    return OpenedRun(case.run, case.state, batch_size=8)
+
+
+@pytest.fixture(scope='module')
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (19, 16, 16, 3), dtype=np.uint8)
+
+
+def test_the_package_imports_nothing_heavy_and_shows_what_it_has() -> None:
+    lines = (
+        'import sys, eojax',
+        'assert not {"jax", "numpy", "rasterio"} & set(sys.modules), "heavy"',
+        'assert {"open", "train", "load_config", "OpenedRun"} <= set(dir(eojax))',
+        'assert eojax.UserError.__name__ == "UserError"',
+        'assert not hasattr(eojax, "no_such_name")',
+    )
+    subprocess.run([sys.executable, '-c', '\n'.join(lines)], check=True)
+    assert 'eojax.open(' in (eojax.__doc__ or '')
+
+
+def test_a_run_that_is_opened_says_what_it_is(case: TinyRun) -> None:
+    run = eojax.open(case.folder)
+    assert run.size == (16, 16)
+    assert run.bands == ('red', 'green', 'blue')
+    assert run.dtype == np.uint8
+    assert run.limits == ((0.0, 255.0),) * 3
+    assert run.class_names == case.run.facts.class_names
+    assert {'probabilities', 'log_density', 'sample', 'restore', 'map_scene'} <= {*run.abilities}
+    assert 'reconstruct' not in run.abilities
+    text = repr(run)
+    assert 'drawn landscapes' in text
+    assert 'drawn by a generator' in text
+    assert 'River' in text
+    run.config.steps = 99
+    assert run.config.steps == 4
+
+
+def test_scores_are_those_of_the_network(run: OpenedRun, case: TinyRun, images: np.ndarray) -> None:
+    """Against the method itself, all images in one batch."""
+    functions, unit = scores_of(case.run.method), jnp.asarray(images / np.float32(127.5) - 1)
+    keys = keys_of_images(jax.random.key(case.run.config.seed), jnp.asarray(images))
+    logits = np.asarray(jax.jit(functions['logits'])(case.state, unit, keys))
+    np.testing.assert_allclose(run.logits(images), logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(run.probabilities(images), softmax(logits, -1), rtol=1e-3)
+    predicted = run.predict(images)
+    np.testing.assert_array_equal(predicted.indices, logits.argmax(-1))
+    assert list(predicted.names) == [run.class_names[i] for i in logits.argmax(-1)]
+    np.testing.assert_allclose(predicted.confidence, softmax(logits, -1).max(-1), rtol=1e-3)
+    assert sum(predicted.counts().values()) == len(images)
+    in_range = run.log_density(np.asarray(unit), units='network')
+    np.testing.assert_allclose(in_range, run.log_density(images), rtol=1e-5)
+    slope = run.function('log_density')
+    assert jax.grad(lambda x: slope(x, jax.random.key(0)).sum())(unit[:2]).shape == (2, 16, 16, 3)
+
+
+def test_numbers_of_an_image_depend_on_itself_alone(
+    run: OpenedRun, case: TinyRun, images: np.ndarray
+) -> None:
+    assert case.run.config.method.input_noise > 0.0
+    order = np.random.default_rng(1).permutation(len(images))
+    for name in ('logits', 'log_density'):
+        ask = getattr(run, name)
+        expected = ask(images)
+        np.testing.assert_array_equal(ask(images[order]), expected[order])
+        np.testing.assert_array_equal(ask(images[4:5]), expected[4:5])
+        np.testing.assert_array_equal(ask(images[:11]), expected[:11])
+
+
+def test_a_network_is_compiled_once_for_any_number(
+    run: OpenedRun, images: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.log_density(images)
+    with jax.log_compiles(), caplog.at_level('WARNING'):
+        for num in (1, 5, 8, 13):
+            run.log_density(images[:num])
+    assert 'Compiling' not in caplog.text
+
+
+def test_samples_are_those_of_the_command(run: OpenedRun, case: TinyRun) -> None:
+    request = generate.Request(3, 2, '', 2, None, None, 7)
+    starts = generate.choose_starts(case.run, case.state, request)
+    chain = generate.choose_chain(case.run, request)
+    expected = draw_samples(case.run, case.state, starts, 7, chain)
+    ours = run.sample(3, run.class_names[2], steps=2, seed=7)
+    np.testing.assert_array_equal(ours, expected)
+    unit = run.sample(3, 2, steps=2, seed=7, units='network')
+    np.testing.assert_allclose(unit, ours / 127.5 - 1, atol=0.004)
+
+
+def test_repairs_are_those_of_the_command_in_the_images_units(
+    run: OpenedRun, case: TinyRun, images: np.ndarray
+) -> None:
+    mask = np.zeros((16, 16), bool)
+    mask[5:9, 3:11] = True
+    found = run.restore(images[:2], mask, chains=2, steps=2, label='any')
+    settings = repair.choose_settings(case.run, 2, 'any', steps=2)
+    given = scale_to_unit(np.where(mask[..., None], np.uint8(0), images[:2]))
+    masks = np.stack([mask] * 2)
+    expected = repair.repair(
+        case.run, case.state, given, masks, reference.texture(case.run), settings
+    )
+    np.testing.assert_array_equal(found.mean[:, ~mask], images[:2, ~mask])
+    assert found.mean.dtype == np.uint8
+    np.testing.assert_allclose(found.mean, (expected.mean + 1) * 127.5, atol=0.51)
+    np.testing.assert_allclose(found.spread, expected.spread * 127.5, rtol=1e-5)
+    for wrong in (mask & False, mask | True, mask[:9], mask.astype(int)):
+        with pytest.raises(eojax.UserError, match='mask'):
+            run.restore(images[:2], wrong)
+
+
+def test_what_a_method_cannot_do_is_one_line(run: OpenedRun, images: np.ndarray) -> None:
+    with pytest.raises(eojax.UserError, match=r"'jem' cannot reconstruct; these can: .*vae"):
+        run.reconstruct(images)
+    tiny = tiny_run('supervised')
+    supervised = OpenedRun(tiny.run, tiny.state)
+    assert 'log_density' not in supervised.abilities
+    with pytest.raises(eojax.UserError, match=r'cannot log density; these can: .*jem'):
+        supervised.log_density(images)
+    with pytest.raises(eojax.UserError, match='cannot sample'):
+        supervised.sample(2)
+    with pytest.raises(eojax.UserError, match=r"unknown score .*'log_densty'; did you mean"):
+        run.score('log_densty', images)
+    with pytest.raises(eojax.UserError, match="unknown class 'Sea'; did you mean 'SeaLake'"):
+        run.sample(2, 'Sea')
+    with pytest.raises(eojax.UserError, match='begin afresh with start=fresh'):
+        run.sample(500)
+    with pytest.raises(eojax.UserError, match='no run folder'):
+        eojax.open('/nowhere/run')
+
+
+def test_files_are_read_as_the_runs_own(run: OpenedRun, images: np.ndarray, tmp_path: Path) -> None:
+    for number, image in enumerate(images[:3]):
+        Image.fromarray(image).save(tmp_path / f'{number}.png')
+    np.testing.assert_array_equal(run.read(tmp_path), images[:3])
+    np.testing.assert_array_equal(run.read(tmp_path / '1.png'), images[1:2])
+    Image.fromarray(images[:2].reshape(32, 16, 3)).save(tmp_path / 'tall.png')
+    with pytest.raises(eojax.UserError, match=r'tall\.png'):
+        run.read(tmp_path)
+    assert run.read(tmp_path, resize=True).shape == (4, 16, 16, 3)
+
+
+def test_a_scene_is_mapped(run: OpenedRun, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(2).integers(1, 256, (40, 50, 3), dtype=np.uint8)
+    scene = write_raster(tmp_path / 'place.tif', pixels, ('red', 'green', 'blue'))
+    made = run.map_scene(scene, tmp_path / 'map', patch=16)
+    assert made.summary['patches'] == 6
+    assert set(made.files) >= {'class_map', 'confidence', 'log_density', 'unseen', 'overview'}
+    assert all(path.is_file() for path in made.files.values())
+    with pytest.raises(eojax.UserError, match='patch must be at least 1'):
+        run.map_scene(scene, tmp_path / 'map', patch=0)
+
+
+def _by_colour(state: Any, images: jax.Array, key: jax.Array) -> jax.Array:
+    """Of a pixel alone; and the border of a window says something else."""
+    side = images.shape[1]
+    inner = jnp.minimum(jnp.arange(side), side - 1 - jnp.arange(side)) >= 2
+    inside = (inner[:, None] & inner)[..., None]
+    return jnp.pad(20.0 * images, ((0, 0),) * 3 + ((0, 7),), constant_values=-90.0) * inside
+
+
+@pytest.mark.parametrize(('height', 'width'), [(16, 16), (9, 16), (40, 33)])
+def test_pixels_of_images_of_any_size_have_classes(height: int, width: int) -> None:
+    tiny = tiny_run('supervised')
+    method = tiny.run.method._replace(abilities={'pixel_logits': _by_colour}, window=16)
+    run = OpenedRun(tiny.run._replace(method=method, programs={}), tiny.state, batch_size=4)
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    probabilities = run.probabilities(images)
+    assert probabilities.shape == (2, height, width, 10)
+    np.testing.assert_allclose(probabilities.sum(-1), 1.0, rtol=1e-5)
+    predicted, inner = run.predict(images), (slice(None), slice(2, -2), slice(2, -2))
+    if (height, width) == (40, 33):  # every inner pixel lies in the middle of a window
+        np.testing.assert_array_equal(predicted.indices[inner], images.argmax(-1)[inner])
+    np.testing.assert_array_equal(run.probabilities(images[1:]), probabilities[1:])
+    assert run.size is None
+
+
+def _with_heights(state: Any, images: jax.Array, heights: jax.Array, key: jax.Array) -> jax.Array:
+    return jnp.concatenate([images, heights, jnp.zeros((*images.shape[:3], 6))], -1) * 20.0
+
+
+def test_further_rasters_are_given_by_name() -> None:
+    tiny = tiny_run('supervised')
+    heights = Raster(('height',), 'float32', ((0.0, 100.0),), 2)
+    known = dict(tiny.run.known)
+    facts = known['data'].facts
+    facts = facts._replace(rasters={**facts.rasters, 'elevation': heights})
+    known['data'] = known['data']._replace(facts=facts)
+    abilities = {'pixel_logits': _with_heights}
+    method = tiny.run.method._replace(
+        abilities=abilities, window=16, rasters=('images', 'elevation')
+    )
+    opened = tiny.run._replace(method=method, known=known, programs={})
+    run = OpenedRun(opened, tiny.state, batch_size=4)
+    images = np.full((1, 36, 40, 3), 128, np.uint8)
+    ground = np.zeros((1, 18, 20, 1), np.float32)
+    ground[0, :9] = 100.0
+    classes = run.predict(images, rasters={'elevation': ground}).indices
+    assert (classes[0, :18] == 3).all()
+    assert (classes[0, 18:] < 3).all()
+    with pytest.raises(eojax.UserError, match=r"give rasters=\{'elevation': array\}"):
+        run.predict(images)
+    with pytest.raises(eojax.UserError, match='must be'):
+        run.predict(images, rasters={'elevation': ground[:, :9]})
+    with pytest.raises(eojax.UserError, match="sees no raster 'slope'"):
+        run.predict(images, rasters={'elevation': ground, 'slope': ground})
