@@ -177,8 +177,8 @@ def test_chains_from_elsewhere_are_as_long_as_the_buffers_get(jem):
         (Request(1, start='noise'), 60),
         (Request(1, start='noise', steps=7), 7),
     ):
-        chain = generate._chain(jem.run, request)
+        chain = generate.choose_chain(jem.run, request)
         assert chain is not None
         assert chain.steps == steps
     with pytest.raises(UserError, match='has no chains: leave out --noise'):
-        generate._chain(tiny_run('supervised').run, Request(1, noise=0.1))
+        generate.choose_chain(tiny_run('supervised').run, Request(1, noise=0.1))
