@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from eojax import option
+from eojax.config.options import options_of
 from eojax.data import options as data_options
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.methods.update import optimizers
 from eojax.models import MODELS, buildable
@@ -41,8 +42,6 @@ FREE_AT_RESUME = (
     'profile',
 )
 
-GENERATORS = ('threefry2x32', 'rbg')
-
 
 def base_config(
     method: str = 'jem', model: str = 'wide_resnet', data: str = 'eurosat', source: str = ''
@@ -52,80 +51,16 @@ def base_config(
     Args:
       source: another data set, for methods that learn from two (those that need a source).
 
-    Keys at the top:
-      seed: of everything random.
-      steps: optimisation steps in all.
-      batch_size: labelled images a step; a method may add streams of its own size.
-      log_every, evaluate_every, checkpoint_every: in steps; `evaluate_every` 0 means at the end.
-      keep_checkpoints: how many of the newest to keep.
-      steps_per_call: steps compiled into one call; 0 takes 10 on accelerators, 1 on the CPU.
-      tensorboard: whether scalars and sample grids also go to TensorBoard files.
-      profile: whether to write a trace of some steps to `profile/` (`eojax.training.profiling`).
-      random: the generator of all random numbers of training, one of `GENERATORS`. With threefry
-        they are the same on every platform and number of devices; `rbg` is faster on TPUs and is
-        neither.
-      data: which set, what of it, and where it lives: training images of more than
-        `resident_gigabytes` are not kept on the devices but streamed by `workers` processes
-        (0: threads) for each process of the run. `labels_per_class` of its training images are
-        labelled, or `labelled_in_all` over all classes, where that is not 0, and of them only those
-        in `labelled_groups` (names of cities with a comma between them), where it names any, and
-        `labelled_share` of each city's; `test_groups` and `validation_groups` name the cities, or
-        single images, that are held out, and `validation_by` 'place' draws validation images from
-        the labelled cities in place of whole cities;
-        `classes` joins its classes in groups (`eojax.data.class_groups`), `class_folders` says what
-        folders of other names hold (`eojax.data.class_folders`), and `unseen_classes` of
-        pixels are kept from training (`eojax.data.unseen_classes`).
-      source: likewise of the data set to learn from besides, where there is one. What is evaluated,
-        and what the apps mean, is `data`.
-      recovery: what counts as divergence, and what is done about it (`eojax.training.loop`).
-      evaluate: how a trained run is evaluated (`eojax.evaluation.evaluate`); `keep_reference` says
-        whether training ends with the scores of the run's own images, for commands that open the
-        run without its data (`eojax.evaluation.reference`).
+    The meaning and the range of each key: `eojax.config.options`. What is evaluated, and what the
+    apps mean, is the group `data`, not `source`.
 
     Raises:
       UserError: for an unknown name.
     """
-    config: dict[str, Any] = {
-        'seed': 0,
-        'steps': 1000,
-        'batch_size': 64,
-        'log_every': 50,
-        'evaluate_every': 500,
-        'checkpoint_every': 500,
-        'keep_checkpoints': 3,
-        'steps_per_call': 0,
-        'tensorboard': True,
-        'profile': False,
-        'random': 'threefry2x32',
-        'data': data_options.defaults(data),
-        **({'source': data_options.defaults(source)} if source else {}),
-        'model': {'name': model, **_entry('model', model, MODELS).defaults},
-        'optimizer': dict(optimizers.DEFAULTS),
-        'recovery': {'tries': 5, 'rate_factor': 0.5, 'max_loss': 1e6},
-        'evaluate': {
-            'batch_size': 256,
-            'checkpoint': 'last',
-            'inception': '',
-            'inception_images': 2000,
-            'outliers': '',
-            'outlier_images': 1000,
-            'window_overlap': 0.0,
-            'boundary_pixels': 3,
-            'keep_reference': True,
-        },
-    }
-    for group, defaults in _entry('method', method, METHODS).defaults.items():
-        config[group] = {**config.get(group, {}), **defaults}
-    config['method'] = {'name': method, **config['method']}
+    config = option.defaults(options_of(method, model, data, source))
     result = ConfigDict(config, sort_keys=False)
     result.lock()
     return result
-
-
-def _entry(kind: str, name: str, table: Mapping[str, Any]) -> Any:
-    if name not in table:
-        raise unknown_name(kind, name, table)
-    return table[name]
 
 
 def check_config(config: ConfigDict) -> None:
@@ -136,21 +71,15 @@ def check_config(config: ConfigDict) -> None:
     """
     if not isinstance(config, ConfigDict):
         raise UserError(f'a config is what base_config makes, not {type(config).__name__}')
-    reference = base_config(*_names(dict(flatten(config))))
-    known, given = dict(flatten(reference)), dict(flatten(config))
+    given = dict(flatten(config))
+    known = dict(flatten(base_config(*_names(given))))
     for key in given:
         if key not in known:
             raise UserError(unknown_key(key, known))
     for key in known:
         if key not in given:
             raise UserError(f'config has no {key} (default: {known[key]!r})')
-    for key, value in given.items():
-        _check_type(key, value, known[key])
-    _check_numbers(given)
-    if config.random not in GENERATORS:
-        raise unknown_name('random', config.random, GENERATORS)
-    if config.evaluate.checkpoint not in ('last', 'best'):
-        raise unknown_name('evaluate.checkpoint', config.evaluate.checkpoint, ('last', 'best'))
+    option.check(options_of(*_names(given)), config)
     optimizers.check(config.optimizer)
     _check_source(config)
     for group in ('data', 'source'):
@@ -158,23 +87,6 @@ def check_config(config: ConfigDict) -> None:
             data_options.check(config[group], group)
     _check_model(config)
     METHODS[config.method.name].check(config)
-
-
-def _check_numbers(given: Mapping[str, Any]) -> None:
-    for key in ('steps', 'batch_size', 'log_every', 'checkpoint_every', 'keep_checkpoints',
-                'evaluate.batch_size'):  # fmt: skip
-        if given[key] < 1:
-            raise UserError(f'{key} must be at least 1, not {given[key]}')
-    for key in ('evaluate_every', 'steps_per_call', 'recovery.tries'):
-        if given[key] < 0:
-            raise UserError(f'{key} must not be negative, not {given[key]}')
-    if not 0 <= given['seed'] < 2**32:
-        raise UserError(f'seed must lie between 0 and 2**32 - 1, not {given["seed"]}')
-    if not 0.0 < given['recovery.rate_factor'] < 1.0:
-        factor = given['recovery.rate_factor']
-        raise UserError(f'recovery.rate_factor must lie between 0 and 1, not {factor}')
-    if not given['recovery.max_loss'] > 0.0:
-        raise UserError(f'recovery.max_loss must be positive, not {given["recovery.max_loss"]}')
 
 
 def _check_source(config: ConfigDict) -> None:
@@ -214,20 +126,6 @@ def _names(values: Mapping[str, Any]) -> tuple[str, ...]:
         if not isinstance(values.get(key), str):
             raise UserError(f'config has no {key}: make it with base_config(method, model, data)')
     return tuple(values[key] for key in keys)
-
-
-def _check_type(key: str, value: Any, default: Any) -> None:
-    """A `UserError` unless the value is of the default's type; a number may stand for a float."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(default, tuple):  # all of them hold numbers
-        if not isinstance(value, (tuple, list)):
-            raise UserError(f'{key} must be of type tuple, not {value!r}')
-        for element in value:
-            _check_type(key, element, 0.0)
-    elif not (isinstance(default, float) and number) and type(value) is not type(default):
-        raise UserError(f'{key} must be of type {type(default).__name__}, not {value!r}')
-    elif number and math.isnan(value):
-        raise UserError(f'{key} must be a number, not {value!r}')
 
 
 def unknown_key(key: str, known: Mapping[str, Any]) -> str:
@@ -320,6 +218,6 @@ def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
             raise UserError(unknown_key(key, known))
         listed = isinstance(known[key], tuple) and isinstance(value, list)
         new[key] = tuple(value) if listed else value
-        _check_type(key, new[key], known[key])
+        option.check_type(key, new[key], known[key])
     with config.ignore_type():  # slow: once for all keys
         config.update_from_flattened_dict(new)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
 from eojax.data.published import PublishedImages
 from eojax.errors import UserError
+from eojax.option import Option
 
 
 class DatasetKind(NamedTuple):
@@ -17,10 +18,11 @@ class DatasetKind(NamedTuple):
 
     Attributes:
       name: in configs and messages.
-      check: refuses options of the config group `data` that make no data set, with a `UserError` of
-        one line that names the key.
+      check: refuses options of the config group `data` that are right by themselves and make no
+        data set together, with a `UserError` of one line that names the key.
       from_config: reads the data set of the options; `progress` shows bars and counts on stderr.
-      defaults: keys of the group that this data set alone has, and its own values of shared ones.
+      options: of the group that this data set alone has, and shared ones with a default or a range
+        of its own (`eojax.data.shared_options`).
       class_names: in the order of their numbers; empty where the files say them.
       published: the facts of a published set; None for any other.
       class_folders: whether its files, as the `source` says, lie in class folders, so that those of
@@ -30,7 +32,7 @@ class DatasetKind(NamedTuple):
     name: str
     check: Callable[[ConfigDict], None]
     from_config: Callable[[ConfigDict, bool], Dataset]
-    defaults: Mapping[str, Any] = {}
+    options: Mapping[str, Option] = {}
     class_names: tuple[str, ...] = ()
     published: PublishedImages | None = None
     class_folders: bool = False

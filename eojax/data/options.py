@@ -13,42 +13,34 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from eojax import option
 from eojax.data import class_folders, class_groups, unseen_classes
 from eojax.data.sets import DATASETS
+from eojax.data.shared_options import SHARED
 from eojax.data.splits import check_rule, rule_of
 from eojax.errors import UserError, unknown_name
+from eojax.option import Option, name_in
 
 
-def defaults(name: str) -> dict[str, Any]:
-    """The complete group of a data set.
+def options_of(name: str) -> dict[str, Option]:
+    """The options of the group of a data set.
 
     Raises:
       UserError: for an unknown name.
     """
     if name not in DATASETS:
         raise unknown_name('data set', name, DATASETS)
-    return {
-        'name': name,
-        'source': 'files',
-        'root': '',
-        'size': 64,
-        'classes': '',
-        'class_folders': '',
-        'labels_per_class': 'all',
-        'labelled_in_all': 0,
-        'labelled_groups': '',
-        'labelled_share': 1.0,
-        'test_groups': '',
-        'validation_groups': '',
-        'validation_by': 'group',
-        'resident_gigabytes': 4.0,
-        'workers': 2,
-        'test_fraction': 0.2,
-        'validation_fraction': 0.1,
-        'unseen_classes': '',
-        'unseen_share': 0.01,
-        **DATASETS[name].defaults,
-    }
+    named = Option(name, 'the data set', name_in(DATASETS))
+    return {'name': named, **SHARED, **DATASETS[name].options}
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """The complete group of a data set, with the default of each option.
+
+    Raises:
+      UserError: for an unknown name.
+    """
+    return option.defaults(options_of(name))
 
 
 def check(options: ConfigDict, group: str) -> None:
@@ -62,14 +54,10 @@ def check(options: ConfigDict, group: str) -> None:
       UserError: one line that names the key.
     """
     with errors_name_group(group, options):
-        if options.size < 1:
-            raise UserError(f'data.size must be at least 1, not {options.size}')
-        for key in ('resident_gigabytes', 'workers'):
-            if options[key] < 0:
-                raise UserError(f'data.{key} must not be negative, not {options[key]}')
+        option.check(options_of(options.name), options, 'data')
         class_groups.parse(options.classes)
         class_folders.parse(options.class_folders)
-        unseen_classes.check(options.unseen_classes, options.unseen_share)
+        unseen_classes.parse(options.unseen_classes)
         DATASETS[options.name].check(options)
         check_rule(rule_of(options, seed=0))
 

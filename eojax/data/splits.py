@@ -32,7 +32,7 @@ from eojax.data.parts.labelled import (
     may_be_labelled,
 )
 from eojax.data.parts.named_parts import KEYS, group_numbers, named_parts, split_names
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 
 # Where validation places come from: whole groups, single places, or the test places once more.
 VALIDATION_BY = ('group', 'place', 'test')
@@ -72,21 +72,16 @@ class Rule(NamedTuple):
 
 
 def check_rule(rule: Rule) -> None:
-    """Refuses a rule that makes no split.
+    """Refuses options, right by themselves, that make no split together.
 
     Raises:
       UserError: one line that names the key.
     """
-    for key in ('test_fraction', 'validation_fraction'):
-        if not 0.0 < getattr(rule, key) < 1.0:
-            raise UserError(f'data.{key} must lie between 0 and 1, not {getattr(rule, key)}')
     check_labels(
         rule.labels_per_class, rule.labelled_in_all, rule.labelled_groups, rule.labelled_share
     )
     for part, text in ((VALIDATION, rule.validation_groups), (TEST, rule.test_groups)):
         split_names(KEYS[part], text)
-    if rule.validation_by not in VALIDATION_BY:
-        raise unknown_name('data.validation_by', rule.validation_by, VALIDATION_BY)
 
 
 def rule_of(options: ConfigDict, seed: int) -> Rule:

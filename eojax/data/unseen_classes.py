@@ -36,17 +36,6 @@ def parse(text: str) -> tuple[str, ...]:
     return names
 
 
-def check(text: str, share: float) -> None:
-    """Refuses what names no classes, and what is no share.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    parse(text)
-    if not 0.0 <= share < 1.0:
-        raise UserError(f'{SHARE_KEY} must be at least 0 and less than 1, not {share}')
-
-
 def mark_unseen(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """The data set without these classes, their pixels stored as `UNSEEN`.
 

@@ -37,7 +37,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax import option
 from eojax.atomic_file import write_atomically
+from eojax.config.options import EVALUATE
 from eojax.data.dataset import Dataset
 from eojax.data.reading.file_formats import format_of
 from eojax.devices import sharding
@@ -75,7 +77,6 @@ from eojax.models import inception
 from eojax.runs.run import Run, with_data
 
 _PICTURE_SAMPLES = 64
-_WIDEST_BORDER = 50
 
 
 def check(config: ConfigDict) -> None:
@@ -85,20 +86,8 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key of the group `evaluate`.
     """
     options = config.evaluate
+    option.check(EVALUATE, options, 'evaluate')
     parse_outliers(options.outliers)
-    for key in ('inception_images', 'outlier_images'):
-        if options[key] < 2:
-            raise UserError(f'evaluate.{key} must be at least 2, not {options[key]}')
-    if not 0.0 <= options.window_overlap < 1.0:
-        raise UserError(
-            'evaluate.window_overlap, a share of the window, must be at least 0 and below 1, not'
-            f' {options.window_overlap}'
-        )
-    if not 0 <= options.boundary_pixels <= _WIDEST_BORDER:
-        raise UserError(
-            f'evaluate.boundary_pixels must lie between 0 (none) and {_WIDEST_BORDER}, not'
-            f' {options.boundary_pixels}'
-        )
     if options.inception and not expanded(options.inception).is_file():
         raise UserError(f'evaluate.inception: no such file: {options.inception}')
 

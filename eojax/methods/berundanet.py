@@ -25,7 +25,6 @@ Notes:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,25 +34,27 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from eojax.devices import sharding
-from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
 from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
-from eojax.methods.options import check_shared
+from eojax.methods.options import AUGMENT, AVERAGE_DECAY, UNLABELLED_RATIO
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
 from eojax.models import berundanet
+from eojax.option import NOT_NEGATIVE, Option, at_least, name_in
 
 # Differences in [-1, 1] to what is averaged over images, pixels and bands.
 RECONSTRUCTIONS: dict[str, Callable[[Array], Array]] = {'l1': jnp.abs, 'l2': jnp.square}
-DEFAULTS: dict[str, dict[str, Any]] = {
+OPTIONS = {
     'method': {
-        'augment': 'flips',
-        'unlabelled_ratio': 1,
-        'reconstruction': 'l1',
-        'reconstruction_weight': 0.5,
-        'decoder_features': 64,
-        'average_decay': 0.0,
+        'augment': AUGMENT,
+        'unlabelled_ratio': UNLABELLED_RATIO,
+        'reconstruction': Option('l1', 'L_u, Eq. 3.6 or 3.7', name_in(RECONSTRUCTIONS)),
+        'reconstruction_weight': Option(0.5, 'lambda, the weight of L_u', NOT_NEGATIVE),
+        'decoder_features': Option(
+            64, 'features of the first stage of the decoder', at_least(1), 'features'
+        ),
+        'average_decay': AVERAGE_DECAY,
     },
 }
 # The network whose feature map the decoder reads.
@@ -64,24 +65,6 @@ class BerundaNetState(NamedTuple):
     """All that the next step needs."""
 
     trained: Trained
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    options = config.method
-    check_shared(options)
-    if options.reconstruction not in RECONSTRUCTIONS:
-        raise unknown_name('method.reconstruction', options.reconstruction, RECONSTRUCTIONS)
-    for key in ('unlabelled_ratio', 'decoder_features'):
-        if options[key] < 1:
-            raise UserError(f'method.{key} must be at least 1, not {options[key]}')
-    weight = options.reconstruction_weight
-    if not 0.0 <= weight < math.inf:
-        raise UserError(f'method.reconstruction_weight must not be negative, not {weight}')
 
 
 def build(config: ConfigDict, task: Task) -> Method:
@@ -136,4 +119,4 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (Phase('berundanet', config.steps, streams, step),), abilities)
 
 
-RECIPE = Recipe(DEFAULTS, ('logits', 'reconstruct', 'features'), check, build, models=(ENCODER,))
+RECIPE = Recipe(OPTIONS, ('logits', 'reconstruct', 'features'), build, models=(ENCODER,))

@@ -23,12 +23,19 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
-from eojax.errors import unknown_name
 from eojax.methods.method import Method, Recipe, Task
 from eojax.methods.pixels import auxiliary, multi_task
 from eojax.models import two_heads
+from eojax.option import Option, name_in
 
-DEFAULTS = {'method': {'variant': 'late', **multi_task.DEFAULTS}}
+OPTIONS = {
+    'method': {
+        'variant': Option(
+            'late', 'where the decoders of the two tasks part', name_in(two_heads.VARIANTS)
+        ),
+        **multi_task.OPTIONS,
+    }
+}
 
 
 def check(config: ConfigDict) -> None:
@@ -37,8 +44,6 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    if config.method.variant not in two_heads.VARIANTS:
-        raise unknown_name('method.variant', config.method.variant, two_heads.VARIANTS)
     multi_task.check(config, tuple(auxiliary.WEIGHTS))
 
 
@@ -54,10 +59,10 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ('pixel_logits', 'features', 'reconstruct'),
-    check,
     build,
+    check,
     models=tuple(two_heads.PARTS),
     labels=('pixel',),
     advice='lower optimizer.learning_rate or method.auxiliary_weight',

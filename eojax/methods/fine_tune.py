@@ -19,8 +19,6 @@ Notes:
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
@@ -29,19 +27,7 @@ from eojax.methods.method import Method, Recipe, Task
 from eojax.methods.transfer import embedding_classifier, transfer_phases
 from eojax.methods.transfer.transfer_phases import TransferState
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {**embedding_classifier.DEFAULTS, **transfer_phases.DEFAULTS},
-}
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    embedding_classifier.check(config)
-    transfer_phases.check(config)
+OPTIONS = {'method': {**embedding_classifier.OPTIONS, **transfer_phases.OPTIONS}}
 
 
 def build(config: ConfigDict, task: Task) -> Method:
@@ -67,4 +53,10 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, phases, transfer_phases.target_abilities(network))
 
 
-RECIPE = Recipe(DEFAULTS, transfer_phases.TARGET_ABILITIES, check, build, needs_source=True)
+RECIPE = Recipe(
+    OPTIONS,
+    transfer_phases.TARGET_ABILITIES,
+    build,
+    transfer_phases.check,
+    needs_source=True,
+)

@@ -38,7 +38,6 @@ from eojax.augment import AUGMENTATIONS
 from eojax.augment.randaugment import operations_of, strong
 from eojax.augment.warp import INTERPOLATIONS, Warped
 from eojax.devices import sharding
-from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.consistency import (
     Beliefs,
@@ -52,27 +51,42 @@ from eojax.losses.consistency import (
 )
 from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
-from eojax.methods.options import check_shared
+from eojax.methods.options import AUGMENT, AVERAGE_DECAY, UNLABELLED_RATIO
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
+from eojax.option import BELOW_ONE, NOT_NEGATIVE, SHARE, Option, at_least, name_in, one_of
 
-THRESHOLDS = ('fixed', 'adaptive')
-TEACHERS = ('network', 'average')
-DEFAULTS: dict[str, dict[str, Any]] = {
+OPTIONS = {
     'method': {
-        'augment': 'flips_shift',
-        'unlabelled_ratio': 7,
-        'threshold': 0.95,
-        'threshold_kind': 'fixed',
-        'teacher': 'network',
-        'consistency_weight': 1.0,
-        'distribution_alignment': False,
-        'beliefs_decay': 0.999,
-        'strong_operations': 2,
-        'strong_set': 'all',
-        'cutout_share': 0.5,
-        'interpolation': 'nearest',
-        'average_decay': 0.999,
+        'augment': AUGMENT.but('flips_shift'),
+        'unlabelled_ratio': UNLABELLED_RATIO.but(7),
+        'threshold': Option(0.95, 'omega, the least confidence of a pseudo-label', SHARE),
+        'threshold_kind': Option(
+            'fixed', "omega as it is, or FreeMatch's of each class", one_of('fixed', 'adaptive')
+        ),
+        'teacher': Option(
+            'network',
+            'the parameters that make the pseudo-labels: as they are, or averaged',
+            one_of('network', 'average'),
+        ),
+        'consistency_weight': Option(1.0, 'lambda_u, the weight of L_u', NOT_NEGATIVE),
+        'distribution_alignment': Option(
+            False, 'whether the guesses are brought to the shares of the labelled classes'
+        ),
+        'beliefs_decay': Option(
+            0.999, 'decay of the running means of the guesses, for the two options', BELOW_ONE
+        ),
+        'strong_operations': Option(2, 'operations of RandAugment on a strong view', at_least(1)),
+        'strong_set': Option(
+            'all', 'of which operations: all, mild, or names with a comma between'
+        ),
+        'cutout_share': Option(
+            0.5, 'largest side of the square that cutout covers, as a share of the image', SHARE
+        ),
+        'interpolation': Option(
+            'nearest', 'of rotations and shears of a strong view', name_in(INTERPOLATIONS)
+        ),
+        'average_decay': AVERAGE_DECAY.but(0.999),
     },
 }
 
@@ -96,33 +110,12 @@ class Views(NamedTuple):
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
+    """Refuses operations of strong views that there are not.
 
     Raises:
       UserError: one line that names the key.
     """
-    options = config.method
-    check_shared(options)
-    for key, known in (
-        ('threshold_kind', THRESHOLDS),
-        ('teacher', TEACHERS),
-        ('interpolation', INTERPOLATIONS),
-    ):
-        if options[key] not in known:
-            raise unknown_name(f'method.{key}', options[key], known)
-    operations_of(options.strong_set)
-    for key in ('unlabelled_ratio', 'strong_operations'):
-        if options[key] < 1:
-            raise UserError(f'method.{key} must be at least 1, not {options[key]}')
-    for key in ('threshold', 'cutout_share'):
-        if not 0.0 <= options[key] <= 1.0:
-            raise UserError(f'method.{key} must lie in [0, 1], not {options[key]}')
-    if not 0.0 <= options.beliefs_decay < 1.0:
-        raise UserError(f'method.beliefs_decay must lie in [0, 1), not {options.beliefs_decay}')
-    if options.consistency_weight < 0.0:
-        raise UserError(
-            f'method.consistency_weight must not be negative, not {options.consistency_weight}'
-        )
+    operations_of(config.method.strong_set)
 
 
 def streams(config: ConfigDict) -> dict[str, Stream]:
@@ -246,9 +239,9 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ('logits', 'features'),
-    check,
     build,
+    check,
     advice='lower optimizer.learning_rate or method.consistency_weight, or set optimizer.clip_norm',
 )

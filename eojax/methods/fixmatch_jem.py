@@ -49,6 +49,7 @@ from eojax.methods.joint.joint_model import ABILITIES, JointModel
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.update import descent, optimizers
 from eojax.methods.update.descent import Aside, Descent, Trained
+from eojax.option import NOT_NEGATIVE, Option, Options
 from eojax.samplers import replay_buffer
 from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import ReplayBuffer
@@ -56,11 +57,24 @@ from eojax.samplers.starts import StationaryGaussian
 
 # The joint model's options that FixMatch's streams leave without a meaning.
 _UNUSED = ('likelihood_augment', 'supervised_steps')
-_JEM = {k: v for k, v in jem_options.DEFAULTS['method'].items() if k not in _UNUSED}
-DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {**_JEM, **fixmatch.DEFAULTS['method'], 'score_matching_steps': 0},
-    'sampler': jem_options.DEFAULTS['sampler'],
-    'fixmatch': {'steps': 0, 'optimizer': dict(optimizers.DEFAULTS)},
+_JEM = {k: v for k, v in jem_options.OPTIONS['method'].items() if k not in _UNUSED}
+OPTIONS: dict[str, Options] = {
+    'method': {
+        **_JEM,
+        **fixmatch.OPTIONS['method'],
+        'score_matching_steps': Option(
+            0,
+            'steps of score matching without chains, before the joint model',
+            NOT_NEGATIVE,
+            'steps',
+            phase=True,
+        ),
+    },
+    'sampler': jem_options.OPTIONS['sampler'],
+    'fixmatch': {
+        'steps': Option(0, 'steps of FixMatch alone, at first', NOT_NEGATIVE, 'steps', phase=True),
+        'optimizer': optimizers.OPTIONS,
+    },
 }
 
 
@@ -107,9 +121,6 @@ def check(config: ConfigDict) -> None:
                 ' (method.unlabelled_ratio times batch_size)'
             )
     first, shaping = config.fixmatch.steps, options.score_matching_steps
-    for key, steps in (('fixmatch.steps', first), ('method.score_matching_steps', shaping)):
-        if steps < 0:
-            raise UserError(f'{key} must not be negative, not {steps}')
     if first + shaping >= config.steps:
         raise UserError(
             f'fixmatch.steps {first} and method.score_matching_steps {shaping} must leave some of'
@@ -272,9 +283,9 @@ class _Training(NamedTuple):
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ABILITIES,
-    check,
     build,
+    check,
     advice=f'{jem_options.ADVICE}; before the joint phases lower fixmatch.optimizer.learning_rate',
 )

@@ -43,7 +43,6 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.augment.sample import VALID
 from eojax.devices import sharding
-from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch
 from eojax.losses.consistency import (
     Beliefs,
@@ -58,25 +57,32 @@ from eojax.losses.valid_pixels import mean_over
 from eojax.methods import fixmatch
 from eojax.methods.features import features_of, pixel_logits_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.options import AVERAGE_DECAY, UNLABELLED_RATIO
 from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.pixels.views import views
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
+from eojax.option import SHARE, Option, one_of
 
 _FIXMATCH = ('threshold', 'threshold_kind', 'teacher', 'consistency_weight', 'beliefs_decay',
              'strong_operations', 'strong_set', 'cutout_share', 'interpolation')  # fmt: skip
-PSEUDO_LABELS = ('sure', 'all')
-DEFAULTS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Option]] = {
     'method': {
-        **windows.DEFAULTS,
-        **supervised_loss.DEFAULTS,
-        **{key: fixmatch.DEFAULTS['method'][key] for key in _FIXMATCH},
-        'unlabelled_ratio': 1,
-        'teacher': 'average',
-        'pseudo_labels': 'sure',
-        'cutmix_share': 0.0,
-        'classmix_share': 0.0,
-        'average_decay': 0.99,
+        **windows.OPTIONS,
+        **supervised_loss.OPTIONS,
+        **{key: fixmatch.OPTIONS['method'][key] for key in _FIXMATCH},
+        'unlabelled_ratio': UNLABELLED_RATIO,
+        'teacher': fixmatch.OPTIONS['method']['teacher'].but('average'),
+        'pseudo_labels': Option(
+            'sure',
+            'pixels with a pseudo-label: those that are sure, or all, weighted by their share',
+            one_of('sure', 'all'),
+        ),
+        'cutmix_share': Option(0.0, 'share of strong views with a box of another one', SHARE),
+        'classmix_share': Option(
+            0.0, 'share of strong views with classes of a labelled window', SHARE
+        ),
+        'average_decay': AVERAGE_DECAY.but(0.99),
     },
 }
 
@@ -163,14 +169,8 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    windows.check(config.method)
     supervised_loss.check(config.method)
     fixmatch.check(config)
-    for name in ('cutmix_share', 'classmix_share'):
-        if not 0.0 <= config.method[name] <= 1.0:
-            raise UserError(f'method.{name} must lie in [0, 1], not {config.method[name]}')
-    if config.method.pseudo_labels not in PSEUDO_LABELS:
-        raise unknown_name('method.pseudo_labels', config.method.pseudo_labels, PSEUDO_LABELS)
 
 
 def build(config: ConfigDict, task: Task) -> Method:
@@ -249,10 +249,10 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ('pixel_logits', 'features'),
-    check,
     build,
+    check,
     models=models.buildable(per_pixel=True),
     labels=('pixel',),
     advice='lower optimizer.learning_rate or method.consistency_weight, or set optimizer.clip_norm',

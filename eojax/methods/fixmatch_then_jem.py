@@ -32,23 +32,30 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.methods import fixmatch, jem
+from eojax.methods.joint import options as jem_options
 from eojax.methods.joint.joint_model import ABILITIES
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.update import optimizers
 from eojax.models import MODELS, buildable, wide_resnet
+from eojax.option import Option, Options, at_least, name_in, with_defaults
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    **jem.DEFAULTS,
+OPTIONS: dict[str, Options] = {
+    **jem_options.OPTIONS,
     'fixmatch': {
-        'steps': 500,
-        'batch_size': 64,
-        'labelling_batch_size': 256,
-        'method': fixmatch.DEFAULTS['method'],
-        'model': {'name': 'wide_resnet', **wide_resnet.DEFAULTS, 'norm': 'batch'},
-        'optimizer': dict(optimizers.DEFAULTS),
+        'steps': Option(500, 'steps of FixMatch, at first', at_least(1), 'steps', phase=True),
+        'batch_size': Option(64, 'labelled images in a step of FixMatch', at_least(1), 'images'),
+        'labelling_batch_size': Option(
+            256, 'images in a step that labels them', at_least(1), 'images'
+        ),
+        'method': fixmatch.OPTIONS['method'],
+        'model': {
+            'name': Option('wide_resnet', 'the network of FixMatch', name_in(buildable())),
+            **with_defaults(wide_resnet.OPTIONS, norm='batch'),
+        },
+        'optimizer': optimizers.OPTIONS,
     },
 }
 
@@ -78,11 +85,6 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     group = config.fixmatch
-    for key in ('steps', 'batch_size', 'labelling_batch_size'):
-        if group[key] < 1:
-            raise UserError(f'fixmatch.{key} must be at least 1, not {group[key]}')
-    if group.model.name not in buildable():
-        raise unknown_name('fixmatch.model.name', group.model.name, buildable())
     first = _first_config(config)
     try:
         fixmatch.check(first)
@@ -244,9 +246,9 @@ def _ability(name: str, first: Method, second: Method) -> Callable[..., Any]:
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ABILITIES,
-    check,
     build,
+    check,
     advice=f'{jem.RECIPE.advice}; in its first stage lower fixmatch.optimizer.learning_rate',
 )

@@ -36,8 +36,7 @@ from eojax.feed.streams import Batch, Stream
 from eojax.methods.joint.energy import energy_of as energy_of
 from eojax.methods.joint.energy import log_density as log_density
 from eojax.methods.joint.joint_model import ABILITIES, JointModel
-from eojax.methods.joint.options import ADVICE
-from eojax.methods.joint.options import DEFAULTS as DEFAULTS
+from eojax.methods.joint.options import ADVICE, OPTIONS
 from eojax.methods.joint.options import check as check
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.update import descent
@@ -149,4 +148,4 @@ class _Training(NamedTuple):
         return loss, Aside(metrics, statistics)
 
 
-RECIPE = Recipe(DEFAULTS, ABILITIES, check, build, advice=ADVICE)
+RECIPE = Recipe(OPTIONS, ABILITIES, build, check, advice=ADVICE)

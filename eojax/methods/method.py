@@ -16,6 +16,7 @@ from eojax.data.dataset import Dataset
 from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
+from eojax.option import Options
 from eojax.samplers.langevin import Langevin
 
 State = Any
@@ -133,10 +134,11 @@ class Recipe(NamedTuple):
     """A learning method as configs know it, before there is a task.
 
     Attributes:
-      defaults: the config groups that it adds to or changes, `method` among them.
+      options: the config groups that it adds to or changes, `method` among them.
       abilities: the names of what it can do after training.
-      check: refuses, by a `UserError` that names the key, a config that cannot work.
       build: the method of a checked config.
+      check: refuses, by a `UserError` that names the key, options that are right by themselves and
+        cannot work together.
       models: the names of the networks that it trains; where empty, all that `eojax.models.build`
         can make for images.
       needs_source: whether it learns from a second data set.
@@ -144,10 +146,10 @@ class Recipe(NamedTuple):
       advice: what to change where training diverges, as the second half of a sentence.
     """
 
-    defaults: Mapping[str, Mapping[str, Any]]
+    options: Mapping[str, Options]
     abilities: tuple[str, ...]
-    check: Callable[[ConfigDict], None]
     build: Callable[[ConfigDict, Task], Method]
+    check: Callable[[ConfigDict], None] = lambda config: None
     models: tuple[str, ...] = ()
     needs_source: bool = False
     labels: tuple[str, ...] = ('image',)

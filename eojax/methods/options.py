@@ -1,25 +1,15 @@
-"""Checks of the config keys that many methods have."""
+"""The options that many methods have."""
 
 from __future__ import annotations
 
-from ml_collections import ConfigDict
-
 from eojax.augment import AUGMENTATIONS
-from eojax.errors import UserError, unknown_name
+from eojax.option import BELOW_ONE, Option, at_least, name_in
 
-
-def check_shared(method: ConfigDict) -> None:
-    """Refuses values of `augment` and `average_decay` that do not work, where there are such keys.
-
-    Args:
-      method: the config group of that name.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    for key in ('augment', 'likelihood_augment'):
-        if key in method and method[key] not in AUGMENTATIONS:
-            raise unknown_name(f'method.{key}', method[key], AUGMENTATIONS)
-    decay = method.get('average_decay', 0.0)
-    if not 0.0 <= decay < 1.0:
-        raise UserError(f'method.average_decay must lie in [0, 1), not {decay}')
+AUGMENT = Option(
+    'flips', 'the weak augmentation of the images that are learnt from', name_in(AUGMENTATIONS)
+)
+AVERAGE_DECAY = Option(
+    0.0, 'decay of the running average of the parameters, which is evaluated; 0: none', BELOW_ONE
+)
+UNLABELLED_RATIO = Option(1, 'unlabelled images or windows of a step for each labelled one',
+                          at_least(1))  # fmt: skip

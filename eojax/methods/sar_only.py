@@ -27,16 +27,7 @@ from eojax.methods.transfer.transfer_phases import (
     target_phase,
 )
 
-DEFAULTS: dict[str, dict[str, Any]] = {'method': {**embedding_classifier.DEFAULTS}}
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    embedding_classifier.check(config)
+OPTIONS = {'method': embedding_classifier.OPTIONS}
 
 
 def build(config: ConfigDict, task: Task) -> Method:
@@ -51,4 +42,4 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (phase,), target_abilities(network))
 
 
-RECIPE = Recipe(DEFAULTS, TARGET_ABILITIES, check, build)
+RECIPE = Recipe(OPTIONS, TARGET_ABILITIES, build)

@@ -75,7 +75,7 @@ from eojax.methods.joint.pixel_energy import (
     pixel_log_density,
     window_log_density,
 )
-from eojax.methods.joint.pixel_options import DEFAULTS, check
+from eojax.methods.joint.pixel_options import OPTIONS, check
 from eojax.methods.joint.window_starts import fit_window_textures
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import supervised_loss, windows
@@ -359,10 +359,10 @@ class _Training(NamedTuple):
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ABILITIES,
-    check,
     build,
+    check,
     models=models.buildable(per_pixel=True),
     labels=('pixel',),
     advice=ADVICE,

@@ -29,9 +29,7 @@ from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {**windows.DEFAULTS, **supervised_loss.DEFAULTS},
-}
+OPTIONS = {'method': {**windows.OPTIONS, **supervised_loss.OPTIONS}}
 
 
 class SegmentationState(NamedTuple):
@@ -52,7 +50,6 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    windows.check(config.method)
     supervised_loss.check(config.method)
 
 
@@ -100,10 +97,10 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ('pixel_logits', 'features'),
-    check,
     build,
+    check,
     models=models.buildable(per_pixel=True),
     labels=('pixel',),
 )

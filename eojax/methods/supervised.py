@@ -14,16 +14,22 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from eojax import models
-from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
-from eojax.methods.options import check_shared
+from eojax.methods.options import AUGMENT, AVERAGE_DECAY
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
+from eojax.option import BELOW_ONE, Option
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    'method': {'augment': 'flips', 'label_smoothing': 0.0, 'average_decay': 0.0},
+OPTIONS = {
+    'method': {
+        'augment': AUGMENT,
+        'label_smoothing': Option(
+            0.0, 'share of each label that is spread over all classes', BELOW_ONE
+        ),
+        'average_decay': AVERAGE_DECAY,
+    },
 }
 
 
@@ -31,18 +37,6 @@ class SupervisedState(NamedTuple):
     """All that the next step needs."""
 
     trained: Trained
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    check_shared(config.method)
-    smoothing = config.method.label_smoothing
-    if not 0.0 <= smoothing < 1.0:
-        raise UserError(f'method.label_smoothing must lie in [0, 1), not {smoothing}')
 
 
 def build(config: ConfigDict, task: Task) -> Method:
@@ -77,4 +71,4 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (phase,), {'logits': logits, **features_of(network)})
 
 
-RECIPE = Recipe(DEFAULTS, ('logits', 'features'), check, build)
+RECIPE = Recipe(OPTIONS, ('logits', 'features'), build)

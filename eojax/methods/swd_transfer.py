@@ -28,7 +28,6 @@ Notes:
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -47,18 +46,21 @@ from eojax.methods.transfer import embedding_classifier, transfer_phases
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
 from eojax.methods.transfer.transfer_phases import Stage, TransferState
 from eojax.methods.update.descent import Aside
+from eojax.option import NOT_NEGATIVE, SHARE, Option, at_least
 
-DEFAULTS: dict[str, dict[str, Any]] = {
+OPTIONS = {
     'method': {
-        **embedding_classifier.DEFAULTS,
-        **transfer_phases.DEFAULTS,
-        'alignment_weight': 1.0,
-        'class_alignment_weight': 1.0,
-        'num_projections': 128,
-        'train_source_encoder': True,
-        'start_from_source': False,
-        'pseudo_labels': False,
-        'pseudo_label_threshold': 0.95,
+        **embedding_classifier.OPTIONS,
+        **transfer_phases.OPTIONS,
+        'alignment_weight': Option(1.0, 'lambda, the weight of all images', NOT_NEGATIVE),
+        'class_alignment_weight': Option(1.0, 'eta, the weight of each class', NOT_NEGATIVE),
+        'num_projections': Option(128, 'projections of the sliced distance', at_least(1)),
+        'train_source_encoder': Option(True, 'whether the second phase moves phi too'),
+        'start_from_source': Option(False, "whether psi begins with phi's weights"),
+        'pseudo_labels': Option(
+            False, 'whether confident pseudo-labels enter the class-conditional term'
+        ),
+        'pseudo_label_threshold': Option(0.95, 'the least confidence of a pseudo-label', SHARE),
     },
 }
 
@@ -69,19 +71,8 @@ def check(config: ConfigDict) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    embedding_classifier.check(config)
     transfer_phases.check(config)
     options = config.method
-    for key in ('alignment_weight', 'class_alignment_weight'):
-        if not 0.0 <= options[key] < math.inf:
-            raise UserError(f'method.{key} must not be negative, not {options[key]}')
-    if options.num_projections < 1:
-        raise UserError(f'method.num_projections must be at least 1, not {options.num_projections}')
-    if not 0.0 <= options.pseudo_label_threshold <= 1.0:
-        raise UserError(
-            'method.pseudo_label_threshold must lie in [0, 1],'
-            f' not {options.pseudo_label_threshold}'
-        )
     if options.pseudo_labels and not options.class_alignment_weight:
         raise UserError(
             'method.pseudo_labels enter the class-conditional term alone: it needs a'
@@ -221,10 +212,10 @@ class _Alignment(NamedTuple):
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     (*transfer_phases.TARGET_ABILITIES, 'source_logits', 'source_embedding'),
-    check,
     build,
+    check,
     needs_source=True,
     advice=(
         'lower optimizer.learning_rate, method.alignment_weight or method.class_alignment_weight,'

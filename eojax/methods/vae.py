@@ -40,24 +40,30 @@ import jax.numpy as jnp
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.pixel_likelihood import LIKELIHOODS
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
-from eojax.methods.options import check_shared
+from eojax.methods.options import AUGMENT, AVERAGE_DECAY
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
 from eojax.models import convolutional_autoencoder
+from eojax.option import NOT_NEGATIVE, Option, at_least, name_in
 from eojax.samplers import keys
 
-DEFAULTS: dict[str, dict[str, Any]] = {
+OPTIONS = {
     'method': {
-        'augment': 'flips',
-        'likelihood': 'discretised_logistic',
-        'beta': 1.0,
-        'free_bits': 0.0,
-        'importance_samples': 16,
-        'average_decay': 0.0,
+        'augment': AUGMENT,
+        'likelihood': Option(
+            'discretised_logistic', 'p(x|z), the distribution of a pixel', name_in(LIKELIHOODS)
+        ),
+        'beta': Option(1.0, 'weight of the KL divergence', NOT_NEGATIVE),
+        'free_bits': Option(
+            0.0, "part of each latent's KL that costs nothing", NOT_NEGATIVE, 'nats'
+        ),
+        'importance_samples': Option(
+            16, 'K, the samples that log p(x) is estimated by', at_least(1)
+        ),
+        'average_decay': AVERAGE_DECAY,
     },
 }
 NETWORK = 'convolutional_autoencoder'
@@ -74,25 +80,6 @@ class VaeState(NamedTuple):
     """
 
     trained: Trained
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    options = config.method
-    check_shared(options)
-    if options.likelihood not in LIKELIHOODS:
-        raise unknown_name('method.likelihood', options.likelihood, LIKELIHOODS)
-    for key in ('beta', 'free_bits'):
-        if not 0.0 <= options[key] < math.inf:
-            raise UserError(f'method.{key} must not be negative, not {options[key]}')
-    if options.importance_samples < 1:
-        raise UserError(
-            f'method.importance_samples must be at least 1, not {options.importance_samples}'
-        )
 
 
 def kl_of_latents(means: Array, log_variances: Array) -> Array:
@@ -212,9 +199,8 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ('log_density', 'features', 'sample', 'reconstruct'),
-    check,
     build,
     labels=('image', 'pixel', 'none'),
     models=(NETWORK,),

@@ -25,10 +25,10 @@ from eojax.methods.pixels import auxiliary, multi_task
 from eojax.models import w_net
 
 TASKS = ('l1', 'l2', *auxiliary.CLUSTERING)
-DEFAULTS = {
+OPTIONS = {
     'method': {
-        key: value
-        for key, value in multi_task.DEFAULTS.items()
+        key: option
+        for key, option in multi_task.OPTIONS.items()
         if key not in ('hole', 'permutations')
     }
 }
@@ -51,10 +51,10 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 
 RECIPE = Recipe(
-    DEFAULTS,
+    OPTIONS,
     ('pixel_logits', 'features', 'reconstruct'),
-    check,
     build,
+    check,
     models=('unet',),
     labels=('pixel',),
     advice='lower optimizer.learning_rate or method.auxiliary_weight',

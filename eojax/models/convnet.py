@@ -26,27 +26,42 @@ from flax import linen as nn
 from jax import Array, lax
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, Sizes, from_linen
-from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, NORMS, Normalisation
+from eojax.models.wide_resnet import (
+    ACTIVATION,
+    ACTIVATIONS,
+    DTYPE,
+    DTYPES,
+    NORM_MOMENTUM,
+    NORMS,
+    Normalisation,
+)
+from eojax.option import Option, at_least, name_in, such
 
-DEFAULTS: dict[str, Any] = {
-    'widths': (32, 64, 128),
-    'strides': (1, 2, 2),
-    'convolutions': 2,
-    'norm': 'instance',
-    'normalise_input': False,
-    'activation': 'relu',
-    'norm_momentum': 0.9,
-    'dtype': 'float32',
+_WHOLE = such(
+    'whole numbers from 1 on',
+    lambda numbers: len(numbers) > 0 and all(n >= 1 and n == int(n) for n in numbers),
+)
+OPTIONS: dict[str, Option] = {
+    'widths': Option((32, 64, 128), 'features of each block', _WHOLE, 'features'),
+    'strides': Option((1, 2, 2), 'stride of each block', _WHOLE, 'pixels'),
+    'convolutions': Option(2, 'convolutions of a block', at_least(1)),
+    'norm': Option('instance', 'normalisation between the layers', name_in(NORMS)),
+    'normalise_input': Option(
+        False, 'whether each band of an image is brought to mean 0 and variance 1'
+    ),
+    'activation': ACTIVATION,
+    'norm_momentum': NORM_MOMENTUM,
+    'dtype': DTYPE,
 }
 # Below it a band's spread is taken for rounding: an eighth of a step of 8-bit images in [-1, 1].
 _INPUT_EPSILON = 1e-6
 
 
 def check(model: ConfigDict, sizes: Sizes) -> None:
-    """Refuses options that no such network has, and images that it cannot take.
+    """Refuses options that no such network has together, and images that it cannot take.
 
     Args:
       model: the config group of that name.
@@ -54,21 +69,11 @@ def check(model: ConfigDict, sizes: Sizes) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    for key in ('widths', 'strides'):
-        if not model[key] or not all(n >= 1 and n == int(n) for n in model[key]):
-            raise UserError(f'model.{key} must be whole numbers from 1 on, not {tuple(model[key])}')
     if len(model.widths) != len(model.strides):
         raise UserError(
             f'model.strides {tuple(model.strides)} must have one entry for each block of'
             f' model.widths {tuple(model.widths)}'
         )
-    if model.convolutions < 1:
-        raise UserError(f'model.convolutions must be at least 1, not {model.convolutions}')
-    for key, choices in (('norm', NORMS), ('activation', ACTIVATIONS), ('dtype', DTYPES)):
-        if model[key] not in choices:
-            raise unknown_name(f'model.{key}', model[key], choices)
-    if not 0.0 <= model.norm_momentum < 1.0:
-        raise UserError(f'model.norm_momentum must lie in [0, 1), not {model.norm_momentum}')
     # Of one pixel nothing is left by instance normalisation, and little of two by two.
     total = math.prod(int(stride) for stride in model.strides)
     for key, size in sizes.items():
@@ -95,7 +100,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     return from_linen(module, per_image=options.norm != 'batch', features=True)
 
 
-ARCHITECTURE = Architecture(DEFAULTS, check, build)
+ARCHITECTURE = Architecture(OPTIONS, build, check)
 
 
 def normalise_bands(images: Array) -> Array:

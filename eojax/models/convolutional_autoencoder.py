@@ -21,20 +21,21 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, Sizes, from_linen
-from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, Block, Normalisation
+from eojax.models.wide_resnet import ACTIVATION, ACTIVATIONS, DTYPE, DTYPES, Block, Normalisation
+from eojax.option import Option, at_least, name_in
 
 NORMS = ('none', 'group', 'instance')
-DEFAULTS: dict[str, Any] = {
-    'width': 32,
-    'stages': 4,
-    'blocks': 1,
-    'latent': 128,
-    'norm': 'group',
-    'activation': 'swish',
-    'dtype': 'float32',
+OPTIONS: dict[str, Option] = {
+    'width': Option(32, 'features of the first stage', at_least(1), 'features'),
+    'stages': Option(4, 'stages, each of which halves the image', at_least(1), 'stages'),
+    'blocks': Option(1, 'residual blocks of a stage', at_least(1), 'blocks'),
+    'latent': Option(128, 'd, the length of a latent vector', at_least(1)),
+    'norm': Option('group', 'normalisation in the blocks', name_in(NORMS)),
+    'activation': ACTIVATION.but('swish'),
+    'dtype': DTYPE,
 }
 # Features of a stage, at most this many times those of the first.
 _WIDEST = 8
@@ -75,7 +76,7 @@ class Autoencoder(NamedTuple):
 
 
 def check(model: ConfigDict, sizes: Sizes) -> None:
-    """Refuses options that no autoencoder has, and images that it cannot take.
+    """Refuses images that the autoencoder cannot take.
 
     Args:
       model: the config group of that name.
@@ -83,12 +84,6 @@ def check(model: ConfigDict, sizes: Sizes) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    for key in ('width', 'stages', 'blocks', 'latent'):
-        if model[key] < 1:
-            raise UserError(f'model.{key} must be at least 1, not {model[key]}')
-    for name, choices in (('norm', NORMS), ('activation', ACTIVATIONS), ('dtype', DTYPES)):
-        if model[name] not in choices:
-            raise unknown_name(f'model.{name}', model[name], choices)
     for key, size in sizes.items():
         if size % 2**model.stages:
             raise UserError(
@@ -108,7 +103,7 @@ def build(options: ConfigDict, image_shape: tuple[int, int, int]) -> Autoencoder
     )
 
 
-ARCHITECTURE = Architecture(DEFAULTS, check, None)
+ARCHITECTURE = Architecture(OPTIONS, None, check)
 
 
 class Encoder(nn.Module):

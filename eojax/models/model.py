@@ -10,6 +10,8 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
+from eojax.option import Option
+
 Parameters = Any
 Statistics = Any
 # Sides of the images that a network gets, in pixels, by the config key that states them.
@@ -69,18 +71,18 @@ class Architecture(NamedTuple):
     """A kind of network as configs know it.
 
     Attributes:
-      defaults: of the config group `model`.
-      check: `(options, sizes)` refuses, by a `UserError` that names the key, options that make no
-        network, and images of a size that it cannot take.
+      options: of the config group `model`.
       build: `(options, num_outputs) -> network`; None for networks that the methods which train
         them build by functions of their own.
+      check: `(options, sizes)` refuses, by a `UserError` that names the key, options that are right
+        by themselves and make no network together, and images of a size that it cannot take.
       per_pixel: whether it gives outputs for each pixel, `[N, h, w, num_outputs]`, and not for each
         image, `[N, num_outputs]`.
     """
 
-    defaults: Mapping[str, Any]
-    check: Callable[[ConfigDict, Sizes], None]
+    options: Mapping[str, Option]
     build: Callable[[ConfigDict, int], Network] | None
+    check: Callable[[ConfigDict, Sizes], None] = lambda options, sizes: None
     per_pixel: bool = False
 
 

@@ -15,11 +15,26 @@ from flax import linen as nn
 from jax import Array, lax
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
 from eojax.models.convolution import Convolution, add_bias
-from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, Normalisation
+from eojax.models.wide_resnet import (
+    ACTIVATION,
+    ACTIVATIONS,
+    DTYPE,
+    DTYPES,
+    NORM_MOMENTUM,
+    Normalisation,
+)
+from eojax.option import Option, one_of
 
-NORMALIZATIONS = ('batch', 'group', 'none')
+# Of the config group `model`, for networks whose style is `style_of` them.
+STYLE: dict[str, Option] = {
+    'normalization': Option(
+        'batch', 'normalisation between the layers', one_of('batch', 'group', 'none')
+    ),
+    'normalization_momentum': NORM_MOMENTUM,
+    'activation': ACTIVATION,
+    'dtype': DTYPE,
+}
 
 
 class Encoded(NamedTuple):
@@ -44,7 +59,7 @@ class Style(NamedTuple):
     """The choices that all layers of a network share.
 
     Attributes:
-      normalization: one of `NORMALIZATIONS`.
+      normalization: 'batch', 'group' or 'none'.
       momentum: of the running statistics of batch normalisation.
       activation: one of `ACTIVATIONS`.
       dtype: of the arithmetic; parameters and statistics are float32.
@@ -78,32 +93,13 @@ class Parts(NamedTuple):
 
 
 def style_of(options: ConfigDict) -> Style:
-    """The style of a config group `model` with the keys of `check_style`."""
+    """The style of a config group `model` with the keys of `STYLE`."""
     return Style(
         options.normalization,
         options.normalization_momentum,
         options.activation,
         DTYPES[options.dtype],
     )
-
-
-def check_style(model: ConfigDict) -> None:
-    """Refuses values of `normalization`, its momentum, `activation` and `dtype` that there are not.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    for key, choices in (
-        ('normalization', NORMALIZATIONS),
-        ('activation', ACTIVATIONS),
-        ('dtype', DTYPES),
-    ):
-        if model[key] not in choices:
-            raise unknown_name(f'model.{key}', model[key], choices)
-    if not 0.0 <= model.normalization_momentum < 1.0:
-        raise UserError(
-            f'model.normalization_momentum must lie in [0, 1), not {model.normalization_momentum}'
-        )
 
 
 class GroupNormalisation(nn.Module):

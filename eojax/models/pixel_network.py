@@ -15,35 +15,22 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
 from eojax.models.convolution import Convolution
-from eojax.models.model import Architecture, Network, Sizes, from_linen
-from eojax.models.wide_resnet import ACTIVATIONS, DTYPES
+from eojax.models.model import Architecture, Network, from_linen
+from eojax.models.wide_resnet import ACTIVATION, ACTIVATIONS, DTYPE, DTYPES
+from eojax.option import Option, at_least, such
 
-DEFAULTS: dict[str, Any] = {
-    'width': 32,
-    'kernel': 5,
-    'activation': 'relu',
-    'dtype': 'float32',
+OPTIONS: dict[str, Option] = {
+    'width': Option(32, 'features of each layer', at_least(1), 'features'),
+    'kernel': Option(
+        5,
+        'side of the first convolution',
+        such('an odd number from 1 on', lambda side: side >= 1 and side % 2 == 1),
+        'pixels',
+    ),
+    'activation': ACTIVATION,
+    'dtype': DTYPE,
 }
-
-
-def check(model: ConfigDict, sizes: Sizes) -> None:
-    """Refuses options that no such network has.
-
-    Args:
-      model: the config group of that name.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if model.width < 1:
-        raise UserError(f'model.width must be at least 1, not {model.width}')
-    if model.kernel < 1 or model.kernel % 2 == 0:
-        raise UserError(f'model.kernel must be an odd number from 1 on, not {model.kernel}')
-    for key, choices in (('activation', ACTIVATIONS), ('dtype', DTYPES)):
-        if model[key] not in choices:
-            raise unknown_name(f'model.{key}', model[key], choices)
 
 
 def build(options: ConfigDict, num_outputs: int) -> Network:
@@ -54,7 +41,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     return from_linen(module, per_image=True, features=True)
 
 
-ARCHITECTURE = Architecture(DEFAULTS, check, build, per_pixel=True)
+ARCHITECTURE = Architecture(OPTIONS, build, per_pixel=True)
 
 
 def join_rasters(rasters: Sequence[Array]) -> Array:

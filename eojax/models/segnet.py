@@ -16,20 +16,17 @@ Notes:
 
 from __future__ import annotations
 
-from typing import Any
-
 from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError
-from eojax.models.model import Architecture, Network, Sizes, from_linen
+from eojax.models.model import Architecture, Network, from_linen
 from eojax.models.pixel_blocks import (
+    STYLE,
     Convolutions,
     Encoded,
     Parts,
     Style,
-    check_style,
     cropped,
     max_pooled_with_places,
     padded_to_multiple,
@@ -39,33 +36,17 @@ from eojax.models.pixel_blocks import (
 )
 from eojax.models.pixel_head import Head
 from eojax.models.pixel_network import join_rasters
+from eojax.option import Option, at_least, between
 
 # Of each stage: convolutions, and features as multiples of the width.
 STAGES = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
-DEFAULTS: dict[str, Any] = {
-    'width': 64,
-    'depth': 5,
-    'normalization': 'batch',
-    'normalization_momentum': 0.9,
-    'activation': 'relu',
-    'dtype': 'float32',
+OPTIONS: dict[str, Option] = {
+    'width': Option(64, 'features of the finest stage', at_least(1), 'features'),
+    'depth': Option(
+        5, 'stages, each of which halves the map', between(1, len(STAGES), 'must be from'), 'stages'
+    ),
+    **STYLE,
 }
-
-
-def check(model: ConfigDict, sizes: Sizes) -> None:
-    """Refuses options that no SegNet has.
-
-    Args:
-      model: the config group of that name.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if model.width < 1:
-        raise UserError(f'model.width must be at least 1, not {model.width}')
-    if not 1 <= model.depth <= len(STAGES):
-        raise UserError(f'model.depth must be from 1 to {len(STAGES)}, not {model.depth}')
-    check_style(model)
 
 
 def build(options: ConfigDict, num_outputs: int) -> Network:
@@ -74,7 +55,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     return from_linen(module, per_image=options.normalization != 'batch', features=True)
 
 
-ARCHITECTURE = Architecture(DEFAULTS, check, build, per_pixel=True)
+ARCHITECTURE = Architecture(OPTIONS, build, per_pixel=True)
 
 
 def parts(options: ConfigDict) -> Parts:

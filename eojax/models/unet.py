@@ -22,23 +22,20 @@ Notes:
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
-from eojax.models.model import Architecture, Network, Sizes, from_linen
+from eojax.models.model import Architecture, Network, from_linen
 from eojax.models.pixel_blocks import (
     POOLINGS,
+    STYLE,
     Convolutions,
     Encoded,
     Parts,
     Style,
     UpConvolution,
-    check_style,
     cropped,
     padded_to_multiple,
     spatial_means,
@@ -46,33 +43,17 @@ from eojax.models.pixel_blocks import (
 )
 from eojax.models.pixel_head import Head
 from eojax.models.pixel_network import join_rasters
+from eojax.option import Option, at_least, name_in
 
-DEFAULTS: dict[str, Any] = {
-    'width': 64,
-    'depth': 4,
-    'normalization': 'batch',
-    'normalization_momentum': 0.9,
-    'activation': 'relu',
-    'pooling': 'max',
-    'dtype': 'float32',
+OPTIONS: dict[str, Option] = {
+    'width': Option(64, 'features of the finest level', at_least(1), 'features'),
+    'depth': Option(4, 'levels below the finest', at_least(1), 'levels'),
+    'normalization': STYLE['normalization'],
+    'normalization_momentum': STYLE['normalization_momentum'],
+    'activation': STYLE['activation'],
+    'pooling': Option('max', 'the way from a level to the next coarser one', name_in(POOLINGS)),
+    'dtype': STYLE['dtype'],
 }
-
-
-def check(model: ConfigDict, sizes: Sizes) -> None:
-    """Refuses options that no U-Net has.
-
-    Args:
-      model: the config group of that name.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    for key in ('width', 'depth'):
-        if model[key] < 1:
-            raise UserError(f'model.{key} must be at least 1, not {model[key]}')
-    if model.pooling not in POOLINGS:
-        raise unknown_name('model.pooling', model.pooling, POOLINGS)
-    check_style(model)
 
 
 def build(options: ConfigDict, num_outputs: int) -> Network:
@@ -81,7 +62,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     return from_linen(module, per_image=options.normalization != 'batch', features=True)
 
 
-ARCHITECTURE = Architecture(DEFAULTS, check, build, per_pixel=True)
+ARCHITECTURE = Architecture(OPTIONS, build, per_pixel=True)
 
 
 def parts(options: ConfigDict) -> Parts:

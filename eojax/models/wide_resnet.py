@@ -23,9 +23,10 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, Sizes, from_linen
+from eojax.option import BELOW_ONE, Option, at_least, name_in, such
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     'relu': jax.nn.relu,
@@ -34,21 +35,28 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 NORMS = ('none', 'batch', 'group', 'instance')
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
-DEFAULTS: dict[str, Any] = {
-    'depth': 28,
-    'width': 10,
-    'norm': 'none',
-    'activation': 'leaky_relu',
-    'norm_momentum': 0.9,
-    'dropout': 0.0,
-    'density_head': False,
-    'density_alone': False,
-    'dtype': 'float32',
+# Of other networks too.
+NORM_MOMENTUM = Option(0.9, 'decay of the running statistics of batch normalisation', BELOW_ONE)
+ACTIVATION = Option('relu', 'the activation', name_in(ACTIVATIONS))
+DTYPE = Option('float32', 'type of the arithmetic; parameters are float32', name_in(DTYPES))
+_SIX_N = such('10, 16, 22, 28, ... (6 n + 4)', lambda depth: depth >= 10 and depth % 6 == 4)
+OPTIONS: dict[str, Option] = {
+    'depth': Option(28, 'layers: 6 n + 4 of them, with n blocks in each of three groups', _SIX_N),
+    'width': Option(10, 'widening factor: features are 16, 32 and 64 times it', at_least(1)),
+    'norm': Option('none', 'normalisation between the layers', name_in(NORMS)),
+    'activation': ACTIVATION.but('leaky_relu'),
+    'norm_momentum': NORM_MOMENTUM,
+    'dropout': Option(0.0, 'rate of dropout in each block', BELOW_ONE),
+    'density_head': Option(
+        False, 'whether log p(x) has a head of its own, read from the maps of all groups'
+    ),
+    'density_alone': Option(False, 'whether log p(x) is that head and nothing else'),
+    'dtype': DTYPE,
 }
 
 
 def check(model: ConfigDict, sizes: Sizes) -> None:
-    """Refuses options that no Wide-ResNet has, and images that it cannot take.
+    """Refuses options that no Wide-ResNet has together, and images that it cannot take.
 
     Args:
       model: the config group of that name.
@@ -56,15 +64,6 @@ def check(model: ConfigDict, sizes: Sizes) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    if model.depth < 10 or (model.depth - 4) % 6:
-        raise UserError(f'model.depth must be 10, 16, 22, 28, ... (6 n + 4), not {model.depth}')
-    if model.width < 1:
-        raise UserError(f'model.width must be at least 1, not {model.width}')
-    for key, choices in (('norm', NORMS), ('activation', ACTIVATIONS), ('dtype', DTYPES)):
-        if model[key] not in choices:
-            raise unknown_name(f'model.{key}', model[key], choices)
-    if not 0.0 <= model.dropout < 1.0:
-        raise UserError(f'model.dropout must lie in [0, 1), not {model.dropout}')
     if model.density_alone and not model.density_head:
         raise UserError('model.density_alone is True, but model.density_head is not')
     for key, size in sizes.items():
@@ -83,7 +82,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     )
 
 
-ARCHITECTURE = Architecture(DEFAULTS, check, build)
+ARCHITECTURE = Architecture(OPTIONS, build, check)
 
 
 def module(options: ConfigDict, num_outputs: int) -> WideResNet:

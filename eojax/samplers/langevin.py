@@ -16,27 +16,39 @@ model.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError
+from eojax.option import NOT_NEGATIVE, OR_INFINITE, POSITIVE, Option, at_least
 from eojax.samplers import keys
 from eojax.samplers.shortcut import Cut, cut_gradient
 
-DEFAULTS: dict[str, Any] = {
-    'steps': 20,
-    'step_size': 1.0,
-    'noise': 0.01,
-    'coupled': False,
-    'decay': 0.0,
-    'clamp': 0.0,
-    'clamp_gradient': 0.0,
-    'inner_steps': 1,
-}
+OPTIONS: dict[str, Option] = {
+    'steps': Option(20, 'gradients of the energy in a chain', at_least(1), 'steps of the chain'),
+    'step_size': Option(1.0, 'factor of the gradient; alpha of Eq. 8 where coupled', POSITIVE),
+    'noise': Option(
+        0.01, 'deviation of the noise of a step; not used where coupled', NOT_NEGATIVE,
+        'of images in [-1, 1]',
+    ),
+    'coupled': Option(False, 'whether gradient and noise are those of Eq. 8, alpha / 2 and alpha'),
+    'decay': Option(
+        0.0, 'exponent of the decay of the step size over the chain; 0: constant', NOT_NEGATIVE
+    ),
+    'clamp': Option(
+        0.0, 'bound on each pixel after a step; 0: none', OR_INFINITE, 'of images in [-1, 1]'
+    ),
+    'clamp_gradient': Option(
+        0.0, 'bound on each element of the scaled gradient; 0: none', OR_INFINITE,
+        'of images in [-1, 1]',
+    ),
+    'inner_steps': Option(
+        1, 'updates with each gradient (JEM++); above 1 for networks with a stem', at_least(1)
+    ),
+}  # fmt: skip
 
 
 class Langevin(NamedTuple):
@@ -78,25 +90,9 @@ class Chain(NamedTuple):
     gradient_norm: Array
 
 
-def check(options: ConfigDict) -> None:
-    """Refuses options that make no chain.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    for key in ('steps', 'inner_steps'):
-        if options[key] < 1:
-            raise UserError(f'sampler.{key} must be at least 1, not {options[key]}')
-    if not options.step_size > 0.0:
-        raise UserError(f'sampler.step_size must be positive, not {options.step_size}')
-    for key in ('noise', 'decay', 'clamp', 'clamp_gradient'):
-        if options[key] < 0.0:
-            raise UserError(f'sampler.{key} must not be negative, not {options[key]}')
-
-
 def from_config(options: ConfigDict) -> Langevin:
     """The chain of the config group `sampler`."""
-    return Langevin(**{key: options[key] for key in DEFAULTS})
+    return Langevin(**{key: options[key] for key in OPTIONS})
 
 
 def run_chain(

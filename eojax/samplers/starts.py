@@ -15,19 +15,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
-from ml_collections import ConfigDict
 
 from eojax.data.facts import Limits
 from eojax.data.reading.lazy_images import Images
 from eojax.data.value_range import scale_to_unit
-from eojax.errors import UserError, unknown_name
+from eojax.option import SHARE, Option, one_of
 
-START_KINDS = ('uniform', 'gaussian')
-DEFAULTS: dict[str, Any] = {
-    'start': 'uniform',
-    'start_by_class': True,
-    'start_uniform_share': 0.0,
-}
+OPTIONS: dict[str, Option] = {
+    'start': Option(
+        'uniform', 'where chains begin: noise, or textures fitted to training images',
+        one_of('uniform', 'gaussian'),
+    ),
+    'start_by_class': Option(True, 'whether each class has a texture, for start gaussian'),
+    'start_uniform_share': Option(
+        0.0, 'share of chains that begin at noise all the same, for start gaussian', SHARE
+    ),
+}  # fmt: skip
 
 
 class StationaryGaussian(NamedTuple):
@@ -40,20 +43,6 @@ class StationaryGaussian(NamedTuple):
 
     mean: Any
     filters: Any
-
-
-def check(options: ConfigDict) -> None:
-    """Refuses unknown starts.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if options.start not in START_KINDS:
-        raise unknown_name('sampler.start', options.start, START_KINDS)
-    if not 0.0 <= options.start_uniform_share <= 1.0:
-        raise UserError(
-            f'sampler.start_uniform_share must lie in [0, 1], not {options.start_uniform_share}'
-        )
 
 
 def fit_stationary_gaussian(

@@ -122,7 +122,10 @@ def test_unknown_names(names: tuple[str, str, str], line: str) -> None:
         ({'seed': -1}, 'seed must lie between 0 and'),
         ({'seed': 2**32}, 'seed must lie between 0 and'),
         ({'evaluate__checkpoint': 'newest'}, "unknown evaluate.checkpoint 'newest'"),
-        ({'data__labels_per_class': '0'}, "data.labels_per_class='0'"),
+        (
+            {'data__labels_per_class': '0'},
+            "must be 'all' or a whole number from 1 on, not '0'",
+        ),
         ({'data__source': 'tfds'}, 'leave data.source and data.root alone'),
         ({'data__num_images': 5}, 'data.num_images must be at least 100'),
         ({'model__depth': 12}, 'model.depth must be 10, 16, 22'),

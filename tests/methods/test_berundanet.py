@@ -12,8 +12,9 @@ import pytest
 from jax import Array, random
 from ml_collections import ConfigDict
 
+from eojax.config.base import check_config
 from eojax.errors import UserError
-from eojax.methods import METHODS, berundanet
+from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
 from eojax.models import berundanet as networks
 from eojax.runs import run as runs
@@ -208,7 +209,7 @@ def test_fewer_labels_than_the_batch_train_and_resume_exactly(tmp_path):
 )
 def test_what_cannot_train_is_refused(key: str, value: Any, message: str):
     config = small_net()
-    berundanet.check(config)
+    check_config(config)
     config.method[key] = value
     with pytest.raises(UserError, match=message):
-        berundanet.check(config)
+        check_config(config)

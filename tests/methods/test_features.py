@@ -9,14 +9,14 @@ import pytest
 from jax import random
 from ml_collections import ConfigDict
 
-from eojax import models
+from eojax import models, option
 from eojax.methods import METHODS
 from eojax.models import MODELS
 from tests.methods.linear_model import build_linear, plain_config, small_batch, small_task
 
 
 def _built(name: str, **options: object) -> models.Network:
-    defaults = {**MODELS[name].defaults, **options}
+    defaults = {**option.defaults(MODELS[name].options), **options}
     return models.build(ConfigDict({'name': name, **defaults}), 3)
 
 
@@ -76,7 +76,9 @@ def test_features_are_of_the_averaged_parameters(name: str, monkeypatch: pytest.
 
 def test_a_network_without_features_leaves_the_method_without():
     linear = MODELS['wide_resnet']
-    network = models.build(ConfigDict({'name': 'convnet', **MODELS['convnet'].defaults}), 3)
+    network = models.build(
+        ConfigDict({'name': 'convnet', **option.defaults(MODELS['convnet'].options)}), 3
+    )
     bare = linear._replace(build=lambda options, outputs: network._replace(features=None))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, 'wide_resnet', bare)

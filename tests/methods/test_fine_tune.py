@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import random
 
-from eojax.config.base import base_config
+from eojax.config.base import base_config, check_config
 from eojax.errors import UserError
 from eojax.methods import fine_tune
 from eojax.methods.transfer.transfer_phases import carried_over
@@ -127,7 +127,7 @@ def test_streams_are_the_labelled_images_of_each_domain(monkeypatch):
 
 def test_no_steps_for_the_target_are_refused():
     config = plain_config('fine_tune')
-    fine_tune.check(config)
+    check_config(config)
     config.steps = 4
     with pytest.raises(UserError, match='leaves nothing of steps 4 for the target'):
-        fine_tune.check(config)
+        check_config(config)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import Array, random
 
+from eojax.config.base import check_config
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.methods import fixmatch
@@ -234,4 +235,4 @@ def test_what_cannot_train_is_refused(key, value, message):
     config = plain()
     config.method[key] = value
     with pytest.raises(UserError, match=message):
-        fixmatch.check(config)
+        check_config(config)

@@ -13,9 +13,10 @@ import pytest
 from jax import random
 from jax.scipy.special import logsumexp
 
+from eojax.config.base import check_config
 from eojax.errors import UserError
 from eojax.evaluation import evaluate
-from eojax.methods import METHODS, fixmatch, fixmatch_jem
+from eojax.methods import METHODS, fixmatch
 from eojax.methods.fixmatch import Views
 from eojax.runs import run as runs
 from eojax.training.loop import train
@@ -244,7 +245,11 @@ def test_has_all_that_a_joint_model_can_do(tmp_path):
         ('method.score_matching_steps', 2, 'need a method.score_matching_weight above 0'),
         ('method.score_matching_steps', -1, 'method.score_matching_steps must not be negative'),
         ('fixmatch.steps', -1, 'fixmatch.steps must not be negative'),
-        ('fixmatch.optimizer.learning_rate', 0.0, 'in the group fixmatch: optimizer.learning_rate'),
+        (
+            'fixmatch.optimizer.learning_rate',
+            0.0,
+            'fixmatch.optimizer.learning_rate must be positive',
+        ),
         ('method.threshold', 2.0, 'method.threshold must lie in'),
         ('method.likelihood_weight', -1.0, 'method.likelihood_weight must not be negative'),
         ('sampler.step_size', -1.0, 'sampler.step_size'),
@@ -256,4 +261,4 @@ def test_what_cannot_train_is_refused(key, value, message):
     config.sampler.buffer_size = 64
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        fixmatch_jem.check(config)
+        check_config(config)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from jax import random
 
+from eojax.config.base import check_config
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
@@ -185,14 +186,14 @@ def test_the_replay_buffer_of_the_second_stage_is_split():
         ({'fixmatch__steps': 0}, 'fixmatch.steps must be at least 1'),
         ({'fixmatch__steps': 13}, 'leaves nothing of steps 13'),
         ({'fixmatch__model__name': 'resnet'}, "unknown fixmatch.model.name 'resnet'"),
-        ({'fixmatch__method__threshold': 2.0}, 'in the group fixmatch: method.threshold'),
-        ({'fixmatch__optimizer__learning_rate': -1.0}, 'in the group fixmatch: optimizer'),
+        ({'fixmatch__method__threshold': 2.0}, 'fixmatch.method.threshold must lie in'),
+        ({'fixmatch__optimizer__learning_rate': -1.0}, 'fixmatch.optimizer.learning_rate must be'),
         ({'sampler__step_size': -1.0}, 'sampler.step_size'),
     ],
 )
 def test_what_cannot_train_is_refused(changes, message):
     with pytest.raises(UserError, match=message):
-        fixmatch_then_jem.check(two_stages(**changes))
+        check_config(two_stages(**changes))
 
 
 def test_too_few_steps_for_labelling_are_refused(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from jax import Array, random
 from scipy.special import logsumexp
 
-from eojax.config.base import base_config
+from eojax.config.base import base_config, check_config
 from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
@@ -309,11 +309,11 @@ def test_inner_steps_of_a_convolutional_stem_are_one_larger_step():
 
 def test_inner_steps_need_a_network_with_a_stem(monkeypatch: Patch):
     config = plain_config('jem', sampler__inner_steps=5)
-    jem.check(config)
+    check_config(config)
     uncut = MODELS['wide_resnet']._replace(build=lambda *_: linear_model())
     monkeypatch.setitem(MODELS, 'wide_resnet', uncut)
     with pytest.raises(UserError, match=r'^sampler\.inner_steps 5 .* wide_resnet cannot') as caught:
-        jem.check(config)
+        check_config(config)
     assert '\n' not in str(caught.value)
 
 
@@ -478,8 +478,8 @@ def test_buffer_lies_in_parts_of_its_dtype(monkeypatch: Patch):
 )
 def test_combinations_that_cannot_train_are_refused(key: str, value: Any, named: str):
     config = plain_config('jem')
-    jem.check(config)
+    check_config(config)
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=named) as caught:
-        jem.check(config)
+        check_config(config)
     assert '\n' not in str(caught.value)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax import random
 
+from eojax.config.base import check_config
 from eojax.errors import UserError
 from eojax.methods import METHODS, sar_only
 from tests.methods.linear_encoder import (
@@ -61,7 +62,7 @@ def test_it_draws_labelled_target_images_alone(monkeypatch):
 
 def test_what_cannot_train_is_refused():
     config = plain_config('sar_only')
-    sar_only.check(config)
+    check_config(config)
     config.method.embedding_size = 0
     with pytest.raises(UserError, match='embedding_size must be at least 1'):
-        sar_only.check(config)
+        check_config(config)

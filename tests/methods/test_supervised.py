@@ -11,6 +11,7 @@ import optax
 import pytest
 from jax import Array, random
 
+from eojax.config.base import check_config
 from eojax.errors import UserError
 from eojax.feed.streams import Stream
 from eojax.methods import supervised
@@ -119,7 +120,7 @@ def test_one_phase_of_labelled_batches(monkeypatch: pytest.MonkeyPatch):
 )
 def test_options_that_cannot_train_are_refused(key: str, value: Any):
     config = plain_config('supervised')
-    supervised.check(config)
+    check_config(config)
     config.method[key] = value
     with pytest.raises(UserError, match=rf'method\.{key}.*{value}'):
-        supervised.check(config)
+        check_config(config)

@@ -358,16 +358,16 @@ def test_normalised_embeddings_have_one_length(monkeypatch):
 )
 def test_what_cannot_train_is_refused(key, value, message):
     config = plain()
-    swd_transfer.check(config)
+    check_config(config)
     config.method[key] = value
     with pytest.raises(UserError, match=message):
-        swd_transfer.check(config)
+        check_config(config)
 
 
 def test_pseudo_labels_without_their_term_are_refused():
     config = plain(method__pseudo_labels=True, method__class_alignment_weight=0.0)
     with pytest.raises(UserError, match='pseudo_labels enter the class-conditional term alone'):
-        swd_transfer.check(config)
+        check_config(config)
 
 
 def test_one_data_set_is_not_enough():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import Array, lax, random
 
-from eojax.config.base import base_config
+from eojax.config.base import base_config, check_config
 from eojax.errors import UserError
 from eojax.models import convnet
 from eojax.models.model import Network
@@ -180,11 +180,11 @@ def test_bfloat16_arithmetic_keeps_float32_parameters_and_outputs():
 )
 def test_networks_that_do_not_exist_are_refused(key: str, value: Any, message: str):
     config = base_config('supervised', 'convnet')
-    convnet.check(config.model, sizes(config))
+    check_config(config)
     with config.ignore_type():
         config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        convnet.check(config.model, sizes(config))
+        check_config(config)
 
 
 def sizes(config: Any) -> dict[str, int]:
@@ -194,7 +194,7 @@ def sizes(config: Any) -> dict[str, int]:
 
 def test_the_source_images_must_be_large_enough_too():
     config = base_config('fine_tune', 'convnet', 'eurosat', 'eurosat')
-    convnet.check(config.model, sizes(config))
+    check_config(config)
     config.source.size = 8
     with pytest.raises(UserError, match=r'a source\.size of 8'):
-        convnet.check(config.model, sizes(config))
+        check_config(config)

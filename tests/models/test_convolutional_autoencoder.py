@@ -88,10 +88,10 @@ def test_doubling_repeats_each_pixel():
 )
 def test_networks_that_do_not_exist_are_refused(key: str, value: Any, message: str):
     config = base_config('vae', 'convolutional_autoencoder', 'landscapes')
-    convolutional_autoencoder.check(config.model, {'data.size': config.data.size})
+    check_config(config)
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=message):
-        convolutional_autoencoder.check(config.model, {'data.size': config.data.size})
+        check_config(config)
 
 
 def test_a_method_and_a_network_that_do_not_fit_are_one_line():

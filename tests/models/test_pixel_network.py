@@ -6,13 +6,14 @@ import pytest
 from jax import random
 from ml_collections import ConfigDict
 
+from eojax import option
 from eojax.errors import UserError
 from eojax.models import pixel_network
-from eojax.models.pixel_network import DEFAULTS, join_rasters
+from eojax.models.pixel_network import OPTIONS, join_rasters
 
 
 def _options(**values: object) -> ConfigDict:
-    return ConfigDict({'name': 'pixel_network', **DEFAULTS, **values})
+    return ConfigDict({'name': 'pixel_network', **option.defaults(OPTIONS), **values})
 
 
 def test_each_pixel_sees_the_square_that_two_kernels_reach_and_no_more() -> None:
@@ -69,4 +70,4 @@ def test_a_coarser_raster_lies_under_the_pixels_that_it_covers() -> None:
 )
 def test_bad_options_name_their_key(values: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        pixel_network.check(_options(**values), {})
+        option.check(OPTIONS, _options(**values), 'model')

@@ -11,13 +11,16 @@ import pytest
 from jax import random
 from ml_collections import ConfigDict
 
+from eojax import option
 from eojax.errors import UserError
 from eojax.models import segnet
 from eojax.models.pixel_blocks import max_pooled_with_places, unpooled
 
 
 def _options(**values: Any) -> ConfigDict:
-    return ConfigDict({'name': 'segnet', **segnet.DEFAULTS, 'width': 2, 'depth': 2, **values})
+    return ConfigDict(
+        {'name': 'segnet', **option.defaults(segnet.OPTIONS), 'width': 2, 'depth': 2, **values}
+    )
 
 
 def test_as_many_parameters_as_the_original() -> None:
@@ -67,4 +70,4 @@ def test_any_size_in_bfloat16() -> None:
 )
 def test_bad_options_name_their_key(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        segnet.check(_options(**values), {})
+        option.check(segnet.OPTIONS, _options(**values), 'model')

@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax import lax, random
 from ml_collections import ConfigDict
 
+from eojax import option
 from eojax.errors import UserError
 from eojax.models import pixel_blocks, unet
 from eojax.models.pixel_blocks import GroupNormalisation, UpConvolution
@@ -20,7 +21,7 @@ from eojax.models.pixel_head import Head
 
 def _options(**values: Any) -> ConfigDict:
     small = {'width': 4, 'depth': 2}
-    return ConfigDict({'name': 'unet', **unet.DEFAULTS, **small, **values})
+    return ConfigDict({'name': 'unet', **option.defaults(unet.OPTIONS), **small, **values})
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_mean_pooling_and_swish_have_a_gradient_without_jumps() -> None:
 )
 def test_bad_options_name_their_key(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        unet.check(_options(**values), {})
+        option.check(unet.OPTIONS, _options(**values), 'model')
 
 
 @pytest.mark.parametrize('size', [1, 3])

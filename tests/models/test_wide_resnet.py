@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import Array, lax, random
 
-from eojax.config.base import base_config
+from eojax.config.base import base_config, check_config
 from eojax.errors import UserError
 from eojax.models import wide_resnet
 from eojax.models.model import Network
@@ -262,7 +262,7 @@ def test_dropout_needs_training_and_a_key():
 )  # fmt: skip
 def test_networks_that_do_not_exist_are_refused(key: str, value: Any):
     config = base_config('supervised', 'wide_resnet')
-    wide_resnet.check(config.model, {'data.size': config.data.size})
+    check_config(config)
     config.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=rf'{key}.*{value}'):
-        wide_resnet.check(config.model, {'data.size': config.data.size})
+        check_config(config)

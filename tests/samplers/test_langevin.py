@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax import Array, random
 
+from eojax import option
 from eojax.config.base import base_config
 from eojax.errors import UserError
 from eojax.models.convolution import convolution
@@ -220,10 +221,10 @@ def test_noise_depends_on_the_key_and_the_update():
 )  # fmt: skip
 def test_options_that_make_no_chain_are_refused(key: str, value: float):
     sampler = base_config('jem').sampler
-    langevin.check(sampler)
+    option.check(langevin.OPTIONS, sampler, 'sampler')
     sampler[key] = value
     with pytest.raises(UserError, match=rf'^sampler\.{key} .*{value}$'):
-        langevin.check(sampler)
+        option.check(langevin.OPTIONS, sampler, 'sampler')
 
 
 def test_chain_of_a_config():

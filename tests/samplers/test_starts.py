@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax import random
 
+from eojax import option
 from eojax.config.base import base_config
 from eojax.errors import UserError
 from eojax.samplers import starts
@@ -141,10 +142,10 @@ def test_uniform_starts_without_a_gaussian():
 )  # fmt: skip
 def test_unknown_starts_are_refused(key: str, value: str | float):
     sampler = base_config('jem').sampler
-    starts.check(sampler)
+    option.check(starts.OPTIONS, sampler, 'sampler')
     sampler[key] = value
     with pytest.raises(UserError, match=rf'sampler\.{key}.*{value}'):
-        starts.check(sampler)
+        option.check(starts.OPTIONS, sampler, 'sampler')
 
 
 def test_shapes_are_known_without_images() -> None:

@@ -66,14 +66,17 @@ def check_labels(
         raise UserError(f'{GROUPS_KEY}={labelled_groups!r}: write names with a comma between them')
 
 
+def is_labels_per_class(value: str | int) -> bool:
+    """Whether it is 'all' or a positive whole number."""
+    text = '' if isinstance(value, bool) else str(value)
+    return text == 'all' or (text.isascii() and text.isdigit() and int(text) > 0)
+
+
 def parse_labels_per_class(value: str | int) -> int | None:
     """A positive number from `10` or `'10'`; None for `'all'`; a `UserError` for anything else."""
-    if value == 'all':
-        return None
-    text = '' if isinstance(value, bool) else str(value)
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not is_labels_per_class(value):
         raise UserError(f"{LABELS_KEY}={value!r}: expected a positive whole number or 'all'")
-    return int(text)
+    return None if value == 'all' else int(value)
 
 
 def check_amount(label: str, amount: Amount) -> None:

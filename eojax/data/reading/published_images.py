@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 from eojax.data import class_folders
 from eojax.data.dataset import Dataset
 from eojax.data.kinds import DatasetKind, check_read_from_files
-from eojax.data.parts.labelled import parse_labels_per_class
 from eojax.data.published import PublishedImages
 from eojax.data.reading.download import fetch
 from eojax.data.reading.file_formats import format_of
@@ -43,18 +42,15 @@ def published_kind(images: PublishedImages) -> DatasetKind:
 
 
 def check_published(images: PublishedImages, options: ConfigDict) -> None:
-    """Refuses a `source` that there is not, and a tfds source without its folder.
+    """Refuses a `source` that the data set has not, and a tfds source without its folder.
 
     Raises:
       UserError: one line that names the key.
     """
     if not images.tfds_folders:
         check_read_from_files(images.name, options)
-    if options.source not in SOURCES:
-        raise unknown_name('data.source', options.source, SOURCES)
     if options.source == 'tfds' and not options.root:
         raise UserError("data.source is 'tfds' but data.root, its data_dir, is empty")
-    parse_labels_per_class(options.labels_per_class)
 
 
 def read_published(images: PublishedImages, options: ConfigDict, progress: bool) -> Dataset:

@@ -38,8 +38,10 @@ from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Limits
 from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.parts.group_splits import assign_blocks
+from eojax.data.shared_options import SHARED
 from eojax.errors import UserError
 from eojax.home import expanded
+from eojax.option import NOT_NEGATIVE, Option, Range, at_least
 
 NAME = 'airsar'
 BANDS = ('t11', 't22', 't33')
@@ -52,6 +54,16 @@ _UNITS = 100.0  # stored values in a decibel
 LIMITS: Limits = tuple(
     (_UNITS * (low + _OFFSET), _UNITS * (high + _OFFSET)) for low, high in DB_LIMITS
 )
+_PURITY = Range(
+    'above 0.5 to 1', 'must be above 0.5 and at most 1', lambda share: 0.5 < share <= 1.0
+)
+OPTIONS: dict[str, Option] = {
+    'size': SHARED['size']._replace(default=32, meaning='side of a patch'),
+    'stride': Option(8, 'pixels from a patch to the next one', at_least(1), 'pixels'),
+    'purity': Option(0.8, 'least share of a patch that is of its class', _PURITY),
+    'block': Option(128, 'side of the blocks that no split cuts', at_least(1), 'pixels'),
+    'seed': Option(0, 'seed of the split of the blocks', NOT_NEGATIVE),
+}
 _LABELS_SUFFIX = '_labels.png'
 _PARTS = ('train', 'validation', 'test')
 
@@ -253,10 +265,6 @@ def _check(options: ConfigDict) -> None:
     check_read_from_files(NAME, options)
     if not options.root:
         raise UserError(f'the data set {NAME!r} needs --config.data.root=FOLDER_OR_TIF')
-    if options.stride < 1:
-        raise UserError(f'data.stride must be at least 1, not {options.stride}')
-    if not 0.5 < options.purity <= 1.0:
-        raise UserError(f'data.purity must be above 0.5 and at most 1, not {options.purity}')
     if options.block < options.size:
         raise UserError(f'data.block {options.block} must be at least data.size {options.size}')
 
@@ -280,6 +288,6 @@ KIND = DatasetKind(
     NAME,
     _check,
     _from_config,
-    {'size': 32, 'stride': 8, 'purity': 0.8, 'block': 128, 'seed': 0},
+    OPTIONS,
     CLASS_NAMES,
 )

@@ -22,6 +22,7 @@ from eojax.data.reading.download import Archive
 from eojax.data.reading.published_images import check_published, read_published
 from eojax.data.sets import eurosat
 from eojax.errors import UserError, unknown_name
+from eojax.option import Option
 
 NAME = 'eurosat_ms'
 SIZE = 64
@@ -30,6 +31,9 @@ CLASS_NAMES = eurosat.CLASS_NAMES
 BANDS = (
     'B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B09', 'B10', 'B11', 'B12', 'B8A',
 )  # fmt: skip
+OPTIONS: dict[str, Option] = {
+    'bands': Option('all', 'bands, in the order wanted: all, or names with a comma between'),
+}
 # Central wavelengths in nanometres and the sensor's resolutions in metres (Sentinel-2 MSI).
 WAVELENGTHS = (443, 490, 560, 665, 705, 740, 783, 842, 945, 1375, 1610, 2190, 865)
 RESOLUTIONS = (60, 10, 10, 10, 20, 20, 20, 10, 60, 60, 20, 20, 20)
@@ -102,4 +106,4 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return read_published(choose(options.bands), options, progress)
 
 
-KIND = DatasetKind(NAME, _check, _from_config, {'bands': 'all'}, CLASS_NAMES, EUROSAT_MS, True)
+KIND = DatasetKind(NAME, _check, _from_config, OPTIONS, CLASS_NAMES, EUROSAT_MS, True)

@@ -12,7 +12,6 @@ from eojax.data import class_folders
 from eojax.data.dataset import Dataset
 from eojax.data.facts import Files
 from eojax.data.kinds import DatasetKind, check_read_from_files
-from eojax.data.parts.labelled import parse_labels_per_class
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import memory_limit
 from eojax.errors import UserError
@@ -22,7 +21,6 @@ NAME = 'folder'
 
 
 def _check(options: ConfigDict) -> None:
-    parse_labels_per_class(options.labels_per_class)
     check_read_from_files(NAME, options)
     if not options.root:
         raise UserError(f'the data set {NAME!r} needs --config.data.root=FOLDER_OR_ZIP')

@@ -28,7 +28,9 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import ArraySource, Dataset, Places
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Facts, Files, Raster
 from eojax.data.kinds import DatasetKind, check_drawn
+from eojax.data.shared_options import SHARED
 from eojax.errors import UserError
+from eojax.option import NOT_NEGATIVE, Option, at_least, between, such
 from eojax.synthetic.country import make_tiles
 from eojax.synthetic.palettes import in_palette, make_palette
 from eojax.synthetic.regions import make_region
@@ -57,6 +59,24 @@ _CLASS_OF = np.zeros(len(Material), np.uint8)
 for _class, (_, _materials) in enumerate(CLASSES.values()):
     _CLASS_OF[list(_materials)] = _class
 
+OPTIONS: dict[str, Option] = {
+    'size': SHARED['size']._replace(
+        default=128,
+        meaning='side of a tile',
+        within=such(
+            f'an even number from {MIN_SIZE}', lambda size: size >= MIN_SIZE and size % 2 == 0
+        ),
+    ),
+    'num_images': Option(480, 'tiles that are drawn', at_least(1), 'tiles'),
+    'regions': Option(8, 'regions that they are of', at_least(1), 'regions'),
+    'seed': Option(0, 'seed of the drawing', NOT_NEGATIVE),
+    'least_share': Option(
+        0.5, 'share of a pixel below which its greater class is not known', between(0.5, 1)
+    ),
+    'palette': Option(
+        0.0, 'how far regions have soils, leaves, walls and roofs of their own', between(0, 3)
+    ),
+}
 # Pixels in one batch: its layers then fit in a core's cache.
 _BATCH_PIXELS = 2**16
 
@@ -185,18 +205,11 @@ def draw_dataset(
 def _check(
     num: int, size: int, regions: int, seed: int, least_share: float, palette: float
 ) -> None:
-    if size < MIN_SIZE or size % 2:
-        raise UserError(f'data.size must be an even number from {MIN_SIZE}, not {size}')
-    if regions < 1:
-        raise UserError(f'data.regions must be at least 1, not {regions}')
+    values = {'size': size, 'num_images': num, 'regions': regions, 'seed': seed}
+    for key, value in {**values, 'least_share': least_share, 'palette': palette}.items():
+        OPTIONS[key].within.refuse(f'data.{key}', value)
     if num < regions:
         raise UserError(f'data.num_images must be at least one a region ({regions}), not {num}')
-    if seed < 0:
-        raise UserError(f'data.seed must not be negative, not {seed}')
-    if not 0.5 <= least_share <= 1.0:
-        raise UserError(f'data.least_share must lie between 0.5 and 1, not {least_share}')
-    if not 0.0 <= palette <= 3.0:
-        raise UserError(f'data.palette must lie between 0 and 3, not {palette}')
 
 
 def check(options: ConfigDict) -> None:
@@ -223,6 +236,6 @@ KIND = DatasetKind(
     NAME,
     check,
     _from_config,
-    {'size': 128, 'num_images': 480, 'regions': 8, 'seed': 0, 'least_share': 0.5, 'palette': 0.0},
+    OPTIONS,
     CLASS_NAMES,
 )

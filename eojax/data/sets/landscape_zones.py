@@ -27,7 +27,6 @@ unpaired transfer, take two seeds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -39,7 +38,9 @@ from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Files, Limits
 from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.data.sets.local_climate_zones import CLASS_NAMES, SO2SAT_COUNTS
+from eojax.data.shared_options import SHARED
 from eojax.errors import UserError, unknown_name
+from eojax.option import NOT_NEGATIVE, Option, at_least, name_in, one_of
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.local_climate.zones import LAYOUTS
@@ -103,6 +104,23 @@ SENSORS = {
         ((100.0 * (_DB_LIMITS[0] + _DB_OFFSET), 100.0 * (_DB_LIMITS[1] + _DB_OFFSET)),),
         _decibels,
     ),
+}
+OPTIONS: dict[str, Option] = {
+    'size': SHARED['size']._replace(
+        default=32, meaning='side of an image, 10 m a pixel', within=at_least(MIN_SIZE)
+    ),
+    'num_images': Option(
+        5000,
+        'images that are drawn, of all seventeen classes',
+        at_least(10 * len(CLASS_NAMES)),
+        'images',
+    ),
+    'seed': Option(0, 'seed of the drawing', NOT_NEGATIVE),
+    'sensor': Option('rgb', 'who sees the landscape', name_in(SENSORS)),
+    'frequencies': Option(
+        'equal', 'how often each class is drawn: equally, or as in So2Sat', one_of(*FREQUENCIES)
+    ),
+    'gain_db': Option(0.0, "deviation of the radar's gain from place to place", NOT_NEGATIVE, 'dB'),
 }
 
 
@@ -216,20 +234,6 @@ def make_scenes(
 
 def _check(options: ConfigDict) -> None:
     check_drawn(NAME, options)
-    if options.sensor not in SENSORS:
-        raise unknown_name('data.sensor', options.sensor, SENSORS)
-    if options.size < MIN_SIZE:
-        raise UserError(f'data.size must be at least {MIN_SIZE}, not {options.size}')
-    if options.frequencies not in FREQUENCIES:
-        raise unknown_name('data.frequencies', options.frequencies, FREQUENCIES)
-    if not 0.0 <= options.gain_db < math.inf:
-        raise UserError(f'data.gain_db must not be negative, not {options.gain_db}')
-    if options.seed < 0:
-        raise UserError(f'data.seed must not be negative, not {options.seed}')
-    if options.num_images < 10 * len(CLASS_NAMES):
-        raise UserError(
-            f'data.num_images must be at least {10 * len(CLASS_NAMES)}, not {options.num_images}'
-        )
 
 
 def _from_config(options: ConfigDict, progress: bool) -> Dataset:
@@ -255,13 +259,6 @@ KIND = DatasetKind(
     NAME,
     _check,
     _from_config,
-    {
-        'size': 32,
-        'num_images': 5000,
-        'seed': 0,
-        'sensor': 'rgb',
-        'frequencies': 'equal',
-        'gain_db': 0.0,
-    },
+    OPTIONS,
     CLASS_NAMES,
 )

@@ -16,9 +16,9 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.facts import Files
 from eojax.data.kinds import DatasetKind, check_drawn
-from eojax.data.parts.labelled import parse_labels_per_class
 from eojax.data.sets.eurosat import CLASS_COLOURS
 from eojax.errors import UserError
+from eojax.option import NOT_NEGATIVE, Option, at_least
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
 from eojax.synthetic.layouts import LAYOUTS
@@ -30,6 +30,13 @@ __all__ = ['CLASS_NAMES', 'generate', 'make_scenes', 'render_rgb']
 CLASS_NAMES = tuple(LAYOUTS)
 MIN_SIZE = 16
 NAME = 'landscapes'
+OPTIONS: dict[str, Option] = {
+    'num_images': Option(4000, 'images that are drawn', at_least(10 * len(CLASS_NAMES)), 'images'),
+    'seed': Option(0, 'seed of the drawing', NOT_NEGATIVE),
+    'ground_size': Option(
+        0, 'side of the ground in an image; 0: as size', NOT_NEGATIVE, 'pixels of 10 m'
+    ),
+}
 
 # Pixels in one batch: its layers then fit in a core's cache.
 _BATCH_PIXELS = 2**17
@@ -144,10 +151,7 @@ def _check(labels: np.ndarray, size: int, seed: int) -> None:
 
 
 def _check_options(options: ConfigDict) -> None:
-    parse_labels_per_class(options.labels_per_class)
     check_drawn(NAME, options)
-    if options.num_images < 10 * len(CLASS_NAMES):
-        raise UserError(f'data.num_images must be at least 100, not {options.num_images}')
     ground = options.ground_size or options.size
     if ground % options.size:
         raise UserError(f'data.ground_size {ground} must be a multiple of data.size {options.size}')
@@ -182,6 +186,6 @@ KIND = DatasetKind(
     NAME,
     _check_options,
     _from_config,
-    {'num_images': 4000, 'seed': 0, 'ground_size': 0},
+    OPTIONS,
     CLASS_NAMES,
 )

@@ -14,7 +14,6 @@ one, each patch is read when it is drawn.
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 
@@ -30,9 +29,11 @@ from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.data.reading.published_images import check_published, describe_counts, download_published
 from eojax.data.sets.local_climate_zones import CLASS_NAMES
 from eojax.data.sets.so2sat_patches import SENSORS, SIZE, Coding, read_patches
+from eojax.data.shared_options import SHARED
 from eojax.data.splits import TEST, TRAIN, VALIDATION
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.home import cache_folder, expanded
+from eojax.option import POSITIVE, Option, name_in
 
 NAME = 'so2sat'
 # About three standard deviations.
@@ -43,6 +44,14 @@ VERSIONS = {
     'v3_random': ('random', ('testing', 'training')),
     'v3_block': ('block', ('testing', 'training')),
     'v3_culture_10': ('culture_10', ('testing', 'training')),
+}
+OPTIONS: dict[str, Option] = {
+    'size': SHARED['size'].but(SIZE),
+    'sensor': Option(
+        'rgb', 'the sensor: three or ten bands of Sentinel-2, or Sentinel-1', name_in(SENSORS)
+    ),
+    'version': Option('v2', 'version of the published files', name_in(VERSIONS)),
+    'vv_limit': Option(VV_LIMIT, 'amplitude of vv that becomes 1', POSITIVE),
 }
 PARTS = {'training': TRAIN, 'validation': VALIDATION, 'testing': TEST}
 SO2SAT = PublishedImages(
@@ -128,7 +137,6 @@ def load(
 
 def _check(options: ConfigDict) -> None:
     check_published(SO2SAT, options)
-    _check_options(options.sensor, options.version, options.vv_limit)
 
 
 def _from_config(options: ConfigDict, progress: bool) -> Dataset:
@@ -144,12 +152,8 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
 
 
 def _check_options(sensor: str, version: str, vv_limit: float) -> None:
-    if sensor not in SENSORS:
-        raise unknown_name('data.sensor', sensor, SENSORS)
-    if version not in VERSIONS:
-        raise unknown_name('data.version', version, VERSIONS)
-    if not 0.0 < vv_limit < math.inf:
-        raise UserError(f'data.vv_limit must be positive and finite, not {vv_limit}')
+    for key, value in (('sensor', sensor), ('version', version), ('vv_limit', vv_limit)):
+        OPTIONS[key].within.refuse(f'data.{key}', value)
 
 
 def _files(root: Path, version: str) -> dict[str, Path]:
@@ -181,7 +185,7 @@ KIND = DatasetKind(
     NAME,
     _check,
     _from_config,
-    {'size': SIZE, 'sensor': 'rgb', 'version': 'v2', 'vv_limit': VV_LIMIT},
+    OPTIONS,
     CLASS_NAMES,
     SO2SAT,
 )

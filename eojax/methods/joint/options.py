@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from eojax import models
-from eojax.errors import UserError, unknown_name
-from eojax.methods.options import check_shared
+from eojax.errors import UserError
+from eojax.methods.options import AUGMENT, AVERAGE_DECAY
+from eojax.option import NOT_NEGATIVE, SHARE, Option, Range, at_least, one_of
 from eojax.samplers import langevin, starts
 
-# Of batch normalisation, in E(x): `eojax.methods.jem`.
-STATISTICS = ('running', 'batch')
 # What to change where training diverges.
 ADVICE = (
     'lower optimizer.learning_rate or sampler.step_size, or raise method.energy_l2 or'
     ' method.score_matching_weight'
 )
-DEFAULTS: dict[str, dict[str, Any]] = {
+_LOW_HIGH = Range(
+    'low, high with 0 < low <= high',
+    'must be (low, high)',
+    lambda noise: len(noise) == 2 and 0.0 < noise[0] <= noise[1],
+)
+LIKELIHOOD_WEIGHT = Option(1.0, 'weight of log p(x), which the chains train', NOT_NEGATIVE)
+CLASSIFICATION_WEIGHT = Option(1.0, 'weight of log p(y|x), the cross-entropy', NOT_NEGATIVE)
+ENERGY_L2 = Option(0.0, 'weight of the L2 on the energy, which bounds it', NOT_NEGATIVE)
+INPUT_NOISE = Option(
+    0.03,
+    'deviation of the noise on images of the likelihood',
+    NOT_NEGATIVE,
+    'of images in [-1, 1]',
+)
+LIKELIHOOD_AUGMENT = AUGMENT._replace(meaning='the weak augmentation of the images of log p(x)')
+SUPERVISED_STEPS = Option(
+    0, 'steps at first without chains, by cross-entropy and score matching', NOT_NEGATIVE, 'steps',
+    phase=True,
+)  # fmt: skip
+SCORE_MATCHING_WEIGHT = Option(0.0, 'weight of denoising score matching; 0: none', NOT_NEGATIVE)
+SCORE_MATCHING_NOISE = Option(
+    (0.02, 0.6),
+    'lowest and highest deviation of the noise of score matching',
+    _LOW_HIGH,
+    'of images in [-1, 1]',
+)
+# Of the replay buffer, in the group `sampler`.
+BUFFER: dict[str, Option] = {
+    'buffer_size': Option(10_000, 'images in the replay buffer', at_least(1), 'images'),
+    'buffer_dtype': Option(
+        'float32', 'type in which the buffer keeps them', one_of('float32', 'bfloat16')
+    ),
+    'buffer_parts': Option(
+        1, 'parts of the buffer, each for the chains of some devices alone', at_least(1)
+    ),
+    'reinitialise': Option(0.05, 'share of chains that begin anew in a step', SHARE),
+}
+OPTIONS: dict[str, dict[str, Option]] = {
     'method': {
-        'likelihood_batch_size': 64,
-        'likelihood_weight': 1.0,
-        'classification_weight': 1.0,
-        'energy_l2': 0.0,
-        'input_noise': 0.03,
-        'augment': 'flips',
-        'likelihood_augment': 'flips',
-        'likelihood_statistics': 'running',
-        'class_conditional': False,
-        'average_decay': 0.0,
-        'supervised_steps': 0,
-        'score_matching_weight': 0.0,
-        'score_matching_batch_size': 32,
-        'score_matching_noise': (0.02, 0.6),
+        'likelihood_batch_size': Option(
+            64, 'chains, and images of log p(x), in a step', at_least(1), 'images'
+        ),
+        'likelihood_weight': LIKELIHOOD_WEIGHT,
+        'classification_weight': CLASSIFICATION_WEIGHT,
+        'energy_l2': ENERGY_L2,
+        'input_noise': INPUT_NOISE,
+        'augment': AUGMENT,
+        'likelihood_augment': LIKELIHOOD_AUGMENT,
+        'likelihood_statistics': Option(
+            'running', 'statistics of batch normalisation in E(x)', one_of('running', 'batch')
+        ),
+        'class_conditional': Option(False, 'whether each chain is of a class, p(x|y), not of p(x)'),
+        'average_decay': AVERAGE_DECAY,
+        'supervised_steps': SUPERVISED_STEPS,
+        'score_matching_weight': SCORE_MATCHING_WEIGHT,
+        'score_matching_batch_size': Option(
+            32, 'images of score matching in a step', at_least(1), 'images'
+        ),
+        'score_matching_noise': SCORE_MATCHING_NOISE,
     },
-    'sampler': {
-        **langevin.DEFAULTS,
-        'buffer_size': 10_000,
-        'buffer_dtype': 'float32',
-        'buffer_parts': 1,
-        'reinitialise': 0.05,
-        **starts.DEFAULTS,
-    },
+    'sampler': {**langevin.OPTIONS, **BUFFER, **starts.OPTIONS},
 }
 
 
@@ -64,10 +96,6 @@ def check_phases(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     method = config.method
-    if method.supervised_steps < 0:
-        raise UserError(
-            f'method.supervised_steps must not be negative, not {method.supervised_steps}'
-        )
     if method.supervised_steps >= config.steps:
         raise UserError(
             f'method.supervised_steps {method.supervised_steps} leaves nothing of'
@@ -83,21 +111,6 @@ def check_likelihood(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     method, sampler = config.method, config.sampler
-    check_shared(method)
-    langevin.check(sampler)
-    starts.check(sampler)
-    if method.likelihood_statistics not in STATISTICS:
-        raise unknown_name('method.likelihood_statistics', method.likelihood_statistics, STATISTICS)
-    for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
-                'score_matching_weight'):  # fmt: skip
-        if method[key] < 0:
-            raise UserError(f'method.{key} must not be negative, not {method[key]}')
-    check_noise_range(method.score_matching_noise)
-    if method.score_matching_batch_size < 1:
-        raise UserError(
-            'method.score_matching_batch_size must be at least 1,'
-            f' not {method.score_matching_batch_size}'
-        )
     check_buffer(method.likelihood_batch_size, 'method.likelihood_batch_size', sampler)
     # Cheap: a network is built of pure functions, without parameters.
     if sampler.inner_steps > 1 and models.build(config.model, 2).stem is None:
@@ -105,16 +118,6 @@ def check_likelihood(config: ConfigDict) -> None:
             f'sampler.inner_steps {sampler.inner_steps} needs a network that can be cut after its'
             f' first layer, which {config.model.name} cannot: set it to 1'
         )
-
-
-def check_noise_range(noise: Sequence[float]) -> None:
-    """Refuses what is no range of noise levels for score matching.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    if len(noise) != 2 or not 0.0 < noise[0] <= noise[1]:
-        raise UserError(f'method.score_matching_noise must be (low, high), not {tuple(noise)}')
 
 
 def check_buffer(num: int, title: str, sampler: ConfigDict) -> None:
@@ -128,13 +131,9 @@ def check_buffer(num: int, title: str, sampler: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     parts, size = sampler.buffer_parts, sampler.buffer_size
-    if num < 1 or parts < 1 or num % parts or size % parts:
+    if num % parts or size % parts:
         raise UserError(
             f'sampler.buffer_parts {parts} must divide {title} {num} and sampler.buffer_size {size}'
         )
     if size < num:
         raise UserError(f'sampler.buffer_size {size} is less than a batch of chains ({num})')
-    if not 0.0 <= sampler.reinitialise <= 1.0:
-        raise UserError(f'sampler.reinitialise must lie in [0, 1], not {sampler.reinitialise}')
-    if sampler.buffer_dtype not in ('float32', 'bfloat16'):
-        raise unknown_name('sampler.buffer_dtype', sampler.buffer_dtype, ('float32', 'bfloat16'))

@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from eojax import models
-from eojax.errors import UserError, unknown_name
-from eojax.methods.joint.options import check_buffer, check_noise_range, check_phases
+from eojax.errors import UserError
+from eojax.methods.joint import options as joint
+from eojax.methods.joint.options import check_buffer, check_phases
 from eojax.methods.joint.pixel_energy import DENSITIES, SCALES
+from eojax.methods.options import UNLABELLED_RATIO
 from eojax.methods.pixels import supervised_loss, windows
+from eojax.option import NOT_NEGATIVE, Option, Range, at_least, name_in, one_of
 from eojax.samplers import langevin, starts
 
-# Noise that chains begin at: of single pixels, or of every scale up to one colour.
-NOISES = ('pixels', 'scales')
-DEFAULTS: dict[str, dict[str, Any]] = {
+_ODD = Range(
+    'odd, 1 or more',
+    'must be an odd number of pixels',
+    lambda side: side >= 1 and side % 2 == 1,
+)
+OPTIONS: dict[str, dict[str, Option]] = {
     'method': {
-        **windows.DEFAULTS,
-        **supervised_loss.DEFAULTS,
-        'chain_window': 0,
-        'unlabelled_ratio': 1,
-        'likelihood_augment': 'dihedral',
-        'likelihood_weight': 1.0,
-        'classification_weight': 1.0,
-        'energy_scale': 'sum',
-        'energy_l2': 0.0,
-        'density': 'logits',
-        'density_width': 32,
-        'density_depth': 4,
-        'density_average': 1,
-        'input_noise': 0.0,
-        'supervised_steps': 0,
-        'score_matching_weight': 0.0,
-        'score_matching_noise': (0.02, 0.6),
+        **windows.OPTIONS,
+        **supervised_loss.OPTIONS,
+        'chain_window': Option(
+            0, 'side of the windows of chains; 0: as of training', NOT_NEGATIVE, 'pixels'
+        ),
+        'unlabelled_ratio': UNLABELLED_RATIO,
+        'likelihood_augment': joint.LIKELIHOOD_AUGMENT.but('dihedral'),
+        'likelihood_weight': joint.LIKELIHOOD_WEIGHT,
+        'classification_weight': joint.CLASSIFICATION_WEIGHT,
+        'energy_scale': Option(
+            'sum', "a window's energy: of Eq. 4.19, or the mean over its pixels", name_in(SCALES)
+        ),
+        'energy_l2': joint.ENERGY_L2,
+        'density': Option(
+            'logits',
+            'where the density of a pixel is read: the logits, a head beside them, or a local'
+            ' network of its own',
+            name_in(DENSITIES),
+        ),
+        'density_width': Option(32, 'features of the local network', at_least(1), 'features'),
+        'density_depth': Option(4, 'convolutions of the local network', at_least(1)),
+        'density_average': Option(
+            1, 'side of the mean that smooths maps of log p(x); 1: none', _ODD, 'pixels'
+        ),
+        'input_noise': joint.INPUT_NOISE.but(0.0),
+        'supervised_steps': joint.SUPERVISED_STEPS,
+        'score_matching_weight': joint.SCORE_MATCHING_WEIGHT,
+        'score_matching_noise': joint.SCORE_MATCHING_NOISE,
     },
     'sampler': {
-        **langevin.DEFAULTS,
-        'buffer_size': 2_000,
-        'buffer_dtype': 'float32',
-        'buffer_parts': 1,
-        'reinitialise': 0.05,
-        'start': 'uniform',
-        'start_textures': 8,
-        'start_uniform_share': 0.0,
-        'start_noise': 'pixels',
+        **langevin.OPTIONS,
+        **joint.BUFFER,
+        'buffer_size': joint.BUFFER['buffer_size'].but(2_000),
+        'start': starts.OPTIONS['start'],
+        'start_textures': Option(
+            8, 'textures that are fitted, each to some windows, for start gaussian', at_least(1)
+        ),
+        'start_uniform_share': starts.OPTIONS['start_uniform_share'],
+        'start_noise': Option(
+            'pixels',
+            'noise that chains begin at: of single pixels, or of every scale up to one colour',
+            one_of('pixels', 'scales'),
+        ),
     },
 }
 
@@ -56,32 +75,9 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     method, sampler = config.method, config.sampler
-    windows.check(method)
     supervised_loss.check(method)
-    langevin.check(sampler)
-    starts.check(sampler)
     check_phases(config)
-    check_noise_range(method.score_matching_noise)
-    for group, key, known in (
-        ('method', 'energy_scale', SCALES),
-        ('method', 'density', DENSITIES),
-        ('sampler', 'start_noise', NOISES),
-    ):
-        if config[group][key] not in known:
-            raise unknown_name(f'{group}.{key}', config[group][key], known)
-    for key in ('likelihood_weight', 'classification_weight', 'energy_l2', 'input_noise',
-                'score_matching_weight'):  # fmt: skip
-        if method[key] < 0:
-            raise UserError(f'method.{key} must not be negative, not {method[key]}')
-    for group, key in (('method', 'unlabelled_ratio'), ('method', 'density_width'),
-                       ('method', 'density_depth'), ('sampler', 'start_textures')):  # fmt: skip
-        if config[group][key] < 1:
-            raise UserError(f'{group}.{key} must be at least 1, not {config[group][key]}')
-    if method.density_average < 1 or method.density_average % 2 == 0:
-        raise UserError(
-            f'method.density_average must be an odd number of pixels, not {method.density_average}'
-        )
-    if not 0 <= method.chain_window <= method.window:
+    if method.chain_window > method.window:
         raise UserError(
             f'method.chain_window must lie between 0 and method.window {method.window}, not'
             f' {method.chain_window}; 0 stands for windows as large as those of training'

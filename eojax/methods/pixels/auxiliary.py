@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ from eojax.losses import mumford_shah, reconstruction, relaxed_k_means
 from eojax.losses.inpainting import dropped, inpainting, square_holes
 from eojax.losses.jigsaw import GRID, jigsaw, permutations, permuted
 from eojax.losses.valid_pixels import mean_over_windows
+from eojax.option import NOT_NEGATIVE, Option, Range, at_least, name_in
 
 # Tasks to the lambda that worked.
 WEIGHTS = {
@@ -54,13 +55,25 @@ WEIGHTS = {
 PUBLISHED = -1.0
 CLUSTERING = ('relaxed_k_means', 'mumford_shah')
 # Of the config group `method`.
-DEFAULTS: dict[str, Any] = {
-    'auxiliary': 'l1',
-    'auxiliary_weight': -1.0,
-    'regularization_weight': 0.1,
-    'clusters': 8,
-    'hole': 80,
-    'permutations': 100,
+OPTIONS: dict[str, Option] = {
+    'auxiliary': Option('l1', 'the unsupervised task', name_in(WEIGHTS)),
+    'auxiliary_weight': Option(
+        PUBLISHED,
+        'lambda, the weight of the unsupervised task; -1: the published one',
+        Range(
+            '0 or more, or -1',
+            'must be -1, the published one, or not negative',
+            lambda weight: weight == PUBLISHED or 0.0 <= weight < math.inf,
+        ),
+    ),
+    'regularization_weight': Option(
+        0.1, 'weight of the regulariser of the clustering tasks', NOT_NEGATIVE
+    ),
+    'clusters': Option(8, 'clusters of the clustering tasks', at_least(2), 'clusters'),
+    'hole': Option(80, 'side of the hole that inpainting fills', at_least(1), 'pixels'),
+    'permutations': Option(
+        100, 'permutations that the jigsaw tells apart, at most 1000', at_least(1)
+    ),
 }
 
 Terms = Mapping[str, Array]
@@ -104,7 +117,7 @@ def check(method: ConfigDict, tasks: tuple[str, ...] = tuple(WEIGHTS)) -> None:
     """Refuses options that make no task.
 
     Args:
-      method: the config group of that name, with the keys of `DEFAULTS` that its tasks need.
+      method: the config group of that name, with the keys of `OPTIONS` that its tasks need.
       tasks: those that the method has.
 
     Raises:
@@ -113,17 +126,6 @@ def check(method: ConfigDict, tasks: tuple[str, ...] = tuple(WEIGHTS)) -> None:
     name = method.auxiliary
     if name not in tasks:
         raise unknown_name('method.auxiliary', name, tasks)
-    weight = method.auxiliary_weight
-    if weight != PUBLISHED and not 0.0 <= weight < math.inf:
-        raise UserError(
-            f'method.auxiliary_weight must be -1, the published one, or not negative, not {weight}'
-        )
-    if not 0.0 <= method.regularization_weight < math.inf:
-        raise UserError(
-            f'method.regularization_weight must not be negative, not {method.regularization_weight}'
-        )
-    if method.clusters < 2:
-        raise UserError(f'method.clusters must be at least 2, not {method.clusters}')
     if name == 'inpainting' and not 1 <= method.hole <= method.window:
         raise UserError(
             f'method.hole must be from 1 to {method.window}, the side of the window, not'

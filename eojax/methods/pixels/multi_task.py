@@ -24,18 +24,20 @@ from eojax.feed.streams import Batch
 from eojax.losses.pixel_cross_entropy import pixel_accuracy
 from eojax.methods.features import features_of
 from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.methods.options import UNLABELLED_RATIO
 from eojax.methods.pixels import auxiliary, supervised_loss, windows
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
 from eojax.models.model import Network
 from eojax.models.pixel_network import join_rasters
+from eojax.option import Option
 
 # Of the config group `method`.
-DEFAULTS: dict[str, Any] = {
-    **windows.DEFAULTS,
-    'unlabelled_ratio': 1,
-    **supervised_loss.DEFAULTS,
-    **auxiliary.DEFAULTS,
+OPTIONS: dict[str, Option] = {
+    **windows.OPTIONS,
+    'unlabelled_ratio': UNLABELLED_RATIO,
+    **supervised_loss.OPTIONS,
+    **auxiliary.OPTIONS,
 }
 
 
@@ -60,7 +62,6 @@ def check(config: ConfigDict, tasks: tuple[str, ...]) -> None:
     Raises:
       UserError: one line that names the key.
     """
-    windows.check(config.method)
     supervised_loss.check(config.method)
     auxiliary.check(config.method, tasks)
 

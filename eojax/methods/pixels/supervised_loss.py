@@ -1,6 +1,6 @@
 """The supervised loss of methods for pixels, as the config chooses it.
 
-`method.loss` is one of `LOSSES`; all are over the labelled pixels of a batch and nothing else.
+`method.loss` names it; all are over the labelled pixels of a batch and nothing else.
 `method.class_weights` weights the classes in it: empty, all alike; numbers with a comma between,
 one for each class; or `balanced`. Then with n_k the labelled pixels of class k among n, and K'
 classes that have any,
@@ -28,15 +28,25 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset, Window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts
 from eojax.data.valid_pixels import valid_pixels
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
 from eojax.losses.dice import dice
 from eojax.losses.focal import focal
 from eojax.losses.pixel_cross_entropy import pixel_cross_entropy
+from eojax.option import NOT_NEGATIVE, Option, one_of
 
-LOSSES = ('cross_entropy', 'focal', 'dice', 'cross_entropy_dice')
 BALANCED = 'balanced'
 # Of the config group `method`.
-DEFAULTS: dict[str, Any] = {'loss': 'cross_entropy', 'focal_gamma': 2.0, 'class_weights': ''}
+OPTIONS: dict[str, Option] = {
+    'loss': Option(
+        'cross_entropy',
+        'the loss of labelled pixels',
+        one_of('cross_entropy', 'focal', 'dice', 'cross_entropy_dice'),
+    ),
+    'focal_gamma': Option(2.0, 'exponent of the focal loss', NOT_NEGATIVE),
+    'class_weights': Option(
+        '', "weights of the classes: numbers with a comma between, 'balanced', or empty: all alike"
+    ),
+}
 # Pixels are counted in so many places at most, and in a window of at most this side of each.
 _PLACES, _SIDE = 256, 1024
 
@@ -59,18 +69,14 @@ class SupervisedLoss(NamedTuple):
 
 
 def check(method: ConfigDict) -> None:
-    """Refuses options that make no loss.
+    """Refuses weights of classes that are none.
 
     Args:
-      method: the config group of that name, with the keys of `DEFAULTS`.
+      method: the config group of that name, with the keys of `OPTIONS`.
 
     Raises:
       UserError: one line that names the key.
     """
-    if method.loss not in LOSSES:
-        raise unknown_name('method.loss', method.loss, LOSSES)
-    if not 0.0 <= method.focal_gamma < math.inf:
-        raise UserError(f'method.focal_gamma must not be negative, not {method.focal_gamma}')
     if method.class_weights not in ('', BALANCED):
         _numbers(method.class_weights)
 

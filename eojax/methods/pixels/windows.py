@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jax import Array
 from ml_collections import ConfigDict
@@ -19,17 +19,38 @@ from ml_collections import ConfigDict
 from eojax.data.facts import IMAGES, Facts
 from eojax.errors import UserError
 from eojax.feed.streams import Stream
-from eojax.methods.options import check_shared
+from eojax.methods.options import AUGMENT, AVERAGE_DECAY
+from eojax.option import NOT_NEGATIVE, Option, at_least, such
 
 # Places are evaluated whole up to this side, larger ones in windows of the other.
 _WHOLE_UP_TO, _OF_LARGE_PLACES = 1024, 512
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(','))
+
+
+def _all_different(text: str) -> bool:
+    names = _names(text)
+    return all(names) and len(set(names)) == len(names)
+
+
 # Of the config group `method`.
-DEFAULTS: dict[str, Any] = {
-    'rasters': IMAGES,
-    'window': 64,
-    'evaluation_window': 0,
-    'augment': 'dihedral',
-    'average_decay': 0.0,
+OPTIONS: dict[str, Option] = {
+    'rasters': Option(
+        IMAGES,
+        'rasters that the network sees, side by side',
+        such('different names with a comma between', _all_different),
+    ),
+    'window': Option(64, 'side of the windows of training', at_least(1), 'pixels'),
+    'evaluation_window': Option(
+        0,
+        'side of the windows of evaluation; 0: whole places, where they are small',
+        NOT_NEGATIVE,
+        'pixels',
+    ),
+    'augment': AUGMENT.but('dihedral'),
+    'average_decay': AVERAGE_DECAY,
 }
 
 
@@ -67,34 +88,6 @@ class Windows(NamedTuple):
         return tuple(drawn[name] for name in self.rasters)
 
 
-def check(method: ConfigDict) -> None:
-    """Refuses rasters, windows, an augmentation and an average that there cannot be.
-
-    Args:
-      method: the config group of that name, with the keys of `DEFAULTS`, and `unlabelled_ratio`
-        where it has one.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    check_shared(method)
-    rasters = _names(method.rasters)
-    if not all(rasters) or len(set(rasters)) < len(rasters):
-        raise UserError(
-            f'method.rasters must be different names with a comma between, not {method.rasters!r}'
-        )
-    if method.window < 1:
-        raise UserError(f'method.window must be at least 1, not {method.window}')
-    if method.evaluation_window < 0:
-        raise UserError(
-            f'method.evaluation_window must not be negative, not {method.evaluation_window}'
-        )
-    if method.get('unlabelled_ratio', 1) < 1:
-        raise UserError(
-            f'method.unlabelled_ratio must be at least 1, not {method.unlabelled_ratio}'
-        )
-
-
 def windows_of(options: ConfigDict, facts: Facts) -> Windows:
     """The windows of a checked config group `method`.
 
@@ -126,7 +119,3 @@ def _evaluation_window(side: int, facts: Facts, grid: int) -> int | None:
     if max(facts.size) <= _WHOLE_UP_TO:
         return None
     return max(side, _OF_LARGE_PLACES // grid * grid)
-
-
-def _names(rasters: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in rasters.split(','))

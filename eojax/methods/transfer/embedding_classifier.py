@@ -29,36 +29,22 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.augment import AUGMENTATIONS
 from eojax.devices import sharding
-from eojax.errors import UserError
 from eojax.methods.method import Task
-from eojax.methods.options import check_shared
+from eojax.methods.options import AUGMENT, AVERAGE_DECAY
 from eojax.models.model import Network
+from eojax.option import NOT_NEGATIVE, Option, at_least
 
 DOMAINS = ('source', 'target')
 # Of the config group `method`.
-DEFAULTS: dict[str, Any] = {
-    'augment': 'dihedral_shift',
-    'embedding_size': 128,
-    'classifier_hidden': 0,
-    'normalise_embedding': False,
-    'average_decay': 0.0,
+OPTIONS: dict[str, Option] = {
+    'augment': AUGMENT.but('dihedral_shift'),
+    'embedding_size': Option(128, 'length of an embedding', at_least(1)),
+    'classifier_hidden': Option(
+        0, "features of the classifier's hidden layer; 0: it is linear", NOT_NEGATIVE, 'features'
+    ),
+    'normalise_embedding': Option(False, 'whether embeddings are brought to one length'),
+    'average_decay': AVERAGE_DECAY,
 }
-
-
-def check(config: ConfigDict) -> None:
-    """Refuses embeddings and classifiers that cannot be.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    options = config.method
-    check_shared(options)
-    if options.embedding_size < 1:
-        raise UserError(f'method.embedding_size must be at least 1, not {options.embedding_size}')
-    if options.classifier_hidden < 0:
-        raise UserError(
-            f'method.classifier_hidden must not be negative, not {options.classifier_hidden}'
-        )
 
 
 class EmbeddingClassifier(NamedTuple):

@@ -18,7 +18,6 @@ Notes:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -34,17 +33,24 @@ from eojax.methods.method import Metrics, Phase, Shape, Task
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Descent, Loss, Trained
+from eojax.option import NOT_NEGATIVE, POSITIVE, Option, at_least
 
 # By `target_abilities`.
 TARGET_ABILITIES = ('logits', 'embedding', 'features')
 # Of the config group `method`, for methods that train on the source first.
-DEFAULTS: dict[str, Any] = {
-    'source_steps': 500,
-    'source_batch_size': 128,
-    'target_rate_factor': 1.0,
-    'contrastive_weight': 0.0,
-    'contrastive_temperature': 0.1,
-    'contrastive_size': 128,
+OPTIONS: dict[str, Option] = {
+    'source_steps': Option(
+        500, 'steps on the source alone, at first', at_least(1), 'steps', phase=True
+    ),
+    'source_batch_size': Option(128, 'images of the source in a step', at_least(1), 'images'),
+    'target_rate_factor': Option(
+        1.0, 'learning rate on the target, as a factor of that on the source', POSITIVE
+    ),
+    'contrastive_weight': Option(
+        0.0, 'w, the weight of the supervised contrastive loss; 0: none', NOT_NEGATIVE
+    ),
+    'contrastive_temperature': Option(0.1, 'temperature of the contrastive loss', POSITIVE),
+    'contrastive_size': Option(128, 'length of the projections that it is of', at_least(1)),
 }
 
 
@@ -69,16 +75,6 @@ def check(config: ConfigDict) -> None:
       UserError: one line that names the key.
     """
     options = config.method
-    for key in ('source_steps', 'source_batch_size', 'contrastive_size'):
-        if options[key] < 1:
-            raise UserError(f'method.{key} must be at least 1, not {options[key]}')
-    for key in ('target_rate_factor', 'contrastive_temperature'):
-        if not 0.0 < options[key] < math.inf:
-            raise UserError(f'method.{key} must be positive, not {options[key]}')
-    if not 0.0 <= options.contrastive_weight < math.inf:
-        raise UserError(
-            f'method.contrastive_weight must not be negative, not {options.contrastive_weight}'
-        )
     if options.source_steps >= config.steps:
         raise UserError(
             f'method.source_steps {options.source_steps} leaves nothing of steps {config.steps}'

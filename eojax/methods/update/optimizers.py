@@ -15,66 +15,62 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from eojax.errors import UserError, unknown_name
+from eojax.errors import UserError
+from eojax.option import BELOW_ONE, NOT_NEGATIVE, OR_INFINITE, POSITIVE, Option, Range, one_of
 
-DEFAULTS: dict[str, Any] = {
-    'name': 'adam',
-    'learning_rate': 1e-4,
-    'b1': 0.9,
-    'b2': 0.999,
-    'momentum': 0.9,
-    'nesterov': True,
-    'weight_decay': 0.0,
-    'clip_norm': 0.0,
-    'warmup_steps': 0,
-    'schedule': 'constant',
-    'milestones': (),
-    'milestone_factor': 0.3,
-    'cosine_cycles': 0.5,
-    'sharpness_radius': 0.0,
-    'sharpness_adaptive': False,
+_SHARES = Range(
+    'shares between 0 and 1',
+    'are shares of all steps, between 0 and 1',
+    lambda shares: all(0.0 < share < 1.0 for share in shares),
+)
+_CYCLES = Range(
+    'above 0 to 0.25, or 0.5',
+    'must lie in (0, 0.25], or be 0.5 for the half cosine to zero, as the rate would turn negative',
+    lambda cycles: 0.0 < cycles <= 0.25 or cycles == 0.5,
+)
+OPTIONS: dict[str, Option] = {
+    'name': Option('adam', 'the optimiser; adam is AdamW', one_of('adam', 'sgd')),
+    'learning_rate': Option(1e-4, 'the highest learning rate, after the warm-up', POSITIVE),
+    'b1': Option(0.9, 'decay of the mean of gradients, of adam', BELOW_ONE),
+    'b2': Option(0.999, 'decay of the mean of squared gradients, of adam', BELOW_ONE),
+    'momentum': Option(0.9, 'momentum, of sgd', BELOW_ONE),
+    'nesterov': Option(True, "whether the momentum is Nesterov's, of sgd"),
+    'weight_decay': Option(
+        0.0, 'decay of kernels: decoupled with adam, L2 with sgd; 0: none', NOT_NEGATIVE
+    ),
+    'clip_norm': Option(0.0, 'norm at which the gradient is clipped; 0: never', OR_INFINITE),
+    'warmup_steps': Option(
+        0, 'steps over which the rate rises from 0, in a line', NOT_NEGATIVE, 'steps', phase=True
+    ),
+    'schedule': Option(
+        'constant',
+        'the learning rate after the warm-up',
+        one_of('constant', 'milestones', 'cosine'),
+    ),
+    'milestones': Option(
+        (), 'shares of all steps at which the rate falls, for schedule milestones', _SHARES
+    ),
+    'milestone_factor': Option(0.3, 'factor of the rate at each milestone', POSITIVE),
+    'cosine_cycles': Option(
+        0.5, 'cycles c of cos(2 pi c s / steps), for schedule cosine; 0.5: from 1 to 0', _CYCLES
+    ),
+    'sharpness_radius': Option(
+        0.0, 'radius of sharpness-aware minimisation, in weights; 0: none', NOT_NEGATIVE
+    ),
+    'sharpness_adaptive': Option(False, 'whether that radius is in relative changes of weights'),
 }
-OPTIMIZERS = ('adam', 'sgd')
-SCHEDULES = ('constant', 'milestones', 'cosine')
 
 Aux = TypeVar('Aux')
 
 
 def check(options: ConfigDict) -> None:
-    """Refuses options that make no optimiser.
+    """Refuses options that do not go together.
 
     Raises:
       UserError: one line that names the key.
     """
-    if options.name not in OPTIMIZERS:
-        raise unknown_name('optimizer.name', options.name, OPTIMIZERS)
-    if options.schedule not in SCHEDULES:
-        raise unknown_name('optimizer.schedule', options.schedule, SCHEDULES)
-    for key in ('learning_rate', 'milestone_factor'):
-        if not 0.0 < options[key] < math.inf:
-            raise UserError(f'optimizer.{key} must be positive, not {options[key]}')
-    radius = options.sharpness_radius
-    if not 0.0 <= radius < math.inf:
-        raise UserError(f'optimizer.sharpness_radius must not be negative, not {radius}')
-    if options.sharpness_adaptive and not radius:
+    if options.sharpness_adaptive and not options.sharpness_radius:
         raise UserError('optimizer.sharpness_adaptive needs an optimizer.sharpness_radius above 0')
-    for key in ('b1', 'b2', 'momentum'):
-        if not 0.0 <= options[key] < 1.0:
-            raise UserError(f'optimizer.{key} must lie in [0, 1), not {options[key]}')
-    for key in ('weight_decay', 'clip_norm', 'warmup_steps'):
-        if options[key] < 0:
-            raise UserError(f'optimizer.{key} must not be negative, not {options[key]}')
-    if not all(0.0 < m < 1.0 for m in options.milestones):
-        raise UserError(
-            'optimizer.milestones are shares of all steps, between 0 and 1,'
-            f' not {tuple(options.milestones)}'
-        )
-    cycles = options.cosine_cycles
-    if not (0.0 < cycles <= 0.25 or cycles == 0.5):
-        raise UserError(
-            'optimizer.cosine_cycles must lie in (0, 0.25], or be 0.5 for the half cosine to zero;'
-            f' the rate would turn negative at {cycles}'
-        )
     if options.schedule == 'milestones' and not options.milestones:
         raise UserError("optimizer.schedule is 'milestones' but optimizer.milestones is empty")
 

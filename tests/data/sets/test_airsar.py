@@ -131,7 +131,7 @@ def test_the_config_says_how_patches_are_cut(tmp_path: Path) -> None:
     options = _options(
         root=str(tmp_path), size=16, purity=1.0, block=64, seed=3, classes='wet=water,urban'
     )
-    airsar.KIND.check(options)
+    data_options.check(options, 'data')
     data = airsar.KIND.from_config(options, progress=False)
     assert data.class_names == ('water', 'urban')
     expected = load(tmp_path, GRID, 3, ('water', 'urban'), progress=False)
@@ -151,7 +151,7 @@ def test_the_config_says_how_patches_are_cut(tmp_path: Path) -> None:
 )
 def test_bad_options_name_their_key(values: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        airsar.KIND.check(_options(**values))
+        data_options.check(_options(**values), 'data')
 
 
 def test_files_that_are_absent_or_of_another_kind_give_one_line(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_bad_arguments_give_one_line(arguments: dict, message: str) -> None:
 )
 def test_bad_options_name_their_key(values: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        landscape_zones.KIND.check(_options(**values))
+        data_options.check(_options(**values), 'data')
 
 
 def test_unknown_labels_and_negative_indices_are_refused() -> None:
@@ -128,7 +128,7 @@ def test_unknown_labels_and_negative_indices_are_refused() -> None:
 
 def test_the_config_chooses_sensor_size_and_seed() -> None:
     options = _options(num_images=170, size=16, seed=7, sensor='sar')
-    landscape_zones.KIND.check(options)
+    data_options.check(options, 'data')
     data = landscape_zones.KIND.from_config(options, progress=False)
     np.testing.assert_array_equal(data.images, generate(170, 16, 7, 'sar').images)
     assert _options().size == 32

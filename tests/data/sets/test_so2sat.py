@@ -305,8 +305,8 @@ def test_missing_files_say_what_to_do(tmp_path: Path) -> None:
     [
         ('sensor', 'vh', r"unknown data\.sensor 'vh'; did you mean 'vv'\? \(known: rgb, s2, vv\)"),
         ('version', 'v3', r"unknown data\.version 'v3'"),
-        ('vv_limit', 0.0, r'data\.vv_limit must be positive and finite, not 0\.0'),
-        ('vv_limit', float('inf'), r'data\.vv_limit must be positive and finite'),
+        ('vv_limit', 0.0, r'data\.vv_limit must be positive, not 0\.0'),
+        ('vv_limit', float('inf'), r'data\.vv_limit must be a finite number'),
         ('source', 'tfds', r"data\.source of the data set 'so2sat' is 'files'"),
         ('labels_per_class', 'some', r'labels_per_class'),
         ('size', 0, r'data\.size must be at least 1'),

@@ -8,6 +8,7 @@ import pytest
 from jax import random
 from ml_collections import ConfigDict
 
+from eojax import option
 from eojax.data.dataset import ArraySource, Dataset, Places
 from eojax.data.facts import Facts
 from eojax.errors import UserError
@@ -20,7 +21,7 @@ FACTS = Facts(title='Tiles', class_names=('water', 'crops', 'trees'), label='pix
 
 
 def _options(**values: Any) -> ConfigDict:
-    return ConfigDict({**supervised_loss.DEFAULTS, **values})
+    return ConfigDict({**option.defaults(supervised_loss.OPTIONS), **values})
 
 
 def _batch() -> tuple[Any, Any]:
@@ -78,8 +79,12 @@ def test_balanced_weights_are_counted_in_labelled_places_alone() -> None:
     ],
 )
 def test_bad_options_name_their_key(values: dict[str, Any], message: str) -> None:
+    def check(options: ConfigDict) -> None:
+        option.check(supervised_loss.OPTIONS, options, 'method')
+        supervised_loss.check(options)
+
     with pytest.raises(UserError, match=message):
-        supervised_loss.check(_options(**values))
+        check(_options(**values))
 
 
 def test_a_weight_for_each_class() -> None:

@@ -10,6 +10,7 @@ import pytest
 from jax import Array
 from ml_collections import ConfigDict
 
+from eojax import option
 from eojax.methods.update import descent, optimizers
 from eojax.methods.update.descent import Aside, running_average
 
@@ -17,7 +18,7 @@ from eojax.methods.update.descent import Aside, running_average
 def plain(**changes: Any) -> ConfigDict:
     """Gradient descent at rate 0.5."""
     values = {'name': 'sgd', 'learning_rate': 0.5, 'momentum': 0.0, 'nesterov': False}
-    return ConfigDict({**optimizers.DEFAULTS, **values, **changes})
+    return ConfigDict({**option.defaults(optimizers.OPTIONS), **values, **changes})
 
 
 def parabola(parameters: Any) -> tuple[Array, Aside]:

@@ -23,19 +23,23 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.data.kinds import DatasetKind
 from eojax.data.sets.pixels import pixel_folder
+from eojax.data.shared_options import SHARED
 from eojax.errors import UserError
+from eojax.option import Option, with_defaults
 
 NAME = 'christchurch'
 HOMEPAGE = 'https://doi.org/10.5281/zenodo.3566005'
 METRES = 0.1
-DEFAULTS = {
-    **pixel_folder.DEFAULTS,
-    'images_pattern': 'images/{group}.*',
-    'masks_pattern': 'masks/{group}.*',
-    'masks_optional': True,
-    'metres': METRES,
-    'test_fraction': 0.5,
-    'validation_by': 'test',
+OPTIONS: dict[str, Option] = {
+    **with_defaults(
+        pixel_folder.OPTIONS,
+        images_pattern='images/{group}.*',
+        masks_pattern='masks/{group}.*',
+        masks_optional=True,
+        metres=METRES,
+    ),
+    'test_fraction': SHARED['test_fraction'].but(0.5),
+    'validation_by': SHARED['validation_by'].but('test'),
 }
 
 
@@ -58,4 +62,4 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     )
 
 
-KIND = DatasetKind(NAME, _check, _from_config, DEFAULTS)
+KIND = DatasetKind(NAME, _check, _from_config, OPTIONS)

@@ -26,7 +26,9 @@ from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Files, Raster
 from eojax.data.sets.pixels import urban_atlas
 from eojax.data.sets.pixels.patterned import parse_limits
 from eojax.data.sets.pixels.published import Arranged, published_pixels
+from eojax.data.shared_options import SHARED
 from eojax.data.sources.layout import Layout, layer
+from eojax.option import Option, one_of
 
 ELEVATION = 'elevation'
 FACTS = Facts(
@@ -50,8 +52,13 @@ FACTS = Facts(
     homepage='https://ieee-dataport.org/competitions/data-fusion-contest-2022-dfc2022',
 )
 WHERE = f'get DFC2022 from {FACTS.homepage} (a free account is needed)'
-DEFAULTS = {'val': 'leave', 'limits': 'elevation=0:1000', 'validation_by': 'place'}
-CHOICES = {'val': ('leave', 'unlabelled')}
+OPTIONS: dict[str, Option] = {
+    'val': Option(
+        'leave', 'images of the folder val: left out, or unlabelled', one_of('leave', 'unlabelled')
+    ),
+    'limits': Option('elevation=0:1000', 'metres that become -1 and +1: elevation=low:high'),
+    'validation_by': SHARED['validation_by'].but('place'),
+}
 
 
 def arrange(options: ConfigDict, path: Path) -> Arranged:
@@ -72,4 +79,4 @@ def arrange(options: ConfigDict, path: Path) -> Arranged:
     )
 
 
-KIND = published_pixels(FACTS, WHERE, arrange, DEFAULTS, CHOICES)
+KIND = published_pixels(FACTS, WHERE, arrange, OPTIONS)

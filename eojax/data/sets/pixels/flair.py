@@ -29,6 +29,7 @@ from eojax.data.kinds import DatasetKind
 from eojax.data.sets.pixels.published import Arranged, hex_colours, published_pixels
 from eojax.data.sources.layout import Layout, layer
 from eojax.errors import UserError, unknown_name
+from eojax.option import Option
 
 CLASS_NAMES = (
     'building',
@@ -72,6 +73,9 @@ WHERE = f'get FLAIR from {FACTS.homepage}'
 _IMAGES = '{set}_aerial_{part}/{group}/{zone}/img/IMG_{name}.tif'
 _MASKS = '{set}_labels_{part}/{group}/{zone}/msk/MSK_{name}.tif'
 _MOST = 19
+OPTIONS: dict[str, Option] = {
+    'bands': Option('red,green,blue', 'bands of the images, in the order wanted'),
+}
 
 
 def chosen_bands(text: str) -> tuple[str, ...]:
@@ -106,7 +110,7 @@ def arrange(options: ConfigDict, path: Path) -> Arranged:
     return facts, Layout(layers, parts, group_parts=validation)
 
 
-_KIND = published_pixels(FACTS, WHERE, arrange, {'bands': 'red,green,blue'})
+_KIND = published_pixels(FACTS, WHERE, arrange, OPTIONS)
 
 
 def _check(options: ConfigDict) -> None:

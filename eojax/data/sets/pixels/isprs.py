@@ -18,11 +18,22 @@ from eojax.data.sources.files import SUFFIXES, Layer
 from eojax.data.sources.layout import layer
 from eojax.data.sources.patterns import Pattern
 from eojax.errors import UserError
+from eojax.option import Option, one_of
 
 CLASS_NAMES = ('impervious surfaces', 'building', 'low vegetation', 'tree', 'car', 'clutter')
 CLASS_COLOURS = hex_colours(CLASS_NAMES, 'ffffff 0000ff 00ffff 00ff00 ffff00 ff0000')
-CHOICES = {'layout': ('tiles', 'crops'), 'crop_values': ('', '0-5', '1-6')}
-DEFAULTS = {'layout': 'tiles', 'crop_values': '', 'ignored_colours': ''}
+OPTIONS: dict[str, Option] = {
+    'layout': Option('tiles', 'how the files are cut', one_of('tiles', 'crops')),
+    'crop_values': Option(
+        '',
+        'values of the masks of crops: 0-5, or 1-6 where 0 is no class',
+        one_of('', '0-5', '1-6'),
+    ),
+    'ignored_colours': Option(
+        '', 'further colours of masks that are no class: #rrggbb with a comma between'
+    ),
+}
+ERODED = Option(False, 'whether the eroded ground truth is taken, without borders of classes')
 CROP = '{left}_{top}_{right}_{bottom}.png'
 LICENCE = 'for research, on request from the ISPRS'
 CITATION = (

@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import TEST, TRAIN
 from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Files
 from eojax.data.sets.pixels.published import Arranged, hex_colours, published_pixels
+from eojax.data.shared_options import SHARED
 from eojax.data.sources.layout import Layout, layer
 
 CLASS_NAMES = ('background', 'building', 'road', 'water', 'barren', 'forest', 'agriculture')
@@ -52,4 +53,6 @@ def arrange(options: ConfigDict, path: Path) -> Arranged:
     return FACTS, Layout(layers, {'Train': TRAIN, 'Val': TEST, 'Test': None})
 
 
-KIND = published_pixels(FACTS, WHERE, arrange, {'validation_by': 'place'})
+KIND = published_pixels(
+    FACTS, WHERE, arrange, {'validation_by': SHARED['validation_by'].but('place')}
+)

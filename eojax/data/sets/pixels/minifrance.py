@@ -28,7 +28,9 @@ from ml_collections import ConfigDict
 from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Files
 from eojax.data.sets.pixels import urban_atlas
 from eojax.data.sets.pixels.published import Arranged, published_pixels
+from eojax.data.shared_options import SHARED
 from eojax.data.sources.layout import Layout
+from eojax.option import Option, one_of
 
 FACTS = Facts(
     name='minifrance',
@@ -47,8 +49,14 @@ FACTS = Facts(
     homepage='https://ieee-dataport.org/open-access/minifrance',
 )
 WHERE = f'get MiniFrance from {FACTS.homepage} (a free account is needed)'
-DEFAULTS = {'labels': 'published', 'validation_by': 'place'}
-CHOICES = {'labels': ('published', 'all')}
+OPTIONS: dict[str, Option] = {
+    'labels': Option(
+        'published',
+        'labels that are known: the published ones, or all that lie there',
+        one_of('published', 'all'),
+    ),
+    'validation_by': SHARED['validation_by'].but('place'),
+}
 
 
 def arrange(options: ConfigDict, path: Path) -> Arranged:
@@ -58,4 +66,4 @@ def arrange(options: ConfigDict, path: Path) -> Arranged:
     return FACTS, Layout(layers, urban_atlas.PARTS, unlabelled_parts=hidden)
 
 
-KIND = published_pixels(FACTS, WHERE, arrange, DEFAULTS, CHOICES)
+KIND = published_pixels(FACTS, WHERE, arrange, OPTIONS)

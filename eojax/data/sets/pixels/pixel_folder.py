@@ -19,8 +19,6 @@ sizes: `data.size` counts for nothing here.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import TEST, TRAIN, VALIDATION, Dataset
@@ -31,18 +29,22 @@ from eojax.data.sets.pixels.patterned import Wanted, check_patterns, parse_limit
 from eojax.data.sources.patterns import Pattern
 from eojax.errors import UserError
 from eojax.home import expanded
+from eojax.option import NOT_NEGATIVE, Option
 
 NAME = 'pixel_folder'
 
-DEFAULTS: dict[str, Any] = {
-    'images_pattern': 'images/{name}.*',
-    'masks_pattern': 'masks/{name}.*',
-    'masks_optional': False,
-    'mask_values': '',
-    'raster_patterns': '',
-    'bands': '',
-    'limits': '',
-    'metres': 0.0,
+OPTIONS: dict[str, Option] = {
+    'images_pattern': Option('images/{name}.*', 'where the images lie, with {group}, {name}, ...'),
+    'masks_pattern': Option('masks/{name}.*', 'where their masks lie; empty: there are none'),
+    'masks_optional': Option(False, 'whether an image may lack its mask'),
+    'mask_values': Option('', 'classes of the values of masks: value=class,..., or a file of them'),
+    'raster_patterns': Option('', 'where further rasters lie: name=PATTERN,...'),
+    'bands': Option('', 'bands of the images, by number or name, with a comma between; empty: all'),
+    'limits': Option(
+        '',
+        'values that become -1 and +1: low:high, for all bands or with a comma for each',
+    ),
+    'metres': Option(0.0, 'side of a pixel on the ground; 0: not known', NOT_NEGATIVE, 'metres'),
 }
 
 # Of what a batch holds beside further rasters (`eojax.feed.streams.Batch`).
@@ -92,8 +94,6 @@ def check(options: ConfigDict) -> None:
     check_read_from_files(options.name, options)
     if not options.root:
         raise UserError(f'the data set {options.name!r} needs --config.data.root=FOLDER_OR_ZIP')
-    if options.metres < 0.0:
-        raise UserError(f'data.metres must not be negative, not {options.metres}')
     check_patterns(wanted(options))
     if options.masks_pattern:
         mask_values(options.mask_values)
@@ -118,4 +118,4 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return read_patterns(path, facts, wanted(options), meaning.values)
 
 
-KIND = DatasetKind(NAME, check, _from_config, DEFAULTS)
+KIND = DatasetKind(NAME, check, _from_config, OPTIONS)

@@ -27,6 +27,7 @@ from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Files, Raster
 from eojax.data.sets.pixels import isprs
 from eojax.data.sets.pixels.published import Arranged, published_pixels
 from eojax.data.sources.layout import Layout, layer
+from eojax.option import Option, name_in
 
 FOLDERS = {'RGBIR': '4_Ortho_RGBIR', 'RGB': '2_Ortho_RGB', 'IRRG': '3_Ortho_IRRG'}
 BANDS = {
@@ -49,8 +50,11 @@ FACTS = Facts(
 TESTING = ('2_13', '2_14', '3_13', '3_14', '4_13', '4_14', '4_15', '5_13', '5_14', '5_15', '6_13',
            '6_14', '6_15', '7_13')  # fmt: skip
 WHERE = f'ask for Potsdam at {FACTS.homepage}'
-DEFAULTS = {**isprs.DEFAULTS, 'images': 'RGBIR', 'eroded': False}
-CHOICES = {**isprs.CHOICES, 'images': tuple(BANDS)}
+OPTIONS: dict[str, Option] = {
+    **isprs.OPTIONS,
+    'images': Option('RGBIR', 'bands of the images, by the folder that holds them', name_in(BANDS)),
+    'eroded': isprs.ERODED,
+}
 _TILE = 'top_potsdam_{row}_{column}'
 _TRUTH = ('5_Labels_all/', '5_Labels_for_participants/', '')
 _GROUP = ('row', 'column')
@@ -75,4 +79,4 @@ def arrange(options: ConfigDict, path: Path) -> Arranged:
     return facts, Layout(layers, group_fields=_GROUP, group_parts=parts)
 
 
-KIND = published_pixels(FACTS, WHERE, arrange, DEFAULTS, CHOICES)
+KIND = published_pixels(FACTS, WHERE, arrange, OPTIONS)

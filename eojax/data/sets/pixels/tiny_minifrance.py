@@ -21,14 +21,19 @@ from ml_collections import ConfigDict
 
 from eojax.data.columns import name_at
 from eojax.data.dataset import Dataset, Places
-from eojax.data.kinds import DatasetKind
 from eojax.data.sets.pixels import minifrance
 from eojax.data.sets.pixels.published import published_pixels
 from eojax.data.sources.cut_windows import CutWindows
 from eojax.errors import UserError
+from eojax.option import NOT_NEGATIVE, Option, at_least
 
 FACTS = minifrance.FACTS._replace(name='tiny_minifrance', title='tinyMiniFrance')
-DEFAULTS = {**minifrance.DEFAULTS, 'window': 1000, 'num_windows': 3500, 'seed': 0}
+OPTIONS: dict[str, Option] = {
+    **minifrance.OPTIONS,
+    'window': Option(1000, 'side of a sub-tile', at_least(1), 'pixels'),
+    'num_windows': Option(3500, 'sub-tiles in all', at_least(1), 'sub-tiles'),
+    'seed': Option(0, 'seed by which sub-tiles are chosen', NOT_NEGATIVE),
+}
 
 
 def draw_windows(dataset: Dataset, side: int, num: int, seed: int) -> Dataset:
@@ -115,21 +120,10 @@ def _finish(dataset: Dataset, options: ConfigDict) -> Dataset:
     return draw_windows(dataset, options.window, options.num_windows, options.seed)
 
 
-_KIND = published_pixels(
+KIND = published_pixels(
     FACTS,
     minifrance.WHERE,
     lambda options, path: (FACTS, minifrance.arrange(options, path)[1]),
-    DEFAULTS,
-    minifrance.CHOICES,
+    OPTIONS,
     _finish,
 )
-
-
-def _check(options: ConfigDict) -> None:
-    _KIND.check(options)
-    for key, least in (('window', 1), ('num_windows', 1), ('seed', 0)):
-        if options[key] < least:
-            raise UserError(f'data.{key} must be at least {least}, not {options[key]}')
-
-
-KIND: DatasetKind = _KIND._replace(check=_check)

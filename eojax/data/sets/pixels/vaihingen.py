@@ -27,7 +27,9 @@ from eojax.data.dataset import TEST, TRAIN
 from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Files, Raster
 from eojax.data.sets.pixels import isprs
 from eojax.data.sets.pixels.published import Arranged, published_pixels
+from eojax.data.shared_options import SHARED
 from eojax.data.sources.layout import Layout, layer
+from eojax.option import Option
 
 BANDS = ('near infrared', 'red', 'green')
 FACTS = Facts(
@@ -46,7 +48,11 @@ FACTS = Facts(
 TRAINING = (1, 3, 5, 7, 11, 13, 15, 17, 21, 23, 26, 28, 30, 32, 34, 37)
 TESTING = (2, 4, 6, 8, 10, 12, 14, 16, 20, 22, 24, 27, 29, 31, 33, 35, 38)
 WHERE = f'ask for Vaihingen at {FACTS.homepage}'
-DEFAULTS = {**isprs.DEFAULTS, 'eroded': False, 'validation_groups': '5,15,21,30'}
+OPTIONS: dict[str, Option] = {
+    **isprs.OPTIONS,
+    'eroded': isprs.ERODED,
+    'validation_groups': SHARED['validation_groups'].but('5,15,21,30'),
+}
 _TILE = 'top_mosaic_09cm_area{group}'
 _FOLDERS = ('', 'gts_for_participants/', 'ground_truth/')
 
@@ -66,4 +72,4 @@ def arrange(options: ConfigDict, path: Path) -> Arranged:
     return FACTS, Layout(layers, group_parts=parts)
 
 
-KIND = published_pixels(FACTS, WHERE, arrange, DEFAULTS, isprs.CHOICES)
+KIND = published_pixels(FACTS, WHERE, arrange, OPTIONS)

@@ -327,7 +327,7 @@ def test_where_to_get_it_is_said(name: str) -> None:
     with pytest.raises(UserError, match=expected):
         data_options.check(ConfigDict(data_options.defaults(name)), 'data')
     facts = PIXEL_DATASETS[name]
-    assert facts.defaults.keys() <= set(data_options.defaults(name))
+    assert facts.options.keys() <= set(data_options.defaults(name))
 
 
 def test_colours_are_those_of_the_masks() -> None:
