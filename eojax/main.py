@@ -1,4 +1,8 @@
-"""`python -m eojax.main --config=configs/NAME.py [--workdir=DIR] [--config.key=value ...]`."""
+"""`python -m eojax.main --config=configs/NAME.py [--workdir=DIR] [--config.key=value ...]`.
+
+With `--method`, `--model`, `--data` and `--source`, other parts stand in place of the config's, or
+make a config by themselves (`eojax.config.swap`).
+"""
 
 from __future__ import annotations
 
@@ -8,35 +12,35 @@ from pathlib import Path
 
 import jax
 from absl import app, flags, logging
-from ml_collections import config_flags
 
-from eojax.config import command_line
-from eojax.devices import compilation_cache, processes
+from eojax.config.command_line import Typed, help_text, read_arguments
+from eojax.devices import compilation_cache, processes, sharding
 from eojax.errors import UserError, one_line_errors
+from eojax.messages import say
 from eojax.runs.run import default_folder
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'What to run.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Run folder; runs/ and the config name if absent.')
-_PATH: list[str] = []
+_TYPED: list[Typed] = []
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
     """Parses the command line; what is wrong with it is one line and exit code 1."""
     with one_line_errors():
-        path = command_line.check_arguments(arguments[1:])
-        if any(a.lstrip('-') in ('help', 'helpshort', 'helpfull', 'h') for a in arguments[1:]):
-            print(command_line.help_text(path))  # absl's own ends with exit code 1
+        typed = read_arguments(arguments[1:])
+        if any(a.lstrip('-') in ('help', 'helpshort', 'helpfull', 'h') for a in typed.rest):
+            print(help_text(typed.config))  # absl's own ends with exit code 1
             sys.exit(0)
-        if path is not None:
-            _PATH.append(path)
         try:
-            rest = flags.FLAGS(list(arguments), known_only=False)
+            rest = flags.FLAGS([arguments[0], *typed.rest], known_only=False)
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(str(error)) from error
         if len(rest) > 1:
             raise UserError(f'unknown argument {rest[1]!r}')
-        if path is None:
-            raise UserError('say what to run: --config=configs/NAME.py')
+        if typed.config is None:
+            raise UserError(
+                'say what to run: --config=configs/NAME.py, or --method=NAME and --data=NAME'
+            )
+        _TYPED.append(typed)
     return rest
 
 
@@ -49,10 +53,15 @@ def main(arguments: Sequence[str]) -> None:
         _check_devices()
         from eojax.training.loop import Stopped, train
 
-        folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(_PATH[-1])
+        typed = _TYPED[-1]
+        assert typed.config is not None
+        folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(typed.name)
+        if sharding.is_main_process():
+            for note in typed.notes:
+                say(note)
         with processes.together():
             try:
-                train(_CONFIG.value, folder)
+                train(typed.config, folder)
             except Stopped as stopped:
                 sys.exit(stopped.exit_code)
             except jax.errors.JaxRuntimeError as error:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from eojax.errors import UserError, unknown_name
 
@@ -111,7 +111,7 @@ class Option(NamedTuple):
     meaning: str
     within: Range | Choices = ANY
     unit: str = ''
-    phase: bool = False
+    phase: Literal['', 'own', 'within'] = ''
 
     def but(self, default: Any) -> Option:
         """The same option with another default."""

@@ -67,10 +67,13 @@ WRONG = {
     'unknown boolean': Typed('--config={}/good.py --noconfig.tensorbord', "'tensorboard'"),
     'no boolean': Typed('--config={}/good.py --noconfig.steps', 'true or false'),
     'a stray word': Typed('--config={}/good.py --config.tensorboard false', "argument 'false'"),
-    'key before config': Typed('--config.steps=3 --config={}/good.py', 'in argv before'),
     'unknown flag': Typed('--config={}/good.py --wrokdir=x', 'Did you mean: workdir'),
     'unknown method': Typed('--config={}/good.py --config.method.name=jam', "did you mean 'jem'"),
-    'another method': Typed('--config={}/good.py --config.method.name=supervised', 'has other'),
+    'another method': Typed('--config={}/good.py --config.method.name=vae', 'say --method=vae'),
+    'swapped, unknown': Typed('--config={}/good.py --method=jam', "did you mean 'jem'"),
+    'swapped, no network': Typed('--config={}/good.py --method=segmentation', '--model=unet'),
+    'a part alone': Typed('--method=jem', 'say --data too'),
+    'too few steps': Typed('--config={}/good.py --config.steps=0', 'steps must be at least 1'),
     'unknown model': Typed('--config={}/good.py --config.model.name=vit', "unknown model 'vit'"),
     'unknown data': Typed('--config={}/good.py --config.data.name=mars', "data set 'mars'"),
     'words in a tuple': Typed(
@@ -95,7 +98,7 @@ WRONG = {
         '--config={}/good.py --config.evaluate.inception=no.npz', 'evaluate.inception'
     ),
 }
-RIGHT = {'help': '--help', 'short': '-h', 'keys': '--config={}/good.py --help'}
+RIGHT = {'help': '--help', 'short': '-h', 'keys': '--config.seed=3 --config={}/good.py --help'}
 
 
 @pytest.fixture(scope='module')
@@ -142,7 +145,9 @@ def test_help(name: str, results: dict[str, tuple[int, str, str]]) -> None:
     assert code == 0
     assert err == ''
     assert '--config=FILE [--workdir=DIR] [--config.KEY=VALUE ...]' in out
-    assert ('--config.data.num_images=100\n' in out) == (name == 'keys')
+    key = '  --config.data.num_images=100\n      images that are drawn (whole number, 100 or'
+    assert (key in out) == (name == 'keys')
+    assert ('--config.seed=3\n' in out) == (name == 'keys')
 
 
 def test_python_m_is_the_same(tmp_path: Path) -> None:

@@ -43,6 +43,21 @@ FREE_AT_RESUME = (
 )
 
 
+class Config(ConfigDict):
+    """A config whose texts take whole numbers too: `labels_per_class = 5` is stored as '5'."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if self.is_type_safe and key in self:
+            value = option.as_text(value, self[key])
+        super().__setitem__(key, value)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], sort_keys: bool = True) -> Config:
+        """A config of nested mappings, each group of which is one."""
+        groups = {k: cls.of(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+        return cls(groups, sort_keys=sort_keys)
+
+
 def base_config(
     method: str = 'jem', model: str = 'wide_resnet', data: str = 'eurosat', source: str = ''
 ) -> ConfigDict:
@@ -57,10 +72,9 @@ def base_config(
     Raises:
       UserError: for an unknown name.
     """
-    config = option.defaults(options_of(method, model, data, source))
-    result = ConfigDict(config, sort_keys=False)
-    result.lock()
-    return result
+    config = Config.of(option.defaults(options_of(method, model, data, source)), sort_keys=False)
+    config.lock()
+    return config
 
 
 def check_config(config: ConfigDict) -> None:
@@ -72,14 +86,14 @@ def check_config(config: ConfigDict) -> None:
     if not isinstance(config, ConfigDict):
         raise UserError(f'a config is what base_config makes, not {type(config).__name__}')
     given = dict(flatten(config))
-    known = dict(flatten(base_config(*_names(given))))
+    known = dict(flatten(base_config(*names_of(given))))
     for key in given:
         if key not in known:
             raise UserError(unknown_key(key, known))
     for key in known:
         if key not in given:
             raise UserError(f'config has no {key} (default: {known[key]!r})')
-    option.check(options_of(*_names(given)), config)
+    option.check(options_of(*names_of(given)), config)
     optimizers.check(config.optimizer)
     _check_source(config)
     for group in ('data', 'source'):
@@ -117,8 +131,12 @@ def _check_model(config: ConfigDict) -> None:
     MODELS[config.model.name].check(config.model, sizes)
 
 
-def _names(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Method, model and data set that a flat config names, and the source where it has one."""
+def names_of(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Method, model and data set that a flat config names, and the source where it has one.
+
+    Raises:
+      UserError: it does not name them.
+    """
     keys = ['method.name', 'model.name', 'data.name']
     if any(key.startswith('source.') for key in values):
         keys.append('source.name')
@@ -159,8 +177,9 @@ def differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[s
     for key in sorted(first.keys() | second.keys()):
         if any(key == free or key.startswith(f'{free}.') for free in FREE_AT_RESUME):
             continue
-        if first.get(key) != second.get(key):
-            lines.append(f'{key}: {second.get(key)!r} -> {first.get(key)!r}')
+        before, now = second.get(key), first.get(key)
+        if option.as_text(before, now) != option.as_text(now, before):
+            lines.append(f'{key}: {before!r} -> {now!r}')
     return lines
 
 
@@ -181,7 +200,7 @@ def from_json(path: Path) -> ConfigDict:
     """
     values = dict(flatten(read_json(path)))
     try:
-        config = base_config(*_names(values))
+        config = base_config(*names_of(values))
         set_keys(config, values)
     except UserError as error:
         raise UserError(f'{path}: {error}') from error
@@ -217,7 +236,7 @@ def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
         if key not in known:
             raise UserError(unknown_key(key, known))
         listed = isinstance(known[key], tuple) and isinstance(value, list)
-        new[key] = tuple(value) if listed else value
+        new[key] = tuple(value) if listed else option.as_text(value, known[key])
         option.check_type(key, new[key], known[key])
     with config.ignore_type():  # slow: once for all keys
         config.update_from_flattened_dict(new)

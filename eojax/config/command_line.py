@@ -9,15 +9,36 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from eojax.config.base import base_config, flatten, unknown_key
+from eojax.config.base import base_config, flatten, names_of, unknown_key
+from eojax.config.listing import help_lines
+from eojax.config.phases import STEPS, keep_proportions
+from eojax.config.swap import PARTS, config_of, swapped
 from eojax.errors import UserError
+from eojax.messages import say
 
 _NAMES = ('method.name', 'model.name', 'data.name', 'source.name')
 _BOOLEANS = ('true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'y', 'n')
+
+
+class Typed(NamedTuple):
+    """A command line of a training.
+
+    Attributes:
+      config: that it asks for; None where it asks for none. It is not checked.
+      name: of the config, and of the parts that stand in place of its own: the run's folder.
+      notes: lines that say what changed besides what was asked for.
+      rest: the arguments that are not about the config.
+    """
+
+    config: ConfigDict | None
+    name: str = ''
+    notes: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
 
 
 def load_config(path: str) -> ConfigDict:
@@ -49,90 +70,145 @@ def load_config(path: str) -> ConfigDict:
 
 
 def changed_config(path: str, changes: Sequence[str]) -> ConfigDict:
-    """The config in a file as `eojax.main` would take it with these changes.
+    """The config in a file as `eojax.main` would take it with these changes; says its notes.
 
     Raises:
-      UserError: see `check_arguments`.
+      UserError: see `read_arguments`.
     """
-    arguments = [f'--config={path}', *changes]
-    check_arguments(arguments)
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
-        'config', lock_config=True, flag_values=values, sys_argv=arguments
-    )
-    try:
-        values(['eojax', *arguments])
-        return values.config
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(str(error)) from error
+    typed = read_arguments([f'--config={path}', *changes])
+    assert typed.config is not None
+    for note in typed.notes:
+        say(note)
+    return typed.config
 
 
-def help_text(path: str | None) -> str:
-    """The help text of the command; with a config, its keys and their values too."""
+def help_text(config: ConfigDict | None) -> str:
+    """The help text of the command; with a config, its keys, their values and meanings too."""
     lines = [
         'python -m eojax.main --config=FILE [--workdir=DIR] [--config.KEY=VALUE ...]',
         '  --config: what to run, a file such as configs/quickstart.py',
+        '  --method, --model, --data, --source: others than those of the config, with defaults;',
+        '    --method and --data make a config by themselves',
         '  --workdir: the run folder; runs/ and the name of the config if absent',
         '  --config.KEY: any key of the config; with a --config, --help lists them',
     ]
-    if path is not None:
-        lines += [f'  --config.{k}={v!r}' for k, v in flatten(load_config(path))]
-    return '\n'.join(lines)
+    return '\n'.join(lines + ([] if config is None else help_lines(config)))
 
 
-def check_arguments(arguments: Sequence[str]) -> str | None:
-    """Checks every `--config...` of a command line.
+def read_arguments(arguments: Sequence[str]) -> Typed:
+    """The config that a command line asks for.
+
+    `--config` names it; `--method`, `--model`, `--data` and `--source` put other parts in it, or
+    make one by themselves (`eojax.config.swap`); `--config.KEY=VALUE` changes a key. Where `steps`
+    is changed, the phases keep their shares of it (`eojax.config.phases`).
 
     Args:
       arguments: without the program's name.
 
-    Returns:
-      The path of the config file; None where there is none.
-
     Raises:
       UserError: an unknown key, with the nearest; a value of another type; or what `load_config`
-        raises.
+        and `swapped` raise.
     """
-    path, changes = None, []
-    for number, argument in enumerate(arguments):
-        if argument == '--':
-            break
-        name, equals, value = argument.lstrip('-').partition('=')
-        if not argument.startswith('-'):
-            continue
-        if name == 'config':
-            path = value if equals else next(iter(arguments[number + 1 :]), '')
-        elif name.startswith(('config.', 'noconfig.')):
-            changes.append((name, value if equals else None))
-    if path is None:
-        if changes:
-            raise UserError(f'--{changes[0][0]} changes no config: say --config=configs/NAME.py')
-        return None
-    known = dict(flatten(load_config(path)))
-    for name, text in changes:
-        prefix, _, key = name.partition('.')
-        if key not in known:
-            raise UserError(unknown_key(key, known))
-        if prefix == 'noconfig':
-            if not isinstance(known[key], bool) or text is not None:
-                raise UserError(f'--{name} is for keys that are true or false; use --config.{key}=')
-        elif text is not None:
-            _check_text(key, text, known[key])
-    _check_names(dict(changes), known)
-    return path
+    named, others = _named(arguments)
+    parts = {part: named[part] for part in PARTS if part in named}
+    if 'config' in named:
+        path = named['config']
+        config, note = swapped(load_config(path), parts)
+        name = '_'.join((Path(path).stem, *parts.values()))
+    elif parts:
+        config, note = config_of(parts), ''
+        name = '_'.join(names_of(dict(flatten(config))))
+    else:
+        change = next((a for a in others if a.lstrip('-').startswith(_CHANGES)), None)
+        if change is not None:
+            raise UserError(f'{change} changes no config: say --config=configs/NAME.py')
+        return Typed(None, rest=tuple(others))
+    changes, rest = _changes(others, dict(flatten(config)))
+    steps = config[STEPS]
+    given = _apply(config, changes)
+    notes = (note, keep_proportions(config, steps, given))
+    return Typed(config, name, tuple(filter(None, notes)), tuple(rest))
+
+
+_CHANGES = ('config.', 'noconfig.')
+
+
+def _named(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The values of `--config` and of the parts, and all other arguments."""
+    named: dict[str, str] = {}
+    others: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.lstrip('-').partition('=')
+        if word == '--':
+            return named, [*others, word, *words]
+        if word.startswith('-') and name in ('config', *PARTS):
+            named[name] = value if equals else next(words, '')
+            if name != 'config' and not named[name]:
+                raise UserError(f'--{name}: say which, --{name}=NAME')
+        else:
+            others.append(word)
+    return named, others
+
+
+def _changes(arguments: Sequence[str], known: dict[str, object]) -> tuple[list[str], list[str]]:
+    """The arguments that change a key, checked, and all others."""
+    changes, rest = [], []
+    words = iter(arguments)
+    texts: dict[str, str | None] = {}
+    for word in words:
+        name, equals, text = word.lstrip('-').partition('=')
+        if word == '--':
+            rest += [word, *words]
+        elif not (word.startswith('-') and name.startswith(_CHANGES)):
+            rest.append(word)
+        else:
+            changes.append(word)
+            prefix, _, key = name.partition('.')
+            value = text if equals else None
+            if not equals and not isinstance(known.get(key, False), bool):
+                value = next(words, None)
+                changes += [] if value is None else [value]
+            _check_change(name, prefix, key, value, known)
+            texts[key] = value
+    _check_names(texts, known)
+    return changes, rest
+
+
+def _check_change(
+    name: str, prefix: str, key: str, text: str | None, known: dict[str, object]
+) -> None:
+    if key not in known:
+        raise UserError(unknown_key(key, known))
+    if prefix == 'noconfig':
+        if not isinstance(known[key], bool) or text is not None:
+            raise UserError(f'--{name} is for keys that are true or false; use --config.{key}=')
+    elif text is not None:
+        _check_text(key, text, known[key])
+
+
+def _apply(config: ConfigDict, changes: Sequence[str]) -> set[str]:
+    """Changes the config, in place, and returns the keys that were given."""
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=list(changes))
+    try:
+        values(['eojax', *changes])
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(str(error)) from error
+    return set(config_flags.get_override_values(values['config']))
 
 
 def _check_names(changes: dict[str, str | None], known: dict[str, object]) -> None:
     """Another method, model or data set must have the options that the config has."""
     keys = [key for key in _NAMES if key in known]
-    names = [changes.get(f'config.{key}') or str(known.get(key)) for key in keys]
+    names = [changes.get(key) or str(known.get(key)) for key in keys]
     wanted = dict(flatten(base_config(*names)))
     for key, name in zip(keys, names, strict=True):
         differing = sorted(wanted.keys() ^ known.keys())
         if name != known.get(key) and differing:
             raise UserError(
                 f'{key}={name} has other options than this config ({", ".join(differing[:3])});'
-                f' write a config of its own that calls base_config({", ".join(map(repr, names))})'
+                f' to put it in with its defaults, say --{key.partition(".")[0]}={name}'
             )
 
 

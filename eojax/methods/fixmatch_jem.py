@@ -67,12 +67,12 @@ OPTIONS: dict[str, Options] = {
             'steps of score matching without chains, before the joint model',
             NOT_NEGATIVE,
             'steps',
-            phase=True,
+            phase='own',
         ),
     },
     'sampler': jem_options.OPTIONS['sampler'],
     'fixmatch': {
-        'steps': Option(0, 'steps of FixMatch alone, at first', NOT_NEGATIVE, 'steps', phase=True),
+        'steps': Option(0, 'steps of FixMatch alone, at first', NOT_NEGATIVE, 'steps', phase='own'),
         'optimizer': optimizers.OPTIONS,
     },
 }

@@ -45,7 +45,7 @@ from eojax.option import Option, Options, at_least, name_in, with_defaults
 OPTIONS: dict[str, Options] = {
     **jem_options.OPTIONS,
     'fixmatch': {
-        'steps': Option(500, 'steps of FixMatch, at first', at_least(1), 'steps', phase=True),
+        'steps': Option(500, 'steps of FixMatch, at first', at_least(1), 'steps', phase='own'),
         'batch_size': Option(64, 'labelled images in a step of FixMatch', at_least(1), 'images'),
         'labelling_batch_size': Option(
             256, 'images in a step that labels them', at_least(1), 'images'

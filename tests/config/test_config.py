@@ -18,7 +18,7 @@ from eojax.config.base import (
     set_key,
     to_json,
 )
-from eojax.config.command_line import check_arguments, load_config
+from eojax.config.command_line import load_config, read_arguments
 from eojax.data.sets import DATASETS
 from eojax.data.sets.pixels import PIXEL_DATASETS
 from eojax.errors import UserError
@@ -322,7 +322,7 @@ def test_config_files_that_are_not_there(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_overrides_with_mistakes(tmp_path: Path, arguments: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line) as caught:
-        check_arguments([f'--config={config_file(tmp_path)}', *arguments])
+        read_arguments([f'--config={config_file(tmp_path)}', *arguments])
     assert '\n' not in str(caught.value)
 
 
@@ -334,10 +334,36 @@ def test_overrides_that_are_right(tmp_path: Path) -> None:
         '--config.optimizer.learning_rate=1', '--config.data.name=ucmerced', '--workdir=x',
         '--config.steps', '7', '--', '--config.modle=3',
     ]  # fmt: skip
-    assert check_arguments([f'--config={path}', *right]) == path
-    assert check_arguments(['--config', path]) == path
-    assert check_arguments(['--help']) is None
-    with pytest.raises(UserError, match=r'--config\.steps changes no config'):
-        check_arguments(['--config.steps=3'])
+    typed = read_arguments([f'--config={path}', *right])
+    assert typed.config is not None
+    assert typed.rest == ('--workdir=x', '--', '--config.modle=3')
+    assert typed.name == 'some'
+    assert (typed.config.steps, typed.config.seed, typed.config.tensorboard) == (7, 3, True)
+    assert typed.config.optimizer.milestones == (0.8, 0.9)
+    assert (typed.config.optimizer.learning_rate, typed.config.data.name) == (1.0, 'ucmerced')
+    assert typed.config.data.labels_per_class == '5'
+    assert read_arguments(['--config.steps', '9', '--config', path]).config.steps == 9
+    assert read_arguments(['--help']) == (None, '', (), ('--help',))
+    with pytest.raises(UserError, match=r'--config\.steps=3 changes no config'):
+        read_arguments(['--config.steps=3'])
     with pytest.raises(UserError, match='say which config'):
-        check_arguments(['--config'])
+        read_arguments(['--config'])
+
+
+def test_numbers_may_be_given_as_numbers(tmp_path: Path) -> None:
+    config = base_config('jem', 'wide_resnet', 'landscapes')
+    config.data.labels_per_class = 5
+    assert config.data.labels_per_class == '5'
+    copied = config.copy_and_resolve_references()
+    copied.data.update({'labels_per_class': 7})
+    set_key(config, 'data.test_groups', 12)
+    assert (copied.data.labels_per_class, config.data.test_groups) == ('7', '12')
+    with pytest.raises(TypeError, match='labels_per_class'):
+        config.data.labels_per_class = True
+    # As some other program may have written it.
+    plain = json.loads(to_json(config))
+    plain['data']['labels_per_class'] = 5
+    (tmp_path / 'config.json').write_text(json.dumps(plain))
+    assert to_json(from_json(tmp_path / 'config.json')) == to_json(config)
+    assert differing_keys(config.to_dict(), plain) == []
+    assert differing_keys(copied.to_dict(), plain)[0] == "data.labels_per_class: 5 -> '7'"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eojax.apps.options import main
+from eojax.config.listing import of_all_parts
 from eojax.config.options import options_of
+from eojax.config.page import as_markdown
 from eojax.data.sets import DATASETS
 from eojax.errors import UserError
 from eojax.methods import METHODS
@@ -92,3 +96,61 @@ def test_what_an_option_refuses_is_one_line_with_its_key(
 
 def test_infinity_is_a_number_where_it_is_one() -> None:
     check({'a': Option(1.0, 'a bound', OR_INFINITE)}, {'a': math.inf})
+
+
+def test_the_page_of_all_options_is_fresh() -> None:
+    page = Path(__file__).parents[2] / 'docs' / 'options.md'
+    assert page.read_text() == as_markdown(of_all_parts()), (
+        'write it anew: python -m eojax.apps.options --markdown > docs/options.md'
+    )
+
+
+def test_the_page_has_every_option() -> None:
+    text = as_markdown(of_all_parts())
+    for parameter in everything():
+        key, option = parameter.values
+        group, _, leaf = key.partition('.')
+        if group == 'source' or (group == 'fixmatch' and '.' in leaf) or leaf == 'name':
+            continue
+        meaning = option.meaning.replace('|', r'\|').replace('<', '&lt;')
+        assert f'| `{key}` |' in text
+        assert f'| {meaning} |' in text
+
+
+def listed(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    main(arguments)
+    return capsys.readouterr().out
+
+
+def test_options_are_listed_with_their_values(capsys: pytest.CaptureFixture[str]) -> None:
+    path = f'--config={Path(__file__).parents[2]}/configs/quickstart.py'
+    found = listed(path, 'buffer_size', capsys=capsys)
+    assert found == (
+        '  sampler.buffer_size = 500  (whole number, 1 or more; images; default 10000)\n'
+        '      images in the replay buffer\n'
+    )
+    assert 'sampler.steps = 3 ' in listed(
+        path, '--config.sampler.steps=3', 'sampler', capsys=capsys
+    )
+    everywhere = listed('threshold', capsys=capsys)
+    assert 'Method fixmatch\n  method.threshold = 0.95 ' in everywhere
+    assert 'Method swd_transfer\n  method.pseudo_label_threshold = 0.95' in everywhere
+    swapped = listed('--method=fixmatch', '--data=landscapes', 'num_images', capsys=capsys)
+    assert swapped.startswith('  data.num_images = 4000  (whole number, 100 or more; images)\n')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'line'),
+    [
+        (['--method=jem', '--data=landscapes', 'thresold'], 'thresold'),
+        (['learning_rat3'], "'learning_rat3'; the nearest is 'optimizer.learning_rate'"),
+        (['--markdwon'], "unknown argument '--markdwon'"),
+    ],
+)
+def test_an_unknown_option_is_one_line(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 1
+    assert line in capsys.readouterr().err

@@ -336,7 +336,8 @@ def test_runs_of_another_study_are_refused(files, capsys):
                '--experiments=contrastive')  # fmt: skip
     _run(*command, '--seeds=1', start=Fake())
     capsys.readouterr()
-    _run(*command, '--seeds=2', '--config.steps=12', code=1)
+    longer = ('--config.steps=12', '--config.method.source_steps=5')
+    _run(*command, '--seeds=2', *longer, code=1)
     assert 'a run of another lowrise_swd_transfer_instance (steps: 9 -> 12)' in one_error(capsys)
 
 

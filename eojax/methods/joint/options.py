@@ -32,7 +32,7 @@ INPUT_NOISE = Option(
 LIKELIHOOD_AUGMENT = AUGMENT._replace(meaning='the weak augmentation of the images of log p(x)')
 SUPERVISED_STEPS = Option(
     0, 'steps at first without chains, by cross-entropy and score matching', NOT_NEGATIVE, 'steps',
-    phase=True,
+    phase='own',
 )  # fmt: skip
 SCORE_MATCHING_WEIGHT = Option(0.0, 'weight of denoising score matching; 0: none', NOT_NEGATIVE)
 SCORE_MATCHING_NOISE = Option(

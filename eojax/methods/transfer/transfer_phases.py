@@ -40,7 +40,7 @@ TARGET_ABILITIES = ('logits', 'embedding', 'features')
 # Of the config group `method`, for methods that train on the source first.
 OPTIONS: dict[str, Option] = {
     'source_steps': Option(
-        500, 'steps on the source alone, at first', at_least(1), 'steps', phase=True
+        500, 'steps on the source alone, at first', at_least(1), 'steps', phase='own'
     ),
     'source_batch_size': Option(128, 'images of the source in a step', at_least(1), 'images'),
     'target_rate_factor': Option(

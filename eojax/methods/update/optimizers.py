@@ -40,7 +40,11 @@ OPTIONS: dict[str, Option] = {
     ),
     'clip_norm': Option(0.0, 'norm at which the gradient is clipped; 0: never', OR_INFINITE),
     'warmup_steps': Option(
-        0, 'steps over which the rate rises from 0, in a line', NOT_NEGATIVE, 'steps', phase=True
+        0,
+        'steps over which the rate rises from 0, in a line',
+        NOT_NEGATIVE,
+        'steps',
+        phase='within',
     ),
     'schedule': Option(
         'constant',
