@@ -205,6 +205,23 @@ def apply(images: Array, drawn: Drawn, interpolation: str = 'nearest') -> Array:
     return blended.astype(jnp.uint8) if whole else (blended / 127.5 - 1.0).astype(images.dtype)
 
 
+def cutout(images: Array, key: Array, share: float = 0.5) -> Array:
+    """A grey square in each image (DeVries and Taylor, 2017), at a place of its own.
+
+    Args:
+      images: `[N, H, W, C]`: uint8, or float in [-1, 1].
+      key: of the places.
+      share: side of the square, in shorter sides of the image, from 0 to 1; its centre is uniform
+        in the image, and what lies outside is lost.
+
+    Raises:
+      UserError: images of another type or rank, or a share that cannot be.
+    """
+    _check_images(images)
+    num, height, width, _ = images.shape
+    return cut_out(images, draw_squares(key, num, height, width, share))
+
+
 def cut_out(images: Array, boxes: Boxes) -> Array:
     """Covers a box of each image with middle grey: level 127, or 0 of [-1, 1].
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,8 @@ from eojax.apps.map_scene.job import (
     prepare_model,
 )
 from eojax.apps.map_scene.job import map_scene as make_map
-from eojax.data.reading.file_formats import format_of
-from eojax.data.reading.image_files import no_images, open_image_files
-from eojax.data.reading.lazy_images import LazyImages
+from eojax.apps.predict.inputs import find_inputs
+from eojax.data.reading.any_image import ImageReader
 from eojax.data.reading.raster import Reading
 from eojax.errors import UserError
 from eojax.evaluation.command import read_labelled
@@ -30,36 +29,43 @@ from eojax.evaluation.outliers import spread
 from eojax.home import expanded
 from eojax.library.making import in_python
 from eojax.library.results import SceneMap
+from eojax.messages import say_some
 from eojax.runs import contents
 from eojax.runs.command import open_folder_for_writing
 from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
 
+# That decode at a time.
+_THREADS = 4
 
-def read_images(run: Run, path: Path, resize: bool, num: int | None) -> np.ndarray:
+
+def read_images(
+    run: Run,
+    path: Path,
+    resize: bool,
+    num: int | None,
+    reading: tuple[str, str, float | None, float | None],
+) -> np.ndarray:
     """Image files as arrays; args and errors as `OpenedRun.read`."""
-    path = expanded(path)
-    if not path.exists():
-        raise UserError(f'{path}: no such file or folder')
-    file_format, bands = format_of(run.facts.files), run.images.bands
-    if run.facts.label == 'pixel':
-        size, changed = None, None
-        if resize:
-            raise UserError('a run that classifies pixels takes images as they are: no resize=True')
-    else:
-        side = run.task.image_shape[0]
-        size, changed = (None, side) if resize else (side, None)
-    decode = functools.partial(file_format.decode, bands=bands, size=size, resize=changed)
-    if path.is_file() and path.suffix.lower() != '.zip':
-        return decode(path.read_bytes(), str(path))[None]
-    with open_image_files(path) as listing:
-        if not listing.files:
-            raise no_images(listing)
-        files = listing.files
+    if num is not None and num < 1:
+        raise UserError(f'num must be at least 1, not {num}')
+    side = None if 'pixel_logits' in run.method.abilities else run.task.image_shape[0]
+    reader = ImageReader(run.facts, side, Reading(*reading), resize)
+    with in_python():
+        files = [part.one(name) for part in find_inputs([path], []) for name in part.names]
         if num is not None:
-            files = tuple(files[i] for i in spread(len(files), num))
-    images = LazyImages(path, files, decode)
-    return images.read_all(threads=file_format.threads, progress=False, title=path.name)
+            files = [files[i] for i in spread(len(files), num)]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            read = list(pool.map(lambda file: reader.read(file.read(), file.title), files))
+    notes = [f'{f.title}: {note}' for f, one in zip(files, read, strict=True) for note in one.notes]
+    say_some(notes)
+    for file, one in zip(files, read, strict=True):
+        if one.pixels.shape != read[0].pixels.shape:
+            raise UserError(
+                f'{file.title} is {list(one.pixels.shape)}, and {files[0].title} is'
+                f' {list(read[0].pixels.shape)}: read images of one size at a time'
+            )
+    return np.stack([one.pixels for one in read])
 
 
 def map_scene(

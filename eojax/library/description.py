@@ -18,7 +18,7 @@ def abilities_of(run: Run) -> tuple[str, ...]:
     if by_pixel or 'logits' in abilities:
         names += ['probabilities', 'predict', 'logits']
     if ('pixel_log_density' if by_pixel else 'log_density') in abilities:
-        names.append('log_density')
+        names += ['log_density', 'percentile']
     names += [name for name in ('features',) if name in abilities]
     if scores_of(run.method):
         names += ['score', 'function']
@@ -42,10 +42,12 @@ def described(run: Run) -> str:
     some = '' if labelled in (0, counts['train']) else f', {labelled:,} of them labelled'
     ground = '' if facts.metres is None else f', {facts.metres:g} m a pixel'
     title = facts.title or facts.name
+    # What has to be said of a data set that no sensor has seen.
+    drawn = ' (drawings, no real images)' if facts.synthetic else ''
     lines = [
         f'<eojax run {str(run.folder)!r}: {config.method.name} with {config.model.name}, step'
         f' {run.step:,}',
-        f'  trained on: {title}, {counts["train"]:,} images{some}{_drawn(facts.name)}',
+        f'  trained on: {title}, {counts["train"]:,} images{some}{drawn}',
         f'  sees: {size}, {", ".join(images.bands)} as {images.dtype} ({limits}){ground}',
     ]
     others = [name for name in run.method.rasters if name != 'images']
@@ -57,12 +59,3 @@ def described(run: Run) -> str:
         lines.append(f'  classes: {shown}{f", and {more} more" if more > 0 else ""}')
     lines.append(f'  can: {", ".join(abilities_of(run))}>')
     return '\n'.join(lines)
-
-
-def _drawn(name: str) -> str:
-    """What has to be said of a data set that no sensor has seen."""
-    return (
-        ' (drawn by a generator: none of it was seen on Earth)'
-        if name.startswith('landscape')
-        else ''
-    )

@@ -1,4 +1,4 @@
-"""Samples and repairs as arrays, by what the commands `generate` and `restore` are made of."""
+"""Samples, repairs and comparisons as arrays, by what the commands are made of."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from eojax.data.facts import Raster
 from eojax.data.reading.patches import resample
 from eojax.errors import UserError, unknown_name
 from eojax.evaluation import reference
+from eojax.evaluation.predictions.rows import training_of
 from eojax.evaluation.sampling import draw_ends
 from eojax.library.arrays import WrongArray
 from eojax.methods import METHODS
@@ -128,3 +129,14 @@ def restore(
     with in_python():
         texture = reference.texture(run)
     return repair.repair(run, state, images, masks, texture, settings)
+
+
+def percentiles(run: Run, state: Any, scores: np.ndarray) -> np.ndarray:
+    """Where values of log p(x) stand among those of the training images, 0 to 100."""
+    with in_python():
+        if 'pixel_logits' in run.method.abilities:
+            training = reference.reference_pixels(run, state)
+        else:
+            training = reference.reference_scores(run, state, ('log_density',))['log_density']
+    below = np.searchsorted(training_of(training).scores, scores, 'right')
+    return 100.0 * below / len(training)

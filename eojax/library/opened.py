@@ -212,6 +212,27 @@ class OpenedRun:
         """
         return self.score('log_density', images, units=units, resize=resize, rasters=rasters)
 
+    def percentile(
+        self,
+        images: Any,
+        *,
+        units: str = 'data',
+        resize: bool = False,
+        rasters: Mapping[str, Any] | None = None,
+    ) -> np.ndarray:
+        """The share of the training images that are less likely, or as likely, in percent.
+
+        An image below the 1st percentile or so looks like none that the run has learnt from. Of a
+        run that classifies pixels, the share of the training images' pixels.
+
+        Args and errors as for `log_density`; the folder of the run keeps what it is compared with.
+
+        Returns:
+          float64 from 0 to 100, of the shape of `log_density`.
+        """
+        scores = self.log_density(images, units=units, resize=resize, rasters=rasters)
+        return making.percentiles(self.run, self.state, scores)
+
     def features(
         self,
         images: Any,
@@ -377,18 +398,34 @@ class OpenedRun:
 
     # Files.
 
-    def read(self, path: str | Path, *, resize: bool = False, num: int | None = None) -> np.ndarray:
-        """Image files as the run's own data were read: `[N, H, W, C]` in their units.
+    def read(
+        self,
+        path: str | Path,
+        *,
+        resize: bool = False,
+        num: int | None = None,
+        bands: str = '',
+        scale: str = 'auto',
+        offset: float | None = None,
+        nodata: float | None = None,
+    ) -> np.ndarray:
+        """Image files as the network takes them: `[N, H, W, C]` in the run's units.
+
+        Files of the kind that the run was trained on are decoded as those were; other GeoTIFFs by
+        the names of their bands and the meaning of their values, as `map_scene` reads scenes.
 
         Args:
-          path: a file, or a folder or zip archive of images, in the order of their names.
+          path: a file, a folder or zip archive of images, in the order of their names, or a text
+            file with a name in each line.
           resize: whether files of another size are resampled.
           num: at most so many, evenly spread; None for all.
+          bands, scale, offset, nodata: of GeoTIFFs, as for `map_scene`.
 
         Raises:
           UserError: a file that cannot be read, or of another size or bands, by name.
         """
-        return commands.read_images(self.run, Path(path), resize, num)
+        reading = (bands, scale, offset, nodata)
+        return commands.read_images(self.run, Path(path), resize, num, reading)
 
     def map_scene(
         self,

@@ -10,7 +10,7 @@ with a step size alpha that may decay polynomially. The published code decouples
 
 Both are here: `coupled` takes the first, with alpha = `step_size`. JEM++'s inner steps, which
 re-use a gradient, come from `eojax.samplers.shortcut`. The sampler knows an energy function, not a
-model.
+model: any function of arrays `[N, ...]` will do (`docs/examples/langevin.py`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Chain(NamedTuple):
     """The result of a chain.
 
     Attributes:
-      images: its end, `[N, H, W, C]`, float32.
+      images: its end, float32, of the shape of its start.
       gradient_norm: mean over images and steps of ||grad_x E(x)||, inner steps not counted; it
         rises before the loss does when training is about to diverge.
     """
@@ -106,9 +106,10 @@ def run_chain(
     """Runs a chain from `images`; nothing is differentiated through it.
 
     Args:
-      energy: `[N, H, W, C]` to `[N]`, each image's energy a function of that image alone.
-      images: where the chains start, `[N, H, W, C]`; computed in float32, since small steps vanish
-        in bfloat16.
+      energy: `[N, H, W, C]` to `[N]`, each image's energy a function of that image alone, E(x) =
+        -log p(x) up to a constant. Of other points than images `[N, ...]` to `[N]`.
+      images: where the chains start, `[N, H, W, C]` or `[N, ...]`, in whatever units the energy
+        takes; computed in float32, since small steps vanish in bfloat16.
       key: of the noise; or `[N]`, one for each image, whose chain then does not depend on those
         beside it.
       langevin: the parameters.
@@ -169,7 +170,7 @@ def _update(
         else:
             gradient, moved = _inner_steps(images, share, step_key, langevin, mask, cut)
         # Of each image: a mean here would have the devices talk in every step of a chain.
-        norm = jnp.sqrt(jnp.square(gradient).sum((1, 2, 3)))
+        norm = jnp.sqrt(jnp.square(gradient).sum(tuple(range(1, gradient.ndim))))
         return (moved, total + norm), None
 
     return update

@@ -3,6 +3,9 @@
 Each chain goes on from where an earlier one ended; a share of them starts anew (Du and Mordatch,
 2019; Grathwohl et al., 2020). A buffer of several parts lets every device draw from its own, so
 that a chain needs no communication; a class-conditional buffer keeps each image's class with it.
+
+Alone: `fill` once, then in each step `draw` starts, run chains from them, and `store` their ends
+(`docs/examples/replay_buffer.py`). All three are pure functions, to be compiled with the step.
 """
 
 from __future__ import annotations
@@ -79,7 +82,7 @@ def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts
     stored = jax.vmap(lambda part, slot: part[slot])(buffer.images, slots).astype(jnp.float32)
     labels = jax.vmap(lambda part, slot: part[slot])(buffer.labels, slots).reshape(-1)
     stored = stored.reshape((num, *stored.shape[2:]))
-    anew = random.bernoulli(key_anew, reinitialise, (num, 1, 1, 1))
+    anew = random.bernoulli(key_anew, reinitialise, (num, *(1,) * (stored.ndim - 1)))
     return Draw(jnp.where(anew, starts(key_starts, labels), stored), labels, slots)
 
 
