@@ -43,7 +43,7 @@ test: $(STAMP)
 lint: $(STAMP)
 	'$(BIN)/python' -m ruff check .
 	'$(BIN)/python' -m ruff format --check .
-	'$(BIN)/python' -m mypy eojax benchmarks
+	'$(BIN)/python' -m mypy eojax benchmarks docs/examples
 
 format: $(STAMP)
 	'$(BIN)/python' -m ruff check --fix .

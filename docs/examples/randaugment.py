@@ -4,6 +4,7 @@ Labels of pixels move with the image, and `valid` says which pixels still show s
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -13,8 +14,8 @@ from eojax.augment.randaugment import cutout, strong
 rows, columns = np.mgrid[:64, :64]
 chart = np.stack([rows * 4, columns * 4, 255 * (columns // 8 % 2)], -1).astype(np.uint8)
 chart[20:30, 34:44] = (255, 220, 0)
-images = np.repeat(chart[None], 8, 0)
-classes = np.repeat((chart[None, ..., 0] > 127).astype(np.int32), 8, 0)
+images = jnp.repeat(chart[None], 8, 0)
+classes = (images[..., 0] > 127).astype(np.int32)
 
 augment = jax.jit(strong, static_argnames=('passes', 'cutout_share', 'interpolation', 'operations'))
 sample, _ = augment({'images': images, 'labels': classes}, jax.random.key(0), passes=2)

@@ -43,7 +43,9 @@ ENDS = 18
 _WINDOWS, _PIXELS = 400, 250
 _EXAMPLES, _EXAMPLE_BYTES = 1000, 16 * 2**20
 _FINGERPRINT = 'fingerprint'
-_NOT_RANKING = ('logits', 'features', 'embedding', 'source_embedding', 'reconstruct')
+_NOT_RANKING = (
+    'logits', 'features', 'embedding', 'source_logits', 'source_embedding', 'reconstruct',
+)  # fmt: skip
 
 
 class Examples(NamedTuple):

@@ -199,8 +199,14 @@ def image_keys(run: Run, *stored: Array) -> Array:
 _keys_of_images = jax.jit(keys_of_images)
 # The abilities that are scores as they stand.
 _OF_IMAGES = (
-    'logits', 'log_density', 'features', 'embedding', 'source_embedding', 'reconstruct',
-)  # fmt: skip
+    'logits',
+    'log_density',
+    'features',
+    'embedding',
+    'source_logits',
+    'source_embedding',
+    'reconstruct',
+)
 
 
 def filled_up(array: np.ndarray, size: int) -> np.ndarray:
@@ -228,9 +234,10 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     in [-1, 1] and a key (one, or one for each image). Each is higher for images that are more like
     the training data.
 
-    `logits`, `log_density`, `features`, `embedding`, `source_embedding` and `reconstruct` of
-    methods that have them, the last four of which rank nothing; further, as scores of being in
-    distribution (Grathwohl et al., "Your Classifier is Secretly an Energy Based Model", Sec. 5.3):
+    `logits`, `log_density`, `features`, `embedding`, `source_logits`, `source_embedding` and
+    `reconstruct` of methods that have them, which but for `log_density` rank nothing; further, as
+    scores of being in distribution (Grathwohl et al., "Your Classifier is Secretly an Energy Based
+    Model", Sec. 5.3):
     `log_sum_exp`: of the logits, which is log p(x) for any classifier read as an energy-based model
       (Eq. 6 there);
     `max_probability`: max_y p(y|x);

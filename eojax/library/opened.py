@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from jax import Array
 from ml_collections import ConfigDict
-from scipy.special import softmax
 
-from eojax.data.facts import Facts, Limits
 from eojax.data.value_range import scale_from_unit, scale_to_unit
 from eojax.errors import UserError, unknown_name
-from eojax.evaluation.scoring import scores_of
 from eojax.library import commands, making
-from eojax.library.arrays import Given, check_rasters
 from eojax.library.description import abilities_of, described
-from eojax.library.results import Predictions, Restored, SceneMap
-from eojax.library.scores import score_images, score_pixels
+from eojax.library.results import Restored, SceneMap
+from eojax.library.scorer import Scorer
 from eojax.methods import METHODS
 from eojax.methods.method import ability
-from eojax.runs.run import Run
-
-# Of images as a whole, whatever the labels are of.
-_WHOLE = ('features', 'embedding', 'reconstruct')
+from eojax.runs.domains import SOURCE
 
 
-class OpenedRun:
+class OpenedRun(Scorer):
     """A trained network and what it can do.
 
     What a network cannot do is refused by one line that names the methods that can; `abilities`
@@ -50,23 +41,6 @@ class OpenedRun:
       run, state: what the modules of `eojax` work on.
     """
 
-    def __init__(self, run: Run, state: Any, batch_size: int | None = None) -> None:
-        """Wraps an opened run; `eojax.open` makes one.
-
-        Args:
-          run, state: of `eojax.runs.opening.open_run`.
-          batch_size: images in one call of the network; None for the run's own, on CPUs at most 32.
-        """
-        self.run, self.state = run, state
-        size = run.config.evaluate.batch_size
-        if batch_size is None:
-            batch_size = min(size, 32) if jax.default_backend() == 'cpu' else size
-        if batch_size < 1:
-            raise UserError(f'batch_size must be at least 1, not {batch_size}')
-        config = run.config.copy_and_resolve_references()
-        config.evaluate.batch_size = batch_size
-        self._scoring = run._replace(config=config)
-
     @property
     def folder(self) -> Path:
         """Where the run keeps its files."""
@@ -78,44 +52,9 @@ class OpenedRun:
         return self.run.config.copy_and_resolve_references()
 
     @property
-    def facts(self) -> Facts:
-        """All that is known of the data set that it was trained on."""
-        return self.run.facts
-
-    @property
     def step(self) -> int:
         """Training steps that were done."""
         return self.run.step
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """In the order of the classes' numbers."""
-        return self.run.facts.class_names
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Names of the bands of `images`, in their order."""
-        return self.run.images.bands
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of `images` in the data set's units."""
-        return np.dtype(self.run.images.dtype)
-
-    @property
-    def limits(self) -> Limits:
-        """For each band the values that the network sees as -1 and +1."""
-        return self.run.images.limits or ((0.0, 255.0),) * len(self.bands)
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width of the images in pixels; None where they may have any size."""
-        return None if self._by_pixel else self.run.task.image_shape[:2]
-
-    @property
-    def rasters(self) -> tuple[str, ...]:
-        """What the network sees, `images` among them."""
-        return self.run.method.rasters
 
     @property
     def abilities(self) -> tuple[str, ...]:
@@ -123,75 +62,23 @@ class OpenedRun:
         return abilities_of(self.run)
 
     @property
-    def _by_pixel(self) -> bool:
-        return 'pixel_logits' in self.run.method.abilities
+    def source(self) -> Scorer:
+        """The network on images of the data set that it learnt from besides, its source.
+
+        Of methods that carry over what they learn from one sensor to another: its
+        `probabilities`, `predict`, `logits` and `features` take images of the source.
+
+        Raises:
+          UserError: the run has learnt from one data set alone.
+        """
+        if SOURCE not in self.run.known or 'source_embedding' not in self.run.method.abilities:
+            raise UserError(f'{self.folder}: this run answers for one data set alone, its own')
+        return Scorer(self.run, self.state, self.batch_size, SOURCE)
 
     def __repr__(self) -> str:
         return described(self.run)
 
     # Scores of images.
-
-    def probabilities(
-        self,
-        images: Any,
-        *,
-        units: str = 'data',
-        resize: bool = False,
-        rasters: Mapping[str, Any] | None = None,
-    ) -> np.ndarray:
-        """p(y|x) of each class.
-
-        Args:
-          images: `[N, H, W, C]`, see the class.
-          units: `data` or `network`: of the data set, or in [-1, 1].
-          resize: whether images of another size than the training's are resampled.
-          rasters: the other rasters that the run sees, by name.
-
-        Returns:
-          float32 `[N, K]`, or `[N, H, W, K]` of a run that classifies pixels; the last axis sums
-          to 1.
-
-        Raises:
-          UserError: images that are not like the training's, or a run without classes.
-        """
-        if self._by_pixel:
-            return self.score('probabilities', images, units=units, resize=resize, rasters=rasters)
-        logits = self.score('logits', images, units=units, resize=resize, rasters=rasters)
-        return softmax(logits.astype(np.float64), axis=-1).astype(np.float32)
-
-    def predict(
-        self,
-        images: Any,
-        *,
-        units: str = 'data',
-        resize: bool = False,
-        rasters: Mapping[str, Any] | None = None,
-    ) -> Predictions:
-        """The most probable class of each image, or of each pixel.
-
-        Args and errors as for `probabilities`.
-        """
-        shares = self.probabilities(images, units=units, resize=resize, rasters=rasters)
-        indices = shares.argmax(-1).astype(np.int32)
-        return Predictions(indices, shares.max(-1), self.class_names)
-
-    def logits(
-        self,
-        images: Any,
-        *,
-        units: str = 'data',
-        resize: bool = False,
-        rasters: Mapping[str, Any] | None = None,
-    ) -> np.ndarray:
-        """The network's outputs for the classes, whose softmax is `probabilities`.
-
-        Args and errors as for `probabilities`.
-
-        Returns:
-          float32 `[N, K]`; or `[N, H, W, K]` of a run that classifies pixels, the weighted mean of
-          the windows that show a pixel.
-        """
-        return self.score('logits', images, units=units, resize=resize, rasters=rasters)
 
     def log_density(
         self,
@@ -232,68 +119,6 @@ class OpenedRun:
         """
         scores = self.log_density(images, units=units, resize=resize, rasters=rasters)
         return making.percentiles(self.run, self.state, scores)
-
-    def features(
-        self,
-        images: Any,
-        *,
-        units: str = 'data',
-        resize: bool = False,
-        rasters: Mapping[str, Any] | None = None,
-    ) -> np.ndarray:
-        """What the network makes of each image as a whole, before its outputs: float32 `[N, D]`.
-
-        Args and errors as for `probabilities`.
-        """
-        return self.score('features', images, units=units, resize=resize, rasters=rasters)
-
-    def score(
-        self,
-        name: str,
-        images: Any,
-        *,
-        units: str = 'data',
-        resize: bool = False,
-        rasters: Mapping[str, Any] | None = None,
-    ) -> np.ndarray:
-        """Any score of `eojax.evaluation.scoring.scores_of`, by its name.
-
-        Such as `log_sum_exp` (of the logits: a density that nothing has trained),
-        `max_probability` and `gradient` (-||grad_x log p(x)||), all of which are higher for images
-        that are more in distribution.
-
-        Args and errors as for `probabilities`.
-
-        Returns:
-          float32 `[N, ...]`, or `[N, H, W, ...]` of scores of pixels.
-        """
-        name = f'pixel_{name}' if self._by_pixel and name in ('logits', 'log_density') else name
-        known = scores_of(self.run.method)
-        if name not in known:
-            recipes = {a for recipe in METHODS.values() for a in recipe.abilities}
-            if name in recipes:
-                ability(self.run.method, name, self.run.config.method.name, METHODS)  # raises
-            raise unknown_name('score of this run', name, known)
-        given = self._checked(images, units, resize, rasters)
-        scorer = score_pixels if self._by_pixel and name not in _WHOLE else score_images
-        return scorer(self._scoring, self.state, (name,), given)[name]
-
-    def function(self, name: str) -> Callable[..., Array]:
-        """A score as a pure function of JAX, to be differentiated, compiled or mapped.
-
-        Args:
-          name: as in `score`.
-
-        Returns:
-          `(*rasters, key) -> [N, ...]`, of float32 rasters `[N, h, w, C]` in [-1, 1] and a key of
-          `jax.random`, one or one for each image, for methods that see images under noise.
-        """
-        name = f'pixel_{name}' if self._by_pixel and name in ('logits', 'log_density') else name
-        known = scores_of(self.run.method)
-        if name not in known:
-            raise unknown_name('score of this run', name, known)
-        score, state = known[name], self.state
-        return lambda *inputs: score(state, *inputs)
 
     # Images that the network makes.
 
@@ -491,16 +316,6 @@ class OpenedRun:
             raise UserError(f'label must be a class from 0 to {len(names) - 1}, not {label}')
         return number
 
-    def _checked(
-        self,
-        images: Any,
-        units: str,
-        resize: bool,
-        rasters: Mapping[str, Any] | None,
-    ) -> Given:
-        known, others = self.run.facts.rasters, rasters or {}
-        return check_rasters(images, others, self.rasters, known, self.size, units, resize)
-
     def _in_units(self, values: np.ndarray, units: str) -> np.ndarray:
         """Images in [-1, 1] as they are returned."""
         values = np.clip(values, -1.0, 1.0)
@@ -537,4 +352,6 @@ def open_run(place: str | Path, checkpoint: str = '', batch_size: int | None = N
     if checkpoint not in ('', 'last', 'best'):
         raise unknown_name('checkpoint', checkpoint, ('last', 'best'))
     compilation_cache.enable()
-    return OpenedRun(*opening.open_run(place, checkpoint), batch_size)
+    with making.in_python():
+        run, state = opening.open_run(place, checkpoint)
+    return OpenedRun(run, state, batch_size)

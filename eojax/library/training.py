@@ -10,26 +10,49 @@ from ml_collections import ConfigDict
 
 from eojax.config import command_line
 from eojax.config.base import set_keys
+from eojax.config.phases import keep_proportions
+from eojax.config.swap import config_of, swapped
 from eojax.errors import UserError
 from eojax.library.opened import OpenedRun, open_run
+from eojax.messages import say
 
 
 def load_config(
-    name: str | Path, changes: Mapping[str, Any] | None = None, **more: Any
+    name: str | Path = '',
+    changes: Mapping[str, Any] | None = None,
+    *,
+    method: str = '',
+    model: str = '',
+    data: str = '',
+    source: str = '',
+    **more: Any,
 ) -> ConfigDict:
     """A config with what is to be changed, as `eojax.train` takes it.
 
+    Where `steps` is changed, the phases keep their shares of it; a line on stderr says so.
+
     Args:
       name: of a config that comes with eojax, such as `jem_eurosat_small`; or a Python file with a
-        function `get_config`, which is run.
+        function `get_config`, which is run. Without one, the parts alone make a config.
       changes: values by dotted key, `{'optimizer.learning_rate': 1e-3}`.
+      method, model, data, source: other parts, by name, with their own defaults.
       more: values of keys at the top, `steps=300`.
 
     Raises:
       UserError: no such config; an unknown key, with the nearest; a value of another type.
     """
-    config = command_line.load_config(_path_of(name))
-    set_keys(config, {**(changes or {}), **more})
+    named = {'method': method, 'model': model, 'data': data, 'source': source}
+    parts, note = {part: value for part, value in named.items() if value}, ''
+    if name:
+        config, note = swapped(command_line.load_config(_path_of(name)), parts)
+    elif parts:
+        config = config_of(parts)
+    else:
+        raise UserError('say which config: its name, a file, or a method, a model and a data set')
+    values, steps = {**(changes or {}), **more}, config.steps
+    set_keys(config, values)
+    for line in filter(None, (note, keep_proportions(config, steps, values))):
+        say(line)
     return config
 
 

@@ -251,3 +251,28 @@ def test_further_rasters_are_given_by_name() -> None:
         run.predict(images, rasters={'elevation': ground[:, :9]})
     with pytest.raises(eojax.UserError, match="sees no raster 'slope'"):
         run.predict(images, rasters={'elevation': ground, 'slope': ground})
+
+
+def _of_source(state: Any, images: jax.Array, key: jax.Array) -> jax.Array:
+    return jnp.pad(images.mean((1, 2)), ((0, 0), (0, 9)), constant_values=-2.0)
+
+
+def test_a_network_of_two_domains_answers_for_images_of_its_source() -> None:
+    tiny = tiny_run('supervised')
+    radar = Raster(('VV',), 'float32', ((-20.0, 0.0),))
+    facts = tiny.run.facts._replace(rasters={'images': radar}, size=(8, 8))
+    known = {**tiny.run.known, 'source': tiny.run.known['data']._replace(facts=facts)}
+    abilities = {'source_logits': _of_source, 'source_embedding': _of_source}
+    method = tiny.run.method._replace(abilities=tiny.run.method.abilities | abilities)
+    run = OpenedRun(
+        tiny.run._replace(method=method, known=known, programs={}), tiny.state, batch_size=4
+    )
+    decibels = np.full((5, 8, 8, 1), -5.0, np.float32)
+    assert run.source.bands == ('VV',)
+    assert run.source.size == (8, 8)
+    np.testing.assert_allclose(run.source.logits(decibels)[:, 0], 0.5)  # from [-20, 0] to [-1, 1]
+    assert (run.source.predict(decibels).indices == 0).all()
+    with pytest.raises(eojax.UserError, match=r'must be \[N, H, W, 3\]'):
+        run.predict(decibels)
+    with pytest.raises(eojax.UserError, match='answers for one data set alone'):
+        _ = OpenedRun(tiny.run, tiny.state).source
