@@ -48,12 +48,18 @@ def start_alone() -> None:
 
 
 def train_and_write(
-    cells: Sequence[Cell], workdir: Path, results: Results, start: Start, table_only: bool
+    cells: Sequence[Cell],
+    workdir: Path,
+    results: Results,
+    start: Start,
+    table_only: bool,
+    jobs: int = 1,
 ) -> None:
     """Checks and runs the cells, and writes the table after each and the figures at the end.
 
     Args:
       table_only: measures nothing.
+      jobs: how many cells run at once.
 
     Raises:
       UserError: see `check`; or a folder that cannot be written to.
@@ -67,7 +73,7 @@ def train_and_write(
         write_table(workdir, rows, results.markdown(rows), results.files(rows))
         return rows
 
-    ended = run_grid(cells, write, start)
+    ended = run_grid(cells, write, start, jobs)
     rows = write(ended.rows)
     if not (table_only or ended.stopped):
         ended = Ended(ended.rows, results.measure(rows))

@@ -1,4 +1,4 @@
-"""Many runs, one after the other, each in a process and a folder of its own.
+"""Many runs, one after the other or some at once, each in a process and a folder of its own.
 
 A run that is finished is left alone, one that was stopped goes on, one that fails is told of in its
 row while the grid goes on with the others. A process for each run gives all memory back, and a
@@ -15,12 +15,14 @@ Usage::
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -51,16 +53,15 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Listener:
-    """Hears SIGINT, SIGTERM and SIGHUP, and tells the process of the current run.
+    """Hears SIGINT, SIGTERM and SIGHUP, and tells the processes of the current runs.
 
     Attributes:
       got: the first signal's number; 0 before it.
-      process: of the current run.
     """
 
     def __init__(self) -> None:
         self.got = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.got = self.got or number
@@ -74,54 +75,125 @@ class Listener:
         Always by SIGINT: a scheduler sends SIGTERM to the run's process as well, and training takes
         a second signal of the same kind for impatience.
         """
-        if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
+        for process in list(self._processes):
+            process.send_signal(signal.SIGINT)
+
+    def watch(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit code of a run's process, which hears until then what is heard here."""
+        self._processes.append(process)
+        try:
+            if self.got:  # before there was a process to tell
+                process.send_signal(signal.SIGINT)
+            return process.wait()
+        finally:
+            self._processes.remove(process)
 
 
+_PROCESS = (sys.executable, '-m', 'eojax.studies.grid.process')
 # Runs `eojax.studies.grid.process` with these arguments and returns its exit code.
 Start = Callable[[Sequence[str], Listener], int]
 
 
 def start_process(arguments: Sequence[str], listener: Listener) -> int:
     """The `Start` of everyday: a process in a session of its own, so that only we interrupt it."""
-    command = [sys.executable, '-m', 'eojax.studies.grid.process', *arguments]
     # Its standard input ends where this process does, however that ends.
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:
-        listener.process = process
-        try:
-            if listener.got:  # before there was a process to tell
-                listener.tell()
-            return process.wait()
-        finally:
-            listener.process = None
+    with subprocess.Popen(
+        [*_PROCESS, *arguments], stdin=subprocess.PIPE, start_new_session=True
+    ) as process:
+        return listener.watch(process)
+
+
+def start_beside_others(arguments: Sequence[str], listener: Listener) -> int:
+    """As `start_process`, for several at once: what it prints goes to `output.txt` of the run."""
+    (workdir,) = (text.partition('=')[2] for text in arguments if text.startswith('--workdir='))
+    folder = Path(workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        open(folder / 'output.txt', 'ab') as output,
+        subprocess.Popen(
+            [*_PROCESS, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        ) as process,
+    ):
+        return listener.watch(process)
 
 
 def run_grid(
     cells: Sequence[Cell],
     after_each: Callable[[list[Row]], object] = lambda rows: None,
     start: Start = start_process,
+    jobs: int = 1,
 ) -> Ended:
     """Runs or resumes every cell that is not finished, in order; they are checked (`check`).
 
     Args:
       after_each: called with the rows so far whenever a run has ended.
       start: how a run is started.
+      jobs: how many run at once.
     """
     finished = sum(map(is_finished, cells))
     if finished:
         say(f'{finished} of {len(cells)} runs are finished already')
     with _listening() as listener:
-        for number, cell in enumerate(cells):
-            if is_finished(cell):
-                continue
-            rest = [c for c in cells[number:] if not is_finished(c)]
-            say(f'run {number + 1} of {len(cells)}: {cell}{_estimate(rest, cells)}')
-            stopped = _run(cell, listener, start)
-            after_each(rows_of(cells))
-            if stopped:
-                say('the grid is stopped; run the command again to go on')
-                return Ended(rows_of(cells), stopped)
-    return Ended(rows_of(cells), 0)
+        turns = _turns(cells, jobs)
+        each = functools.partial(_run, listener=listener, start=start)
+        run_them = _one_by_one if jobs == 1 else functools.partial(_together, jobs, listener)
+        stopped = run_them(turns, each, lambda: after_each(rows_of(cells)))
+    if stopped:
+        say('the grid is stopped; run the command again to go on')
+    return Ended(rows_of(cells), stopped)
+
+
+def _turns(cells: Sequence[Cell], jobs: int) -> Iterator[Cell]:
+    """The cells that are not finished, each announced when its turn comes."""
+    for number, cell in enumerate(cells):
+        if is_finished(cell):
+            continue
+        rest = [c for c in cells[number:] if not is_finished(c)]
+        say(f'run {number + 1} of {len(cells)}: {cell}{_estimate(rest, cells, jobs)}')
+        yield cell
+
+
+def _one_by_one(
+    turns: Iterator[Cell], run: Callable[[Cell], int], after_each: Callable[[], object]
+) -> int:
+    """Runs cells in this thread; returns the number of the signal that stopped one, or 0."""
+    for cell in turns:
+        stopped = run(cell)
+        after_each()
+        if stopped:
+            return stopped
+    return 0
+
+
+def _together(
+    jobs: int,
+    listener: Listener,
+    turns: Iterator[Cell],
+    run: Callable[[Cell], int],
+    after_each: Callable[[], object],
+) -> int:
+    """As `_one_by_one`, so many at once; what has begun is waited for."""
+    stopped, running = 0, set[Future[int]]()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            while True:
+                while len(running) < jobs and not (stopped or listener.got):
+                    cell = next(turns, None)
+                    if cell is None:
+                        break
+                    running.add(pool.submit(run, cell))
+                if not running:
+                    return stopped or listener.got
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                stopped = stopped or max(one.result() for one in ended)
+                after_each()
+        except BaseException:
+            listener.tell()  # else the error would wait for the ends of all runs
+            raise
 
 
 def _run(cell: Cell, listener: Listener, start: Start) -> int:
@@ -217,7 +289,7 @@ def finish(ended: Ended) -> None:
         raise SystemExit(128 + ended.stopped if ended.stopped else 1)
 
 
-def _estimate(rest: Sequence[Cell], cells: Sequence[Cell]) -> str:
+def _estimate(rest: Sequence[Cell], cells: Sequence[Cell], jobs: int = 1) -> str:
     """How long the unfinished runs will take, by those that are finished; empty without any."""
     known: dict[Any, list[float]] = {}
     for cell in cells:
@@ -231,7 +303,7 @@ def _estimate(rest: Sequence[Cell], cells: Sequence[Cell]) -> str:
     for cell in rest:
         like = known.get(cell.labels.get('config'), every)
         total += sum(like) / len(like)
-    return f'; about {duration(total)} left'
+    return f'; about {duration(total / min(jobs, len(rest)))} left'
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,144 @@
+"""The points of a study: the runs that differ in their seed alone, and their numbers together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from eojax.errors import unknown_name
+from eojax.studies.grid.cells import Row
+from eojax.studies.grid.tables import over_seeds, runs_of
+from eojax.studies.sweep.plan import Study, title_of
+from eojax.training.progress import read_metrics
+
+# The first of these that a run has is what a study is about, unless it says otherwise.
+_USUAL = ('accuracy', 'mean_iou', 'pixel_accuracy', 'kl_test', 'reconstruction_rmse')
+# Of these, and what begins like the last ones, less is better.
+_LESS = ('nll', 'ece', 'brier', 'fid', 'kid', 'kl_test', 'reconstruction_rmse', 'loss', 'seconds')
+_LESS_BEGINS = ('fpr95_',)
+# Shares, which people read in per cent.
+_SHARES = ('accuracy', 'mean_iou', 'ece', 'f1', 'kappa', 'auroc', 'fpr95', 'iou', 'precision',
+           'recall')  # fmt: skip
+
+
+class Point(NamedTuple):
+    """Runs that differ in their seed alone.
+
+    Attributes:
+      values: of the keys that vary, but the seed.
+      title: of these.
+      mean, deviation: of the metric on the test images; NaN where there are too few runs.
+      validation: the mean of the metric on the validation images; NaN likewise.
+      validation_deviation: its deviation.
+      runs: how many have the metric.
+    """
+
+    values: Mapping[str, Any]
+    title: str
+    mean: float
+    deviation: float
+    validation: float
+    validation_deviation: float
+    runs: int
+
+
+def with_validation(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows with the metric on the validation images, at the step that was evaluated.
+
+    It is None where training did not measure it.
+    """
+    key = f'validation_{metric}'
+    return [{**row, key: _validated(row, key)} for row in rows]
+
+
+def _validated(row: Row, key: str) -> float | None:
+    file = Path(row['folder']) / 'metrics.jsonl'
+    if row['error'] is not None or not file.exists():
+        return None
+    values = [r[key] for r in read_metrics(file) if r['step'] == row['step'] and key in r]
+    return float(values[-1]) if values and values[-1] is not None else None
+
+
+def metric_of(rows: Sequence[Row], wanted: str) -> str:
+    """The metric of a study: the one that is wanted, or the usual one of its runs.
+
+    Raises:
+      UserError: no run has it; the message names those that there are.
+    """
+    finished = [row for row in rows if row['error'] is None]
+    numbers = {
+        key
+        for row in finished
+        for key, value in row.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    if wanted and finished and wanted not in numbers:
+        raise unknown_name('--metric', wanted, numbers)
+    return wanted or next((key for key in _USUAL if key in numbers), _USUAL[0])
+
+
+def less_is_better(metric: str) -> bool:
+    """Whether the smaller number of a metric is the better one."""
+    return metric in _LESS or metric.startswith(_LESS_BEGINS)
+
+
+def is_share(metric: str) -> bool:
+    """Whether the metric is a share, which is printed in per cent."""
+    name = metric.removeprefix('validation_').removeprefix('pixel_')
+    return name.startswith(_SHARES)
+
+
+def points_of(rows: Sequence[Row], study: Study, metric: str) -> list[Point]:
+    """The points in the order of `sorted_rows`."""
+    titled = [{**row, 'point': title_of(row, study)} for row in sorted_rows(rows, study)]
+    first: dict[str, Row] = {}
+    for row in titled:
+        first.setdefault(row['point'], row)
+    tested, validated = (
+        over_seeds(runs_of(titled, key, 'point'), list(first))
+        for key in (metric, f'validation_{metric}')
+    )
+    return [
+        Point(
+            {key: row[key] for key in study.compared},
+            title,
+            *_numbers(tested, title),
+            *_numbers(validated, title),
+            int(tested.loc[title, 'count']),
+        )
+        for title, row in first.items()
+    ]
+
+
+def _numbers(summary: pd.DataFrame, title: str) -> tuple[float, float]:
+    return float(summary.loc[title, 'mean']), float(summary.loc[title, 'std'])
+
+
+def sorted_rows(rows: Sequence[Row], study: Study) -> list[Row]:
+    """The rows by the values of their keys: numbers rise, names stand as they come."""
+    places = {key: _order([row[key] for row in rows]) for key in study.keys}
+    return sorted(rows, key=lambda row: [places[key][row[key]] for key in study.keys])
+
+
+def _order(values: Sequence[Any]) -> dict[Any, int]:
+    unique = list(dict.fromkeys(values))
+    if all(is_number(value) for value in unique):
+        unique = sorted(unique)
+    return {value: place for place, value in enumerate(unique)}
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value can stand on an axis of numbers."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def best_of(points: Sequence[Point], metric: str) -> Point | None:
+    """The best point by its validation images; None where they were not measured for all."""
+    finished = [point for point in points if point.runs]
+    if len(finished) < 2 or any(pd.isna(point.validation) for point in finished):
+        return None
+    chosen = min if less_is_better(metric) else max
+    return chosen(finished, key=lambda point: point.validation)

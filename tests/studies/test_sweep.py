@@ -1,0 +1,234 @@
+"""A study of any options: its runs, its table by hand, its choice by validation, its figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eojax.config.base import from_json
+from eojax.errors import UserError
+from eojax.studies.grid.runner import Listener, Start
+from eojax.studies.sweep import command
+from eojax.studies.sweep.plan import Axis, Study, parse_vary, read_study
+from eojax.studies.sweep.points import is_share, less_is_better
+from eojax.studies.sweep.table import number_cell
+from tests.apps.finished_runs import write_finished
+from tests.studies.grid_commands import PROVENANCE, cells_of, never, one_error, run_grid_command
+
+_CONFIG = """
+from tests.training_runs import small_config
+
+def get_config():
+    return small_config('supervised', data__num_images=100)
+"""
+RATE, SMOOTHING = 'optimizer.learning_rate', 'method.label_smoothing'
+
+
+class Trained:
+    """A `Start` that trains nothing: test accuracy rises with the rate, validation's falls."""
+
+    def __init__(self, validated: bool = True) -> None:
+        self.started: list[str] = []
+        self.at_once = self.most = 0
+        self._validated = validated
+        self._lock = threading.Lock()
+
+    def __call__(self, arguments: Sequence[str], listener: Listener) -> int:
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        config, folder = (Path(argument.partition('=')[2]) for argument in arguments[:2])
+        values = from_json(config)
+        rate = 100 * values.optimizer.learning_rate
+        test, validation = rate + 0.02 * values.seed, 0.9 - rate - 0.04 * values.seed
+        write_finished(folder, values, accuracy=test, ece=0.1, f1_River=0.3)
+        rows = [{'step': values.steps - 1, 'validation_accuracy': 0.1}]
+        if self._validated:
+            rows.append({'step': values.steps, 'validation_accuracy': validation})
+        rows.append({'step': values.steps, 'loss': 1.0})
+        (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')
+        (folder / 'provenance.json').write_text(json.dumps({'parts': [PROVENANCE], 'error': None}))
+        with self._lock:
+            self.started.append(folder.as_posix())
+            self.at_once -= 1
+        return 0
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    (tmp_path / 'small.py').write_text(_CONFIG)
+    return f'--config={tmp_path}/small.py'
+
+
+def _run(*arguments: str, start: Start | None = None, code: int = 0) -> None:
+    run_grid_command(command.main, *arguments, start=start, code=code)
+
+
+VARY = (f'--vary={RATE}=1e-3,3e-3', '--vary=seed=0,1')
+
+
+def test_every_combination_is_a_run_and_seeds_become_means(config, tmp_path, capsys):
+    workdir, start = tmp_path / 'study', Trained()
+    _run(config, *VARY, f'--workdir={workdir}', start=start)
+    assert [Path(folder).relative_to(workdir).as_posix() for folder in start.started] == [
+        f'{RATE}={rate}/seed={seed}' for rate in (0.001, 0.003) for seed in (0, 1)
+    ]
+    text = (workdir / 'table.md').read_text()
+    assert text in capsys.readouterr().out
+    lines = text.splitlines()
+    start_of = next(n for n, line in enumerate(lines) if line.startswith(f'| {RATE}'))
+    head, _, first, second = (cells_of(line) for line in lines[start_of : start_of + 4])
+    assert head == [RATE, 'runs', 'test accuracy in %', 'validation accuracy in %']
+    # 10 and 12 % of two seeds: the deviation of the sample is the square root of 2.
+    assert first == ['0.001', '2', '11.00 ± 1.41', '78.00 ± 2.83']
+    assert second == ['0.003', '2', '31.00 ± 1.41', '58.00 ± 2.83']
+    # Test images prefer the other one.
+    assert f'- best by validation: {RATE}=0.001 (accuracy of the validation images 78.00' in text
+    rows = json.loads((workdir / 'table.json').read_text())
+    assert [(row[RATE], row['seed'], row['validation_accuracy']) for row in rows] == [
+        (0.001, 0, pytest.approx(0.8)), (0.001, 1, pytest.approx(0.76)),
+        (0.003, 0, pytest.approx(0.6)), (0.003, 1, pytest.approx(0.56)),
+    ]  # fmt: skip
+    with open(workdir / 'table.csv', newline='') as file:
+        table = list(csv.DictReader(file))
+    assert [(float(row[RATE]), row['seed']) for row in table] == [
+        (row[RATE], str(row['seed'])) for row in rows
+    ]
+    assert [float(row['accuracy']) for row in table] == [row['accuracy'] for row in rows]
+    assert np.asarray(Image.open(workdir / 'accuracy.png')).std() > 5
+    assert read_study(workdir) == Study('small', (RATE, 'seed'))
+
+
+def test_it_goes_on_with_new_values_alone_and_refuses_another_study(config, tmp_path, capsys):
+    workdir, start = f'--workdir={tmp_path}/study', Trained()
+    _run(config, *VARY, workdir, start=start)
+    _run(config, *VARY, workdir)  # all is done
+    more = Trained()
+    _run(config, f'--vary={RATE}=1e-2', '--vary=seed=0,1', workdir, start=more)
+    assert len(more.started) == 2
+    assert len(json.loads((tmp_path / 'study' / 'table.json').read_text())) == 6
+    before = (tmp_path / 'study' / 'table.md').read_text()
+    _run('--table_only', workdir)
+    assert (tmp_path / 'study' / 'table.md').read_text() == before
+    capsys.readouterr()
+    _run(config, '--vary=seed=0,1', workdir, code=1)
+    assert f'holds a study of small by {RATE}, seed, not of small by seed' in one_error(capsys)
+    _run(config, *VARY, '--config.batch_size=5', workdir, code=1)
+    assert 'a run of another config (batch_size:' in one_error(capsys)
+
+
+def test_runs_at_once_and_a_metric_that_training_did_not_validate(config, tmp_path, capsys):
+    workdir, start = tmp_path / 'study', Trained(validated=False)
+    _run(config, *VARY, f'--workdir={workdir}', '--jobs=3', start=start)
+    assert len(start.started) == 4
+    text = (workdir / 'table.md').read_text()
+    assert 'nothing is ranked: training did not measure accuracy on the validation' in text
+    _run('--table_only', f'--workdir={workdir}', '--metric=ece')
+    assert 'test ece in %' in (workdir / 'table.md').read_text()
+    assert (workdir / 'ece.png').exists()
+    capsys.readouterr()
+    _run('--table_only', f'--workdir={workdir}', '--metric=acuracy', code=1)
+    assert "unknown --metric 'acuracy'; did you mean 'accuracy'" in one_error(capsys)
+
+
+def test_at_most_so_many_run_at_once(config, tmp_path):
+    barrier = threading.Barrier(2, timeout=20)  # breaks unless two run at once
+
+    class Together(Trained):
+        def __call__(self, arguments: Sequence[str], listener: Listener) -> int:
+            barrier.wait()
+            return super().__call__(arguments, listener)
+
+    start = Together()
+    _run(config, *VARY, f'--workdir={tmp_path}/study', '--jobs=2', start=start)
+    assert len(start.started) == 4
+
+
+def test_methods_can_vary_and_steps_shorten_their_phases(config, tmp_path):
+    workdir, start = tmp_path / 'study', Trained()
+    _run(config, '--vary=method=supervised,fixmatch', '--vary=steps=4,8',
+         f'--workdir={workdir}', start=start)  # fmt: skip
+    folder = workdir / 'method=fixmatch' / 'steps=8'
+    assert folder.as_posix() in start.started
+    values = json.loads((workdir / 'table.json').read_text())
+    assert {row['method'] for row in values} == {'supervised', 'fixmatch'}
+    assert np.asarray(Image.open(workdir / 'accuracy.png')).std() > 5
+
+
+@pytest.mark.parametrize(
+    'vary',
+    [
+        (f'{RATE}=1e-3,2e-3,3e-3', f'{SMOOTHING}=0.0,0.1,0.2'),  # a map
+        ('method.augment=none,flips', 'seed=0,1'),  # dots
+        ('method.augment=none,flips', f'{RATE}=1e-4,1e-3,3e-3', 'seed=0,1'),  # lines
+        ('seed=0,1,2',),
+    ],
+)
+def test_figures_of_all_kinds(vary: tuple[str, ...], config: str, tmp_path: Path) -> None:
+    workdir = tmp_path / 'study'
+    _run(config, *(f'--vary={text}' for text in vary), f'--workdir={workdir}', start=Trained())
+    assert np.asarray(Image.open(workdir / 'accuracy.png')).std() > 5
+
+
+@pytest.mark.parametrize(
+    ('text', 'values'),
+    [
+        ('seed=0,1', ('0', '1')),
+        ('optimizer.milestones=(0.5,0.8),(0.9,)', ('(0.5,0.8)', '(0.9,)')),
+        ('data.classes=a=b+c,d;a,d', ('a=b+c,d', 'a,d')),
+    ],
+)
+def test_values_are_parted_by_commas_outside_brackets(text: str, values: tuple[str, ...]) -> None:
+    assert parse_vary([text]) == (Axis(text.partition('=')[0], values),)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'line'),
+    [
+        (['--vary=seed'], '--vary=seed: write KEY=VALUE,VALUE'),
+        (['--vary=seed=0,,1'], 'write KEY=VALUE,VALUE'),
+        (['--vary=seed=0,0'], '0 is given twice'),
+        (['--vary=seed=0', '--vary=seed=1'], 'seed varies already'),
+        ([], 'say what varies'),
+        (['--vary=seed=0', '--config.seed=1'], 'seed varies; leave one of the two out'),
+        (['--vary=sede=0,1'], "unknown config key 'sede'; the nearest is 'seed'"),
+        (['--vary=steps=many'], 'steps must be of type int'),
+        (['--vary=model.depth=12'], 'model.depth must be 10, 16'),
+        (['--vary=method=jam'], "unknown method 'jam'"),
+        (['--vary=seed=0', '--jobs=0'], '--jobs must be at least 1'),
+        (['--vary=seed=0', 'stray'], "unknown argument 'stray'"),
+        (['--table_only', '--workdir=nowhere'], 'holds no study'),
+    ],
+)
+def test_what_is_typed_wrong_is_one_line(
+    arguments: list[str], line: str, config: str, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _run(config, *arguments, start=never, code=1)
+    assert line in one_error(capsys)
+    assert not list(tmp_path.rglob('config.json'))
+
+
+def test_numbers_are_read_as_they_are() -> None:
+    assert number_cell(0.123456, math.nan, 'accuracy') == '12.35'
+    assert number_cell(123.456, 1.5, 'fid') == '123.5 ± 1.5'
+    assert number_cell(math.nan, math.nan, 'fid') == '–'
+    assert is_share('validation_pixel_accuracy')
+    assert not is_share('nll')
+    assert less_is_better('fpr95_clouds')
+    assert not less_is_better('auroc_clouds')
+
+
+def test_a_damaged_study_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'study.json').write_text('[]')
+    with pytest.raises(UserError, match=r'study\.json is damaged'):
+        read_study(tmp_path)
