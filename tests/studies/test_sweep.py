@@ -50,13 +50,17 @@ class Trained:
         values = from_json(config)
         rate = 100 * values.optimizer.learning_rate
         test, validation = rate + 0.02 * values.seed, 0.9 - rate - 0.04 * values.seed
-        write_finished(folder, values, accuracy=test, ece=0.1, f1_River=0.3)
+        # Whole at once, as a run's own files are: others may be reading.
+        made = write_finished(
+            folder.with_name(f'.{folder.name}'), values, accuracy=test, ece=0.1, f1_River=0.3
+        )
         rows = [{'step': values.steps - 1, 'validation_accuracy': 0.1}]
         if self._validated:
             rows.append({'step': values.steps, 'validation_accuracy': validation})
         rows.append({'step': values.steps, 'loss': 1.0})
-        (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')
-        (folder / 'provenance.json').write_text(json.dumps({'parts': [PROVENANCE], 'error': None}))
+        (made / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, rows)) + '\n')
+        (made / 'provenance.json').write_text(json.dumps({'parts': [PROVENANCE], 'error': None}))
+        made.rename(folder)
         with self._lock:
             self.started.append(folder.as_posix())
             self.at_once -= 1

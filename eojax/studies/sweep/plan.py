@@ -150,7 +150,7 @@ def other_cells(
     """
     known = {cell.folder for cell in cells}
     others = []
-    for file in sorted(workdir.rglob('config.json')):
+    for file in sorted(workdir.glob('/'.join([*('*' for _ in study.keys), 'config.json']))):
         if file.parent in known:
             continue
         config = from_json(file)
