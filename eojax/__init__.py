@@ -1,4 +1,4 @@
-"""eojax: generative, semi-supervised and cross-sensor learning for Earth observation, in JAX.
+"""Generative, semi-supervised and cross-sensor learning for Earth observation, in JAX.
 
 A trained network in ten lines:
 
@@ -20,7 +20,8 @@ and one of your own:
     run = eojax.train(config, 'runs/mine')        # goes on where it was stopped
 
 What a user can mend is refused by an `eojax.UserError` of one line. `help(eojax.OpenedRun)` says
-what an opened run does. The parts are usable alone, each with an example in `docs/examples/`:
+what an opened run does. The parts are usable alone, imported by these names, each with an example
+in `docs/examples/`:
 
     eojax.samplers.langevin                  Langevin chains on any energy
     eojax.samplers.replay_buffer             persistent chains

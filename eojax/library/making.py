@@ -33,7 +33,7 @@ def in_python() -> Iterator[None]:
         yield
     except UserError as error:
         text = re.sub(r'--class\b', 'label', str(error))
-        raise type(error)(re.sub(r'--(\w+)', r'\1', text)) from error
+        raise type(error)(re.sub(r'--(\w+)', r'\1', text)) from None
 
 
 def sample(

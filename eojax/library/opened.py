@@ -10,13 +10,16 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.value_range import scale_from_unit, scale_to_unit
+from eojax.devices import compilation_cache
 from eojax.errors import UserError, unknown_name
+from eojax.home import expanded
 from eojax.library import commands, making
 from eojax.library.description import abilities_of, described
 from eojax.library.results import Restored, SceneMap
 from eojax.library.scorer import Scorer
 from eojax.methods import METHODS
 from eojax.methods.method import ability
+from eojax.runs.command import open_trained
 from eojax.runs.domains import SOURCE
 
 
@@ -334,7 +337,13 @@ class OpenedRun(Scorer):
         return (values * (high - low) / 2.0).astype(np.float32)
 
 
-def open_run(place: str | Path, checkpoint: str = '', batch_size: int | None = None) -> OpenedRun:
+def open_run(
+    place: str | Path,
+    checkpoint: str = '',
+    *,
+    batch_size: int | None = None,
+    data_root: str | Path = '',
+) -> OpenedRun:
     """Opens a trained network, to be used.
 
     Args:
@@ -342,16 +351,14 @@ def open_run(place: str | Path, checkpoint: str = '', batch_size: int | None = N
       checkpoint: `last` or `best`; empty for what the run's config says.
       batch_size: images in one call of the network; None for the run's own, on CPUs at most 32.
         Numbers may differ in their last digits from one batch size to another.
+      data_root: where the run's own data lie now, for what needs them; most does not.
 
     Raises:
       UserError: there is no such run, or it is damaged.
     """
-    from eojax.devices import compilation_cache
-    from eojax.runs import opening
-
     if checkpoint not in ('', 'last', 'best'):
         raise unknown_name('checkpoint', checkpoint, ('last', 'best'))
     compilation_cache.enable()
     with making.in_python():
-        run, state = opening.open_run(place, checkpoint)
+        run, state = open_trained(expanded(Path(place)), checkpoint or None, str(data_root))
     return OpenedRun(run, state, batch_size)
