@@ -72,7 +72,7 @@ def swapped(config: ConfigDict, parts: Mapping[str, str]) -> Swapped:
     """
     values = dict(flatten(config))
     before = dict(zip(PARTS, names_of(values), strict=False))
-    after = _fitting({**before, **parts}, parts)
+    after = _fitting({**before, **parts}, parts) if parts else before
     if after == before:
         return Swapped(config, '')
     old, new = (dict(flat(options_of(**names))) for names in (before, after))
@@ -97,8 +97,10 @@ def swapped(config: ConfigDict, parts: Mapping[str, str]) -> Swapped:
 
 
 def _fitting(wanted: dict[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The parts, with a network and a source that fit the method."""
+    """The parts, with a network and a source that fit the method, where that is another."""
     recipe = _recipe(wanted['method'])
+    if 'method' not in given:
+        return wanted
     if recipe.models and wanted['model'] not in recipe.models and 'model' not in given:
         if len(recipe.models) > 1:
             raise UserError(

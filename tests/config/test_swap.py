@@ -95,6 +95,10 @@ def test_the_only_network_of_a_method_comes_with_it() -> None:
     assert found.config.model.name == 'convolutional_autoencoder'
     check_config(found.config)
     assert swapped(found.config, {}) == Swapped(found.config, '')
+    # What a config says is not put right where nothing is swapped.
+    wrong = base_config('vae', 'wide_resnet', 'eurosat')
+    assert swapped(wrong, {}).config is wrong
+    assert swapped(wrong, {'data': 'folder'}).config.model.name == 'wide_resnet'
 
 
 def test_parts_alone_make_a_config() -> None:

@@ -309,7 +309,8 @@ WRONG = {
     'no seed': (('--config={}/study.py', '--seeds=0'), 'expected how many'),
     'seeds': (('--config={}/study.py', '--seeds=1,x'), "'x' is no whole number"),
     'all steps on the source': (
-        ('--config={}/study.py', '--config.steps=5'), 'leaves nothing of steps 5 for the target'
+        ('--config={}/study.py', '--config.steps=5', '--config.method.source_steps=5'),
+        'leaves nothing of steps 5 for the target',
     ),
 }  # fmt: skip
 
