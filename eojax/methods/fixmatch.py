@@ -81,7 +81,7 @@ OPTIONS = {
             'all', 'of which operations: all, mild, or names with a comma between'
         ),
         'cutout_share': Option(
-            0.5, 'largest side of the square that cutout covers, as a share of the image', SHARE
+            0.5, 'side of the square that cutout covers, as a share of the shorter side', SHARE
         ),
         'interpolation': Option(
             'nearest', 'of rotations and shears of a strong view', name_in(INTERPOLATIONS)

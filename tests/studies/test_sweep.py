@@ -74,7 +74,10 @@ def config(tmp_path: Path) -> str:
 
 
 def _run(*arguments: str, start: Start | None = None, code: int = 0) -> None:
-    run_grid_command(command.main, *arguments, start=start, code=code)
+    def main(arguments: list[str], start: Start) -> None:
+        command.main(arguments, start=start)
+
+    run_grid_command(main, *arguments, start=start, code=code)
 
 
 VARY = (f'--vary={RATE}=1e-3,3e-3', '--vary=seed=0,1')

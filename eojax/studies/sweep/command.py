@@ -48,15 +48,16 @@ from eojax.studies.sweep.table import as_csv, markdown
 
 def main(
     arguments: Sequence[str] | None = None,
+    prog: str | None = None,
     start: Start = start_process,
-    prog: str = 'python -m eojax.studies.sweep',
 ) -> None:
     """The command line.
 
     Args:
-      start: how a run is started.
       prog: what the command is called.
+      start: how a run is started.
     """
+    prog = prog or 'python -m eojax.studies.sweep'
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f'{prog} --config=NAME --vary KEY=VALUE,VALUE [--vary ...] [--config.KEY=VALUE ...]',
