@@ -31,7 +31,9 @@ from eojax.option import Option, name_in
 OPTIONS = {
     'method': {
         'variant': Option(
-            'late', 'where the decoders of the two tasks part', name_in(two_heads.VARIANTS)
+            'late',
+            'where the two tasks part: after the encoder (early) or the decoder (late)',
+            name_in(two_heads.VARIANTS),
         ),
         **multi_task.OPTIONS,
     }

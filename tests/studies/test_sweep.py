@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 from eojax.config.base import from_json
 from eojax.errors import UserError
+from eojax.studies.grid import runner
 from eojax.studies.grid.runner import Listener, Start
 from eojax.studies.sweep import command
 from eojax.studies.sweep.plan import Axis, Study, parse_vary, read_study
@@ -158,6 +160,14 @@ def test_at_most_so_many_run_at_once(config, tmp_path):
     start = Together()
     _run(config, *VARY, f'--workdir={tmp_path}/study', '--jobs=2', start=start)
     assert len(start.started) == 4
+
+
+def test_what_a_run_beside_others_prints_is_kept(tmp_path, monkeypatch):
+    tell = 'import os, sys; print(sys.argv[1:], os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"])'
+    monkeypatch.setattr(runner, '_PROCESS', (sys.executable, '-c', f'{tell}; sys.exit(3)'))
+    arguments = ['--config=c.json', f'--workdir={tmp_path}/run']
+    assert [runner.start_beside_others(arguments, Listener()) for _ in range(2)] == [3, 3]
+    assert (tmp_path / 'run' / 'output.txt').read_text() == f'{arguments} false\n' * 2
 
 
 def test_methods_can_vary_and_steps_shorten_their_phases(config, tmp_path):

@@ -16,6 +16,7 @@ Usage::
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -104,7 +105,10 @@ def start_process(arguments: Sequence[str], listener: Listener) -> int:
 
 
 def start_beside_others(arguments: Sequence[str], listener: Listener) -> int:
-    """As `start_process`, for several at once: what it prints goes to `output.txt` of the run."""
+    """As `start_process`, for several at once: what it prints goes to `output.txt` of the run.
+
+    Accelerators have memory for the others too: none takes most of it at its start.
+    """
     (workdir,) = (text.partition('=')[2] for text in arguments if text.startswith('--workdir='))
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +119,7 @@ def start_beside_others(arguments: Sequence[str], listener: Listener) -> int:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
+            env={'XLA_PYTHON_CLIENT_PREALLOCATE': 'false', **os.environ},
             start_new_session=True,
         ) as process,
     ):
