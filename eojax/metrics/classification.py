@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn import metrics
 
 from eojax.metrics.calibration import Bins, count_bins, curve_of, error_of
 
@@ -74,6 +73,8 @@ def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarra
     """Counts int64 `[num_classes, num_classes]`: row the true class, column the predicted one."""
     _check(probabilities, labels)
     classes = np.arange(probabilities.shape[1])
+    from sklearn import metrics  # slow to import: only where it is used
+
     return metrics.confusion_matrix(labels, np.argmax(probabilities, axis=1), labels=classes)
 
 

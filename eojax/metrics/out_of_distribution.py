@@ -9,8 +9,6 @@ al., "Enhancing the Reliability of Out-of-Distribution Image Detection", 2018 (F
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 
 def auroc(in_scores: np.ndarray, out_scores: np.ndarray) -> float:
@@ -22,6 +20,9 @@ def auroc(in_scores: np.ndarray, out_scores: np.ndarray) -> float:
     Raises:
       ValueError: a sample is empty or holds NaN.
     """
+    from scipy.stats import rankdata  # slow to import: only where it is used
+    from sklearn.metrics import roc_auc_score
+
     _check(in_scores, out_scores)
     # Ranks keep the area and carry infinities, which scikit-learn refuses.
     ranks = rankdata(np.concatenate([in_scores, out_scores]))

@@ -10,8 +10,6 @@ scikit-image, and the median of the nearest known pixels.
 from __future__ import annotations
 
 import numpy as np
-from skimage.metrics import structural_similarity
-from skimage.restoration import inpaint_biharmonic
 
 _SSIM_WINDOW = 7  # scikit-image's own
 
@@ -41,6 +39,8 @@ def ssim(repaired: np.ndarray, true: np.ndarray, masks: np.ndarray) -> np.ndarra
     Args:
       repaired, true, masks: as in `psnr`.
     """
+    from skimage.metrics import structural_similarity  # slow to import: only where it is used
+
     side = min(_SSIM_WINDOW, *true.shape[1:3])
     values = []
     for image, reference, mask in zip(repaired, true, masks, strict=True):
@@ -63,6 +63,8 @@ def biharmonic(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
       images: float32 `[num, height, width, bands]`; what stands at missing pixels is not read.
       masks: bool `[num, height, width]`, true where missing.
     """
+    from skimage.restoration import inpaint_biharmonic  # slow to import: only where it is used
+
     repaired = images.copy()
     for image, mask in zip(repaired, masks, strict=True):
         if mask.any():

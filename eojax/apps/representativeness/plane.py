@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from eojax.errors import UserError
@@ -41,6 +39,9 @@ def embed(features: np.ndarray, perplexity: float, components: int, seed: int) -
     Raises:
       UserError: fewer than ten images, or images with all the same features.
     """
+    from sklearn.decomposition import PCA  # slow to import: only where it is used
+    from sklearn.manifold import TSNE
+
     num = len(features)
     if num < 10:
         raise UserError(f'{num} images are too few for t-SNE; give at least 10')

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.svm import OneClassSVM
 
 from eojax.errors import UserError
 
@@ -100,6 +99,8 @@ def regions_of(groups: Sequence[np.ndarray], nu: float, gamma: float, cells: int
       gamma: of the kernel exp(-gamma d^2).
       cells: of the grid along its longer side.
     """
+    from sklearn.svm import OneClassSVM  # slow to import: only where it is used
+
     machines = [OneClassSVM(kernel='rbf', nu=nu, gamma=gamma).fit(points) for points in groups]
     every = np.concatenate(groups)
     margin = 2.0 / math.sqrt(2.0 * gamma)

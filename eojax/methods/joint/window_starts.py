@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from eojax.data.dataset import Dataset, Window
 from eojax.data.facts import Facts
@@ -47,6 +46,8 @@ def fit_window_textures(
     Raises:
       UserError: a file that cannot be read, by name.
     """
+    from sklearn.cluster import KMeans  # slow to import: only where it is used
+
     windows = read_windows(dataset, rasters, side)
     # Colours and contrast; of water the contrast is small and telling, so its logarithm.
     spread = np.log(windows.std((1, 2)) + 0.01)

@@ -10,14 +10,15 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from eojax.atomic_file import write_atomically
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.runner import duration
 from eojax.tables import markdown_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_table(
@@ -59,6 +60,8 @@ def runs_of(rows: Sequence[Row], measure: str, labels: str) -> pd.Series:
     Returns:
       The numbers by labels (as text) and seed: the difference of two is that of equal seeds.
     """
+    import pandas as pd  # slow to import: only where it is used
+
     runs = pd.DataFrame(rows, columns=[labels, 'seed', measure]).dropna(subset=measure)
     runs = runs.astype({labels: str, measure: float})
     return runs.set_index([labels, 'seed'])[measure]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from eojax.evaluation.published_results import PAPERS, PublishedResult, published_results
 from eojax.studies.grid.cells import Row
@@ -19,6 +17,9 @@ from eojax.studies.grid.tables import (
     runs_table,
 )
 from eojax.tables import markdown_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MEASURES = {
     'accuracy': 'Accuracy in %',

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eojax.evaluation.published_segmentation import PublishedScores
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.tables import over_seeds, runs_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The main scores, by their keys in `evaluation.json`, and their titles.
 ACCURACY, MEAN_IOU, MEAN_IOU_ALL = 'pixel_accuracy', 'mean_iou', 'mean_iou_all'

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from eojax.evaluation.published_segmentation import DATA_SETS, THESIS
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.runner import duration
@@ -167,6 +165,8 @@ def csv(study: Study, rows: Sequence[Row]) -> str:
     Args:
       rows: sorted (`sort_rows`).
     """
+    import pandas as pd  # slow to import: only where it is used
+
     lines = lines_of(study, rows)
     table = pd.DataFrame([_setting(line) for line in lines])
     columns: dict[str, Any] = {}

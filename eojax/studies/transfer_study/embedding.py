@@ -16,7 +16,6 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from sklearn.decomposition import PCA
 
 from eojax.drawing.style import COLOURS, FAINT, TEXT, new_figure, save_figure
 from eojax.evaluation.embeddings import Embedded, Embeddings, read_embeddings
@@ -109,6 +108,8 @@ def _panels(folders: Mapping[Any, Path]) -> list[Panel]:
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
+    from sklearn.decomposition import PCA  # slow to import: only where it is used
+
     embedded, run = panel.embedded, panel.run
     components = PCA(2, svd_solver='full')
     components.fit(np.concatenate([embedded.source, embedded.target]))

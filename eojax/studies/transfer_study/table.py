@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.tables import (
@@ -19,6 +17,9 @@ from eojax.studies.grid.tables import (
 )
 from eojax.studies.transfer_study.variants import ALIGNED, CLASS_SETS, METHODS_COMPARED, OWN_CLASSES
 from eojax.tables import markdown_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLES = {'swd_transfer': 'SWD-transfer', 'fine_tune': 'fine-tuning', 'sar_only': 'SAR only'}
 _CLASS_TITLES = {'lowrise': 'four low-rise zones', 'urban': 'ten urban zones', 'all': 'all zones'}
