@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eojax.evaluation.scoring import scores_of
-from eojax.runs.domains import TARGET
+from eojax.runs.domains import SOURCE, TARGET
 from eojax.runs.run import Run
 
 _CLASSES_SHOWN = 12
@@ -23,6 +23,8 @@ def abilities_of(run: Run) -> tuple[str, ...]:
     if scores_of(run.method):
         names += ['score', 'function']
     names += [name for name in ('sample', 'restore', 'reconstruct') if name in abilities]
+    if SOURCE in run.known and 'source_embedding' in abilities:
+        names.append('source')
     names.append('read')
     if by_pixel or 'logits' in abilities:
         names.append('map_scene')

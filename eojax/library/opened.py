@@ -38,7 +38,8 @@ class OpenedRun(Scorer):
 
     **Numbers** of an image depend on its own pixels alone: not on its neighbours, its place or how
     many there are. All calls have the same number of images for the network, the last one filled
-    up, so that it is compiled once.
+    up, so that it is compiled once; who asks for one image at a time opens the run with
+    `batch_size=1`.
 
     Attributes:
       run, state: what the modules of `eojax` work on.
@@ -74,7 +75,7 @@ class OpenedRun(Scorer):
         Raises:
           UserError: the run has learnt from one data set alone.
         """
-        if SOURCE not in self.run.known or 'source_embedding' not in self.run.method.abilities:
+        if 'source' not in self.abilities:
             raise UserError(f'{self.folder}: this run answers for one data set alone, its own')
         return Scorer(self.run, self.state, self.batch_size, SOURCE)
 

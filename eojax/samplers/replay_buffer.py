@@ -61,8 +61,14 @@ def fill(
     Args:
       starts: `(key, labels [N]) -> images [N, H, W, C]`.
       capacity: images in all, a multiple of `parts`.
+      num_classes: of the labels, at least 1; chains that are of no class may take 1.
       dtype: of the stored images; bfloat16 halves the memory, chains still compute in float32.
+
+    Raises:
+      ValueError: a capacity that the parts do not divide.
     """
+    if capacity < 1 or capacity % parts:
+        raise ValueError(f'{capacity} images cannot be kept in {parts} equal parts')
     labels = jnp.arange(capacity, dtype=jnp.int32) % num_classes
     images = starts(key, labels).astype(dtype)
     shape = (parts, capacity // parts)
@@ -73,9 +79,17 @@ def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts
     """Draws `num` starts, `num / parts` from each part, without replacement within a step.
 
     Args:
-      reinitialise: probability that a chain begins anew at `starts` instead of at the stored end.
+      num: a multiple of the parts, at most the capacity.
+      reinitialise: probability that a chain begins anew at `starts` instead of at the stored end,
+        from 0 to 1.
+      starts: `(key, labels [N]) -> images [N, H, W, C]`.
+
+    Raises:
+      ValueError: more than there are, or a number that the parts do not divide.
     """
     parts, size = buffer.labels.shape
+    if num < 1 or num % parts or num // parts > size:
+        raise ValueError(f'{num} chains cannot be drawn from {parts} parts of {size} images each')
     key_slots, key_anew, key_starts = random.split(key, 3)
     slots = _distinct(key_slots, parts, num // parts, size)
     # Part by part, so that each device finds in its own part what it draws.
@@ -87,7 +101,12 @@ def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts
 
 
 def store(buffer: ReplayBuffer, drawn: Draw, images: Array) -> ReplayBuffer:
-    """Puts the ends of the drawn chains back where they came from."""
+    """Puts the ends of the drawn chains back where they came from.
+
+    Args:
+      drawn: by `draw`, of this buffer.
+      images: float `[N, H, W, C]`, the ends in the order of the draw.
+    """
     parts, each = drawn.slots.shape
     ends = images.reshape((parts, each, *images.shape[1:])).astype(buffer.images.dtype)
     put = jax.vmap(lambda part, slot, end: part.at[slot].set(end, unique_indices=True))

@@ -268,6 +268,7 @@ def test_a_network_of_two_domains_answers_for_images_of_its_source() -> None:
         tiny.run._replace(method=method, known=known, programs={}), tiny.state, batch_size=4
     )
     decibels = np.full((5, 8, 8, 1), -5.0, np.float32)
+    assert 'source' in run.abilities
     assert run.source.bands == ('VV',)
     assert run.source.size == (8, 8)
     np.testing.assert_allclose(run.source.logits(decibels)[:, 0], 0.5)  # from [-20, 0] to [-1, 1]

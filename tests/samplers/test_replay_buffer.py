@@ -137,3 +137,22 @@ def test_fill_spreads_the_classes_evenly_over_every_part():
     for part in range(2):
         np.testing.assert_array_equal(np.bincount(buffer.labels[part]), [5] * 4)
     np.testing.assert_array_equal(buffer.images[..., 0, 0, 0], buffer.labels)
+
+
+def test_more_chains_than_there_are_images_are_refused() -> None:
+    buffer, key = numbered_buffer(2, 5), random.key(0)
+    for num in (0, 3, 12):
+        with pytest.raises(ValueError, match=f'{num} chains cannot be drawn from 2 parts of 5'):
+            replay_buffer.draw(buffer, key, num, 0.1, starts_anew)
+    with pytest.raises(ValueError, match='7 images cannot be kept in 2 equal parts'):
+        replay_buffer.fill(key, starts_anew, 7, 3, parts=2)
+
+
+def test_points_that_are_no_images_are_kept_as_well() -> None:
+    def starts(key: Array, labels: Array) -> Array:
+        return random.uniform(key, (len(labels), 4))
+
+    buffer = replay_buffer.fill(random.key(0), starts, 6, 1)
+    drawn = replay_buffer.draw(buffer, random.key(1), 6, 0.0, starts)
+    stored = replay_buffer.store(buffer, drawn, drawn.images + 1.0)
+    np.testing.assert_allclose(stored.images, buffer.images + 1.0)
