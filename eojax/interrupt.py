@@ -23,6 +23,11 @@ def stop_at_once_while_importing() -> None:
         return
     if not arguments[module].startswith('eojax.'):
         return
+    stop_at_once()
+
+
+def stop_at_once() -> None:
+    """The same for the command `eojax`, which is known to start."""
     default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if default and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _stop)

@@ -80,5 +80,15 @@ def _check_devices() -> None:
         raise UserError(f'jax finds no devices: {str(error).splitlines()[0]}') from error
 
 
+def command(arguments: Sequence[str] | None = None) -> None:
+    """The command line.
+
+    Args:
+      arguments: without the program's name; those of the process where None.
+    """
+    argv = sys.argv if arguments is None else [sys.argv[0], *arguments]
+    app.run(main, argv=argv, flags_parser=parse_flags)
+
+
 if __name__ == '__main__':
-    app.run(main, flags_parser=parse_flags)
+    command()

@@ -20,6 +20,7 @@ import numpy as np
 from eojax.errors import UserError, one_line_errors
 from eojax.models.inception import LAYERS, npz_shapes
 from eojax.models.torch_weights import read_state_dict
+from eojax.program_name import program_name
 
 # Entry of the npz: name under the PyTorch layer.
 _ENTRIES = {
@@ -136,7 +137,10 @@ def convert(weights: Path, out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
+    parser = argparse.ArgumentParser(
+        prog=program_name('eojax.apps.convert_inception'),
+        description=(__doc__ or '').split('\n')[0],
+    )
     parser.add_argument('--weights', type=Path, required=True, help='published PyTorch file (.pth)')
     parser.add_argument('--out', type=Path, required=True, help='npz to write')
     options = parser.parse_args(arguments)

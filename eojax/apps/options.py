@@ -20,12 +20,13 @@ from eojax.config import listing
 from eojax.config.command_line import read_arguments
 from eojax.config.page import as_markdown
 from eojax.errors import UserError, one_line_errors
+from eojax.program_name import program_name
 
 
-def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(
-        prog=prog or 'python -m eojax.apps.options',
+        prog=program_name('eojax.apps.options'),
         usage='%(prog)s [--config=NAME] [--method=NAME] [--model=NAME] [--data=NAME] [KEY]',
         description='Lists options: key, value, what it may be, and what it means.',
         epilog='--config.KEY=VALUE changes the config first, as in training.',

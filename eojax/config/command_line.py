@@ -17,9 +17,11 @@ from ml_collections import ConfigDict, config_flags
 from eojax.config.base import base_config, flatten, names_of, unknown_key
 from eojax.config.listing import help_lines
 from eojax.config.phases import STEPS, keep_proportions
+from eojax.config.shipped import config_file
 from eojax.config.swap import PARTS, config_of, swapped
 from eojax.errors import UserError
 from eojax.messages import say
+from eojax.program_name import program_name
 
 _NAMES = ('method.name', 'model.name', 'data.name', 'source.name')
 _BOOLEANS = ('true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'y', 'n')
@@ -42,17 +44,18 @@ class Typed(NamedTuple):
 
 
 def load_config(path: str) -> ConfigDict:
-    """The config that the Python file `path` makes by `get_config()`.
+    """The config that a Python file makes by `get_config()`.
+
+    Args:
+      path: of the file, or the name of a config that comes with eojax.
 
     Raises:
       UserError: the file is absent, does not run, or has no `get_config` that returns a config.
     """
     if not path:
         raise UserError('say which config: --config=configs/NAME.py')
-    if not Path(path).is_file():
-        hint = ' (a config takes no arguments: use --config.key=value)' if '.py:' in path else ''
-        raise UserError(f'config file not found: {path}{hint}')
-    spec = importlib.util.spec_from_file_location('eojax_config', path)
+    file = config_file(path)
+    spec = importlib.util.spec_from_file_location('eojax_config', file)
     if spec is None or spec.loader is None:
         raise UserError(f'config {path} is no Python file')
     module = importlib.util.module_from_spec(spec)
@@ -85,8 +88,8 @@ def changed_config(path: str, changes: Sequence[str]) -> ConfigDict:
 def help_text(config: ConfigDict | None) -> str:
     """The help text of the command; with a config, its keys, their values and meanings too."""
     lines = [
-        'python -m eojax.main --config=FILE [--workdir=DIR] [--config.KEY=VALUE ...]',
-        '  --config: what to run, a file such as configs/quickstart.py',
+        f'{program_name("eojax.main")} --config=FILE [--workdir=DIR] [--config.KEY=VALUE ...]',
+        '  --config: what to run: a file, or the name of a config that comes with eojax',
         '  --method, --model, --data, --source: others than those of the config, with defaults;',
         '    --method and --data make a config by themselves',
         '  --workdir: the run folder; runs/ and the name of the config if absent',

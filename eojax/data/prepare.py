@@ -32,6 +32,7 @@ from eojax.data.shards.write import Job, make_plan, write_all
 from eojax.data.splits import Rule
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.home import expanded
+from eojax.program_name import program_name
 
 PREPARED: dict[str, PublishedImages] = {
     kind.name: kind.published
@@ -142,7 +143,7 @@ def write_shards(dataset: Dataset, options: argparse.Namespace) -> str:
 
 def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
-        prog='python -m eojax.data.prepare',
+        prog=program_name('eojax.data.prepare'),
         description=__doc__,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -18,6 +18,7 @@ from eojax.devices import compilation_cache, processes, sharding
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.evaluate import check, evaluate_run
 from eojax.messages import say
+from eojax.program_name import program_name
 from eojax.runs import contents
 from eojax.runs.domains import TARGET
 from eojax.runs.opening import load_state, open_untrained
@@ -99,10 +100,11 @@ def _to_test(dataset: Dataset, path: Path, run: Run, with_learnt: bool) -> Datas
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
+    called = program_name('eojax.evaluate')
     parser = argparse.ArgumentParser(
-        prog='python -m eojax.evaluate',
+        prog=called,
         description='Evaluates a trained run: evaluation.json and figures.',
-        epilog='example: python -m eojax.evaluate --workdir=runs/jem_eurosat --data=held_out.zip',
+        epilog=f'example: {called} --workdir=runs/jem_eurosat --data=held_out.zip',
     )
     parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
     parser.add_argument('--data', type=Path, help='labelled folder or zip; else the test split')

@@ -44,7 +44,7 @@ def load_config(
     named = {'method': method, 'model': model, 'data': data, 'source': source}
     parts, note = {part: value for part, value in named.items() if value}, ''
     if name:
-        config, note = swapped(command_line.load_config(_path_of(name)), parts)
+        config, note = swapped(command_line.load_config(str(name)), parts)
     elif parts:
         config = config_of(parts)
     else:
@@ -88,12 +88,3 @@ def train(config: ConfigDict | str | Path, workdir: str | Path | None = None) ->
     except Stopped as stopped:
         raise KeyboardInterrupt(f'{folder} is saved; the same call goes on') from stopped
     return open_run(folder)
-
-
-def _path_of(name: str | Path) -> str:
-    """The file of a config that comes with eojax, or of the user's own."""
-    path = Path(name)
-    if path.suffix or path.exists():
-        return str(name)
-    shipped = Path(__file__).parents[2] / 'configs' / f'{name}.py'
-    return str(shipped)

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from eojax.config.base import from_json, set_key
 from eojax.devices import compilation_cache, processes
 from eojax.errors import UserError, one_line_errors
+from eojax.program_name import program_name
 from eojax.runs.opening import load_state, open_untrained
 from eojax.runs.run import Run
 
@@ -34,10 +35,11 @@ def run_parser(
       out: whether the command writes to a folder that has to be named, `--out`.
       several: whether `--workdir` may be repeated; it is a list then.
     """
+    called = program_name(f'eojax.apps.{name}')
     parser = argparse.ArgumentParser(
-        prog=f'python -m eojax.apps.{name}',
+        prog=called,
         description=description,
-        epilog=f'example: python -m eojax.apps.{name} {example}',
+        epilog=f'example: {called} {example}',
     )
     if several:
         parser.add_argument(

@@ -29,6 +29,7 @@ from eojax.atomic_file import write_atomically
 from eojax.config.base import flatten
 from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError, one_line_errors
+from eojax.program_name import program_name
 
 _TILES = {
     'accuracy': 'accuracy', 'pixel_accuracy': 'accuracy of pixels', 'mean_iou': 'mean IoU',
@@ -199,7 +200,7 @@ def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog='python -m eojax.apps.report',
+        prog=program_name('eojax.apps.report'),
         description='Writes one HTML page about a run, which opens from disk without a network.',
         epilog='example: python -m eojax.apps.report --workdir=runs/jem_eurosat --include=map',
     )

@@ -77,6 +77,7 @@ from eojax.data.reading.raster import Reading
 from eojax.devices import sharding
 from eojax.drawing.class_colours import class_colours
 from eojax.errors import UserError
+from eojax.program_name import program_name
 from eojax.runs.command import open_folder_for_writing, open_trained, run_command
 from eojax.runs.domains import TARGET, Domain, load_domain
 from eojax.runs.run import Run, with_data
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='python -m eojax.apps.representativeness',
+        prog=program_name('eojax.apps.representativeness'),
         description='Says whether the places of training represent those of the test: tables,'
         ' figures and summary.json.',
         epilog='Any --config.KEY=VALUE changes the config. Example: python -m'

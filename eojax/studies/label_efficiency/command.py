@@ -34,6 +34,7 @@ from eojax.data.parts.labelled import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError, one_line_errors
 from eojax.methods import METHODS
 from eojax.methods.method import having_ability
+from eojax.program_name import program_name
 from eojax.studies.grid.cells import Cell, rows_of
 from eojax.studies.grid.configs import load_configs, parse_arguments, parse_list, parse_seeds
 from eojax.studies.grid.results import Results, start_alone, train_and_write
@@ -57,11 +58,12 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
     Args:
       start: how a run is started.
     """
+    called = program_name('eojax.apps.label_efficiency')
     parser = argparse.ArgumentParser(
-        prog='python -m eojax.apps.label_efficiency',
+        prog=called,
         description='Trains configs with few labels, over seeds: a table and figures.',
-        epilog='Any --config.KEY=VALUE holds for all runs. Example: python -m'
-        ' eojax.apps.label_efficiency --config=configs/jem_eurosat.py,configs/fixmatch_eurosat.py'
+        epilog='Any --config.KEY=VALUE holds for all runs. Example:'
+        f' {called} --config=configs/jem_eurosat.py,configs/fixmatch_eurosat.py'
         ' --config.data.root=EuroSAT.zip',
     )
     parser.add_argument('--config', default='', help='configs to train, with commas between')

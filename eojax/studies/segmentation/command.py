@@ -46,6 +46,7 @@ from ml_collections import ConfigDict
 from eojax.data.parts.labelled import GROUPS_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.evaluation.published_segmentation import AUXILIARY_TITLES
+from eojax.program_name import program_name
 from eojax.studies.grid.cells import Cell, Row, rows_of
 from eojax.studies.grid.configs import (
     changed_config,
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
 
 def _parser(name: str, command: Command) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=f'python -m eojax.studies.segmentation {name}',
+        prog=f'{program_name("eojax.studies.segmentation")} {name}',
         description=command.about,
         epilog='Any --config.KEY=VALUE holds for all runs.',
     )

@@ -25,6 +25,7 @@ from pathlib import Path
 from eojax.config.command_line import Typed, read_arguments
 from eojax.errors import UserError, one_line_errors
 from eojax.messages import say_some
+from eojax.program_name import program_name
 from eojax.studies.grid.cells import Cell, Row, rows_of
 from eojax.studies.grid.results import Results, start_alone, train_and_write
 from eojax.studies.grid.runner import Start, start_beside_others, start_process
@@ -48,16 +49,14 @@ from eojax.studies.sweep.table import as_csv, markdown
 
 def main(
     arguments: Sequence[str] | None = None,
-    prog: str | None = None,
     start: Start = start_process,
 ) -> None:
     """The command line.
 
     Args:
-      prog: what the command is called.
       start: how a run is started.
     """
-    prog = prog or 'python -m eojax.studies.sweep'
+    prog = program_name('eojax.studies.sweep')
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f'{prog} --config=NAME --vary KEY=VALUE,VALUE [--vary ...] [--config.KEY=VALUE ...]',

@@ -42,6 +42,7 @@ from eojax.config.command_line import changed_config
 from eojax.data.parts.labelled import LABELS_KEY, TOTAL_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.evaluation.embeddings import embeddings_file
+from eojax.program_name import program_name
 from eojax.studies.grid.cells import Cell, Row, rows_of
 from eojax.studies.grid.configs import (
     parse_arguments,
@@ -71,11 +72,12 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
     Args:
       start: how a run is started.
     """
+    called = program_name('eojax.apps.transfer_study')
     parser = argparse.ArgumentParser(
-        prog='python -m eojax.apps.transfer_study',
+        prog=called,
         description='Transfer between two sensors against its baselines: a table and figures.',
-        epilog='Any --config.KEY=VALUE holds for all runs. Example: python -m'
-        ' eojax.apps.transfer_study --config=configs/swd_transfer_landscapes.py --seeds=5',
+        epilog='Any --config.KEY=VALUE holds for all runs. Example:'
+        f' {called} --config=configs/swd_transfer_landscapes.py --seeds=5',
     )
     parser.add_argument('--config', default='', help='a config of swd_transfer')
     parser.add_argument(
