@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -43,6 +44,10 @@ def one_line_errors() -> Iterator[None]:
             raise
         print(f'eojax: {error.object!a} is no name in UTF-8; rename it', file=sys.stderr)
         raise SystemExit(1) from None
+    except BrokenPipeError:
+        # Who read the output, such as head, has what it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
         if os.environ.get('EOJAX_DEBUG'):
             raise
