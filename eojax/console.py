@@ -45,6 +45,10 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         'restore': Command('eojax.apps.restore.command', 'fill missing pixels'),
         'report': Command('eojax.apps.report.command', 'a page about a run'),
     },
+    'hand on': {
+        'weights': Command('eojax.apps.weights', 'list the trained networks that come with eojax'),
+        'export': Command('eojax.apps.export', 'write a trained run to one file'),
+    },
     'compare': {
         'compare': Command('eojax.apps.compare_domains.command', 'sets of images with training'),
         'calibration': Command('eojax.apps.calibration', 'reliability of several runs'),

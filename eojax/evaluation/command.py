@@ -23,6 +23,7 @@ from eojax.runs import contents
 from eojax.runs.domains import TARGET
 from eojax.runs.opening import load_state, open_untrained
 from eojax.runs.run import Run
+from eojax.weights.unpacked import WORKDIR_HELP, is_file, run_folder
 
 
 def read_labelled(path: Path, run: Run, with_learnt: bool = False) -> Dataset:
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description='Evaluates a trained run: evaluation.json and figures.',
         epilog=f'example: {called} --workdir=runs/jem_eurosat --data=held_out.zip',
     )
-    parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
+    parser.add_argument('--workdir', type=Path, required=True, help=WORKDIR_HELP)
     parser.add_argument('--data', type=Path, help='labelled folder or zip; else the test split')
     parser.add_argument(
         '--with_learnt', action='store_true',
@@ -143,16 +144,19 @@ def _evaluate(options: argparse.Namespace) -> None:
         'evaluate.outliers': options.outliers,
         'evaluate.window_overlap': options.window_overlap,
     }
-    config = from_json(options.workdir / 'config.json')
+    folder = run_folder(options.workdir)
+    if options.out is None and is_file(options.workdir):
+        raise UserError(f'--workdir={options.workdir} is a file: say where to write, --out=DIR')
+    config = from_json(folder / 'config.json')
     for key, value in changes.items():
         if value not in (None, ''):
             set_key(config, key, value)
     check(config)
-    run = open_untrained(config, options.workdir)
+    run = open_untrained(config, folder)
     labelled, known = None, None
     if options.data is not None:
         labelled = read_labelled(options.data, run, options.with_learnt)
         known = contents.known_by_pixels(run.folder, run.known[TARGET])
     run, state = load_state(run, options.checkpoint or '')
-    folder = 'evaluation' if labelled is None else f'evaluation_{options.data.stem}'
-    evaluate_run(run, state, options.out or options.workdir / folder, labelled, known)
+    name = 'evaluation' if labelled is None else f'evaluation_{options.data.stem}'
+    evaluate_run(run, state, options.out or folder / name, labelled, known)

@@ -42,7 +42,7 @@ ENDS = 18
 # Of random windows of training places, and pixels of each.
 _WINDOWS, _PIXELS = 400, 250
 _EXAMPLES, _EXAMPLE_BYTES = 1000, 16 * 2**20
-_FINGERPRINT = 'fingerprint'
+FINGERPRINT = 'fingerprint'
 _NOT_RANKING = (
     'logits', 'features', 'embedding', 'source_logits', 'source_embedding', 'reconstruct',
 )  # fmt: skip
@@ -98,8 +98,8 @@ def reference_scores(
     """
     num = min(IMAGES[part], run.known['data'].counts[part])
     path = run.folder / 'reference' / f'step_{run.step}.npz'
-    fingerprint = _fingerprint(run, state)
-    held = _held(path, [f'{part}_{name}' for name in names], num, fingerprint)
+    mark = fingerprint(run, state)
+    held = _held(path, [f'{part}_{name}' for name in names], num, mark)
     missing = tuple(name for name in names if f'{part}_{name}' not in held)
     if missing:
         run = with_data(run)
@@ -115,7 +115,7 @@ def reference_scores(
             for end, rows in (('lowest', order[:ENDS]), ('highest', order[::-1][:ENDS])):
                 more[f'{TEST}_{end}'] = np.asarray(run.dataset.images[chosen[rows]])
         if sharding.is_main_process():
-            _write(path, {**_read(path, fingerprint), **held, **more, _FINGERPRINT: fingerprint})
+            _write(path, {**_read(path, mark), **held, **more, FINGERPRINT: mark})
     return {name: held[f'{part}_{name}'] for name in names}
 
 
@@ -127,14 +127,14 @@ def reference_pixels(run: Run, state: Any) -> np.ndarray:
     """
     name = f'{TRAIN}_pixel_log_density'
     path = run.folder / 'reference' / f'step_{run.step}.npz'
-    fingerprint = _fingerprint(run, state)
-    held = _held(path, [name], _WINDOWS * _PIXELS, fingerprint)
+    mark = fingerprint(run, state)
+    held = _held(path, [name], _WINDOWS * _PIXELS, mark)
     if name not in held:
         run = with_data(run)
         training = run.dataset.subset(run.splits.train)
         held = {name: pixel_densities(run, state, training, _WINDOWS, _PIXELS)}
         if sharding.is_main_process():
-            _write(path, {**_read(path, fingerprint), **held, _FINGERPRINT: fingerprint})
+            _write(path, {**_read(path, mark), **held, FINGERPRINT: mark})
     return held[name]
 
 
@@ -143,9 +143,14 @@ def test_ends(run: Run, state: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Empty where none are kept.
     """
-    kept = _read(run.folder / 'reference' / f'step_{run.step}.npz', _fingerprint(run, state))
+    kept = _read(run.folder / 'reference' / f'step_{run.step}.npz', fingerprint(run, state))
     nothing = np.zeros((0, *run.task.image_shape), run.images.dtype)
     return kept.get(f'{TEST}_lowest', nothing), kept.get(f'{TEST}_highest', nothing)
+
+
+def kept_scores(run: Run, state: Any) -> dict[str, np.ndarray]:
+    """All that is kept of the scores of this very state, by name; empty where there is nothing."""
+    return _read(run.folder / 'reference' / f'step_{run.step}.npz', fingerprint(run, state))
 
 
 def examples(run: Run) -> Examples:
@@ -155,7 +160,7 @@ def examples(run: Run) -> Examples:
       UserError: the run's folder keeps none, and the data are not there.
     """
     path = run.folder / 'reference' / 'examples.npz'
-    kept = _load(path)
+    kept = load(path)
     if (
         {'images', 'labels'} <= kept.keys()
         and kept['images'].shape[1:] == run.task.image_shape
@@ -180,7 +185,7 @@ def texture(run: Run) -> StationaryGaussian:
       UserError: the run's folder keeps none, and the data are not there.
     """
     path = run.folder / 'reference' / 'texture.npz'
-    kept = _load(path)
+    kept = load(path)
     if set(StationaryGaussian._fields) <= kept.keys():
         return StationaryGaussian(**{name: kept[name] for name in StationaryGaussian._fields})
     run = with_data(run)
@@ -213,7 +218,7 @@ def fit_texture(run: Run, images: Any, labels: np.ndarray | None = None) -> Stat
     return jax.tree.map(lambda a, b: np.concatenate([a, b]), each, pooled)
 
 
-def _fingerprint(run: Run, state: Any) -> np.ndarray:
+def fingerprint(run: Run, state: Any) -> np.ndarray:
     """A number that another training of as many steps does not have, float32 `[]`."""
     kept = [value for name, value in state._asdict().items() if name not in run.method.split]
     leaves = [x for x in jax.tree.leaves(kept) if jnp.issubdtype(x.dtype, jnp.floating)]
@@ -239,13 +244,14 @@ def _held(path: Path, names: list[str], num: int, fingerprint: np.ndarray) -> di
 
 def _read(path: Path, fingerprint: np.ndarray) -> dict[str, np.ndarray]:
     """The scores kept of this very checkpoint; nothing where the file is absent or damaged."""
-    kept = _load(path)
+    kept = load(path)
     # The sum's last bits may depend on the machine.
-    same = np.allclose(kept.pop(_FINGERPRINT, np.nan), fingerprint, rtol=1e-6, atol=0.0)
+    same = np.allclose(kept.pop(FINGERPRINT, np.nan), fingerprint, rtol=1e-6, atol=0.0)
     return kept if same else {}
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """The arrays of an npz file; none where it is absent or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)

@@ -62,7 +62,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(_leaves(state)), meta=ocp.args.JsonSave(meta)
+            state=ocp.args.StandardSave(leaves_by_name(state)), meta=ocp.args.JsonSave(meta)
         )
         try:
             self._know_disk()
@@ -106,7 +106,7 @@ class Checkpoints:
         Raises:
           UserError: the checkpoint is damaged, or belongs to another model.
         """
-        wanted = _leaves(like)
+        wanted = leaves_by_name(like)
         place = self._folder / str(step)
         try:
             self._compare(place, wanted, self._saved(step))
@@ -181,7 +181,7 @@ class Checkpoints:
                 )
 
 
-def _leaves(tree: Any) -> dict[str, Any]:
+def leaves_by_name(tree: Any) -> dict[str, Any]:
     """A flat mapping of path to leaf: what is on disk does not depend on container classes."""
     return {
         jax.tree_util.keystr(path, simple=True, separator='.'): leaf

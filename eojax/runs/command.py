@@ -21,6 +21,7 @@ from eojax.errors import UserError, one_line_errors
 from eojax.program_name import program_name
 from eojax.runs.opening import load_state, open_untrained
 from eojax.runs.run import Run
+from eojax.weights.unpacked import WORKDIR_HELP, run_folder
 
 
 def run_parser(
@@ -43,10 +44,10 @@ def run_parser(
     )
     if several:
         parser.add_argument(
-            '--workdir', type=Path, required=True, action='append', help='folder of a run; repeat'
+            '--workdir', type=Path, required=True, action='append', help=f'{WORKDIR_HELP}; repeat'
         )
     else:
-        parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
+        parser.add_argument('--workdir', type=Path, required=True, help=WORKDIR_HELP)
     if out:
         parser.add_argument('--out', type=Path, required=True, help='folder to write to')
     parser.add_argument('--checkpoint', choices=('last', 'best'), help="else as the run's config")
@@ -94,12 +95,15 @@ def open_folder_for_writing(folder: Path, option: str = '--out') -> None:
 
 
 def read_config(workdir: Path, data_root: str = '', class_folders: str = '') -> ConfigDict:
-    """The config of a run folder, with its data set where it lies, and as it is called, now.
+    """The config of a run, with its data set where it lies, and as it is called, now.
+
+    Args:
+      workdir: as `place` of `eojax.runs.opening.open_run`.
 
     Raises:
-      UserError: no run in that folder.
+      UserError: no run is there.
     """
-    config = from_json(workdir / 'config.json')
+    config = from_json(run_folder(workdir) / 'config.json')
     if data_root:
         set_key(config, 'data.root', data_root)
     if class_folders:
@@ -122,6 +126,6 @@ def open_trained(
     Raises:
       UserError: see `eojax.runs.opening.open_run`.
     """
-    run = open_untrained(read_config(workdir, data_root, class_folders), workdir)
+    run = open_untrained(read_config(workdir, data_root, class_folders), run_folder(workdir))
     need(run)
     return load_state(run, checkpoint or '')

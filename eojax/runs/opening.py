@@ -1,4 +1,4 @@
-"""A trained run, opened from its folder alone: config, `data.json` and a checkpoint.
+"""A trained run, opened from its folder or file alone: config, `data.json` and a checkpoint.
 
 No data are read, and no step of training is traced or compiled.
 """
@@ -19,23 +19,27 @@ from eojax.runs.checkpoint import Checkpoints
 from eojax.runs.domains import SOURCE, TARGET
 from eojax.runs.known import FILE, Known, read_known
 from eojax.runs.run import Run, build
+from eojax.runs.weights import state_of
+from eojax.weights import run_file
+from eojax.weights.unpacked import WEIGHTS, run_folder
 
 # Of a leaf of the carry on disk; the metrics' names have no dots of their own.
 _SUMS = 'sums.'
 _BEST = 'best'
 
 
-def open_run(folder: str | Path, which: str = '') -> tuple[Run, Any]:
+def open_run(place: str | Path, which: str = '') -> tuple[Run, Any]:
     """A trained run and its state, for evaluation and the apps.
 
     Args:
-      folder: of the run.
-      which: `last` or `best` checkpoint; what the config's `evaluate.checkpoint` says where empty.
+      place: the run's folder, a file that `eojax export` wrote, or the name of shipped weights.
+      which: `last` or `best` checkpoint; where empty, what the config's `evaluate.checkpoint` says,
+        or the one that a file holds.
 
     Raises:
-      UserError: no run folder, no checkpoint, or a damaged one.
+      UserError: no run, no checkpoint, or a damaged one.
     """
-    folder = Path(folder)
+    folder = run_folder(place)
     return load_state(open_untrained(from_json(folder / 'config.json'), folder), which)
 
 
@@ -78,6 +82,8 @@ def load_state(run: Run, which: str = '', step: int | None = None) -> tuple[Run,
     Raises:
       UserError: it is not there, or damaged.
     """
+    if (run.folder / WEIGHTS).is_file():
+        return _load_weights(run, which)
     place = checkpoint_folder(run.folder, which or run.config.evaluate.checkpoint)
     if not place.is_dir():
         raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
@@ -90,6 +96,18 @@ def load_state(run: Run, which: str = '', step: int | None = None) -> tuple[Run,
     carry, _ = restore_carry(run, checkpoints, step, begun=place.name != _BEST)
     checkpoints.close()
     return run._replace(step=step), carry.state
+
+
+def _load_weights(run: Run, which: str) -> tuple[Run, Any]:
+    """The state of a run that came in a file, which holds one state alone."""
+    file = run.folder / WEIGHTS
+    content = run_file.read(file)
+    if which and which != content.which:
+        raise UserError(
+            f'{file} holds the {content.which} checkpoint, of step {content.step}, alone: leave out'
+            f' --checkpoint={which}'
+        )
+    return run._replace(step=content.step), state_of(run, content, file)
 
 
 def restore_carry(
@@ -110,6 +128,8 @@ def restore_carry(
 
 def saved_steps(run: Run) -> list[int]:
     """The steps that a run has checkpoints of, ascending."""
+    if (run.folder / WEIGHTS).is_file():
+        return [run_file.read(run.folder / WEIGHTS).step]
     place = checkpoint_folder(run.folder)
     return Checkpoints(place, run.config.keep_checkpoints).steps() if place.is_dir() else []
 

@@ -30,6 +30,7 @@ from eojax.config.base import flatten
 from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError, one_line_errors
 from eojax.program_name import program_name
+from eojax.weights.unpacked import WORKDIR_HELP, is_file, run_folder
 
 _TILES = {
     'accuracy': 'accuracy', 'pixel_accuracy': 'accuracy of pixels', 'mean_iou': 'mean IoU',
@@ -204,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description='Writes one HTML page about a run, which opens from disk without a network.',
         epilog='example: python -m eojax.apps.report --workdir=runs/jem_eurosat --include=map',
     )
-    parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
+    parser.add_argument('--workdir', type=Path, required=True, help=WORKDIR_HELP)
     parser.add_argument(
         '--out', type=Path, help='file to write (default: report.html in the run folder)'
     )
@@ -214,12 +215,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     options = parser.parse_args(arguments)
     with one_line_errors():
-        out = options.out or options.workdir / 'report.html'
+        workdir = run_folder(options.workdir)
+        if options.out is None and is_file(options.workdir):
+            raise UserError(f'--workdir={options.workdir}: say where to write, --out=FILE')
+        out = options.out or workdir / 'report.html'
         if out.is_dir() or not out.absolute().parent.is_dir():
             raise UserError(f'--out={out}: give a file name in a folder that exists')
         for folder in options.include:
             if not folder.is_dir():
                 raise UserError(f'--include={folder} is no folder')
-        text = report(read_run(options.workdir, options.include)).encode('utf-8', 'replace')
+        text = report(read_run(workdir, options.include)).encode('utf-8', 'replace')
         write_atomically(out, lambda file: file.write(text))
         print(f'{out}: {bytes_in_words(len(text))}')
