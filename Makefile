@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Newer than all it depends on once the environment is complete: then nothing is installed again.
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint format docs clean
 
 help:
 	@echo 'make install   the environment, in $(VENV)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test      all tests; PYTEST_ARGS=tests/data for a part of them'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    formats the code'
+	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make clean     removes .venv and what tools left behind; runs/ stays'
 
 install: $(STAMP)
@@ -49,7 +50,14 @@ format: $(STAMP)
 	'$(BIN)/python' -m ruff check --fix .
 	'$(BIN)/python' -m ruff format .
 
+# Its tools are not those of eojax, so they have an environment of their own.
+docs:
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --requirement docs/requirements.txt
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
+	@echo 'open build/site/index.html'
+
 # .venv and not $(VENV): a folder that somebody named on the command line is theirs to remove.
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist eojax.egg-info
+	rm -rf .venv .venv-docs .mypy_cache .pytest_cache .ruff_cache build dist eojax.egg-info
 	find configs eojax tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,9 +1,9 @@
-"""The README's speed table and its bar chart, from the records of `benchmarks.run`.
+"""The documentation's speed table and its bar chart, from the records of `benchmarks.run`.
 
     python -m benchmarks.report            # writes both
     python -m benchmarks.report --check    # writes nothing; exit code 1 where either is stale
 
-The table stands in the README between the lines `<!-- speed table -->` and
+The table stands in `docs/benchmarks.md` between the lines `<!-- speed table -->` and
 `<!-- end of speed table -->`, the chart in `docs/speed.png`. Of each entry on each hardware the
 newest record counts, and none that was taken while others computed on the same cores.
 """
@@ -87,27 +87,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--check', action='store_true', help='write nothing; 1 where stale')
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of the records')
-    parser.add_argument('--readme', type=Path, default=_ROOT / 'README.md')
+    parser.add_argument('--page', type=Path, default=_ROOT / 'docs' / 'benchmarks.md')
     parser.add_argument('--chart', type=Path, default=_ROOT / 'docs' / 'speed.png')
     options = parser.parse_args(arguments)
     with one_line_errors():
         rows = read_rows(options.results)
-        old = options.readme.read_text()
-        new = with_table(old, markdown(rows, options.results, options.readme), options.readme)
+        old = options.page.read_text()
+        new = with_table(old, markdown(rows, options.results, options.page), options.page)
         drawn = [row for row in rows if len(row.rates()) > 1]
         if options.check:
             _check(old == new, not drawn or source_of(options.chart) == source(drawn), options)
             return
         if new != old:
-            write_atomically(options.readme, lambda file: file.write(new.encode()))
+            write_atomically(options.page, lambda file: file.write(new.encode()))
         if drawn:
             picture = chart(drawn)
             write_atomically(options.chart, lambda file: file.write(picture))
-        print(f'{len(rows)} rows in {options.readme}, {len(drawn)} in {options.chart}')
+        print(f'{len(rows)} rows in {options.page}, {len(drawn)} in {options.chart}')
 
 
 def _check(table_holds: bool, chart_holds: bool, options: argparse.Namespace) -> None:
-    for holds, path in ((table_holds, options.readme), (chart_holds, options.chart)):
+    for holds, path in ((table_holds, options.page), (chart_holds, options.chart)):
         if not holds:
             raise UserError(
                 f'{path.name} does not show the newest records: run python -m benchmarks.report'
@@ -145,17 +145,17 @@ def _read(file: Path) -> dict[str, Any]:
     return record
 
 
-def markdown(rows: Sequence[Row], results: Path, readme: Path) -> str:
-    """The table as the README has it."""
+def markdown(rows: Sequence[Row], results: Path, page: Path) -> str:
+    """The table as the page has it."""
     if not rows:
         return 'Not measured yet.'
     lines = [_HEADINGS, ('---',) * len(_HEADINGS)]
-    lines += [_cells(row, results, readme) for row in rows]
+    lines += [_cells(row, results, page) for row in rows]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
-def _cells(row: Row, results: Path, readme: Path) -> tuple[str, ...]:
-    link = Path(os.path.relpath(results, readme.parent), row.file.name)
+def _cells(row: Row, results: Path, page: Path) -> tuple[str, ...]:
+    link = Path(os.path.relpath(results, page.parent), row.file.name)
     share = row.number('matmul_share')
     return (
         f'`{row.entry}`: {row.sizes}',
@@ -168,7 +168,7 @@ def _cells(row: Row, results: Path, readme: Path) -> tuple[str, ...]:
 
 
 def with_table(text: str, table: str, path: Path) -> str:
-    """A README's text with this table between the markers.
+    """A page's text with this table between the markers.
 
     Raises:
       UserError: a marker is missing, or there are several, or they are the wrong way round.

@@ -3,7 +3,7 @@
     python -m benchmarks.run [--suite=cpu|gpu] [--only=jem,...] [--repeats=5] [--out=FILE.json]
 
 The suites are in `benchmarks/suites.py`. With `--out`, a record as `benchmarks/results/README.md`
-describes it; `python -m benchmarks.report` makes the README's table of such records.
+describes it; `python -m benchmarks.report` makes the table of docs/benchmarks.md of such records.
 """
 
 from __future__ import annotations

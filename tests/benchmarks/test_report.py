@@ -1,4 +1,4 @@
-"""The README's table and chart from made-up records."""
+"""The table and chart from made-up records."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ GPU = {'device': 'NVIDIA Fast', 'count': 1, 'cpu': 'Abacus', 'cores': 16, 'memor
 
 @pytest.fixture
 def place(tmp_path):
-    """A README with markers, and a folder of records: two of a CPU, one of a GPU, one of a run."""
+    """A page with markers, and a folder of records: two of a CPU, one of a GPU, one of a run."""
     (tmp_path / 'results').mkdir()
-    (tmp_path / 'README.md').write_text(f'above\n\n{report.BEGIN}\nold\n{report.END}\n\nbelow\n')
+    (tmp_path / 'page.md').write_text(f'above\n\n{report.BEGIN}\nold\n{report.END}\n\nbelow\n')
     older = suite_record(date='2025-12-31')
     older['numbers']['jem_ratio_reference_style'] = 0.5
     write(tmp_path / 'results', 'b.json', suite_record())
@@ -28,13 +28,13 @@ def place(tmp_path):
 
 
 def run(place, *more):
-    names = {'results': 'results', 'readme': 'README.md', 'chart': 'speed.png'}
+    names = {'results': 'results', 'page': 'page.md', 'chart': 'speed.png'}
     report.main([*(f'--{name}={place / path}' for name, path in names.items()), *more])
 
 
 def test_the_newest_record_of_each_hardware_is_a_row(place):
     run(place)
-    lines = (place / 'README.md').read_text().splitlines()
+    lines = (place / 'page.md').read_text().splitlines()
     assert lines[:3] == ['above', '', report.BEGIN]
     assert lines[-3:] == [report.END, '', 'below']
     rows = [line for line in lines if line.startswith('| `jem`')]
@@ -58,12 +58,12 @@ def test_the_chart_has_a_panel_for_each_row(place):
 
 
 def test_check_says_what_is_stale_and_writes_nothing(place, capsys):
-    before = (place / 'README.md').read_bytes()
+    before = (place / 'page.md').read_bytes()
     with pytest.raises(SystemExit) as caught:
         run(place, '--check')
     assert caught.value.code == 1
-    assert 'README.md does not show the newest records' in capsys.readouterr().err
-    assert (place / 'README.md').read_bytes() == before
+    assert 'page.md does not show the newest records' in capsys.readouterr().err
+    assert (place / 'page.md').read_bytes() == before
     assert not (place / 'speed.png').exists()
     run(place)
     run(place, '--check')
@@ -72,9 +72,9 @@ def test_check_says_what_is_stale_and_writes_nothing(place, capsys):
     newer['numbers']['jem_ratio_best_effort'] = 2.5
     write(place / 'results', 'b.json', newer)
     text = (
-        (place / 'README.md').read_text().replace('2026-01-02](results/b', '2026-01-03](results/b')
+        (place / 'page.md').read_text().replace('2026-01-02](results/b', '2026-01-03](results/b')
     )
-    (place / 'README.md').write_text(text)
+    (place / 'page.md').write_text(text)
     with pytest.raises(SystemExit):
         run(place, '--check')
     assert 'speed.png does not show' in capsys.readouterr().err
@@ -84,7 +84,7 @@ def test_without_records_nothing_was_measured(place):
     for file in (place / 'results').iterdir():
         file.unlink()
     run(place)
-    assert 'Not measured yet.' in (place / 'README.md').read_text()
+    assert 'Not measured yet.' in (place / 'page.md').read_text()
     assert not (place / 'speed.png').exists()
     run(place, '--check')
 
@@ -94,18 +94,18 @@ def test_what_was_timed_on_a_busy_machine_stays_out(place):
     busy['suite']['notes'] = [f'jem: {BUSY}']
     write(place / 'results', 'busy.json', busy)
     run(place)
-    text = (place / 'README.md').read_text()
+    text = (place / 'page.md').read_text()
     assert 'busy.json' not in text
     assert 'results/b.json' in text
 
 
 @pytest.mark.parametrize('text', ['no markers', f'{report.END} {report.BEGIN}', report.BEGIN])
-def test_a_readme_without_a_place_for_the_table_is_refused(place, text, capsys):
-    (place / 'README.md').write_text(text)
+def test_a_page_without_a_place_for_the_table_is_refused(place, text, capsys):
+    (place / 'page.md').write_text(text)
     with pytest.raises(SystemExit):
         run(place)
     assert report.END in capsys.readouterr().err
-    assert (place / 'README.md').read_text() == text
+    assert (place / 'page.md').read_text() == text
 
 
 @pytest.mark.parametrize('text', ['{', '{"suite": {"entries": {"jem": ""}}, "numbers": {}}'])

@@ -1,0 +1,62 @@
+"""The pages of the documentation: links, lengths, and that no page is left out of the site."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    page for folder in ('.', 'docs', 'benchmarks', 'benchmarks/results', 'launch')
+    for page in (ROOT / folder).glob('*.md')
+)  # fmt: skip
+LINK = re.compile(r'\]\(([^)\s]+)\)|src="([^"]+)"')
+FENCE = re.compile(r'^(```.*?^```|`[^`\n]+`)', re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r'^#+ (.+)$', page.read_text(), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for groups in LINK.findall(FENCE.sub('', page.read_text())):
+        link = ''.join(groups)
+        if '://' in link or link.startswith('mailto:'):
+            continue
+        place, _, anchor = link.partition('#')
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists(), f'{page.name}: {link}'
+        assert target.is_relative_to(ROOT), f'{page.name}: {link} leaves the project'
+        if anchor and target.suffix == '.md':
+            assert anchor in anchors_of(target), f'{page.name}: {link}'
+
+
+def test_every_page_is_in_the_menu_of_the_site() -> None:
+    sections = yaml.safe_load((ROOT / 'mkdocs.yml').read_text())['nav']
+    listed = [name for section in sections for names in section.values() for name in names]
+    assert sorted(listed) == sorted(page.name for page in (ROOT / 'docs').glob('*.md'))
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    text = (ROOT / 'README.md').read_text()
+    assert len(text.splitlines()) < 200
+    missing = [
+        page.name for page in (ROOT / 'docs').glob('*.md')
+        if page.name != 'index.md' and f'docs/{page.name}' not in text
+    ]  # fmt: skip
+    assert not missing
+
+
+def test_versions_agree() -> None:
+    from eojax import __version__
+
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == __version__
+    assert f'version = {{{__version__}}}' in (ROOT / 'README.md').read_text()
+    assert f'## {__version__}' in (ROOT / 'CHANGELOG.md').read_text()
