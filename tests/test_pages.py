@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 import yaml
+from rasterio.transform import Affine
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -60,3 +64,26 @@ def test_versions_agree() -> None:
     assert citation['version'] == __version__
     assert f'version = {{{__version__}}}' in (ROOT / 'README.md').read_text()
     assert f'## {__version__}' in (ROOT / 'CHANGELOG.md').read_text()
+
+
+def test_the_lines_of_python_in_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 96, 96), np.uint8)
+    place = {'crs': 'EPSG:32632', 'transform': Affine(10, 0, 5e5, 0, -10, 5e6)}
+    with rasterio.open(
+        tmp_path / 'S2.tif', 'w', driver='GTiff', width=96, height=96, count=3, dtype='uint8',
+        photometric='RGB', **place,
+    ) as file:  # fmt: skip
+        file.write(pixels)
+    monkeypatch.chdir(tmp_path)
+    lines = re.search(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
+    assert lines is not None
+    # The smaller network, in a quarter of the time.
+    text = lines[1].replace('jem-eurosat-64', 'jem-eurosat-32')
+    names: dict[str, Any] = {}
+    exec(compile(text, 'README.md', 'exec'), names)
+    assert names['images'].shape == (4, 32, 32, 3)
+    assert set(names['run'].predict(names['images']).names) <= set(names['run'].class_names)
+    assert (tmp_path / 'map' / 'class_map.tif').exists()
+    assert 'EuroSAT' in capsys.readouterr().out

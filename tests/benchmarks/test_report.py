@@ -71,9 +71,7 @@ def test_check_says_what_is_stale_and_writes_nothing(place, capsys):
     newer['numbers']['jem_best_effort_steps_per_second'] = 1.0  # in the chart alone
     newer['numbers']['jem_ratio_best_effort'] = 2.5
     write(place / 'results', 'b.json', newer)
-    text = (
-        (place / 'page.md').read_text().replace('2026-01-02](results/b', '2026-01-03](results/b')
-    )
+    text = (place / 'page.md').read_text().replace('2026-01-02](results/b', '2026-01-03](results/b')
     (place / 'page.md').write_text(text)
     with pytest.raises(SystemExit):
         run(place, '--check')
