@@ -27,6 +27,8 @@ from pathlib import Path
 from eojax.errors import UserError
 from eojax.exporting.card_of_run import Words
 from eojax.exporting.export_run import Wishes, export_run
+from eojax.exporting.onnx_graph import export_onnx
+from eojax.exporting.torch_weights import export_torch
 from eojax.runs.command import open_trained, run_command, run_parser
 from eojax.weights.card import described
 from eojax.weights.unpacked import sha256_of
@@ -84,6 +86,17 @@ def _format(options: argparse.Namespace) -> str:
 
 def _export(options: argparse.Namespace) -> None:
     run, state = open_trained(options.workdir, options.checkpoint, options.data_root)
+    if _format(options) == 'torch':
+        count = export_torch(run, state, options.out)
+        print(
+            f'{options.out}: {count:,} numbers by the names of PyTorch; open it by'
+            ' eojax.exporting.torch_wide_resnet.load'
+        )
+        return
+    if _format(options) == 'onnx':
+        export_onnx(run, state, options.out)
+        print(f'{options.out}: takes images [N, bands, H, W] from -1 to 1, gives logits')
+        return
     words = Words(
         options.title,
         options.licence,

@@ -1,0 +1,156 @@
+"""The weights of a run's Wide-ResNet by the names and in the layout of PyTorch.
+
+`eojax.exporting.torch_wide_resnet` is the module that takes them; nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from eojax.data.facts import Raster
+from eojax.errors import UserError
+from eojax.methods.update.descent import Trained
+from eojax.models import wide_resnet
+from eojax.runs.checkpoint import leaves_by_name
+from eojax.runs.run import Run, build
+
+_ARGUMENTS = ('depth', 'width', 'norm', 'activation', 'density_head', 'density_alone')
+# Of the modules of flax and their parameters; torch has the same numbers by other names.
+_MODULES = ('BatchNorm_0', 'GroupNorm_0')
+_LEAVES = {'kernel': 'weight', 'scale': 'weight', 'mean': 'running_mean', 'var': 'running_var'}
+
+
+class Described(NamedTuple):
+    """A Wide-ResNet without its framework.
+
+    Attributes:
+      weights: PyTorch's state dict.
+      about: `arguments` of the torch module, `classes`, `bands`, `limits` of the values that -1 and
+        1 stand for, `input_noise`, the standard deviation of the noise that joint models add to
+        images in training and before their logits (here it is left out), and `pixels`, the size
+        of the images.
+    """
+
+    weights: dict[str, np.ndarray]
+    about: dict[str, Any]
+
+
+def export_torch(run: Run, state: Any, out: Path) -> int:
+    """Writes the averaged weights of a run's Wide-ResNet as a state dict in safetensors.
+
+    Args:
+      run: opened.
+      state: of its method.
+      out: the file. Its metadata have `network`: JSON of `Described.about`.
+
+    Returns:
+      How many numbers it holds.
+
+    Raises:
+      UserError: the run has another network, or the file cannot be written.
+    """
+    weights, about = described_network(run, state, 'torch')
+    try:
+        save_file(weights, out, {'format': 'pt', 'network': json.dumps(about)})
+    except (OSError, SafetensorError) as error:
+        raise UserError(f'--out={out} cannot be written: {error}') from error
+    return sum(array.size for array in weights.values())
+
+
+def described_network(run: Run, state: Any, form: str) -> Described:
+    """The Wide-ResNet of a run, for other frameworks.
+
+    Args:
+      form: of the file, for messages.
+
+    Raises:
+      UserError: the run has another network.
+    """
+    trained = _trained(run, state, form)
+    weights = state_dict(trained.average, trained.statistics)
+    model, raster = run.config.model, run.images
+    about = {
+        'arguments': {
+            'bands': len(raster.bands),
+            'num_outputs': weights['head.weight'].shape[0],
+            **{name: model[name] for name in _ARGUMENTS},
+        },
+        'classes': list(run.facts.class_names),
+        'bands': list(raster.bands),
+        'limits': _limits(raster),
+        'input_noise': float(run.config.method.get('input_noise', 0.0)),
+        'pixels': list(run.task.image_shape[:2]),
+    }
+    return Described(weights, about)
+
+
+def _limits(raster: Raster) -> list[list[float]]:
+    if raster.dtype == 'uint8' or raster.limits is None:
+        return [[0.0, 255.0]] * len(raster.bands)
+    return [[float(low), float(high)] for low, high in raster.limits]
+
+
+def _trained(run: Run, state: Any, form: str) -> Trained:
+    """The Wide-ResNet of a state, which alone must make the run's logits."""
+    trained = getattr(state, 'trained', None)
+    model, method = run.config.model, run.config.method.name
+    if (
+        model.name != 'wide_resnet'
+        or not isinstance(trained, Trained)
+        or 'logits' not in run.method.abilities
+        or not {'stem', 'head'} <= set(trained.average)
+    ):
+        raise UserError(
+            f'--format={form} is for a Wide-ResNet that classifies images by itself; this run is'
+            f' {method} with {model.name}: export it with --format=safetensors'
+        )
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *run.task.image_shape))
+    network = wide_resnet.build(model, trained.average['head']['bias'].shape[0])
+    images = images.astype(np.float32)
+    alone = jax.jit(network.apply)(trained.average, trained.statistics, images)
+    whole = jax.jit(_without_noise(run).method.abilities['logits'])(
+        state, images, jax.random.key(0)
+    )
+    if not np.allclose(alone, whole, rtol=1e-5, atol=1e-5):
+        raise UserError(
+            f'the logits of {method} are not those of its network alone: export the run with'
+            ' --format=safetensors'
+        )
+    return trained
+
+
+def _without_noise(run: Run) -> Run:
+    """The same run, whose logits are of the images as they are."""
+    if not run.config.method.get('input_noise'):
+        return run
+    config = run.config.copy_and_resolve_references()
+    config.method.input_noise = 0.0
+    return build(config, run.folder, run.known)
+
+
+def state_dict(
+    parameters: Mapping[str, Any], statistics: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Parameters and statistics of a Wide-ResNet by PyTorch's names, in its layout."""
+    weights = {}
+    for name, leaf in (*leaves_by_name(parameters).items(), *leaves_by_name(statistics).items()):
+        levels = [level for level in name.split('.') if level not in _MODULES]
+        levels[-1] = _LEAVES.get(levels[-1], levels[-1])
+        array = np.asarray(jax.device_get(leaf), np.float32)
+        if array.ndim == 4:
+            array = array.transpose(3, 2, 0, 1)  # in, out last here and first there
+        elif array.ndim == 2:
+            array = array.T
+        weights['.'.join(levels)] = np.ascontiguousarray(array)
+        if levels[-1] == 'running_mean':
+            levels[-1] = 'num_batches_tracked'
+            weights['.'.join(levels)] = np.zeros((), np.int64)
+    return weights
