@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from eojax.data.facts import Raster
 from eojax.errors import UserError
@@ -59,9 +58,9 @@ def export_torch(run: Run, state: Any, out: Path) -> int:
     """
     weights, about = described_network(run, state, 'torch')
     try:
-        save_file(weights, out, {'format': 'pt', 'network': json.dumps(about)})
-    except (OSError, SafetensorError) as error:
-        raise UserError(f'--out={out} cannot be written: {error}') from error
+        out.write_bytes(save(weights, {'format': 'pt', 'network': json.dumps(about)}))
+    except OSError as error:
+        raise UserError(f'--out={out} cannot be written: {error.strerror or error}') from error
     return sum(array.size for array in weights.values())
 
 
