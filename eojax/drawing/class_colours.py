@@ -1,9 +1,9 @@
-"""Colours of classes on maps: the data set's own, or a palette for the colour blind too.
+"""Colours of classes on maps: the data set's own, or chosen so that all eyes tell them apart.
 
-The palette begins with the colours of Okabe and Ito (2008). Each further colour is the one of a
-grid whose nearest chosen colour is farthest away, as seen by whichever of three pairs of eyes tells
-them apart worst: those without a defect, without red and without green cones (matrices of Machado,
-Oliveira and Fernandes, 2009, severity 1). Distances are of CIELAB.
+A class whose name speaks of land takes a colour of its kind (`eojax.drawing.land_cover`), any
+other class any colour, those of Okabe and Ito (2008) first. Each lies as far from all others as
+can be, up to a distance that is enough, as seen by whichever of four pairs of eyes tells them apart
+worst (`eojax.drawing.colour_vision`). One table serves pictures, legends and GeoTIFFs.
 """
 
 from __future__ import annotations
@@ -13,27 +13,25 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-Colour = tuple[int, int, int]
+from eojax.drawing.colour_vision import Colour, distances, lab, seen
+from eojax.drawing.land_cover import kind_of
 
-_FIRST = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442')
-_LEVELS = 9  # of each band of the grid of candidates
-_LIGHTNESS = (25.0, 93.0)  # not so dark or bright that neighbours and no data are mistaken for them
-_NO_DATA = '#e4e4e4'
-# On linear red, green and blue.
-_EYES = np.array([
-    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-     [-0.003882, -0.048116, 1.051998]],
-    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-     [-0.011820, 0.042940, 0.968881]],
-])  # fmt: skip
-_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+NO_DATA_COLOUR = '#e4e4e4'  # also of pixels whose class is unknown
+UNSEEN_COLOUR = '#f032c8'  # of classes that were kept from training
+_LEVELS = 11  # of each band of the grid of candidates
+_LIGHTNESS = (14.0, 96.0)  # neither black nor white: these are text, borders and paper
+_SWEEPS = 6
+# A class leaves the colours of its kind where none is farther from all others; from the second
+# distance on, colours are as good as they are typical.
+_TOO_NEAR, _ENOUGH = 5.0, 12.0
+_PULL = 0.08  # of the typical colour: a distance of CIELAB weighs so much of one in CIEDE2000
+_OTHERS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442')
 
 
 def class_colours(
     names: Sequence[str], known: Mapping[str, str] | None = None
 ) -> tuple[Colour, ...]:
-    """A colour for each class, all different: the data set's own, or those of the palette.
+    """A colour for each class, all different: the data set's own, or chosen ones.
 
     Args:
       known: `#rrggbb` by class name, as the facts of the data set state them; they are taken where
@@ -44,7 +42,7 @@ def class_colours(
     """
     if known and set(names) <= set(known):
         return tuple(rgb(known[name]) for name in names)
-    return _palette(len(names))
+    return _chosen(tuple(names))
 
 
 def rgb(text: str) -> Colour:
@@ -54,35 +52,47 @@ def rgb(text: str) -> Colour:
 
 
 @functools.cache
-def _palette(num: int) -> tuple[Colour, ...]:
-    chosen = [rgb(text) for text in _FIRST][:num]
+def _chosen(names: tuple[str, ...]) -> tuple[Colour, ...]:
+    """Colours that lie far apart: each class in turn takes the best one, a few times over."""
     levels = np.linspace(0, 255, _LEVELS).round().astype(int)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing='ij'), -1).reshape(-1, 3)
-    seen = _seen(grid)
-    light = (seen[0, :, 0] > _LIGHTNESS[0]) & (seen[0, :, 0] < _LIGHTNESS[1])
-    grid, seen = grid[light], seen[:, light]
-    distance = np.full(len(grid), np.inf)
-    for colour in [rgb(_NO_DATA), *chosen]:
-        distance = np.minimum(distance, _distances(seen, colour))
-    while len(chosen) < num:
-        red, green, blue = grid[distance.argmax()].tolist()
-        chosen.append((red, green, blue))
-        distance = np.minimum(distance, _distances(seen, chosen[-1]))
-    return tuple(chosen)
+    light = lab(grid)[:, 0]
+    grid = grid[(light > _LIGHTNESS[0]) & (light < _LIGHTNESS[1])]
+    looks, places = seen(grid), lab(grid)
+
+    @functools.cache
+    def apart(colour: Colour) -> np.ndarray:
+        return distances(looks, seen(np.array([colour])))
+
+    allowed, pulls = _wishes(names, places)
+    # Those with the least choice first.
+    order = sorted(range(len(names)), key=lambda i: (int(allowed[i].sum()), i))
+    colours: dict[int, Colour] = {}
+    for _ in range(_SWEEPS):
+        for i in order:
+            others = [rgb(NO_DATA_COLOUR), rgb(UNSEEN_COLOUR)]
+            others += [colour for other, colour in colours.items() if other != i]
+            distance = np.min([apart(colour) for colour in others], axis=0)
+            worth = np.minimum(distance, _ENOUGH) - pulls[i]
+            best = int(np.where(allowed[i], worth, -np.inf).argmax())
+            if distance[best] < _TOO_NEAR:
+                best = int(distance.argmax())
+            red, green, blue = grid[best].tolist()
+            colours[i] = (red, green, blue)
+    return tuple(colours[i] for i in range(len(names)))
 
 
-def _distances(seen: np.ndarray, colour: Colour) -> np.ndarray:
-    """Of the candidates from a colour, to the eyes that see the least of it."""
-    other = _seen(np.array([colour]))
-    return np.sqrt(np.square(seen - other).sum(-1)).min(0)
+def _wishes(names: Sequence[str], places: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Which candidates each class may take, and how much speaks against each of them.
 
-
-def _seen(colours: np.ndarray) -> np.ndarray:
-    """CIELAB of red, green and blue `[num, 3]` as each pair of eyes sees them, `[3, num, 3]`."""
-    values = colours / 255.0
-    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    xyz = np.clip(np.einsum('eij,nj->eni', _EYES, linear), 0.0, 1.0) @ _TO_XYZ.T
-    share = xyz / _TO_XYZ.sum(1)
-    bent = np.where(share > 216 / 24389, np.cbrt(share), (24389 / 27 * share + 16) / 116)
-    x, y, z = np.moveaxis(bent, -1, 0)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+    Args:
+      places: CIELAB of the candidates.
+    """
+    allowed, pulls, others = [], [], iter(_OTHERS)
+    for name in names:
+        kind = kind_of(name)
+        typical = next(others, None) if kind is None else kind.typical
+        allowed.append(np.ones(len(places), bool) if kind is None else kind.holds(places))
+        away = places if typical is None else lab(np.array([rgb(typical)]))
+        pulls.append(_PULL * np.linalg.norm(places - away, axis=1))
+    return allowed, pulls
