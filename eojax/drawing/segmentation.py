@@ -15,11 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from eojax.drawing.class_colours import Colour, rgb
+from eojax.drawing.class_colours import NO_DATA_COLOUR, UNSEEN_COLOUR, Colour, rgb
 from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, plain_axes, save_figure
 
-UNKNOWN_COLOUR = '#e4e4e4'
-UNSEEN_COLOUR = '#f032c8'
 # In inches.
 _PANEL, _GAP, _TITLE, _BAR, _LINE = 1.9, 0.08, 0.3, 0.5, 0.24
 _LEFT, _RIGHT = 0.25, 0.15
@@ -50,7 +48,7 @@ def coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
 
     -1, unknown, is light grey, and -2, of a class that was kept from training, magenta.
     """
-    below_0 = (rgb(UNSEEN_COLOUR), rgb(UNKNOWN_COLOUR))
+    below_0 = (rgb(UNSEEN_COLOUR), rgb(NO_DATA_COLOUR))
     return np.array([*colours, *below_0], np.uint8)[np.maximum(classes, -2)]
 
 
@@ -75,7 +73,7 @@ def segmentation_examples(
     if (present == -2).any():
         entries.append(('kept from training', rgb(UNSEEN_COLOUR)))
     if (present == -1).any():
-        entries.append(('unknown', rgb(UNKNOWN_COLOUR)))
+        entries.append(('unknown', rgb(NO_DATA_COLOUR)))
     wide = len(titles) * (_PANEL + _GAP) + _GAP + _LEFT + _RIGHT
     longest = max(len(name) for name, _ in entries)
     columns = max(1, min(len(entries), int(3 * (_PANEL + _GAP) / (0.35 + 0.085 * longest))))

@@ -17,12 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from eojax.drawing.class_colours import Colour, rgb
+from eojax.drawing.class_colours import NO_DATA_COLOUR, Colour, rgb
 from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, save_figure
 
 # In inches: a panel's longest side, the space between panels, titles, what explains them below.
 _PANEL, _GAP, _TITLE, _BELOW = 3.7, 0.22, 0.62, 1.3
-_NO_DATA = '#e4e4e4'
 _SHOWN_CLASSES = 11
 
 
@@ -83,7 +82,7 @@ def scene_map(
     upper = [axes(number, _BELOW, high) for number in range(num)]
     below = [axes(number, 0.1, _BELOW - 0.18) for number in range(2)]
     for panel in upper:
-        panel.set(facecolor=_NO_DATA, anchor='NW')
+        panel.set(facecolor=NO_DATA_COLOUR, anchor='NW')
         bare_axes(panel)
     for panel in below:
         panel.axis('off')
@@ -135,7 +134,7 @@ def _split_map(cut: float) -> Colormap:
     else:
         stops = [(0.0, oranges[0]), (cut, oranges[1]), (cut, blues[0]), (1.0, blues[1])]
     colours = LinearSegmentedColormap.from_list('split', stops, N=1024)
-    return colours.with_extremes(bad=_NO_DATA)
+    return colours.with_extremes(bad=NO_DATA_COLOUR)
 
 
 def _tidy(bar: Axes) -> None:
@@ -149,12 +148,12 @@ def _stretched(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
     low, high = np.percentile(seen, [2, 98]) if len(seen) else (0.0, 255.0)
     stretched = np.clip((picture - low) / max(high - low, 1.0), 0.0, 1.0)
     stretched = stretched.repeat(3, -1) if stretched.shape[-1] == 1 else stretched
-    stretched[~valid] = np.array(rgb(_NO_DATA)) / 255.0
+    stretched[~valid] = np.array(rgb(NO_DATA_COLOUR)) / 255.0
     return stretched
 
 
 def _coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    table = np.array([*colours, rgb(_NO_DATA)], np.uint8)  # -1 is the last one
+    table = np.array([*colours, rgb(NO_DATA_COLOUR)], np.uint8)  # -1 is the last one
     return table[classes]
 
 
@@ -168,7 +167,7 @@ def _legend(axes: Axes, shares: Mapping[str, float], colours: Mapping[str, Colou
         entries = [*entries[:_SHOWN_CLASSES], (more, (255, 255, 255), rest)]
     empty = 1.0 - sum(shares.values())
     if empty > 5e-4:
-        entries.append(('not classified', rgb(_NO_DATA), empty))
+        entries.append(('not classified', rgb(NO_DATA_COLOUR), empty))
     handles = [Patch(facecolor='#{:02x}{:02x}{:02x}'.format(*colour)) for _, colour, _ in entries]
     labels = [legend_label(f'{name} {share:.1%}') for name, _, share in entries]
     axes.legend(

@@ -24,18 +24,18 @@ CLASS_NAMES = (
     'River',
     'SeaLake',
 )
-# Of maps: as people expect them, and apart from each other.
+# Of maps: as people expect them, and apart to the colour blind too; `class_colours` chose them.
 CLASS_COLOURS = {
-    'AnnualCrop': '#e8c547',
-    'Forest': '#1b5e20',
-    'HerbaceousVegetation': '#c5e1a5',
-    'Highway': '#4d4d4d',
-    'Industrial': '#8e44ad',
-    'Pasture': '#66bb3a',
-    'PermanentCrop': '#b5651d',
-    'Residential': '#d7261e',
-    'River': '#4fb3e8',
-    'SeaLake': '#123f8c',
+    'AnnualCrop': '#e6cc33',
+    'Forest': '#336633',
+    'HerbaceousVegetation': '#80b280',
+    'Highway': '#666666',
+    'Industrial': '#6633b2',
+    'Pasture': '#b2e699',
+    'PermanentCrop': '#b28033',
+    'Residential': '#b20000',
+    'River': '#66ccff',
+    'SeaLake': '#1a3366',
 }
 EUROSAT = PublishedImages(
     name='eurosat',

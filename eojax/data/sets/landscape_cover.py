@@ -43,14 +43,14 @@ NAME = 'landscape_cover'
 MIN_SIZE = 32
 
 CLASSES: Mapping[str, tuple[str, tuple[Material, ...]]] = {
-    'water': ('#1e5ac8', (Material.WATER,)),
-    'bare ground': ('#c8aa78', (Material.BARE_SOIL, Material.SAND, Material.ROCK)),
-    'crops': ('#f0dc5a', (Material.CROP,)),
-    'grass': ('#96d25a', (Material.GRASS,)),
-    'shrubs': ('#96963c', (Material.SHRUB,)),
-    'trees': ('#146e28', (Material.TREE,)),
-    'roads and yards': ('#78787d', (Material.ROAD, Material.TRACK, Material.PAVED)),
-    'buildings': ('#d23c32', (Material.ROOF_TILE, Material.ROOF_METAL, Material.ROOF_DARK)),
+    'water': ('#003380', (Material.WATER,)),
+    'bare ground': ('#ccb280', (Material.BARE_SOIL, Material.SAND, Material.ROCK)),
+    'crops': ('#ffe666', (Material.CROP,)),
+    'grass': ('#66b21a', (Material.GRASS,)),
+    'shrubs': ('#808033', (Material.SHRUB,)),
+    'trees': ('#336633', (Material.TREE,)),
+    'roads and yards': ('#4c4c4c', (Material.ROAD, Material.TRACK, Material.PAVED)),
+    'buildings': ('#b20000', (Material.ROOF_TILE, Material.ROOF_METAL, Material.ROOF_DARK)),
 }
 """A colour and the materials of every class."""
 CLASS_NAMES = tuple(CLASSES)
