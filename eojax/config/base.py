@@ -39,6 +39,7 @@ FREE_AT_RESUME = (
     'keep_checkpoints',
     'recovery.tries',
     'tensorboard',
+    'sinks',
     'profile',
 )
 

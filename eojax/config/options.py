@@ -21,10 +21,15 @@ from eojax.option import (
     between,
     name_in,
     one_of,
+    such,
 )
 
 _EVEN_INFINITE = Range('above 0, or inf', 'must be positive', lambda value: value > 0.0)
 _SEED = between(0, 2**32 - 1)
+_SINKS = such(
+    'wandb, mlflow, both with a comma, or empty',
+    lambda value: {name.strip() for name in value.split(',')} <= {'', 'wandb', 'mlflow'},
+)
 # Of the run itself.
 RUN: dict[str, Option] = {
     'seed': Option(0, 'seed of all that is random, the split of the data too', _SEED),
@@ -44,6 +49,9 @@ RUN: dict[str, Option] = {
         NOT_NEGATIVE, 'steps',
     ),
     'tensorboard': Option(True, 'whether scalars and samples go to TensorBoard files too'),
+    'sinks': Option(
+        '', 'trackers that get the numbers too: wandb, mlflow, or both with a comma', _SINKS
+    ),
     'profile': Option(False, 'whether a trace of some steps is written to profile/'),
     'random': Option(
         'threefry2x32',

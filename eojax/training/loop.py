@@ -38,6 +38,7 @@ from eojax.training import recovery
 from eojax.training.profiling import Trace
 from eojax.training.progress import Progress
 from eojax.training.recovery import Recovery
+from eojax.training.sinks import Sinks
 from eojax.training.step_program import Interval, Programs, all_finite, compile_phase, order_key
 from eojax.training.stopping import Agreement, Stopped, stop_signals
 
@@ -192,12 +193,14 @@ class _Loop:
                 say(str(error))
 
     def _progress(self) -> Progress:
+        first = sharding.is_main_process()
         return Progress(
             self.run.folder,
             self.total,
             self.step,
             tensorboard=self.config.tensorboard,
-            silent=not sharding.is_main_process(),
+            silent=not first,
+            sinks=Sinks(self.run.folder, self.config) if first and self.config.sinks else None,
         )
 
     def _begin(self) -> None:

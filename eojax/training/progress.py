@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from eojax.atomic_file import on_disks_without_sync, write_atomically
 from eojax.errors import UserError
+from eojax.training.sinks import Sinks
 
 # In the bar, which adds steps per second and the time left by itself.
 _SHOWN = ('loss', 'accuracy', 'validation_accuracy')
@@ -29,7 +30,14 @@ class Progress:
     """
 
     def __init__(
-        self, folder: Path, steps: int, start: int, *, tensorboard: bool, silent: bool = False
+        self,
+        folder: Path,
+        steps: int,
+        start: int,
+        *,
+        tensorboard: bool,
+        silent: bool = False,
+        sinks: Sinks | None = None,
     ) -> None:
         """Opens the files.
 
@@ -39,9 +47,11 @@ class Progress:
           start: steps already done.
           tensorboard: whether to write TensorBoard files too.
           silent: write and show nothing (all processes but the first).
+          sinks: trackers that get the numbers too; closed with this.
         """
         self._file = folder / 'metrics.jsonl'
         self._silent = silent
+        self._sinks = sinks
         self._board: _Board | None = None
         self._bar = tqdm(
             total=steps, initial=start, unit='step', disable=silent, dynamic_ncols=True,
@@ -63,6 +73,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
+        if self._sinks is not None:
+            self._sinks.close(failed=error is not None)
         if self._board is not None:
             self._board.close(quietly=error is not None)
 
@@ -104,6 +116,8 @@ class Progress:
         self._bar.set_postfix(shown, refresh=False)
         if self._board is not None:
             self._board.scalars(step, row)
+        if self._sinks is not None:
+            self._sinks.write(step, row)
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Adds a uint8 `[H, W, 3]` picture to TensorBoard."""
