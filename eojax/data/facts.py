@@ -69,11 +69,17 @@ class Files(NamedTuple):
       format: a key of `eojax.data.reading.file_formats.FORMATS`.
       bands: in the order in which the files hold them; empty where that is the raster's order.
       size: height and width that every file has, in pixels; None where they vary.
+      dtype: of the values in files that may be of several types; else empty.
+      lowest: of each band of the raster what a pixel without data gets; empty where none lacks it.
+      nodata: the value that stands for no data although the files do not say so; None for none.
     """
 
     format: str = '8-bit'
     bands: tuple[str, ...] = ()
     size: int | None = None
+    dtype: str = ''
+    lowest: tuple[float, ...] = ()
+    nodata: float | None = None
 
 
 class Facts(NamedTuple):
@@ -146,7 +152,8 @@ class Facts(NamedTuple):
     @property
     def own_units(self) -> bool:
         """Whether values that are not 8-bit are as the user's own files store them."""
-        return self.name in _OWN
+        files = self.files
+        return self.name in _OWN or (files is not None and files.dtype not in ('', 'uint8'))
 
     @property
     def synthetic(self) -> bool:
@@ -182,7 +189,7 @@ def to_json(facts: Facts) -> dict[str, Any]:
     plain = facts._asdict()
     plain['rasters'] = {name: _plain(raster) for name, raster in facts.rasters.items()}
     plain['class_colours'] = dict(facts.class_colours)
-    plain['files'] = None if facts.files is None else facts.files._asdict()
+    plain['files'] = None if facts.files is None else _plain_files(facts.files)
     return plain
 
 
@@ -201,7 +208,7 @@ def from_json(plain: Mapping[str, Any]) -> Facts:
             'group_names': tuple(plain.get('group_names', ())),
             'rasters': rasters,
             'size': None if plain['size'] is None else _pair(plain['size']),
-            'files': None if files is None else Files(**{**files, 'bands': tuple(files['bands'])}),
+            'files': None if files is None else _files(files),
         }
     )
     if facts.label not in LABELS or IMAGES not in rasters:
@@ -219,6 +226,18 @@ def _plain(raster: Raster) -> dict[str, Any]:
     plain = raster._asdict()
     # What was written before there were masks stays as it is.
     return plain if raster.missing else {k: v for k, v in plain.items() if k != 'missing'}
+
+
+def _plain_files(files: Files) -> dict[str, Any]:
+    plain = files._asdict()
+    # What was written before there were these stays as it is.
+    later = {key: plain.pop(key) for key in ('dtype', 'lowest', 'nodata')}
+    return {**plain, **(later if files.dtype else {})}
+
+
+def _files(plain: Mapping[str, Any]) -> Files:
+    lowest = tuple(float(value) for value in plain.get('lowest', ()))
+    return Files(**{**plain, 'bands': tuple(plain['bands']), 'lowest': lowest})
 
 
 def _raster(plain: Mapping[str, Any]) -> Raster:

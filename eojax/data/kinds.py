@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
+from eojax.data.facts import Facts
 from eojax.data.published import PublishedImages
 from eojax.errors import UserError
 from eojax.option import Option
@@ -25,6 +27,10 @@ class DatasetKind(NamedTuple):
         of its own (`eojax.data.shared_options`).
       class_names: in the order of their numbers; empty where the files say them.
       published: the facts of a published set; None for any other.
+      finish: what is left to do when the splits are known, such as limits by the training images:
+        `(dataset, train, options, kept, progress)`, with the numbers of the training images and
+        the facts of the run that began with the data set, None for a new one. None where nothing
+        is left.
       class_folders: whether its files, as the `source` says, lie in class folders, so that those of
         other names can be mapped (`eojax.data.class_folders`).
     """
@@ -36,6 +42,7 @@ class DatasetKind(NamedTuple):
     class_names: tuple[str, ...] = ()
     published: PublishedImages | None = None
     class_folders: bool = False
+    finish: Callable[[Dataset, np.ndarray, ConfigDict, Facts | None, bool], Dataset] | None = None
 
 
 def check_read_from_files(name: str, options: ConfigDict) -> None:

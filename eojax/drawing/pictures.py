@@ -10,12 +10,15 @@ from PIL import Image
 
 from eojax.atomic_file import write_atomically
 from eojax.data.facts import Limits
+from eojax.data.reading.scenes.band_names import kind
 from eojax.data.value_range import scale_to_unit
 
 GAP_PIXELS = 4  # between the images of a grid
 REAL_COLUMNS, SAMPLE_COLUMNS = 2, 6  # of `grid_by_class`
 # Names of the red, green and blue band: in plain words, or of Sentinel-2.
 VISIBLE = (('red', 'green', 'blue'), ('B04', 'B03', 'B02'))
+# The same in the words of files: `Red`, `rouge`, `B4`, `red_665_nm`.
+_VISIBLE_KINDS = ('b04', 'b03', 'b02')
 
 
 def mosaic(images: np.ndarray, factor: int = 1) -> np.ndarray:
@@ -85,6 +88,9 @@ def visible_indices(bands: Sequence[str]) -> list[int]:
     for names in VISIBLE:
         if set(names) <= set(bands):
             return [bands.index(name) for name in names]
+    kinds = [kind(band) for band in bands]
+    if all(kinds.count(one) == 1 for one in _VISIBLE_KINDS):
+        return [kinds.index(one) for one in _VISIBLE_KINDS]
     return []
 
 

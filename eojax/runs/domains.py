@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from eojax.data import (
 )
 from eojax.data.columns import name_at
 from eojax.data.dataset import Dataset
+from eojax.data.facts import Facts
 from eojax.data.options import errors_name_group
 from eojax.data.reading.image_files import LATER_SUFFIXES
 from eojax.data.sets import DATASETS
@@ -66,28 +68,46 @@ class Domain(NamedTuple):
         return train.with_labels(np.where(labelled, known, -1).astype(np.int32))
 
 
-def load_domains(config: ConfigDict) -> dict[str, Domain]:
+def load_domains(
+    config: ConfigDict, kept: Mapping[str, Facts] = MappingProxyType({})
+) -> dict[str, Domain]:
     """Every domain of a config, by its group.
+
+    Args:
+      kept: the facts of the run that began with them, by group; none for a new one.
 
     Raises:
       UserError: see the data set's `from_config`, `regroup` and `make_splits`; or domains of
         different classes.
     """
-    found = {group: load_domain(config, group) for group in (TARGET, SOURCE) if group in config}
+    found = {
+        group: load_domain(config, group, kept.get(group))
+        for group in (TARGET, SOURCE)
+        if group in config
+    }
     for domain in found.values():
         _check_classes(found[TARGET].dataset.class_names, domain.dataset.class_names)
     return found
 
 
-def load_domain(config: ConfigDict, group: str = TARGET) -> Domain:
-    """The data set of a config's group, with its classes grouped, and split."""
+def load_domain(config: ConfigDict, group: str = TARGET, kept: Facts | None = None) -> Domain:
+    """The data set of a config's group, with its classes grouped, and split.
+
+    Args:
+      kept: the facts of the run that began with it; None for a new one.
+    """
     options = config[group]
     with errors_name_group(group, options):
         _check_class_folders(options)
         own = DATASETS[options.name].from_config(options, sharding.is_main_process())
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
         dataset = unseen_classes.mark_unseen(dataset, unseen_classes.parse(options.unseen_classes))
-        return _split(dataset, own.class_names, config, group)
+        domain = _split(dataset, own.class_names, config, group)
+        finish = DATASETS[options.name].finish
+        if finish is None:
+            return domain
+        train, progress = domain.splits.train, sharding.is_main_process()
+        return domain._replace(dataset=finish(domain.dataset, train, options, kept, progress))
 
 
 def _split(

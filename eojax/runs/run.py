@@ -34,7 +34,7 @@ from eojax.runs.domains import (
     load_domains,
     verify_splits,
 )
-from eojax.runs.known import Known, known_of, verify_facts
+from eojax.runs.known import FILE, Known, known_of, read_known, verify_facts
 
 
 class Run(NamedTuple):
@@ -135,9 +135,11 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
       UserError: see `check_config` and the data set's `from_config`.
     """
     check_config(config)
+    kept = read_known(folder) if (folder / FILE).exists() else {}
+    begun = {group: one.facts for group, one in kept.items()}
     domains = {
         group: as_begun(domain, folder, config, group)
-        for group, domain in load_domains(config).items()
+        for group, domain in load_domains(config, begun).items()
     }
     known = {group: known_of(domain) for group, domain in domains.items()}
     run = build(config, folder, known, domains)
@@ -176,7 +178,7 @@ def with_data(run: Run, group: str = TARGET) -> Run:
     if run.domains is not None and group in run.domains:
         return run
     try:
-        domain = load_domain(run.config, group)
+        domain = load_domain(run.config, group, run.known[group].facts)
     except UserError as error:
         option = '--data_root=PATH' if group == TARGET else 'the config of the run'
         raise UserError(

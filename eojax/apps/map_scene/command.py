@@ -66,6 +66,7 @@ from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.runs.run import Run
+from eojax.runs.trained_on import say_if_drawn
 
 # Until the slowest of the processes has mapped its scenes.
 _PATIENCE_SECONDS = 30 * 24 * 3600
@@ -173,6 +174,7 @@ def _map(options: argparse.Namespace) -> None:
     run, state = open_trained(
         options.workdir, options.checkpoint, options.data_root, can_map, options.class_folders
     )
+    say_if_drawn(run)
     jobs = find_jobs(options.scene, options.out)
     if not learned_density(run) and sharding.is_main_process():
         say(

@@ -334,6 +334,8 @@ def _summary(
         'scene': settings['scene'],
         'run': settings['run'],
         'step': settings['step'],
+        'trained_on': model.run.facts.trained_on,
+        'synthetic': model.run.facts.synthetic,
         'hectares': dict(zip(names, areas, strict=True)) if totals.known else None,
         'hectares_unclassified': empty if totals.known else None,
         'patches': course.classified,
@@ -362,7 +364,8 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
     # Across, as the bar of the scale lies.
     metres = None if raster.ground is None else raster.ground.sides[1]
     overview = figures.Overview(
-        f'{raster.name}  ({run.folder.resolve().name}, step {model.run.step:,})',
+        f'{raster.name}  ({run.folder.resolve().name}, step {run.step:,};'
+        f' trained on {run.facts.trained_on})',
         displayed(part.pixels, images.bands, images.limits),
         part.valid,
         np.where(classes == 255, -1, classes),

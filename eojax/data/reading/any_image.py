@@ -8,18 +8,17 @@ says.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.io import DatasetReader
 
 from eojax.data.facts import Facts
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.formats.encoded import TIFF_MAGIC, size_of
+from eojax.data.reading.own.decode import valid_pixels
+from eojax.data.reading.own.kind import opened
 from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading
 from eojax.data.reading.scenes.band_names import find_bands
@@ -79,11 +78,11 @@ class ImageReader(NamedTuple):
         """
         if not data.startswith(TIFF_MAGIC):
             return ReadImage(self._decoded(data, title, size_of(data, title)))
-        with _opened(data, title) as file:
+        with opened(data, title) as file:
             image = ReadImage(np.zeros(0), footprint=footprint_of(file), notes=self._ground(file))
             if self._is_like_training(file, title):
                 pixels = self._decoded(data, title, size_of(data, title))
-                return image._replace(pixels=pixels, missing=_missing(file))
+                return image._replace(pixels=pixels, missing=self._missing(file))
         return self._as_scene(data, title, image)
 
     def _is_like_training(self, file: DatasetReader, title: str) -> bool:
@@ -98,6 +97,17 @@ class ImageReader(NamedTuple):
             return False
         indexes, _ = find_bands(title, file.descriptions, file.colorinterp, names)
         return indexes == list(range(1, len(names) + 1))
+
+    def _missing(self, file: DatasetReader) -> float:
+        """The share of pixels without data of a file that is read as training images are."""
+        files, bands = self.facts.files, self.facts.images.bands
+        names = bands if files is None or not files.bands else files.bands
+        nodata = None if files is None else files.nodata
+        masked = any(MaskFlags.all_valid not in flags for flags in file.mask_flag_enums)
+        if not masked and nodata is None and np.dtype(file.dtypes[0]).kind != 'f':
+            return 0.0
+        indexes = [names.index(band) + 1 for band in bands]
+        return float(1.0 - valid_pixels(file, indexes, file.read(indexes), nodata).mean())
 
     def _decoded(self, data: bytes, title: str, size: tuple[int, int]) -> np.ndarray:
         resize = self._resampled_to(size, title)
@@ -157,22 +167,3 @@ class ImageReader(NamedTuple):
             f'shows {shown:,.0f} m of ground, and training images {extent:,.0f} m: what it shows'
             ' looks smaller or larger than the network has learnt',
         )
-
-
-@contextlib.contextmanager
-def _opened(data: bytes, title: str) -> Iterator[DatasetReader]:
-    """A TIFF with its place on Earth."""
-    try:
-        with MemoryFile(data) as memory, memory.open(driver='GTiff') as file:
-            yield file
-    except (RasterioError, OSError, ValueError) as error:
-        reason = ' '.join(str(error.__cause__ or error).split())
-        reason = reason.replace(memory.name, 'file')
-        raise UserError(f'{title}: broken or truncated image ({reason})') from None
-
-
-def _missing(file: DatasetReader) -> float:
-    """The share of pixels without data, by the file's own mask."""
-    if all(MaskFlags.all_valid in flags for flags in file.mask_flag_enums):
-        return 0.0
-    return float((file.dataset_mask() == 0).mean())

@@ -11,6 +11,7 @@ import numpy as np
 from eojax.data.facts import Files
 from eojax.data.reading import geotiff
 from eojax.data.reading.decode import MAX_THREADS, decode_image
+from eojax.data.reading.own.decode import THREADS, decode_own
 from eojax.errors import unknown_name
 
 
@@ -49,8 +50,20 @@ def _geotiff(files: Files) -> FileFormat:
     return FileFormat('geotiff uint16', decode, geotiff.THREADS)
 
 
+def _raster(files: Files) -> FileFormat:
+    decode = functools.partial(
+        decode_own, file_bands=files.bands, dtype=files.dtype, lowest=files.lowest,
+        nodata=files.nodata,
+    )  # fmt: skip
+    return FileFormat(f'raster {files.dtype}', decode, THREADS)
+
+
 # By `Files.format`.
-FORMATS: dict[str, Callable[[Files], FileFormat]] = {'8-bit': _eight_bit, 'geotiff': _geotiff}
+FORMATS: dict[str, Callable[[Files], FileFormat]] = {
+    '8-bit': _eight_bit,
+    'geotiff': _geotiff,
+    'raster': _raster,
+}
 
 
 def format_of(files: Files | None) -> FileFormat:

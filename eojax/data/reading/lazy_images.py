@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -105,6 +106,20 @@ class LazyImages:
         images = np.empty((chosen.size, *self._image_shape), self.dtype)
         self._fill(images, chosen.ravel())
         return images.reshape(*chosen.shape, *self._image_shape)
+
+    @property
+    def path(self) -> Path:
+        """The folder or archive."""
+        return self._reader.path
+
+    def decoded_with(self, **options: Any) -> LazyImages:
+        """The same images, decoded with other options; the first one is read again.
+
+        Args:
+          options: keyword arguments of the function that decodes.
+        """
+        decode = functools.partial(self._decode, **options)
+        return LazyImages(self.path, self._files, decode, self._reader)
 
     def subset(self, indices: np.ndarray) -> LazyImages:
         """The images at `indices`, in that order; nothing is read."""

@@ -18,6 +18,7 @@ from eojax.data.reading.lazy_images import LazyImages
 
 # Part of every key: raise it when the decoding or the files' layout changes.
 FORMAT = 2
+_TYPES = (np.uint8, np.uint16, np.int16, np.float32)
 
 
 def cached_dataset(
@@ -76,7 +77,7 @@ def _load(stem: Path, fingerprint: str, resident_bytes: int | None) -> Dataset |
         return None
     # Mapped first: that compares the header with the file's size before anything is allocated.
     mapped = np.load(array, mmap_mode='r', allow_pickle=False)
-    if mapped.dtype not in (np.uint8, np.uint16) or mapped.ndim != 4:
+    if mapped.dtype not in _TYPES or mapped.ndim != 4:
         raise ValueError('not an array of images')
     if resident_bytes is not None and mapped.nbytes > resident_bytes:
         return None

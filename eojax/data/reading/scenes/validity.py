@@ -64,6 +64,12 @@ class Validity:
         # An alpha band is the mask also of a file that has a value for no data besides.
         alpha = ColorInterp.alpha in colours and MaskFlags.alpha not in first
         self._alpha = colours.index(ColorInterp.alpha) + 1 if alpha else None
+        # GDAL calls the fourth band of 8 bits an opacity, whatever it shows: one that is read as a
+        # measurement is no mask.
+        measured = any(colours[index - 1] is ColorInterp.alpha for index in self._indexes)
+        if measured:
+            self._alpha, self._by_dataset = None, self._by_dataset and MaskFlags.alpha not in first
+            self._by_band = self._by_band and MaskFlags.nodata in first
         self._value: float | None = said
         if said is None:
             by_file = file.nodata if self._by_band else None
