@@ -62,6 +62,7 @@ from eojax.evaluation.pixels.classes import (
 from eojax.evaluation.pixels.examples import pixel_examples
 from eojax.evaluation.pixels.outlier_windows import outlier_windows
 from eojax.evaluation.pixels.unseen import unseen_pixels
+from eojax.evaluation.predictions.evaluator import image_predictions
 from eojax.evaluation.reconstructions import reconstruction
 from eojax.evaluation.sampling import (
     buffer_capacity,
@@ -187,7 +188,7 @@ def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator
         ]
     chosen, samples = [], samples_of(run, state, tested.num)
     if 'logits' in abilities:
-        chosen.append(image_classes(names))
+        chosen += [image_classes(names), image_predictions(run, state, tested)]
     if {'logits', 'log_density'} & set(abilities):
 
         def images() -> np.ndarray | None:

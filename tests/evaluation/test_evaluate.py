@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -317,3 +318,21 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(jem, tmp_path, which, caps
         command.main([f'{key}={value}' for key, value in arguments.items()])
     assert stopped.value.code == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_table_of_predictions_has_a_row_for_each_tested_image(tmp_path: Path) -> None:
+    tiny = tiny_run('jem')
+    evaluate.evaluate_run(tiny.run, tiny.state, tmp_path)
+    with open(tmp_path / 'predictions.csv', newline='') as file:
+        table = list(csv.DictReader(file))
+    tested = tiny.run.dataset.subset(tiny.run.splits.test)
+    assert [row['file'] for row in table] == list(tested.names)
+    names = tiny.run.facts.class_names
+    assert [names.index(row['true']) for row in table] == tested.labels.tolist()
+    right = np.mean([row['right'] == 'true' for row in table])
+    numbers = json.loads((tmp_path / 'evaluation.json').read_text())
+    assert right == pytest.approx(numbers['accuracy'])
+    scores = score(tiny.run, 'log_density', tiny.state, tested.images)
+    np.testing.assert_allclose([float(row['log_density']) for row in table], scores, rtol=1e-5)
+    unseen = [float(row['percentile']) < 1.0 for row in table]
+    assert [row['unseen'] == 'true' for row in table] == unseen
