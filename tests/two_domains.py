@@ -23,6 +23,7 @@ from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.option import Option, at_least
 
 SOURCE_LIMITS = ((0.0, 30_000.0), (5_000.0, 60_000.0))
 
@@ -42,7 +43,8 @@ def two_bands() -> DatasetKind:
         names = (drawn.names, drawn.class_names)
         return image_dataset(images, drawn.labels, *names, bands, SOURCE_LIMITS)
 
-    return DatasetKind('two_bands', lambda options: None, from_config, {'num_images': 150})
+    options = {'num_images': Option(150, 'images', at_least(1))}
+    return DatasetKind('two_bands', lambda options: None, from_config, options)
 
 
 class TwoDomainState(NamedTuple):
@@ -105,7 +107,11 @@ def _build(config: ConfigDict, task: Task) -> Method:
 
 
 TWO_DOMAINS = Recipe(
-    {'method': {'source_steps': 4}}, ('logits',), _check, _build, needs_source=True
+    {'method': {'source_steps': Option(4, 'steps on the source', at_least(1))}},
+    ('logits',),
+    _build,
+    _check,
+    needs_source=True,
 )
 
 

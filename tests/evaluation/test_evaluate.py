@@ -110,7 +110,7 @@ def test_all_figures_are_there_and_all_numbers_finite(evaluated):
     names = {path.name for path in evaluated.iterdir()}
     assert names == {
         'evaluation.json', 'confusion_matrix.png', 'reliability.png', 'log_density.png',
-        'samples.png',
+        'predictions.csv', 'samples.png',
     }  # fmt: skip
     numbers = _numbers(evaluated)
     assert all(np.isfinite(value) for value in numbers.values())

@@ -115,4 +115,4 @@ def _build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (Phase('gan', config.steps, streams, step),), {'sample': sample})
 
 
-TOY_GAN = Recipe({'method': {}}, ('sample',), _check, _build)
+TOY_GAN = Recipe({'method': {}}, ('sample',), _build, _check)

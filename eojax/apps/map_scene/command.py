@@ -174,7 +174,6 @@ def _map(options: argparse.Namespace) -> None:
     run, state = open_trained(
         options.workdir, options.checkpoint, options.data_root, can_map, options.class_folders
     )
-    say_if_drawn(run)
     jobs = find_jobs(options.scene, options.out)
     if not learned_density(run) and sharding.is_main_process():
         say(
@@ -195,6 +194,7 @@ def _map(options: argparse.Namespace) -> None:
     model = prepare_model(run, state, options.percentile)
     for job in own:
         _tell(job, map_scene(job, model, how))
+    say_if_drawn(run)
     if jax.process_count() > 1:
         # Not a sum over all devices, which would not wait for days.
         everyone = set(range(jax.process_count()))

@@ -35,8 +35,7 @@ OPTIONS: dict[str, Option] = {
     'bands': Option('all', 'bands, in the order wanted: all, or names or numbers with commas'),
     'limits': Option(
         band_limits.AUTO,
-        'values that become -1 and +1: auto (percentiles of the training images), or low:high, for'
-        ' all bands or with a comma for each',
+        'values that become -1 and +1: auto (percentiles of training), or low:high for each band',
     ),
     'nodata': Option('', 'the value for no data, where the files do not say it'),
 }
