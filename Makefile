@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 
 help:
 	@echo 'make install   the environment, in $(VENV)'
-	@echo 'make demo      trains and evaluates a small model on drawn landscapes; no download'
+	@echo 'make demo      trains and evaluates a small model, then shows trained weights; no download'
 	@echo 'make test      all tests; PYTEST_ARGS=tests/data for a part of them'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    formats the code'
@@ -37,6 +37,7 @@ $(STAMP): requirements.txt constraints.txt pyproject.toml
 
 demo: $(STAMP)
 	'$(BIN)/python' -m eojax.main --config=configs/quickstart.py
+	'$(BIN)/python' -m eojax.apps.demo --out=runs/demo
 
 test: $(STAMP)
 	'$(BIN)/python' -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
