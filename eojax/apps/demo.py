@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run = f'--workdir={WEIGHTS}'
         generate.main([run, f'--out={out / "samples"}', '--num=16'])
         _write_images(out / 'samples' / 'samples.npz', out / 'images')
-        restore.main([run, f'--images={out / "images"}', f'--out={out / "repaired"}', '--num=2', '--chains=4',
-                      '--damage=centre'])  # fmt: skip
+        restore.main([run, f'--images={out / "images"}', f'--out={out / "repaired"}', '--num=2',
+                      '--chains=4', '--damage=centre'])  # fmt: skip
         _write_scene(out / 'scene.tif')
         map_scene.main([run, f'--scene={out / "scene.tif"}', f'--out={out / "map"}'])
         print(f'Trained weights at work ({WEIGHTS}), to look at:')
