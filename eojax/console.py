@@ -47,6 +47,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
     },
     'hand on': {
         'weights': Command('eojax.apps.weights', 'list the trained networks that come with eojax'),
+        'demo': Command('eojax.apps.demo', 'show one of them at work'),
         'export': Command('eojax.apps.export', 'write a trained run to one file'),
     },
     'compare': {

@@ -1,18 +1,21 @@
-"""Shows trained weights that come with eojax at work, in a minute or two: nothing is downloaded.
+"""Shows trained weights that come with eojax at work, in about a minute; nothing is downloaded.
 
-    python -m eojax.apps.demo --out=demo
+    eojax demo --out=demo
 
 Written to `--out`, by `jem-eurosat-64`, a joint energy-based model of Sentinel-2 images:
 
 `samples/grid.png`: images that the model makes.
-`repaired/grid.png`: some of them with a hole, filled again.
-`map/overview.png`: a map of a drawn scene, with its confidence and log p(x). The scene is no real
-  one: its colours are not those that the model learnt, and its map shows what that does.
+`repaired/grid.png`: real images with a hole, filled again.
+`map/overview.png`: a mosaic of real images mapped as a scene, with confidence and log p(x).
+
+The real images are those of EuroSAT that the weights keep, and were learnt from: this shows what
+the commands do, not how good the model is. Its numbers on other images: `eojax weights NAME`.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,13 +27,14 @@ from rasterio.transform import from_origin
 from eojax.apps import generate
 from eojax.apps.map_scene import command as map_scene
 from eojax.apps.restore import command as restore
-from eojax.data.sets import landscapes
 from eojax.errors import one_line_errors
+from eojax.evaluation import reference
 from eojax.program_name import program_name
 from eojax.runs.command import open_folder_for_writing
+from eojax.runs.opening import open_run
 
 WEIGHTS = 'jem-eurosat-64'
-_TILES, _SIDE = 6, 64
+_REPAIRED = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,41 +46,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', type=Path, required=True, help='folder to write to')
     options = parser.parse_args(arguments)
     with one_line_errors():
-        open_folder_for_writing(options.out)
-        out = options.out
-        run = f'--workdir={WEIGHTS}'
-        generate.main([run, f'--out={out / "samples"}', '--num=16'])
-        _write_images(out / 'samples' / 'samples.npz', out / 'images')
-        restore.main([run, f'--images={out / "images"}', f'--out={out / "repaired"}', '--num=2',
-                      '--chains=4', '--damage=centre'])  # fmt: skip
-        _write_scene(out / 'scene.tif')
-        map_scene.main([run, f'--scene={out / "scene.tif"}', f'--out={out / "map"}'])
-        print(f'Trained weights at work ({WEIGHTS}), to look at:')
-        for name in ('samples/grid.png', 'repaired/grid.png', 'map/overview.png'):
-            print(f'  {out / name}')
+        out: Path = options.out
+        open_folder_for_writing(out)
+        images = _kept_images()
+        _write_images(images, out / 'images')
+        _write_mosaic(images, out / 'mosaic.tif')
+    run = f'--workdir={WEIGHTS}'
+    generate.main([run, f'--out={out / "samples"}', '--num=16'])
+    restore.main([run, f'--images={out / "images"}', f'--out={out / "repaired"}',
+                  '--chains=4', '--damage=centre'])  # fmt: skip
+    map_scene.main([run, f'--scene={out / "mosaic.tif"}', f'--out={out / "map"}'])
+    print(f'Trained weights at work ({WEIGHTS}):')
+    for name, text in (
+        ('samples/grid.png', 'images that the model makes'),
+        ('repaired/grid.png', 'real images with a hole, filled again'),
+        ('map/overview.png', f'a mosaic of {len(images)} images of its own training, mapped'),
+    ):
+        print(f'  {out / name}: {text}')
 
 
-def _write_images(samples: Path, folder: Path) -> None:
-    """Two of the samples as files."""
+def _kept_images() -> np.ndarray:
+    """The training images that the weights keep, `[num, H, W, bands]` as they are stored."""
+    run, _ = open_run(WEIGHTS)
+    return np.asarray(reference.examples(run).images)
+
+
+def _write_images(images: np.ndarray, folder: Path) -> None:
+    """Those of the images with the most contrast, as files: a hole in a lake shows nothing."""
     folder.mkdir(exist_ok=True)
-    with np.load(samples, allow_pickle=False) as file:
-        images = file['images'][[3, 5]]
-    for index, image in enumerate(images):
-        Image.fromarray(image).save(folder / f'sample_{index}.png')
+    chosen = np.argsort(-images.std((1, 2, 3)))[:_REPAIRED]
+    for index, image in enumerate(images[chosen]):
+        Image.fromarray(image).save(folder / f'image_{index}.png')
 
 
-def _write_scene(path: Path) -> None:
-    """A scene of drawn tiles with 10 m pixels, uint8, a row of tiles for each of some classes."""
-    labels = np.repeat(np.arange(_TILES), _TILES) % 4
-    tiles = landscapes.generate(_TILES**2, _SIDE, seed=0, labels=labels).images
-    grid = np.asarray(tiles).reshape(_TILES, _TILES, _SIDE, _SIDE, -1)
-    side = _TILES * _SIDE
-    scene = grid.transpose(0, 2, 1, 3, 4).reshape(side, side, -1)
+def _write_mosaic(images: np.ndarray, path: Path) -> None:
+    """The images side by side as a GeoTIFF with pixels of 10 m; the place is made up."""
+    columns = math.isqrt(len(images))
+    rows = len(images) // columns
+    num, height, width = rows * columns, *images.shape[1:3]
+    grid = images[:num].reshape(rows, columns, height, width, -1).transpose(4, 0, 2, 1, 3)
+    scene = grid.reshape(-1, rows * height, columns * width)
     with rasterio.open(
-        path, 'w', driver='GTiff', width=side, height=side, count=3, dtype='uint8',
-        crs='EPSG:32632', transform=from_origin(600_000, 5_300_000, 10, 10),
+        path, 'w', driver='GTiff', height=scene.shape[1], width=scene.shape[2], count=len(scene),
+        dtype=scene.dtype, crs='EPSG:32632', transform=from_origin(600_000, 5_300_000, 10, 10),
     ) as file:  # fmt: skip
-        file.write(scene.transpose(2, 0, 1))
+        file.write(scene)
 
 
 if __name__ == '__main__':

@@ -6,10 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import rasterio
 from safetensors.numpy import load_file, save_file
 
 import eojax
-from eojax.apps import export, generate, weights
+from eojax.apps import demo, export, generate, weights
 from eojax.apps.report import command as report
 from eojax.evaluation import command as evaluate
 from eojax.evaluation import reference
@@ -180,3 +181,16 @@ def test_packed_spectra_are_the_filters_again(width: int) -> None:
     assert small.nbytes < filters.nbytes / 2
     np.testing.assert_allclose(spectra.unpacked(small, width), filters, rtol=1e-5, atol=1e-4)
     assert spectra.packed(filters * 1j) is None
+
+
+def test_the_demo_shows_a_run_at_work(exported: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(demo, 'WEIGHTS', str(exported))
+    demo.main([f'--out={tmp_path}'])
+    text = capsys.readouterr().out
+    for name in ('samples/grid.png', 'repaired/grid.png', 'map/overview.png'):
+        assert (tmp_path / name).exists()
+        assert str(tmp_path / name) in text
+    with rasterio.open(tmp_path / 'mosaic.tif') as file:
+        assert (file.height, file.width, file.count) == (4 * 16, 2 * 16, 3)
+        kept = reference.examples(open_run(exported)[0]).images
+        np.testing.assert_array_equal(file.read()[:, 16:32, :16], kept[2].transpose(2, 0, 1))
