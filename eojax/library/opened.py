@@ -124,6 +124,20 @@ class OpenedRun(Scorer):
         scores = self.log_density(images, units=units, resize=resize, rasters=rasters)
         return making.percentiles(self.run, self.state, scores)
 
+    @property
+    def examples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Some of its training images, `[N, H, W, C]` as they are stored, and their classes `[N]`.
+
+        Shipped weights keep a few, a run folder up to 1,000.
+
+        Raises:
+          UserError: none are kept, and the run's data are not where its config says.
+        """
+        from eojax.evaluation import reference
+
+        kept = reference.examples(self.run)
+        return np.asarray(kept.images), np.asarray(kept.labels)
+
     # Images that the network makes.
 
     def sample(
