@@ -13,7 +13,8 @@ one go, and takes no options of chains. What is written to `--out`:
   most probable class, and `log_density` float32 `[N]`, log p(x) unnormalised, of the images as
   written, for methods that have them; `requested` int32 `[N]`, the class asked for, -1 for none;
   `class_names`.
-`filmstrip.png`: the course of the first eight chains, where there are chains.
+`filmstrip.png`: the course of the first eight chains, where there are chains; for `--start=buffer`,
+  of chains that begin afresh, since those of the buffer are at their end.
 """
 
 from __future__ import annotations
@@ -103,19 +104,44 @@ def generate(run: Run, state: Any, request: Request) -> Generated:
     chain = choose_chain(run, request)
     starts = choose_starts(run, state, request)
     images = draw_samples(run, state, starts, request.seed, chain, title='sampling')
-    film, steps = images[None, :0], []
+    film: np.ndarray = images[None, :0]
+    steps: list[int] = []
     if chain is not None:
-        every = max(1, -(-chain.steps // _FILM_FRAMES))
-        film = film_samples(run, state, starts, request.seed, chain, every)[:, :_FILM_CHAINS]
-        steps = [frame * every for frame in range(len(film))]
-        if steps[-1] < chain.steps:
-            last = images[: film.shape[1]]
-            film, steps = np.concatenate([film, last[None]]), [*steps, chain.steps]
+        film, steps = _film(run, state, request, starts, chain, images)
     names = [name for name in ('logits', 'log_density') if name in run.method.abilities]
     scores = score_all(run, names, state, images) if names else {}
     predicted = scores['logits'].argmax(-1).astype(np.int32) if 'logits' in scores else None
     requested = starts.labels if starts.conditional else np.full(request.num, -1, np.int32)
     return Generated(images, predicted, scores.get('log_density'), requested, film, steps)
+
+
+def _film(
+    run: Run, state: Any, request: Request, starts: Starts, chain: Langevin, images: np.ndarray
+) -> tuple[np.ndarray, list[int]]:
+    """The course of the first chains, and the steps of its frames.
+
+    Of chains of the buffer, which are at their end and hardly change, it shows how such chains get
+    there: from fresh starts, as many steps as they take unless the request says how many.
+    """
+    every = max(1, -(-chain.steps // _FILM_FRAMES))
+    shown = starts
+    if _from_buffer(run, state, request):
+        fresh = request._replace(num=min(request.num, _FILM_CHAINS), start='fresh')
+        longer = choose_chain(run, fresh)
+        assert longer is not None
+        every = max(1, -(-longer.steps // _FILM_FRAMES))
+        chain = longer._replace(steps=every * -(-longer.steps // every))
+        shown = choose_starts(run, state, fresh)
+    film = film_samples(run, state, shown, request.seed, chain, every)[:, :_FILM_CHAINS]
+    steps = [frame * every for frame in range(len(film))]
+    if steps[-1] < chain.steps:
+        last = images[: film.shape[1]]
+        film, steps = np.concatenate([film, last[None]]), [*steps, chain.steps]
+    return film, steps
+
+
+def _from_buffer(run: Run, state: Any, request: Request) -> bool:
+    return (request.start or ('buffer' if buffer_capacity(run, state) else 'fresh')) == 'buffer'
 
 
 def choose_starts(run: Run, state: Any, request: Request) -> Starts:
@@ -127,7 +153,7 @@ def choose_starts(run: Run, state: Any, request: Request) -> Starts:
     capacity, num, label = buffer_capacity(run, state), request.num, request.label
     conditional = label is not None or by_class(run)
     rng = np.random.default_rng(request.seed)
-    if (request.start or ('buffer' if capacity else 'fresh')) != 'buffer':
+    if not _from_buffer(run, state, request):
         labels = np.arange(num) % run.task.num_classes if label is None else np.full(num, label)
         images = None
         if request.start == 'noise':

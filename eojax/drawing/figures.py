@@ -28,10 +28,12 @@ from eojax.drawing.style import (
     score_bins,
     text_width,
 )
-from eojax.metrics.calibration import ReliabilityCurve, error_of
+from eojax.drawing.wording import count_in_words, whole_percent
+from eojax.metrics.calibration import ReliabilityCurve, error_of, wilson_interval
 
 _CELL_PIXELS = 96  # at least, of one image in a grid
 _MARGIN_PIXELS = 12
+_TALLEST = 3.0  # bins of a histogram that are drawn whole, in heights of the first set's
 
 
 def image_grid(
@@ -142,11 +144,11 @@ def confusion_matrix(
     axes.grid(which='minor', color='white', linewidth=1.5)
     axes.tick_params(which='minor', length=0)
     axes.spines[:].set_visible(False)
-    for row, column in np.argwhere(shares >= 0.0005):
-        share = 100 * shares[row, column]
-        text = f'{share:.0f}' if share >= 9.95 else f'{share:.1f}'
-        colour = 'white' if share > 55 else TEXT
-        axes.text(column, row, text, ha='center', va='center', color=colour, size=9)
+    for row, column in np.argwhere(shares > 0):
+        share = shares[row, column]
+        colour = 'white' if share > 0.55 else TEXT
+        text = whole_percent(share)
+        axes.text(column, row, text, ha='center', va='center', color=colour, size=8.5)
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.03, format=PercentFormatter(1.0))
     bar.set_label('share of the true class')
     bar.outline.set_visible(False)
@@ -160,6 +162,9 @@ def reliability_diagram(
 ) -> None:
     """Writes accuracy against confidence, and below it how often each confidence occurs.
 
+    Each bin's accuracy has its 95% interval (Wilson's, of independent images), and where there is
+    one curve alone, each bin the number of its images.
+
     Args:
       curves: by name, all with as many bins.
       path: of the PNG.
@@ -172,17 +177,28 @@ def reliability_diagram(
         colour = COLOURS[index % len(COLOURS)]
         edges = np.linspace(0, 1, len(curve.counts) + 1)
         filled = curve.counts > 0
-        upper.plot(
-            *(curve.confidence[filled], curve.accuracy[filled]),
-            **{'marker': 'o', 'markersize': 5, 'linewidth': 1.8, 'color': colour},
+        accuracy, counts = curve.accuracy[filled], curve.counts[filled]
+        low, high = wilson_interval(accuracy, counts)
+        upper.errorbar(
+            curve.confidence[filled], accuracy,
+            np.maximum([accuracy - low, high - accuracy], 0.0),
+            marker='o', markersize=5, linewidth=1.8, color=colour, elinewidth=1.1, capsize=2.5,
             label=f'{name}  (ECE {error_of(curve):.3f})',
-        )
+        )  # fmt: skip
         share = curve.counts / curve.counts.sum()
         lower.stairs(share, edges, color=colour, linewidth=1.8)
         lower.stairs(share, edges, color=colour, alpha=0.15, fill=True)
+        if len(curves) == 1:
+            centres = (edges[:-1] + edges[1:]) / 2
+            for place, high_up, count in zip(centres, share, curve.counts, strict=True):
+                text = count_in_words(int(count)) if count else ''
+                lower.text(place, high_up, f' {text}', rotation=90, ha='center', va='bottom',
+                           size=7, color=TEXT)  # fmt: skip
+            lower.set_ylim(0, 1.35 * share.max())
     upper.set(ylabel='accuracy', xlim=(0, 1), ylim=(0, 1.02))
     upper.legend(loc='upper left')
-    lower.set(xlabel='confidence, max p(y|x)', ylabel=unit, ylim=(0, None))
+    lower.set(xlabel='confidence, max p(y|x)', ylabel=f'share of {unit}')
+    lower.set_ylim(bottom=0)
     for axis in (upper.xaxis, upper.yaxis, lower.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for axes in (upper, lower):
@@ -245,9 +261,10 @@ def log_density_histogram(
 ) -> None:
     """Writes histograms of unnormalised log p(x), one outline per set of images or pixels.
 
-    The axis covers the first set and as much of the others as leaves it legible: up to three times
-    its own width (1st to 99th percentile) on either side. What lies outside is counted in the
-    legend, where the sets are named.
+    The axis covers the bulk of the first set (1st to 99th percentile), and of the others what lies
+    up to as far again on either side. What lies beyond stands in the outermost bins, which may
+    leave the axis, and is counted in the legend. So may bins three times as high as the first
+    set's highest: the legend says how high they are.
 
     Args:
       scores: name -> `[num]`; the first set is the reference, usually the training set.
@@ -258,17 +275,23 @@ def log_density_histogram(
     low, high, edges = score_bins(list(scores.values()), num_bins)
     figure = new_figure(8.4, 3.8)
     axes = figure.add_subplot()
+    tallest = limit = 0.0
     for index, (name, sample) in enumerate(scores.items()):
         colour = COLOURS[index % len(COLOURS)]
-        outside = {'left': np.mean(sample < low), 'right': np.mean(sample > high)}
-        notes = [f'{part:.0%} beyond {side}' for side, part in outside.items() if part >= 0.005]
-        share = np.histogram(sample, edges)[0] / len(sample)
-        label = f'{name}\n({", ".join(notes)})' if notes else name
+        beyond = {'left': int((sample < low).sum()), 'right': int((sample > high).sum())}
+        notes = [f'{count:,} of {len(sample):,} beyond {s}' for s, count in beyond.items() if count]
+        share = np.histogram(np.clip(sample, low, high), edges)[0] / len(sample)
+        inner = share[1:-1].max()
+        limit = limit or _TALLEST * inner
+        tallest = max(tallest, min(inner, limit or inner))
+        notes += [f'up to {inner:.0%}'] if inner > limit > 0 else []
+        label = '\n'.join([name, *notes])
         axes.stairs(share, edges, color=colour, linewidth=1.5, label=legend_label(label))
         axes.stairs(share, edges, color=colour, alpha=0.15, fill=True)
     axes.set(xlabel='log p(x), unnormalised', ylabel=f'share of {of}', xlim=(low, high))
+    axes.set_ylim(0, 1.12 * tallest or None)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0))
+    axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0), fontsize=9)
     plain_axes(axes)
     save_figure(figure, path)
 

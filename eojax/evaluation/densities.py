@@ -36,7 +36,10 @@ def density(run: Run, state: Any, name: str, samples: Callable[[], np.ndarray | 
         scores = _scores(run, state, name, np.concatenate(held), samples())
         return Measured(
             density_numbers(scores),
-            lambda out: figures.log_density_histogram(scores, out / 'log_density.png'),
+            lambda out: figures.log_density_histogram(
+                {title.replace('_', ' '): values for title, values in scores.items()},
+                out / 'log_density.png',
+            ),
         )
 
     return Evaluator((name,), list, update, finish)

@@ -113,3 +113,20 @@ def expected_calibration_error(
 ) -> float:
     """ECE from 0 to 1 (Eq. 3); arguments and errors as for `count_bins`."""
     return error_of(reliability_curve(probabilities, labels, num_bins))
+
+
+def wilson_interval(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 95% interval of shares of independent trials, E. B. Wilson, 1927.
+
+    Args:
+      shares: float `[num]`, 0 to 1.
+      counts: trials, at least 1, `[num]`.
+
+    Returns:
+      The lower and the upper ends.
+    """
+    z = 1.959964
+    middle = (shares + z**2 / (2 * counts)) / (1 + z**2 / counts)
+    half = z * np.sqrt(shares * (1 - shares) / counts + (z / (2 * counts)) ** 2)
+    half = half / (1 + z**2 / counts)
+    return middle - half, middle + half

@@ -115,10 +115,11 @@ def test_noise_starts_are_uniform_and_fresh_ones_the_samplers_own(jem):
 
 
 def test_film_begins_at_the_starts_and_ends_at_the_images(jem):
-    made = generate.generate(jem.run, jem.state, Request(5, steps=9, seed=1))
+    request = Request(5, start='noise', steps=9, seed=1)
+    made = generate.generate(jem.run, jem.state, request)
     assert made.film_steps == [0, 2, 4, 6, 8, 9]
     assert made.film.shape == (6, 5, 16, 16, 3)
-    starts = generate.choose_starts(jem.run, jem.state, Request(5, seed=1))
+    starts = generate.choose_starts(jem.run, jem.state, request)
     assert starts.images is not None
     first = np.round((np.clip(starts.images, -1, 1) + 1) * 127.5)
     np.testing.assert_array_equal(made.film[0], first)
@@ -131,9 +132,18 @@ def test_film_begins_at_the_starts_and_ends_at_the_images(jem):
 
 
 def test_a_last_frame_that_is_the_end_is_there_once(jem):
-    made = generate.generate(jem.run, jem.state, Request(3))
+    made = generate.generate(jem.run, jem.state, Request(3, start='noise', steps=3))
     assert made.film_steps == [0, 1, 2, 3]
     np.testing.assert_allclose(made.film[-1].astype(int), made.images.astype(int), atol=1)
+
+
+def test_the_film_of_the_buffers_chains_shows_how_chains_get_there(jem):
+    made = generate.generate(jem.run, jem.state, Request(3, label=2))
+    fresh = generate.generate(jem.run, jem.state, Request(3, label=2, start='fresh'))
+    assert made.film.shape[1:] == (3, 16, 16, 3)
+    np.testing.assert_array_equal(made.film[0], fresh.film[0])
+    assert made.film_steps[-1] >= fresh.film_steps[-1]
+    assert not np.array_equal(made.images, fresh.images)
 
 
 def test_the_number_asked_for_does_not_change_the_first_ones(jem):

@@ -10,7 +10,8 @@ from PIL import Image
 
 from eojax.drawing import figures
 from eojax.drawing import style as drawing
-from eojax.metrics.calibration import reliability_curve
+from eojax.errors import UserError
+from eojax.metrics.calibration import reliability_curve, wilson_interval
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -111,6 +112,59 @@ def test_histogram_stays_legible_beside_a_set_that_is_far_away(tmp_path):
         columns = np.flatnonzero((picture != picture[0, 0]).any(axis=(0, 2)))
         assert len(columns) > 200
     figures.log_density_histogram({'constant': np.zeros(5)}, path)
+
+
+def _texts(monkeypatch, draw) -> list[str]:
+    """All text of a figure."""
+    kept: list[drawing.Figure] = []
+    monkeypatch.setattr(
+        figures, 'save_figure', lambda figure, path, crop=False: kept.append(figure)
+    )
+    draw()
+    return [text.get_text() for text in kept[0].findobj(drawing.Text) if text.get_text()]
+
+
+def test_a_histogram_counts_what_lies_beyond_its_axis(monkeypatch):
+    train = np.linspace(0.0, 10.0, 1001)
+    scores = {'train': train, 'noise': np.r_[np.full(7, -1e9), np.full(43, 5.0)], 'near': train}
+    texts = _texts(monkeypatch, lambda: figures.log_density_histogram(scores, 'x.png'))
+    (noise,) = [text for text in texts if text.startswith('noise')]
+    assert '7 of 50 beyond left' in noise
+    assert 'right' not in noise
+    assert 'near' in texts
+    low, high, _ = drawing.score_bins(list(scores.values()), 24)
+    assert -12 < low < 0
+    assert 10 < high < 12
+
+
+def test_a_reliability_bin_says_how_many_images_it_holds(monkeypatch):
+    probabilities = np.array([[0.95, 0.05]] * 1200 + [[0.55, 0.45]] * 30)
+    curve = reliability_curve(probabilities, np.zeros(1230, int))
+    texts = _texts(monkeypatch, lambda: figures.reliability_diagram({'test': curve}, 'x.png'))
+    assert {' 1.2k', ' 30'} <= set(texts)
+
+
+def test_interval_of_a_share_is_wilsons():
+    low, high = wilson_interval(np.array([0.0, 0.5, 1.0]), np.array([10, 100, 10]))
+    np.testing.assert_allclose(low, [0.0, 0.4038, 0.7225], atol=1e-4)
+    np.testing.assert_allclose(high, [0.2775, 0.5962, 1.0], atol=1e-4)
+
+
+def test_shares_are_whole_per_cents_and_none_is_rounded_to_nothing_or_all(monkeypatch):
+    matrix = np.array([[999, 1], [400, 600]])
+    texts = _texts(monkeypatch, lambda: figures.confusion_matrix(matrix, ['a', 'b'], 'x.png'))
+    assert {'>99%', '<1%', '40%', '60%'} <= set(texts)
+
+
+def test_figures_for_print_lie_beside_the_png(tmp_path, monkeypatch):
+    monkeypatch.setenv(drawing.KINDS_VARIABLE, 'svg, PDF')
+    figures.confusion_matrix(np.eye(2, dtype=int), ['a', 'b'], tmp_path / 'm.png')
+    assert (tmp_path / 'm.svg').read_text().lstrip().startswith('<?xml')
+    assert (tmp_path / 'm.pdf').read_bytes().startswith(b'%PDF')
+    assert (tmp_path / 'm.png').exists()
+    monkeypatch.setenv(drawing.KINDS_VARIABLE, 'jpg')
+    with pytest.raises(UserError, match='EOJAX_FIGURES=jpg: figures can be svg or pdf'):
+        figures.confusion_matrix(np.eye(2, dtype=int), ['a', 'b'], tmp_path / 'n.png')
 
 
 def test_training_curves_skip_what_is_missing(tmp_path):

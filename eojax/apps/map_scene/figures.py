@@ -17,11 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from eojax.apps.map_scene.coordinates import Frame, draw_ticks
 from eojax.drawing.class_colours import NO_DATA_COLOUR, Colour, rgb
 from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, save_figure
 
 # In inches: a panel's longest side, the space between panels, titles, what explains them below.
 _PANEL, _GAP, _TITLE, _BELOW = 3.7, 0.22, 0.62, 1.3
+_TICKS = 0.24  # the room of coordinates beside the scene and below it
 _SHOWN_CLASSES = 11
 
 
@@ -40,6 +42,7 @@ class Overview(NamedTuple):
       share_unseen: of the patches, or of the pixels where each has log p(x) of its own.
       shares: by class name, of the scene's area.
       pixel_metres: of the figure's pixels on the ground; None where that is not known.
+      frame: its coordinates; None where it has none.
     """
 
     title: str
@@ -53,6 +56,7 @@ class Overview(NamedTuple):
     share_unseen: float | None
     shares: Mapping[str, float]
     pixel_metres: float | None
+    frame: Frame | None = None
 
 
 def scene_map(
@@ -69,17 +73,18 @@ def scene_map(
     # Wide enough for a legend of two columns below a narrow scene.
     high, wide = max(height * scale, 0.6), max(width * scale, 3.6)
     num = 3 if overview.log_density is None else 4
-    full = (num * wide + (num + 1) * _GAP, _TITLE + high + _BELOW)
+    room = 0.0 if overview.frame is None else _TICKS
+    full = (room + num * wide + (num + 1) * _GAP, _TITLE + high + room + _BELOW)
     figure = new_figure(*full, layout=None)
     figure.text(_GAP / full[0], 1 - 0.1 / full[1], overview.title, size=12, va='top')
 
     def axes(number: int, bottom: float, tall: float, margin: float = 0.0) -> Axes:
-        left = _GAP + number * (wide + _GAP) + margin
+        left = room + _GAP + number * (wide + _GAP) + margin
         return figure.add_axes(
             (left / full[0], bottom / full[1], (wide - 2 * margin) / full[0], tall / full[1])
         )
 
-    upper = [axes(number, _BELOW, high) for number in range(num)]
+    upper = [axes(number, _BELOW + room, high) for number in range(num)]
     below = [axes(number, 0.1, _BELOW - 0.18) for number in range(2)]
     for panel in upper:
         panel.set(facecolor=NO_DATA_COLOUR, anchor='NW')
@@ -88,7 +93,11 @@ def scene_map(
         panel.axis('off')
     upper[0].imshow(_stretched(overview.picture, overview.valid), cmap='gray')
     upper[0].set_title('scene', loc='left', size=10)
+    if overview.frame is not None:
+        draw_ticks(upper[0], overview.frame, height, width)
     _scale_bar(below[0], overview.pixel_metres, width * wide / (width * scale))
+    system = '' if overview.frame is None else overview.frame.system
+    below[0].text(0, 0.62, system, transform=below[0].transAxes, va='top', size=8.5, color=TEXT)
     upper[1].imshow(_coloured(overview.classes, colours), interpolation='nearest')
     upper[1].set_title('class map', loc='left', size=10)
     _legend(below[1], overview.shares, dict(zip(names, colours, strict=True)))

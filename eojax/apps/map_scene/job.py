@@ -16,6 +16,7 @@ from rasterio.enums import Resampling
 
 from eojax.apps.map_scene import figures
 from eojax.apps.map_scene.companions import Companion, open_companions
+from eojax.apps.map_scene.coordinates import frame_of
 from eojax.apps.map_scene.files import (
     Layer,
     LayerFiles,
@@ -376,6 +377,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
         course.share_unseen,
         dict(zip(names, totals.areas / totals.whole, strict=True)),
         None if metres is None else metres * raster.width / shape[1],
+        frame_of(raster.crs, raster.transform, raster.height, raster.width),
     )
     colours = _colours(model)
     figures.scene_map(overview, names, colours, folder / PICTURE)

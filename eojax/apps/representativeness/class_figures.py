@@ -57,7 +57,7 @@ def histograms(gathered: Gathered, shares: Mapping[str, np.ndarray], path: Path)
         axes.set_title(title, size=9, color=TEXT, loc='left')
         axes.set_xticks([])
         axes.set_ylim(0, max(0.05, *(float(v.max()) for v in shares.values())) * 1.05)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.tick_params(labelsize=8)
         plain_axes(axes)
         for place, value in enumerate(values):
@@ -90,7 +90,7 @@ def shares_in_plane(gathered: Gathered, points: np.ndarray, grid: Grid, path: Pa
     for axes in panels[len(names) :]:
         axes.set_visible(False)
     bar = figure.colorbar(drawn, ax=list(panels), shrink=0.7, aspect=30, pad=0.02)
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8)
     save_figure(figure, path)

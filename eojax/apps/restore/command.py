@@ -145,7 +145,7 @@ def write(
         'damaged': shown,
         'one chain': seen['model_one_chain'],
         'mean': seen['model'],
-        'spread': grey.repeat(shown.shape[-1], -1),
+        f'spread, white: {white:.0f} of 255': grey.repeat(shown.shape[-1], -1),
         'biharmonic': seen['biharmonic'],
         'median': seen['median'],
     }

@@ -358,7 +358,7 @@ def _show(
         if name == 'mean':  # each window's own scale: what is uncertain in it
             level = found.spread[number].mean(-1, keepdims=True)
             grey = np.round(255.0 * level / max(float(level.max()), 1e-6)).astype(np.uint8)
-            shown.setdefault('spread', []).append(grey.repeat(seen.shape[-1], -1))
+            shown.setdefault('spread, white: the most', []).append(grey.repeat(seen.shape[-1], -1))
 
 
 def _numbers(

@@ -67,7 +67,7 @@ def against_labels(rows: Sequence[Row], key: str, title: str, path: Path) -> Non
         axes.set_xlabel('labelled images per class')
         if len(sets) > 1:
             axes.set_title(data, loc='left')
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         plain_axes(axes)
     panels[0].set_ylabel(title)
     save_figure(figure, path)

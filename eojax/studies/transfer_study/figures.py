@@ -72,7 +72,7 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], comparison: Comparison) -> None
                      label='chance, 1 / classes', zorder=1)  # fmt: skip
     label_axis(axes, places)
     axes.set_xlabel('labelled images of the target')
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 def _styles(series: Sequence[Series]) -> list[dict[str, Any]]:
