@@ -43,6 +43,9 @@ class Raster(NamedTuple):
         the raster has half the resolution.
       missing: whether pixels may be without data. A source then says which ones hold some
         (`valid_of`), and batches have a mask.
+      decibels: 0 where files hold what the raster does; else they hold the backscatter's amplitude
+        or power, and the raster this number times its decimal logarithm: 20 of an amplitude, 10 of
+        a power (`decibels_of`). Sources give decibels, and the limits are in decibels.
     """
 
     bands: tuple[str, ...] = ('red', 'green', 'blue')
@@ -50,6 +53,7 @@ class Raster(NamedTuple):
     limits: Limits | None = None
     scale: int = 1
     missing: bool = False
+    decibels: float = 0.0
 
     @property
     def empty(self) -> np.ndarray:
@@ -179,6 +183,20 @@ def valid_of(raster: str) -> str:
     return _VALID + raster
 
 
+def decibels_of(stored: np.ndarray, raster: Raster) -> np.ndarray:
+    """The values of a raster whose files hold amplitudes or powers, in its type.
+
+    Args:
+      stored: `[..., bands]` as a file holds them, linear. What has no logarithm (0 and less) gets
+        the lower limit, as whatever lies below it does.
+      raster: with `decibels`.
+    """
+    values = stored.astype(np.float64)
+    no_logarithm = values <= 0.0  # false of what is no number, which stays none
+    logarithms = raster.decibels * np.log10(np.where(no_logarithm, 1.0, values))
+    return np.where(no_logarithm, raster.empty, logarithms).astype(raster.dtype)
+
+
 def is_mask(entry: str) -> bool:
     """Whether an entry of a source is the mask of a raster."""
     return entry.startswith(_VALID)
@@ -224,8 +242,8 @@ def from_json(plain: Mapping[str, Any]) -> Facts:
 
 def _plain(raster: Raster) -> dict[str, Any]:
     plain = raster._asdict()
-    # What was written before there were masks stays as it is.
-    return plain if raster.missing else {k: v for k, v in plain.items() if k != 'missing'}
+    # What was written before there were these stays as it is.
+    return {k: v for k, v in plain.items() if v or k not in ('missing', 'decibels')}
 
 
 def _plain_files(files: Files) -> dict[str, Any]:
@@ -248,6 +266,7 @@ def _raster(plain: Mapping[str, Any]) -> Raster:
         None if limits is None else tuple((float(low), float(high)) for low, high in limits),
         int(plain['scale']),
         bool(plain.get('missing', False)),
+        float(plain.get('decibels', 0.0)),
     )
     if not raster.bands or (raster.limits and len(raster.limits) != len(raster.bands)):
         raise ValueError(f'bands {raster.bands}, limits {raster.limits}')

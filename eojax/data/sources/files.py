@@ -10,7 +10,7 @@ import numpy as np
 
 from eojax.data.columns import Names, name_at
 from eojax.data.dataset import Window, check_window
-from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Raster, valid_of
+from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Raster, decibels_of, valid_of
 from eojax.data.reading.scenes.validity import stands_in_all_bands
 from eojax.data.sources import raster_windows, whole_images
 from eojax.data.sources.label_values import LabelValues
@@ -35,12 +35,14 @@ class Layer(NamedTuple):
         these are all, and where each band has a file.
       values: of a file of labels, what they mean.
       optional: whether a place may be without the labels, so that all its pixels are unknown.
+      any_type: whether files may hold values of any type, which become the raster's.
     """
 
     patterns: tuple[Pattern, ...]
     bands: tuple[str, ...] = ()
     values: LabelValues | None = None
     optional: bool = False
+    any_type: bool = False
 
 
 class FileSource:
@@ -53,6 +55,8 @@ class FileSource:
 
     Pixels without data in a raster that is not of labels hold the lowest of its limits, or 0 where
     it has none; where that is in `images`, the pixel's label is unknown.
+
+    Of a raster with `decibels`, files hold amplitudes or powers of any type, and decibels are read.
     """
 
     def __init__(
@@ -181,12 +185,15 @@ class FileSource:
         if any(length % scale for length in window):
             raise ValueError(f'{window} is not a multiple of the scale {scale} of {raster}')
         parts, together = [], []
+        converted = layer.any_type or facts.decibels != 0.0
+        dtype = None if converted or not facts.dtype else facts.dtype
         for pattern in layer.patterns:
             file = pattern.fill(values)
             self._check_line(raster, pattern, file)
             expected = (size[0] / scale, size[1] / scale)
             together.append(self._by_all_bands(file))
-            parts.append(self._read(file, scaled, expected, layer, facts.dtype or None))
+            part = self._read(file, scaled, expected, layer, dtype)
+            parts.append(_in_type(part, facts) if converted else part)
             wanted = 1 if len(layer.patterns) > 1 else len(facts.bands)
             if facts.dtype and parts[-1].pixels.shape[-1] != wanted:
                 raise UserError(
@@ -329,6 +336,13 @@ class FileSource:
         part = self._read(file, window, (height, width), Layer(()), None)
         pixels = part.pixels if part.valid is None else part.pixels[part.valid]
         return (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+
+
+def _in_type(part: Part, facts: Raster) -> Part:
+    """A part of any real type in the raster's own, in decibels where the raster is."""
+    if facts.decibels:
+        return part._replace(pixels=decibels_of(part.pixels, facts))
+    return part._replace(pixels=part.pixels.astype(facts.dtype))
 
 
 def _check_size(

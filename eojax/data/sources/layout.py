@@ -49,6 +49,7 @@ class Layout(NamedTuple):
       group_fields: whose values, with underscores between them, name a place's group.
       group_parts: as `parts`, of groups; it counts for more than a `{part}` does.
       unlabelled_parts: each `{part}` whose files of labels are not to be known.
+      needed: rasters without whose file a place is left out, as where radar has not seen all tiles.
       crop: whether a place ends where the last whole pixel of its coarsest raster does, as where
         the files of one place do not cover quite the same ground.
     """
@@ -59,6 +60,7 @@ class Layout(NamedTuple):
     group_fields: tuple[str, ...] = (_GROUP,)
     group_parts: Mapping[str, int | None] = {}
     unlabelled_parts: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
     crop: bool = False
 
 
@@ -67,12 +69,13 @@ def layer(
     bands: Sequence[str | int] = (),
     values: Mapping[int | str, int | None] | None = None,
     optional: bool = False,
+    any_type: bool = False,
 ) -> Layer:
     """The files of one raster.
 
     Args:
       patterns: of its file, or of one file for each band (`eojax.data.sources.patterns`).
-      bands, optional: as in `Layer`.
+      bands, optional, any_type: as in `Layer`.
       values: of a file of labels, the class of each stored number or colour `#rrggbb`; None where
         the pixel's class is unknown.
     """
@@ -81,6 +84,7 @@ def layer(
         tuple(map(str, bands)),
         None if values is None else label_values(values),
         optional,
+        any_type,
     )
 
 
@@ -113,6 +117,7 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
     if not places:
         example = f'; it has, for example, {files[0]}' if files else '; it has no images at all'
         raise UserError(f'{path}: no file is like {pattern.text}{example}')
+    places = _with_needed(path, places, set(files), layout)
     parts = {name: _part(path, values, layout) for name, values in places.items()}
     names = tuple(sorted(name for name in places if parts[name] is not None))
     if not names:
@@ -160,6 +165,26 @@ def read_layout(root: str | Path, facts: Facts, layout: Layout) -> Dataset:
         None if lacking is None else ~lacking,
     )
     return Dataset(facts, columns, source)
+
+
+def _with_needed(
+    path: Path, places: Mapping[str, dict[str, str]], files: set[str], layout: Layout
+) -> dict[str, dict[str, str]]:
+    """The places that have the files of all rasters that are needed."""
+    kept = dict(places)
+    for raster in layout.needed:
+        patterns = layout.layers[raster].patterns
+        kept = {
+            name: values
+            for name, values in kept.items()
+            if all(pattern.fill(values) in files for pattern in patterns)
+        }
+        if not kept:
+            raise UserError(
+                f'{path}: none of its {len(places)} places has the raster {raster}: no file is like'
+                f' {patterns[0].text}'
+            )
+    return kept
 
 
 def _check(facts: Facts, layout: Layout) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from eojax.data.kinds import DatasetKind
 from eojax.data.sets.pixels import (
     christchurch,
+    dfc2020,
     dfc2022,
     flair,
+    geonrw,
     loveda,
     minifrance,
     pixel_folder,
@@ -19,8 +21,10 @@ PIXEL_DATASETS: dict[str, DatasetKind] = {
     module.KIND.name: module.KIND
     for module in (
         christchurch,
+        dfc2020,
         dfc2022,
         flair,
+        geonrw,
         loveda,
         minifrance,
         pixel_folder,

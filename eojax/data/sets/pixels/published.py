@@ -8,7 +8,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import Facts
+from eojax.data.facts import Facts, Limits
 from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.sources.layout import Layout, read_layout
 from eojax.errors import UserError
@@ -54,3 +54,20 @@ def published_pixels(
 def hex_colours(names: tuple[str, ...], colours: str) -> dict[str, str]:
     """`#rrggbb` by class name, of colours written one after the other as `rrggbb`."""
     return {name: f'#{text}' for name, text in zip(names, colours.split(), strict=True)}
+
+
+def with_limits(facts: Facts, limits: Mapping[str, Limits]) -> Facts:
+    """The facts with other limits of some rasters, one pair for all bands or one for each.
+
+    Raises:
+      UserError: another number of pairs.
+    """
+    rasters = dict(facts.rasters)
+    for name, pairs in limits.items():
+        bands = len(rasters[name].bands)
+        if len(pairs) not in (1, bands):
+            raise UserError(
+                f'data.limits: {len(pairs)} pairs for {name}, which has {bands} band(s)'
+            )
+        rasters[name] = rasters[name]._replace(limits=pairs if len(pairs) > 1 else pairs * bands)
+    return facts._replace(rasters=rasters)

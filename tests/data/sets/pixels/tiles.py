@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,24 @@ def geotiff(pixels: np.ndarray, names: tuple[str, ...] = ()) -> bytes:
             file.write(np.moveaxis(pixels, -1, 0))
             for number, name in enumerate(names, 1):
                 file.set_band_description(number, name)
+        return bytes(memory.read())
+
+
+def jpeg_2000(pixels: np.ndarray) -> bytes:
+    """A lossless JPEG 2000 file of uint8 `[height, width, bands]`."""
+    height, width, count = pixels.shape
+    with MemoryFile(ext='.jp2') as memory:
+        with memory.open(
+            driver='JP2OpenJPEG',
+            height=height,
+            width=width,
+            count=count,
+            dtype=pixels.dtype,
+            QUALITY='100',
+            REVERSIBLE='YES',
+            YCBCR420='NO',
+        ) as file:
+            file.write(np.moveaxis(pixels, -1, 0))
         return bytes(memory.read())
 
 
@@ -108,4 +126,44 @@ def christchurch(height: int = 8, width: int = 12) -> dict[str, bytes]:
     for number in (3, 8, 15, 20):
         stored = RNG.integers(0, 4, (height, width)).astype(np.uint8)
         files[f'masks/{number:02}.png'] = picture(stored)
+    return files
+
+
+def geonrw(
+    side: int = 40, tiles: int = 3, of: Sequence[str] = ('aachen', 'bonn', 'herne')
+) -> dict[str, bytes]:
+    """Tiles of cities of GeoNRW; radar has seen every second one."""
+    rng, files = np.random.default_rng(0), {}
+    for city in of:
+        for number in range(tiles):
+            name = f'{city}/{290 + number}_5627'
+            files[f'{name}_rgb.jp2'] = jpeg_2000(rng.integers(0, 256, (side, side, 3), np.uint8))
+            dem = rng.uniform(30.0, 90.0, (side, side, 1)).astype(np.float32)
+            files[f'{name}_dem.tif'] = geotiff(dem)
+            stored = np.arange(side * side).reshape(side, side, 1) % 11
+            files[f'{name}_seg.tif'] = geotiff(stored.astype(np.uint8))
+            if number % 2 == 0:
+                amplitude = rng.integers(0, 2000, (side, side, 1)).astype(np.uint16)
+                amplitude[0, 0] = 0
+                files[f'{name}_sar.tif'] = geotiff(amplitude)
+    return files
+
+
+def dfc2020(patches: Mapping[str, int], side: int = 256) -> dict[str, bytes]:
+    """Patches of DFC2020, so many of each of `validation` and `test`."""
+    rng, files = np.random.default_rng(0), {}
+    for part, num in patches.items():
+        folder = {'validation': 'validation', 'test': '0'}[part]
+        for number in range(num):
+            stored = np.arange(side * side).reshape(side, side, 1) % 11
+            stored[(stored == 3) | (stored == 8)] = 0
+            contents = {
+                's1': rng.uniform(-30.0, 10.0, (side, side, 2)).astype(np.float32),
+                's2': rng.integers(0, 6000, (side, side, 13)).astype(np.uint16),
+                'dfc': stored.astype(np.uint8),
+            }
+            for kind, pixels in contents.items():
+                stem = f'{kind}_{folder}'
+                name = f'ROIs0000_{part}/{stem}/ROIs0000_{part}_{stem}_p{number}.tif'
+                files[name] = geotiff(pixels)
     return files
