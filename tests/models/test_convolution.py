@@ -78,6 +78,33 @@ def test_derivatives_are_xlas(size: int, stride: int, height: int, width: int):
     assert_agree(found, expected, 2e-5)
 
 
+# 4 and 2 are the discriminator's of image synthesis, whose outputs are larger than their inputs.
+@pytest.mark.parametrize(
+    ('size', 'stride', 'padding', 'height', 'width'),
+    [(4, 1, 2, 7, 8), (4, 2, 2, 8, 12), (4, 2, 2, 7, 9), (3, 1, 0, 7, 9), (7, 1, 0, 9, 8),
+     (2, 2, 0, 8, 7), (3, 2, 0, 8, 9), (4, 2, 1, 8, 9), (5, 3, 4, 7, 8)],
+)  # fmt: skip
+def test_derivatives_at_any_padding_are_xlas(
+    size: int, stride: int, padding: int, height: int, width: int
+):
+    images, kernel = operands(size, height, width)
+
+    def ours(x: Array, k: Array, stride: int) -> Array:
+        return convolution(x, k, stride, padding)
+
+    def theirs(x: Array, k: Array, stride: int) -> Array:
+        return lax.conv_general_dilated(
+            x, k, (stride, stride), [(padding, padding)] * 2,
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        )  # fmt: skip
+
+    found, expected = jax.jit(lambda x, k: [derivatives(c, x, k, stride) for c in (ours, theirs)])(
+        images, kernel
+    )
+    assert found['outputs'].shape[1] == (height + 2 * padding - size) // stride + 1
+    assert_agree(found, expected, 2e-5)
+
+
 @pytest.mark.parametrize(('size', 'stride'), [(1, 2), (3, 1), (3, 2)])
 def test_bfloat16_is_kept_through_all_derivatives(size: int, stride: int):
     images, kernel = operands(size, 8, 8, jnp.bfloat16)
@@ -145,6 +172,12 @@ def test_every_backend_computes_the_same(monkeypatch: pytest.MonkeyPatch):
 def test_kernels_that_are_not_square_and_odd_are_refused(shape: tuple[int, int]):
     with pytest.raises(ValueError, match='square and odd'):
         convolution(jnp.zeros((1, 8, 8, 2)), jnp.zeros((*shape, 2, 2)))
+
+
+@pytest.mark.parametrize('padding', [-1, 4])
+def test_paddings_that_reach_past_the_kernel_are_refused(padding: int):
+    with pytest.raises(ValueError, match='0 to 3'):
+        convolution(jnp.zeros((1, 8, 8, 2)), jnp.zeros((4, 4, 2, 2)), 1, padding)
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
