@@ -28,6 +28,8 @@ _OWN = ('pixel_folder',)
 # Data sets that are drawn by `eojax.synthetic`: no satellite has seen them.
 DRAWN = ('landscapes', 'landscape_cover', 'landscape_pairs', 'landscape_zones')
 DRAWN_TEXT = 'drawn landscapes, not real images'
+# `Raster.decibels` of files that hold amplitudes, or powers.
+AMPLITUDE, POWER = 20.0, 10.0
 # Of the entries of a source that say which pixels of a raster hold data (`valid_of`).
 _VALID = 'valid:'
 
@@ -43,9 +45,9 @@ class Raster(NamedTuple):
         the raster has half the resolution.
       missing: whether pixels may be without data. A source then says which ones hold some
         (`valid_of`), and batches have a mask.
-      decibels: 0 where files hold what the raster does; else they hold the backscatter's amplitude
-        or power, and the raster this number times its decimal logarithm: 20 of an amplitude, 10 of
-        a power (`decibels_of`). Sources give decibels, and the limits are in decibels.
+      decibels: 0 where files hold what the raster does; `AMPLITUDE` or `POWER` where they hold
+        these, and the raster their decibels (`decibels_of`). Sources give decibels, and the limits
+        are in decibels.
     """
 
     bands: tuple[str, ...] = ('red', 'green', 'blue')
@@ -272,6 +274,8 @@ def _raster(plain: Mapping[str, Any]) -> Raster:
         raise ValueError(f'bands {raster.bands}, limits {raster.limits}')
     if raster.limits and any(not low < high for low, high in raster.limits):
         raise ValueError(f'limits {raster.limits}: the lower one first')
+    if raster.decibels not in (0.0, AMPLITUDE, POWER):
+        raise ValueError(f'decibels {raster.decibels}')
     if np.dtype(raster.dtype).kind not in 'uif' or raster.scale < 1:
         raise ValueError(f'dtype {raster.dtype!r}, scale {raster.scale}')
     return raster

@@ -217,7 +217,15 @@ def _scenes_domain(
 
 def _open(path: Path, run: Run, reading: Reading) -> Raster:
     images = run.images
-    return Raster(path, images.bands, images.limits, reading, images.dtype, run.facts.own_units)
+    return Raster(
+        path,
+        images.bands,
+        images.limits,
+        reading,
+        images.dtype,
+        run.facts.own_units,
+        decibels=images.decibels,
+    )
 
 
 def read_patches(

@@ -110,8 +110,10 @@ class Companion:
         dtype = np.dtype(self._known.dtype)
         if self._scaled:
             values = values * np.array(self._file.scales) + np.array(self._file.offsets)
-            if dtype.kind in 'ui':
-                values = np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if self._known.decibels:
+            return facts.decibels_of(values, self._known)
+        if self._scaled and dtype.kind in 'ui':
+            values = np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
         return values.astype(dtype)
 
     def _check_kind(self) -> None:
@@ -125,7 +127,7 @@ class Companion:
             raise UserError(f'{self._title}: has no coordinate system, so it lies nowhere on Earth')
         self._scaled = {*self._file.scales} != {1.0} or {*self._file.offsets} != {0.0}
         dtype = np.dtype(self._file.dtypes[0])
-        if self._scaled:
+        if self._scaled or self._known.decibels:
             return
         if not np.can_cast(dtype, known) and not (known.kind == dtype.kind == 'f'):
             raise UserError(

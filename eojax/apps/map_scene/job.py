@@ -138,7 +138,7 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
     images = model.run.images
     raster = Raster(
         job.scene, images.bands, images.limits, options.reading, images.dtype,
-        model.run.facts.own_units,
+        model.run.facts.own_units, decibels=images.decibels,
     )  # fmt: skip
     try:
         return raster, find_tiling(raster, model.run, options.patch, options.stride)

@@ -191,7 +191,13 @@ def _scene_cut(
     """The windows of a scene; what the user should know of it is added to `notes`."""
     images = form.rasters[IMAGES]
     with scenes.Raster(
-        file, images.bands, images.limits, reading, images.dtype, facts.own_units
+        file,
+        images.bands,
+        images.limits,
+        reading,
+        images.dtype,
+        facts.own_units,
+        decibels=images.decibels,
     ) as scene:
         notes += scene.notes
         side = form.window
@@ -244,7 +250,13 @@ def _scene_reader(folder: Path, form: Form, facts: Facts, reading: scenes.Readin
     def windows(cut: _Cut, corners: Sequence[tuple[int, int]]) -> Iterator[np.ndarray | None]:
         assert cut.side is not None
         with scenes.Raster(
-            folder / cut.file, images.bands, images.limits, reading, images.dtype, facts.own_units
+            folder / cut.file,
+            images.bands,
+            images.limits,
+            reading,
+            images.dtype,
+            facts.own_units,
+            decibels=images.decibels,
         ) as scene:
             for row, column in corners:
                 read = scene.read(row, column, cut.side, cut.side)

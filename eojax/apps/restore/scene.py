@@ -128,7 +128,9 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
     reading = Reading(options.bands, options.scale, options.offset, options.nodata)
     path = expanded(options.images)
     images, own = run.images, run.facts.own_units
-    with Raster(path, images.bands, images.limits, reading, images.dtype, own) as raster:
+    with Raster(
+        path, images.bands, images.limits, reading, images.dtype, own, decibels=images.decibels
+    ) as raster:
         if sharding.is_main_process():
             for note in raster.notes:
                 say(note)

@@ -117,7 +117,14 @@ class ImageReader(NamedTuple):
     def _as_scene(self, data: bytes, title: str, image: ReadImage) -> ReadImage:
         facts, images = self.facts, self.facts.images
         with Raster(
-            title, images.bands, images.limits, self.reading, images.dtype, facts.own_units, data
+            title,
+            images.bands,
+            images.limits,
+            self.reading,
+            images.dtype,
+            facts.own_units,
+            data,
+            images.decibels,
         ) as scene:
             resize = self._resampled_to((scene.height, scene.width), title)
             part = scene.read(0, 0, scene.height, scene.width)

@@ -103,6 +103,7 @@ class Raster:
         dtype: str = 'uint16',
         own_units: bool = False,
         data: bytes | None = None,
+        decibels: float = 0.0,
     ) -> None:
         """Opens a scene for a data set.
 
@@ -113,6 +114,7 @@ class Raster:
           dtype: of the data set's values where it has limits.
           own_units: whether these are as the user's own files store them
             (`eojax.data.facts.Facts.own_units`).
+          decibels: as in `eojax.data.facts.Raster`.
           data: the file's content, of one in an archive; `path` is its name then.
 
         Raises:
@@ -133,7 +135,14 @@ class Raster:
             self.indexes, note = self._find_bands(bands, reading.bands)
             self._validity = Validity(self._file, self.indexes, reading.nodata)
             meaning = find_conversion(
-                self._stored(), bands, limits, reading.scale, reading.offset, dtype, own_units
+                self._stored(),
+                bands,
+                limits,
+                reading.scale,
+                reading.offset,
+                dtype,
+                own_units,
+                decibels,
             )
             self._convert, self.scale_text = meaning.apply, meaning.text
             self.to_stored = meaning.invert

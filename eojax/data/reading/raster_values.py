@@ -31,6 +31,7 @@ from eojax.data.reading.scenes.plain_values import (
     as_stored,
     as_they_are,
     fitted,
+    in_decibels,
     linear,
     over_limits,
     saturation_note,
@@ -64,6 +65,7 @@ def find_conversion(
     offset: float | None,
     dtype: str = 'uint16',
     own_units: bool = False,
+    decibels: float = 0.0,
 ) -> Conversion:
     """How the values of a scene become those that a network was trained on.
 
@@ -72,6 +74,7 @@ def find_conversion(
       scale, offset: as in `eojax.data.reading.raster.Reading`.
       dtype: of the data set's values where it has limits.
       own_units: whether these are as the user's own files store them.
+      decibels: as in `eojax.data.facts.Raster`.
 
     Raises:
       UserError: a scale that makes no sense, or values whose meaning has to be said.
@@ -82,6 +85,8 @@ def find_conversion(
         raise UserError(
             f'--scale={scale}: expected auto, l1c, l2a or LOW:HIGH (such as --scale=0:2750)'
         )
+    if decibels and limits is not None and scale == 'auto':
+        return in_decibels(stored, limits, dtype, decibels)
     if own_units and limits is not None and scale == 'auto':
         return as_stored(stored, limits, dtype, offset)
     if stored.dtype == 'uint8' and stored.line is None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eojax.data.facts import Limits
+from eojax.data.facts import AMPLITUDE, Limits, Raster, decibels_of
 from eojax.data.reading.scenes.stored import Conversion, Stored
 from eojax.data.reading.scenes.units import check_constant
 from eojax.errors import UserError
@@ -45,6 +45,34 @@ def as_stored(stored: Stored, limits: Limits, dtype: str, offset: float | None) 
         f'values as they are stored, {dtype}' + (f', offset {taken:g}' if taken else ''),
         lambda v: np.asarray(v, np.float64) + taken,
         (*notes, *saturation_note(stored.title, share)),
+    )
+
+
+def in_decibels(stored: Stored, limits: Limits, dtype: str, decibels: float) -> Conversion:
+    """Amplitudes or powers of a run that was trained on the decibels of such files.
+
+    Args:
+      decibels: as in `eojax.data.facts.Raster`.
+
+    Raises:
+      UserError: most values lie beyond those of training.
+    """
+    bands = tuple(str(number) for number in range(len(limits)))
+    raster = Raster(bands, dtype, limits, decibels=decibels)
+    low, high = np.asarray(limits, np.float64).T
+    kind = 'amplitudes' if decibels == AMPLITUDE else 'powers'
+    share = share_beyond(decibels_of(stored.sample(), raster), low, high)
+    if share > _MOST:
+        raise UserError(
+            f'{stored.title}: the run was trained on the decibels of {kind}, {low.min():g} to'
+            f' {high.max():g}, and {share:.0%} of its values, taken as {kind}, lie beyond: if they'
+            ' are decibels, say --scale=LOW:HIGH'
+        )
+    return Conversion(
+        lambda v: fitted(decibels_of(v, raster), dtype),
+        f'decibels of {kind}',
+        lambda v: 10.0 ** (np.asarray(v, np.float64) / decibels),
+        saturation_note(stored.title, share),
     )
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import TEST
-from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Files, Raster
+from eojax.data.facts import AMPLITUDE, IMAGES, PIXEL_LABELS, Facts, Files, Raster
 from eojax.data.kinds import DatasetKind
 from eojax.data.sets.pixels.patterned import parse_limits
 from eojax.data.sets.pixels.published import Arranged, hex_colours, published_pixels, with_limits
@@ -52,7 +52,6 @@ CLASS_NAMES = (
     'buildings',
 )
 TEST_CITIES = ('duesseldorf', 'herne', 'neuss')
-_DECIBELS_OF_AMPLITUDE = 20.0
 FACTS = Facts(
     name='geonrw',
     title='GeoNRW',
@@ -60,9 +59,7 @@ FACTS = Facts(
     rasters={
         IMAGES: Raster(),
         ELEVATION: Raster(('surface',), 'float32', ((0.0, 500.0),)),
-        SAR: Raster(
-            ('backscatter_db',), 'float32', ((0.0, 100.0),), decibels=_DECIBELS_OF_AMPLITUDE
-        ),
+        SAR: Raster(('backscatter_db',), 'float32', ((0.0, 100.0),), decibels=AMPLITUDE),
     },
     label='pixel',
     class_colours=hex_colours(

@@ -1,4 +1,8 @@
-"""Data sets whose file patterns a config states: bands and types are those of the first files."""
+"""Data sets whose file patterns a config states: bands and types are those of the first files.
+
+What is said of single rasters is written `images=0:3000;elevation=-10:190`, each raster by its name
+with semicolons between; without a name it is said of the images.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.data.dataset import Dataset
-from eojax.data.facts import IMAGES, PIXEL_LABELS, Facts, Limits, Raster
+from eojax.data.columns import name_at
+from eojax.data.dataset import Dataset, Window
+from eojax.data.facts import AMPLITUDE, IMAGES, PIXEL_LABELS, POWER, Facts, Limits, Raster, valid_of
 from eojax.data.reading.image_files import describe_left_out, list_files
 from eojax.data.sources.files import SUFFIXES, FileSource, Layer
 from eojax.data.sources.label_values import label_values
@@ -18,9 +23,13 @@ from eojax.data.sources.layout import Layout, read_layout
 from eojax.data.sources.patterns import Pattern
 from eojax.errors import UserError, unknown_name
 
-LIMITS_KEY = 'data.limits'
+BANDS_KEY, LIMITS_KEY, DECIBELS_KEY = 'data.bands', 'data.limits', 'data.decibels'
+_SINGLE = 'float32'
 # The side of the square of pixels that an error about limits reports on.
 _LOOK = 512
+# Places whose values are compared with the limits, and the share of a place beyond them that is
+# said.
+_LOOKED_AT, _MOST_CUT = 6, 0.95
 
 
 class Wanted(NamedTuple):
@@ -31,8 +40,9 @@ class Wanted(NamedTuple):
       masks: of the masks; None where there are none.
       masks_optional: whether an image may be without a mask.
       rasters: the patterns of further rasters, by name.
-      bands: of the images, by name or by number from 1; all where empty.
+      bands: by raster: names, or numbers from 1, of those that are wanted; all where it has none.
       limits: by raster: one pair for each band, or one for all.
+      decibels: by raster, as in `eojax.data.facts.Raster`.
       parts: as in `eojax.data.sources.layout.Layout`.
     """
 
@@ -40,29 +50,63 @@ class Wanted(NamedTuple):
     masks: Pattern | None
     masks_optional: bool = False
     rasters: Mapping[str, Pattern] = {}
-    bands: tuple[str, ...] = ()
+    bands: Mapping[str, tuple[str, ...]] = {}
     limits: Mapping[str, Limits] = {}
+    decibels: Mapping[str, float] = {}
     parts: Mapping[str, int | None] = {}
+
+
+def by_raster(text: str, key: str, rasters: Sequence[str]) -> dict[str, str]:
+    """What a text says of each raster; see the module's docstring.
+
+    Args:
+      text: empty where it says nothing.
+      key: of the option, for messages.
+      rasters: their names.
+
+    Raises:
+      UserError: a name that is none of theirs, or one twice.
+    """
+    said: dict[str, str] = {}
+    for part in text.split(';') if text.strip() else []:
+        name, equals, words = (piece.strip() for piece in part.rpartition('='))
+        name = name if equals else IMAGES
+        if name not in rasters:
+            raise unknown_name(f'raster in {key}', name, rasters)
+        if name in said:
+            raise UserError(f'{key}: {name} is in it twice')
+        said[name] = words
+    return said
 
 
 def parse_limits(text: str, rasters: Sequence[str]) -> dict[str, Limits]:
     """The limits of rasters: `0:3000`, `0:3000,0:4000` or `images=0:3000;elevation=-10:190`.
 
-    Args:
-      text: without a name they are those of `images`; empty where there are none.
-      rasters: their names.
+    Raises:
+      UserError: what is no pair of numbers, lower one first; or as `by_raster`.
+    """
+    said = by_raster(text, LIMITS_KEY, rasters)
+    return {name: tuple(_pair(pair) for pair in pairs.split(',')) for name, pairs in said.items()}
+
+
+def parse_bands(text: str, rasters: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The bands of rasters: `4,3,2` or `images=4,3,2;sar=vv`; see `by_raster`."""
+    said = by_raster(text, BANDS_KEY, rasters)
+    return {name: tuple(band.strip() for band in bands.split(',')) for name, bands in said.items()}
+
+
+def parse_decibels(text: str, rasters: Sequence[str]) -> dict[str, float]:
+    """The rasters that become decibels, by what their files hold: `sar=power`.
 
     Raises:
-      UserError: what is no pair of numbers, lower one first, or names no raster.
+      UserError: another kind of value; or as `by_raster`.
     """
-    limits: dict[str, Limits] = {}
-    for part in text.split(';') if text.strip() else []:
-        name, equals, pairs = (piece.strip() for piece in part.rpartition('='))
-        name = name if equals else IMAGES
-        if name not in rasters:
-            raise unknown_name(f'raster in {LIMITS_KEY}', name, rasters)
-        limits[name] = tuple(_pair(pair) for pair in pairs.split(','))
-    return limits
+    kinds = {'power': POWER, 'amplitude': AMPLITUDE}
+    said = by_raster(text, DECIBELS_KEY, rasters)
+    for kind in said.values():
+        if kind not in kinds:
+            raise unknown_name(f'kind of values in {DECIBELS_KEY}', kind, kinds)
+    return {name: kinds[kind] for name, kind in said.items()}
 
 
 def _pair(text: str) -> tuple[float, float]:
@@ -112,8 +156,7 @@ def read_patterns(
     patterns = {IMAGES: wanted.images, **wanted.rasters}
     patterns = {name: pattern.with_suffix(files) for name, pattern in patterns.items()}
     layers = {
-        name: Layer((pattern,), wanted.bands if name == IMAGES else ())
-        for name, pattern in patterns.items()
+        name: Layer((pattern,), wanted.bands.get(name, ())) for name, pattern in patterns.items()
     }
     if wanted.masks is not None:
         masks = wanted.masks.with_suffix(files)
@@ -122,7 +165,37 @@ def read_patterns(
     first = patterns[IMAGES].match(files)
     if first:
         rasters = _rasters(root, layers, min(first.values(), key=_sorted), wanted)
-    return read_layout(root, facts._replace(rasters=rasters), Layout(layers, wanted.parts))
+        for name, raster in rasters.items():
+            layers[name] = layers[name]._replace(any_type=raster.dtype == _SINGLE)
+    dataset = read_layout(root, facts._replace(rasters=rasters), Layout(layers, wanted.parts))
+    _say_cut_values(dataset, root)
+    return dataset
+
+
+def _say_cut_values(dataset: Dataset, root: Path) -> None:
+    """Names a raster that the limits leave nothing of, in the middle of one of a few places."""
+    places = dataset.places
+    looked_at = np.unique(np.linspace(0, places.num - 1, _LOOKED_AT).astype(int)).tolist()
+    for name, raster in dataset.facts.rasters.items():
+        for place in looked_at if raster.limits else ():
+            window = _middle(int(places.heights[place]), int(places.widths[place]), raster.scale)
+            read = dataset.source.read(place, window, (name, valid_of(name)))
+            values, (low, high) = read[name][read[valid_of(name)]], np.array(raster.limits).T
+            if len(values) and ((values <= low) | (values >= high)).all(-1).mean() > _MOST_CUT:
+                print(
+                    f'eojax: {root}: nearly all values of {name} in the middle of'
+                    f' {name_at(places.names, place)}, {values.min():g} to {values.max():g}, lie'
+                    f' beyond its limits, so that the network sees nothing of them: {LIMITS_KEY}',
+                    file=sys.stderr,
+                )
+                break
+
+
+def _middle(height: int, width: int, scale: int) -> Window:
+    """A window in the middle of a place, at most `_LOOK` pixels a side."""
+    rows, columns = (min(length, _LOOK) // scale * scale for length in (height, width))
+    row, column = ((height - rows) // 2 // scale, (width - columns) // 2 // scale)
+    return Window(row * scale, column * scale, rows, columns)
 
 
 def _say_left_out(root: Path, patterns: Iterable[Pattern | None]) -> None:
@@ -156,11 +229,14 @@ def _rasters(
         if name == PIXEL_LABELS:
             continue
         file = layer.patterns[0].fill(values)
-        names, dtype = source.bands_of(file)
+        names, stored = source.bands_of(file)
+        decibels = wanted.decibels.get(name, 0.0)
+        # Devices have no floats of 64 bits.
+        dtype = _SINGLE if decibels or stored == 'float64' else stored
         bands = _band_names(names, layer.bands, f'{root}: {file}')
         limits = wanted.limits.get(name)
         if limits is None and dtype != 'uint8':
-            raise UserError(_without_limits(source, file, name, dtype, f'{root}: {file}'))
+            raise UserError(_without_limits(source, file, name, stored, decibels, str(root)))
         if limits is not None and dtype == 'uint8':
             raise UserError(f'{LIMITS_KEY}: {name} is uint8, of which 0 becomes -1 and 255 is 1')
         if limits is not None and len(limits) not in (1, len(bands)):
@@ -169,12 +245,14 @@ def _rasters(
             )
         limits = limits if limits is None or len(limits) > 1 else limits * len(bands)
         scale = _scale(size, source.size_of(file), f'{root}: {file}')
-        rasters[name] = Raster(bands, dtype, limits, scale)
+        rasters[name] = Raster(bands, dtype, limits, scale, decibels=decibels)
     return rasters
 
 
 def _band_names(names: Sequence[str], wanted: Iterable[str], title: str) -> tuple[str, ...]:
     """A name for each band that is wanted."""
+    # Names that several bands share tell nothing of any of them.
+    names = [name if names.count(name) == 1 else '' for name in names]
     numbered = [name or f'band {number}' for number, name in enumerate(names, 1)]
     if not any(names) and len(names) == 1:
         numbered = ['value']
@@ -201,10 +279,16 @@ def _scale(size: tuple[int, int], held: tuple[int, int], title: str) -> int:
     return scale
 
 
-def _without_limits(source: FileSource, file: str, name: str, dtype: str, title: str) -> str:
+def _without_limits(
+    source: FileSource, file: str, name: str, dtype: str, decibels: float, root: str
+) -> str:
     """What to say of pixels of a type whose range nobody knows."""
     low, high = source.range_of(file, _LOOK)
+    title = f'{root}: {file}'
     key = f'{LIMITS_KEY}=LOW:HIGH' if name == IMAGES else f"{LIMITS_KEY}='{name}=LOW:HIGH'"
+    if decibels:
+        low, high = (decibels * np.log10(max(value, np.finfo(float).tiny)) for value in (low, high))
+        dtype = 'decibels'
     return (
         f'{title}: pixels of type {dtype}: say with {key} which values become -1 and +1 (in its'
         f' middle they go from {low:g} to {high:g})'

@@ -12,9 +12,21 @@ as `train` or `val`; any other field in braces is a piece of a name
 Images are JPEG, PNG, GeoTIFF or JPEG 2000 of any size, number of bands and type; where they are not
 uint8, `data.limits` says which values become -1 and +1. Masks have the size of their image, and
 hold numbers or colours, in one band, a palette, or red, green and blue; `data.mask_values` says
-what these mean (`eojax.data.sets.pixels.mask_values`). Further rasters of the same ground, such as
-an elevation at half the resolution, have patterns in `data.raster_patterns`. Places keep their
-sizes: `data.size` counts for nothing here.
+what these mean (`eojax.data.sets.pixels.mask_values`). Places keep their sizes: `data.size` counts
+for nothing here. `data.cut` makes squares of large images, so that one scene gives places to train
+on and others to test on; what is left at the right and the lower border is left out.
+
+Further rasters of the same ground, such as radar or an elevation at half the resolution, have
+patterns in `data.raster_patterns`. Land cover, elevation, radar and colour of one folder each:
+
+    --config.data.images_pattern=S2RGB/{name}.tif
+    --config.data.masks_pattern=LULC/{name}.tif --config.data.mask_values=land_cover.csv
+    --config.data.raster_patterns=elevation=DEM/{name}.tif,sar=S1/{name}.tif
+    --config.data.limits='elevation=-10:490;sar=-25:5'
+
+`data.bands` and `data.limits` say something of each raster, with semicolons between. Where files
+hold linear backscatter, `data.decibels=sar=power`, or `=amplitude`, makes decibels of it, and the
+limits are in decibels.
 """
 
 from __future__ import annotations
@@ -22,10 +34,18 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import TEST, TRAIN, VALIDATION, Dataset
-from eojax.data.facts import Facts, Files
+from eojax.data.facts import IMAGES, Facts, Files
 from eojax.data.kinds import DatasetKind, check_read_from_files
 from eojax.data.sets.pixels.mask_values import MaskValues, mask_values
-from eojax.data.sets.pixels.patterned import Wanted, check_patterns, parse_limits, read_patterns
+from eojax.data.sets.pixels.patterned import (
+    Wanted,
+    check_patterns,
+    parse_bands,
+    parse_decibels,
+    parse_limits,
+    read_patterns,
+)
+from eojax.data.sources.cut_windows import cut_into_squares
 from eojax.data.sources.patterns import Pattern
 from eojax.errors import UserError
 from eojax.home import expanded
@@ -39,10 +59,22 @@ OPTIONS: dict[str, Option] = {
     'masks_optional': Option(False, 'whether an image may lack its mask'),
     'mask_values': Option('', 'classes of the values of masks: value=class,..., or a file of them'),
     'raster_patterns': Option('', 'where further rasters lie: name=PATTERN,...'),
-    'bands': Option('', 'bands of the images, by number or name, with a comma between; empty: all'),
+    'bands': Option(
+        '',
+        'bands by number or name: 4,3,2 of the images, or images=4,3,2;raster=1,2; empty: all',
+    ),
     'limits': Option(
         '',
-        'values that become -1 and +1: low:high, for all bands or with a comma for each',
+        'values that become -1 and +1: low:high, once or for each band, or raster=low:high;...',
+    ),
+    'decibels': Option(
+        '', 'rasters whose files hold linear backscatter: raster=power;raster=amplitude'
+    ),
+    'cut': Option(
+        0,
+        'side of the squares that images are cut into, each a place; 0: whole images',
+        NOT_NEGATIVE,
+        'pixels',
     ),
     'metres': Option(0.0, 'side of a pixel on the ground; 0: not known', NOT_NEGATIVE, 'metres'),
 }
@@ -73,14 +105,15 @@ def wanted(options: ConfigDict) -> Wanted:
                 f' none of {", ".join(_TAKEN)}'
             )
         rasters[name] = Pattern(text)
-    bands = tuple(band.strip() for band in options.bands.split(',')) if options.bands else ()
+    names = (IMAGES, *rasters)
     return Wanted(
         Pattern(options.images_pattern),
         Pattern(options.masks_pattern) if options.masks_pattern else None,
         options.masks_optional,
         rasters,
-        bands,
-        parse_limits(options.limits, ('images', *rasters)),
+        parse_bands(options.bands, names),
+        parse_limits(options.limits, names),
+        parse_decibels(options.decibels, names),
         {name: part for word, part in PARTS.items() for name in (word, word.capitalize())},
     )
 
@@ -115,7 +148,8 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
         metres=options.metres or None,
         files=Files(),
     )
-    return read_patterns(path, facts, wanted(options), meaning.values)
+    dataset = read_patterns(path, facts, wanted(options), meaning.values)
+    return cut_into_squares(dataset, options.cut, 'data.cut') if options.cut else dataset
 
 
 KIND = DatasetKind(NAME, check, _from_config, OPTIONS)

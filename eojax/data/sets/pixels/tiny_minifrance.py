@@ -23,7 +23,7 @@ from eojax.data.columns import name_at
 from eojax.data.dataset import Dataset, Places
 from eojax.data.sets.pixels import minifrance
 from eojax.data.sets.pixels.published import published_pixels
-from eojax.data.sources.cut_windows import CutWindows
+from eojax.data.sources.cut_windows import windows_as_places
 from eojax.errors import UserError
 from eojax.option import NOT_NEGATIVE, Option, at_least
 
@@ -70,13 +70,8 @@ def draw_windows(dataset: Dataset, side: int, num: int, seed: int) -> Dataset:
     chosen.sort()
     tiles = np.array([tile for _, tile, _, _ in chosen])
     corners = np.array([(row * side, column * side) for _, _, row, column in chosen], np.int32)
-    picked = places.subset(tiles)
-    sides = np.full(num, side, np.int32)
-    columns_of = picked._replace(
-        names=tuple(name for name, *_ in chosen), heights=sides, widths=sides.copy()
-    )
-    source = CutWindows(dataset.source, tiles, corners, side)
-    return Dataset(dataset.facts._replace(size=(side, side)), columns_of, source)
+    names = tuple(name for name, *_ in chosen)
+    return windows_as_places(dataset, tiles, corners, side, names)
 
 
 def _shares(groups: np.ndarray, windows: np.ndarray, num: int) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from eojax.data import options as data_options
 from eojax.data.dataset import Dataset, Window
+from eojax.data.facts import from_json, to_json
 from eojax.data.sets import DATASETS
 from eojax.data.splits import rule_of, split_dataset
 from eojax.errors import UserError
@@ -266,3 +268,114 @@ def test_the_aerial_tiles_of_dubai() -> None:
     place = data.names.index('tile_3/image_part_006')  # type: ignore[union-attr]
     with pytest.raises(UserError, match=r'image_part_006\.png: label #000000 in row'):
         data.source.read(place, None, ('labels',))
+
+
+def places_with_everything(root: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """Two places with colour, land cover, elevation of 64-bit floats and linear radar."""
+    files, radar = {}, {}
+    for name in ('a', 'b'):
+        power = RNG.uniform(0.001, 0.9, (12, 20, 2)).astype(np.float32)
+        power[3, 4] = 0.0
+        radar[name] = power
+        files |= {
+            f'rgb/{name}.png': picture(RNG.integers(0, 256, (12, 20, 3), np.uint8)),
+            f'cover/{name}.png': picture(numbers(12, 20)),
+            f'dem/{name}.tif': geotiff(RNG.uniform(0.0, 90.0, (6, 10, 1))),
+            f's1/{name}.tif': geotiff(power, ('VV', 'VH')),
+        }
+    return write_files(root, files), radar
+
+
+EVERYTHING = {
+    'images_pattern': 'rgb/{name}.png',
+    'masks_pattern': 'cover/{name}.png',
+    'raster_patterns': 'elevation=dem/{name}.tif,sar=s1/{name}.tif',
+    'limits': 'elevation=0:100;sar=-28:-3,-20:5',
+    'bands': 'sar=VH,1',
+    'decibels': 'sar=power',
+}
+
+
+def test_rasters_with_bands_limits_and_decibels_of_their_own(tmp_path: Path) -> None:
+    root, radar = places_with_everything(tmp_path)
+    data = opened(root, **EVERYTHING)
+    sar, elevation = data.facts.rasters['sar'], data.facts.rasters['elevation']
+    assert (sar.bands, sar.limits) == (('VH', 'VV'), ((-28.0, -3.0), (-20.0, 5.0)))
+    assert (elevation.dtype, elevation.scale, elevation.limits) == ('float32', 2, ((0.0, 100.0),))
+    assert from_json(json.loads(json.dumps(to_json(data.facts)))) == data.facts
+    read = data.source.read(1, Window(2, 4, 8, 10), ('images', 'elevation', 'sar', 'labels'))
+    power = radar['b'][2:10, 4:14, ::-1].astype(np.float64)
+    with np.errstate(divide='ignore'):
+        expected = 10.0 * np.log10(power)
+    # No power at all has no logarithm: it is at the lower limit.
+    expected = np.where(power == 0.0, [-28.0, -20.0], expected)
+    np.testing.assert_allclose(read['sar'], expected, rtol=1e-5)
+    assert (read['sar'][1, 0] == [-28.0, -20.0]).all()
+    assert read['elevation'].shape == (4, 5, 1)
+    assert read['elevation'].dtype == np.float32
+    amplitude = opened(root, **{**EVERYTHING, 'decibels': 'sar=amplitude'})
+    np.testing.assert_allclose(
+        amplitude.source.read(1, Window(4, 5, 2, 2), ('sar',))['sar'],
+        2.0 * data.source.read(1, Window(4, 5, 2, 2), ('sar',))['sar'],
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'decibels': 'sar=dB'}, r"unknown kind of values in data\.decibels 'dB'"),
+        ({'decibels': 'radar=power'}, r"unknown raster in data\.decibels 'radar'"),
+        ({'bands': 'sar=1;sar=2'}, r'data\.bands: sar is in it twice'),
+        ({'bands': 'sar=HH'}, r"s1/a\.tif: no band 'HH'; it has VV, VH"),
+        ({'limits': 'elevation=0:9'}, r's1/a\.tif: pixels of type decibels: .*sar=LOW:HIGH'),
+        ({'cut': 13}, r'data\.cut=13 must be a multiple of 2'),
+        ({'cut': 14}, r'a: 20x12 pixels hold no square of data\.cut=14'),
+    ],
+)
+def test_what_is_said_of_rasters_is_checked(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    root, _ = places_with_everything(tmp_path)
+    with pytest.raises(UserError, match=message):
+        opened(root, **{**EVERYTHING, **changes})
+
+
+def test_one_scene_is_cut_into_places(tmp_path: Path) -> None:
+    root, _ = places_with_everything(tmp_path)
+    whole, data = (opened(root, **EVERYTHING, cut=side) for side in (0, 6))
+    assert (data.places.num, data.facts.size) == (12, (6, 6))
+    rasters = ('images', 'elevation', 'sar', 'labels')
+    place = list(data.names).index('b/001_002')
+    read = data.source.read(place, None, rasters)
+    expected = whole.source.read(1, Window(6, 12, 6, 6), rasters)
+    for name in rasters:
+        np.testing.assert_array_equal(read[name], expected[name])
+    # One scene alone is split by its squares.
+    one = opened(root, **{**EVERYTHING, 'images_pattern': 'rg{name}/a.png', 'masks_pattern': '',
+                          'mask_values': '', 'raster_patterns': '', 'limits': '', 'bands': '',
+                          'decibels': ''}, cut=4)  # fmt: skip
+    split = split_dataset(one, rule_of(options_of(root, **EVERYTHING), 0))
+    assert sum(len(part) for part in split[:3]) == one.places.num == 15
+
+
+def test_bands_of_one_name_are_numbered(tmp_path: Path) -> None:
+    pixels = RNG.integers(0, 256, (8, 8, 3), np.uint8)
+    files = {
+        'images/a.tif': geotiff(pixels, ('bands', 'bands', 'bands')),
+        'masks/a.png': picture(numbers(8, 8)),
+    }
+    data = opened(write_files(tmp_path, files))
+    assert data.bands == ('band 1', 'band 2', 'band 3')
+
+
+def test_limits_that_leave_nothing_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, _ = places_with_everything(tmp_path)
+    opened(root, **EVERYTHING)
+    assert 'beyond its limits' not in capsys.readouterr().err
+    opened(root, **{**EVERYTHING, 'limits': 'elevation=1000:1500;sar=-28:-3,-20:5'})
+    said = capsys.readouterr().err
+    assert 'nearly all values of elevation in the middle of a' in said
+    assert 'data.limits' in said
