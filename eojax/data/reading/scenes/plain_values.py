@@ -61,7 +61,9 @@ def in_decibels(stored: Stored, limits: Limits, dtype: str, decibels: float) -> 
     raster = Raster(bands, dtype, limits, decibels=decibels)
     low, high = np.asarray(limits, np.float64).T
     kind = 'amplitudes' if decibels == AMPLITUDE else 'powers'
-    share = share_beyond(decibels_of(stored.sample(), raster), low, high)
+    sample = stored.sample()
+    # What has no logarithm, as decibels themselves, is at the lower limit and means nothing.
+    share = share_beyond(np.where(sample > 0.0, decibels_of(sample, raster), -np.inf), low, high)
     if share > _MOST:
         raise UserError(
             f'{stored.title}: the run was trained on the decibels of {kind}, {low.min():g} to'
