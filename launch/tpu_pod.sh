@@ -125,6 +125,19 @@ ln -sfn ~/bucket/runs ~/eojax/runs
 REMOTE
 }
 
+# This checkout as one archive: neither .git, .venv and caches, nor runs.
+pack() {
+  local code=0
+  tar -czf "$1" -C "$root" --exclude='./.*' --exclude=./runs --exclude=__pycache__ . || code=$?
+  # GNU tar ends with 1, and packs on, where a file changed while it was read: somebody works in the
+  # checkout. Other tars end with 1 for any error.
+  if ((code == 1)) && [[ $(tar --version) == *'GNU tar'* ]]; then
+    say 'files changed while they were packed: the workers get them as they were read'
+    code=0
+  fi
+  return "$code"
+}
+
 copy() {
   local folder words code=0
   folder=$(mktemp -d)
@@ -136,9 +149,7 @@ copy() {
     echo
     everywhere "$(setup)"
   else
-    # Neither .git, .venv and caches, nor runs.
-    tar -czf "$folder/eojax.tar.gz" -C "$root" --exclude='./.*' --exclude=./runs \
-      --exclude=__pycache__ . && "${words[@]}" && everywhere "$(setup)" || code=$?
+    pack "$folder/eojax.tar.gz" && "${words[@]}" && everywhere "$(setup)" || code=$?
   fi
   rm -rf "$folder"
   return "$code"

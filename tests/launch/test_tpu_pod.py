@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 import time
@@ -130,6 +131,27 @@ def test_a_setup_that_fails_is_not_tried_for_ever(cloud: Path) -> None:
     done = _tpu(cloud, 'train', 't', '--', '--config=x.py')
     assert done.returncode == 9
     assert _verbs(cloud).count('tpu-vm scp') == 1
+
+
+@pytest.mark.parametrize(
+    ('code', 'version', 'expected'),
+    [(1, 'tar (GNU tar) 1.35', 0), (1, 'bsdtar 3.7.2', 1), (2, 'tar (GNU tar) 1.35', 2)],
+)
+def test_files_that_change_while_they_are_packed_are_no_failure(
+    code: int, version: str, expected: int, cloud: Path
+) -> None:
+    """Only GNU tar says so, by its code 1."""
+    tar = shutil.which('tar')
+    write_command(
+        cloud / 'bin' / 'tar',
+        f'if [[ $1 == --version ]]; then echo "{version}"; exit; fi\n'
+        f'"{tar}" "$@" || exit\nif [[ $1 == -c* ]]; then exit {code}; fi',
+    )
+    assert _tpu(cloud, 'create', 't').returncode == 0
+    done = _tpu(cloud, 'copy', 't')
+    assert done.returncode == expected, done.stderr
+    assert ('files changed while they were packed' in done.stderr) == (not expected)
+    assert (cloud / 'worker_1/eojax/eojax/main.py').exists() == (not expected)
 
 
 def test_stop_saves_and_run_resumes(cloud: Path) -> None:
