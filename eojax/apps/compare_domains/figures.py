@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from eojax.drawing.pictures import arrange, mosaic
@@ -56,7 +57,7 @@ def domain_figure(name: str, rows: Sequence[Row], path: str | Path) -> None:
 
     log p(x) is large, with the divergence above it; max p(y|x) and the gradient are small. Below,
     images of the domain with the lowest and the highest log p(x). An arrow at the end of an axis
-    says how much of a set lies beyond it.
+    says how many images of the domain lie beyond it; they stand in the outermost bin.
 
     Args:
       name: of the domain.
@@ -116,9 +117,12 @@ def domains_overview(rows: Mapping[str, Mapping[str, Row]], path: str | Path) ->
         for number, (name, row) in enumerate(block.items()):
             axes = part.add_subplot(grid[number, 0])
             colour = COLOURS[number % len(COLOURS)]
-            _outline(axes, training, edges, _TRAINING, fill=True)
-            _outline(axes, row.domain['log_density'], edges, colour)
-            axes.set(xlim=(low, high), ylim=(0, None), yticks=[])
+            tallest = max(
+                _outline(axes, training, edges, _TRAINING, fill=True),
+                _outline(axes, row.domain['log_density'], edges, colour),
+            )
+            _count_beyond(axes, row.domain['log_density'], edges, colour)
+            axes.set(xlim=(low, high), ylim=(0, 1.12 * tallest), yticks=[])
             label = f'{name}\nKL {row.numbers["kl"]:.2f}'
             axes.set_ylabel(label, rotation=0, ha='right', va='center', size=9.5, color=TEXT)
             axes.spines[['top', 'right', 'left']].set_visible(False)
@@ -161,10 +165,13 @@ def _score_panel(axes: Axes, score: str, row: Row, name: str) -> None:
     else:
         edges = score_bins([training, domain], 24 if score == 'log_density' else 14)[2]
         axes.xaxis.set_major_locator(MaxNLocator(6))
-    _outline(axes, training, edges, _TRAINING, 'training', fill=True)
-    _outline(axes, domain, edges, COLOURS[1], name)
+    tallest = max(
+        _outline(axes, training, edges, _TRAINING, 'training', fill=True),
+        _outline(axes, domain, edges, COLOURS[1], name),
+    )
+    _count_beyond(axes, domain, edges, COLOURS[1])
     unit = ', unnormalised' if score == 'log_density' else ''
-    axes.set(xlabel=row.names[score] + unit, xlim=(edges[0], edges[-1]), ylim=(0, None))
+    axes.set(xlabel=row.names[score] + unit, xlim=(edges[0], edges[-1]), ylim=(0, 1.12 * tallest))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if score == 'log_density':
@@ -174,22 +181,31 @@ def _score_panel(axes: Axes, score: str, row: Row, name: str) -> None:
 def _outline(
     axes: Axes, sample: np.ndarray, edges: np.ndarray, colour: str, label: str = '',
     fill: bool = False,
-) -> None:  # fmt: skip
-    """A histogram, and at the edges how much of the sample lies beyond them."""
-    share = np.histogram(sample, edges)[0] / len(sample)
+) -> float:  # fmt: skip
+    """A histogram; what lies beyond its edges stands in the outermost bins.
+
+    Returns:
+      The height of the highest bin without what lies beyond, which may leave the axis.
+    """
+    share = np.histogram(np.clip(sample, edges[0], edges[-1]), edges)[0] / len(sample)
     axes.stairs(share, edges, color=colour, alpha=0.35 if fill else 0.15, fill=True)
     axes.stairs(share, edges, color=colour, linewidth=1.0 if fill else 1.7, label=label)
+    return float(np.histogram(sample, edges)[0].max() / len(sample))
+
+
+def _count_beyond(axes: Axes, sample: np.ndarray, edges: np.ndarray, colour: str) -> None:
+    """Arrows at the ends of the axis, and how many of the sample lie beyond it."""
     for place, align, beyond in (
-        (0.015, 'left', np.mean(sample < edges[0])),
-        (0.985, 'right', np.mean(sample > edges[-1])),
+        (0.015, 'left', int(np.sum(sample < edges[0]))),
+        (0.985, 'right', int(np.sum(sample > edges[-1]))),
     ):
-        if beyond >= 0.005:
-            text = (
-                f'\u25c0 {beyond:.0%} beyond' if align == 'left' else f'{beyond:.0%} beyond \u25b6'
-            )
+        if beyond:
+            count = f'{beyond:,} of {len(sample):,}'
+            text = f'\u25c0 {count}' if align == 'left' else f'{count} \u25b6'
             axes.text(
-                place, 0.4, text, transform=axes.transAxes, ha=align, va='center', size=10,
+                place, 0.72, text, transform=axes.transAxes, ha=align, va='center', size=9,
                 color=colour, weight='bold',
+                path_effects=[withStroke(linewidth=3, foreground='white')],
             )  # fmt: skip
 
 

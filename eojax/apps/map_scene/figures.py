@@ -135,7 +135,7 @@ def _density_panel(figure: Figure, axes: Axes, bar: Axes, overview: Overview) ->
 
 def _split_map(cut: float) -> Colormap:
     """Oranges below the share `cut` of the range, blues above it."""
-    oranges, blues = ('#7f2704', '#fdae6b'), ('#d6e6f4', '#08306b')
+    oranges, blues = ('#c4440a', '#fdae6b'), ('#d6e6f4', '#08306b')
     if cut <= 0.0:
         stops = [(0.0, blues[0]), (1.0, blues[1])]
     elif cut >= 1.0:

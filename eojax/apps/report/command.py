@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ml_collections import ConfigDict
+
 import eojax
 from eojax.apps.report.curves import Event, Marks, Panel, curves, events, phase_starts
 from eojax.apps.report.evaluation import Evaluation, Trained, describe_evaluation
@@ -27,6 +29,7 @@ from eojax.apps.report.pictures import Picture, read_picture
 from eojax.apps.report.wording import bytes_in_words, number, plain, words
 from eojax.atomic_file import write_atomically
 from eojax.config.base import flatten
+from eojax.config.listing import of_config
 from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError, one_line_errors
 from eojax.program_name import program_name
@@ -53,11 +56,19 @@ class Training(NamedTuple):
     events: Sequence[Event]
 
 
+class Setting(NamedTuple):
+    """An option of the config: its key in its group, its value and its meaning in words."""
+
+    key: str
+    value: str
+    meaning: str
+
+
 class Group(NamedTuple):
-    """A group of the config, which the reader may unfold: each key with its value in words."""
+    """A group of the config, which the reader may unfold."""
 
     title: str
-    settings: Sequence[tuple[str, str]]
+    settings: Sequence[Setting]
     opened: bool = False
 
 
@@ -183,19 +194,34 @@ def _configuration(run: RunFiles) -> Configuration | None:
         rows = [[words(part), number(num)] for part, num in run.splits.items()]
         splits = Table('Images of each split', ['part of the data', 'images'], rows)
     groups = []
+    meanings = _meanings(run.config)
     top = {key: value for key, value in run.config.items() if not isinstance(value, Mapping)}
     if top:
-        groups.append(Group('Run', _settings(top), opened=True))
+        groups.append(Group('Run', _settings(top, meanings), opened=True))
     for group, values in run.config.items():
         if isinstance(values, Mapping) and values:
             name = values.get('name')
             title = f'{words(group).capitalize()}: {plain(name)}' if name else words(group)
-            groups.append(Group(title[:1].upper() + title[1:], _settings(dict(flatten(values)))))
+            settings = _settings(dict(flatten(values)), meanings, f'{group}.')
+            groups.append(Group(title[:1].upper() + title[1:], settings))
     return Configuration(splits, groups) if splits or groups else None
 
 
-def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key, plain(value)) for key, value in values.items()]
+def _settings(
+    values: Mapping[str, Any], meanings: Mapping[str, str], prefix: str = ''
+) -> list[Setting]:
+    return [
+        Setting(key, plain(value), meanings.get(prefix + key, '')) for key, value in values.items()
+    ]
+
+
+def _meanings(config: Mapping[str, Any]) -> Mapping[str, str]:
+    """The meanings of a config's options by their keys; none where its parts are not known here."""
+    try:
+        sections = of_config(ConfigDict(config))
+    except (UserError, KeyError):  # of another version
+        return {}
+    return {key: option.meaning for section in sections for key, option in section.options.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

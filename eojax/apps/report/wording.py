@@ -39,9 +39,28 @@ def number(value: object, key: str = '') -> str:
     return f'{value:,.{decimals}f}'
 
 
+# Keys of several words, and single ones, as people write them.
+_PHRASES = {
+    'log density': 'log p(x)',
+    'max probability': 'max p(y|x)',
+    'log sum exp': 'log-sum-exp of the logits',
+    'log likelihood': 'log-likelihood',
+    'gradient norm': 'norm of the gradient',
+}
+_WORDS = {
+    'auroc': 'AUROC', 'brier': 'Brier score', 'ece': 'ECE', 'f1': 'F1', 'fid': 'FID',
+    'fpr95': 'FPR at 95% TPR', 'id': 'ID', 'iou': 'IoU', 'json': 'JSON', 'kid': 'KID',
+    'kl': 'KL divergence', 'mse': 'mean squared error', 'nll': 'negative log-likelihood',
+    'psnr': 'PSNR (dB)', 'rgb': 'RGB', 'sar': 'SAR', 'ssim': 'SSIM', 'ucmerced': 'UC Merced',
+}  # fmt: skip
+
+
 def words(name: str) -> str:
-    """The name of a key, a file or a folder, as words."""
-    return ' '.join(name.replace('_', ' ').split())
+    """The name of a key, a file or a folder, in words: `auroc_log_density` is AUROC log p(x)."""
+    text = ' '.join(name.replace('_', ' ').split())
+    for key, phrase in _PHRASES.items():
+        text = re.sub(rf'\b{key}\b', phrase, text)
+    return ' '.join(_WORDS.get(word, word) for word in text.split(' '))
 
 
 def pieces(name: str) -> list[str]:
