@@ -209,8 +209,9 @@ def reliability_diagram(
 def calibration_curves(curves: Mapping[str, ReliabilityCurve], path: str | Path) -> None:
     """Writes the reliability curves of several models side by side with their confidences.
 
-    Left: accuracy against confidence, where a calibrated model lies on the diagonal. Right: the
-    models' calibration errors, and how often each confidence occurs.
+    Left: accuracy against confidence, where a calibrated model lies on the diagonal, with 95%
+    intervals (Wilson's, of independent images). Right: the models' calibration errors, and how
+    often each confidence occurs.
 
     Args:
       curves: by name, all with as many bins.
@@ -236,8 +237,11 @@ def calibration_curves(curves: Mapping[str, ReliabilityCurve], path: str | Path)
         colour = COLOURS[index % len(COLOURS)]
         edges = np.linspace(0, 1, len(curve.counts) + 1)
         filled = curve.counts > 0
+        confidence, accuracy = curve.confidence[filled], curve.accuracy[filled]
+        low, high = wilson_interval(accuracy, curve.counts[filled])
+        axes.vlines(confidence, low, high, color=colour, linewidth=1.1, alpha=0.55)
         lines += axes.plot(
-            *(curve.confidence[filled], curve.accuracy[filled]),
+            confidence, accuracy,
             color=colour, linewidth=1.8, marker='os^Dv'[index % 5], markersize=5,
         )  # fmt: skip
         lower.stairs(curve.counts / curve.counts.sum(), edges, color=colour, linewidth=1.6)
