@@ -43,6 +43,12 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         'map': Command('eojax.apps.map_scene.command', 'land-cover maps of whole scenes'),
         'generate': Command('eojax.apps.generate', 'new images'),
         'restore': Command('eojax.apps.restore.command', 'fill missing pixels'),
+        'synthesise': Command(
+            'eojax.apps.synthesise.command', 'images of land cover and elevation, of any size'
+        ),
+        'edit': Command(
+            'eojax.apps.edit.command', 'the same with rising water or other land cover'
+        ),
         'report': Command('eojax.apps.report.command', 'a page about a run'),
     },
     'hand on': {
@@ -81,6 +87,7 @@ _ALIASES = {
     'compare_domains': 'compare',
     'label_efficiency': 'label-efficiency',
     'sweep': 'study',
+    'synthesize': 'synthesise',
 }
 
 

@@ -11,8 +11,21 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.data.facts import Facts
 from eojax.data.published import PublishedImages
+from eojax.data.sources.label_values import LabelValues
 from eojax.errors import UserError
 from eojax.option import Option
+
+
+class StoredLabels(NamedTuple):
+    """How the files of a data set store the class of each pixel.
+
+    Attributes:
+      class_names: of the data set, before `data.classes` joins some.
+      values: the class of each stored number or colour.
+    """
+
+    class_names: tuple[str, ...]
+    values: LabelValues
 
 
 class DatasetKind(NamedTuple):
@@ -31,6 +44,8 @@ class DatasetKind(NamedTuple):
         `(dataset, train, options, kept, progress)`, with the numbers of the training images and
         the facts of the run that began with the data set, None for a new one. None where nothing
         is left.
+      stored_labels: how its files store the class of each pixel, by the options; None where no
+        files hold any.
       class_folders: whether its files, as the `source` says, lie in class folders, so that those of
         other names can be mapped (`eojax.data.class_folders`).
     """
@@ -42,6 +57,7 @@ class DatasetKind(NamedTuple):
     class_names: tuple[str, ...] = ()
     published: PublishedImages | None = None
     class_folders: bool = False
+    stored_labels: Callable[[ConfigDict], StoredLabels | None] | None = None
     finish: Callable[[Dataset, np.ndarray, ConfigDict, Facts | None, bool], Dataset] | None = None
 
 

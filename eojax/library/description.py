@@ -22,7 +22,9 @@ def abilities_of(run: Run) -> tuple[str, ...]:
     names += [name for name in ('features',) if name in abilities]
     if scores_of(run.method):
         names += ['score', 'function']
-    names += [name for name in ('sample', 'restore', 'reconstruct') if name in abilities]
+    names += [
+        name for name in ('sample', 'restore', 'reconstruct', 'synthesise') if name in abilities
+    ]
     if SOURCE in run.known and 'source_embedding' in abilities:
         names.append('source')
     names.append('read')
@@ -53,7 +55,9 @@ def described(run: Run) -> str:
         f'  sees: {size}, {", ".join(images.bands)} as {images.dtype} ({limits}){ground}',
     ]
     others = [name for name in run.method.rasters if name != 'images']
-    if others:
+    if 'synthesise' in run.method.abilities:
+        lines.append(f'  makes: {_synthesis(run)}')
+    elif others:
         lines.append(f'  and besides: {", ".join(others)}')
     if facts.class_names:
         shown = ', '.join(facts.class_names[:_CLASSES_SHOWN])
@@ -61,3 +65,13 @@ def described(run: Run) -> str:
         lines.append(f'  classes: {shown}{f", and {more} more" if more > 0 else ""}')
     lines.append(f'  can: {", ".join(abilities_of(run))}>')
     return '\n'.join(lines)
+
+
+def _synthesis(run: Run) -> str:
+    """What a generator of images makes, and of what."""
+    *taken, made = run.method.rasters
+    output = run.facts.rasters[made]
+    ends = ' and '.join(f'{low:g} to {high:g}' for low, high in output.limits or ((0, 255),))
+    cover = [] if run.config.method.generator == 'raster' else ['land cover']
+    inputs = ' and '.join((*cover, *taken))
+    return f'{made} ({", ".join(output.bands)} as {output.dtype}, {ends}) of {inputs}'

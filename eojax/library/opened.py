@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax.apps.synthesise.network import model_of
 from eojax.data.value_range import scale_from_unit, scale_to_unit
 from eojax.devices import compilation_cache
 from eojax.errors import UserError, unknown_name
@@ -17,6 +18,7 @@ from eojax.library import commands, making
 from eojax.library.description import abilities_of, described
 from eojax.library.results import Restored, SceneMap
 from eojax.library.scorer import Scorer
+from eojax.library.synthesis import synthesise_arrays
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.command import open_trained
@@ -238,6 +240,31 @@ class OpenedRun(Scorer):
         if self._by_pixel:  # of all rasters side by side
             made = made[..., : len(self.bands)]
         return self._in_units(made, units)
+
+    def synthesise(self, labels: Any, *, overlap: int | None = None, **rasters: Any) -> np.ndarray:
+        """Images of land cover and rasters, as `eojax.apps.synthesise` makes them.
+
+        Images that are larger than the windows of training are made of windows that overlap,
+        blended so that no seam shows.
+
+        Args:
+          labels: `[N, H, W]`, whole numbers of classes, -1 where the class is unknown; or their
+            names. None for a generator that does not look at them.
+          overlap: of windows, in pixels; None for a quarter of a window.
+          rasters: those that the generator takes, by name, `elevation=dem`: `[N, H, W]` of one
+            band, or `[N, H, W, bands]`, in the type and units of the run's data set.
+
+        Returns:
+          `[N, H, W, bands]` in the type and units of the raster that the run makes: uint8 of
+          colours, decibels of radar.
+
+        Raises:
+          UserError: a run that was not trained for synthesis; a class that it does not know; a
+            raster that is missing, of another size, or not like those of training.
+        """
+        model = model_of(self.run, self.state)
+        model = model._replace(batch_size=min(model.batch_size, self.batch_size))
+        return synthesise_arrays(model, labels, rasters, overlap)
 
     # Files.
 

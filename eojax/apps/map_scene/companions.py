@@ -10,23 +10,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import rasterio
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from eojax.data import facts
-from eojax.data.reading.raster import Part, Raster
+from eojax.data.reading.raster import Part
 from eojax.data.reading.scenes.validity import stands_in_all_bands
 from eojax.errors import UserError
 from eojax.runs.run import Run
 
 _SAMPLE = 256  # pixels along each side of the grid at which values are looked at
 _MOST_OUTSIDE = 0.5  # share of them that may lie beyond the limits of training
+
+
+class Grid(Protocol):
+    """The pixels that a raster is brought onto: of a scene, or of a map of land cover.
+
+    Attributes:
+      path: of its file.
+      height, width: in pixels.
+      crs, transform: where they lie; `crs` is None where nothing says.
+      points: ground control points, of a file that they alone put in place.
+    """
+
+    path: Path
+    height: int
+    width: int
+    crs: CRS | None
+    transform: Affine
+    points: Sequence[Any]
 
 
 class Companion:
@@ -37,12 +57,13 @@ class Companion:
       path: of the file.
     """
 
-    def __init__(self, name: str, path: Path, known: facts.Raster, scene: Raster) -> None:
+    def __init__(self, name: str, path: Path, known: facts.Raster, scene: Grid) -> None:
         """Opens it.
 
         Args:
           known: the facts of the raster that the run was trained on.
-          scene: that it is brought onto.
+          scene: whose pixels it is brought onto; where these lie nowhere on Earth, the file must
+            have as many of them.
 
         Raises:
           UserError: no such file, other bands or types, values that cannot be those of training, or
@@ -56,22 +77,37 @@ class Companion:
             raise UserError(f'{self._title}: cannot be read ({error})') from None
         try:
             self._check_kind()
-            if scene.crs is None:
-                raise UserError(
-                    f'{self._title}: {scene.path} is placed by control points alone; bring both'
-                    ' onto the ground first (gdalwarp -t_srs EPSG:...)'
-                )
-            self._warped = WarpedVRT(
-                self._file, crs=scene.crs, transform=scene.transform, width=scene.width,
-                height=scene.height, resampling=Resampling.bilinear,
-                add_alpha=self._file.nodata is None,
-            )  # fmt: skip
-            # Without a value for no data, a further band says where the file has any.
-            self._alpha = self._warped.count if self._file.nodata is None else None
+            self._alpha: int | None = None
+            self._warped = self._brought_onto(scene)
             self._check_values(scene)
         except BaseException:
             self._file.close()
             raise
+
+    def _brought_onto(self, scene: Grid) -> Any:
+        """The file, read on the pixels of a scene."""
+        if scene.crs is None and scene.points:
+            raise UserError(
+                f'{self._title}: {scene.path} is placed by control points alone; bring both onto'
+                ' the ground first (gdalwarp -t_srs EPSG:...)'
+            )
+        if scene.crs is None:
+            if self._file.shape != (scene.height, scene.width):
+                raise UserError(
+                    f'{self._title}: is {self._file.width} x {self._file.height} pixels, and'
+                    f' {scene.path}, which lies nowhere on Earth, {scene.width} x {scene.height}'
+                )
+            return self._file
+        if self._file.crs is None:
+            raise UserError(f'{self._title}: has no coordinate system, so it lies nowhere on Earth')
+        # Without a value for no data, a further band says where the file has any.
+        alpha = self._file.nodata is None
+        warped = WarpedVRT(
+            self._file, crs=scene.crs, transform=scene.transform, width=scene.width,
+            height=scene.height, resampling=Resampling.bilinear, add_alpha=alpha,
+        )  # fmt: skip
+        self._alpha = warped.count if alpha else None
+        return warped
 
     def close(self) -> None:
         """Closes the file."""
@@ -81,6 +117,11 @@ class Companion:
     def read(self, row: int, column: int, height: int, width: int) -> Part:
         """A window of the scene: values in the type of training, and where there are any."""
         return self._read(Window(column, row, width, height))
+
+    def overview(self, height: int, width: int) -> Part:
+        """All of the scene's ground in so many pixels."""
+        whole = Window(0, 0, self._warped.width, self._warped.height)
+        return self._read(whole, (height, width))
 
     def _read(self, window: Window, shape: tuple[int, int] | None = None) -> Part:
         options: dict[str, Any] = {'window': window}
@@ -106,11 +147,15 @@ class Companion:
         return Part(pixels, valid)
 
     def _physical(self, values: np.ndarray) -> np.ndarray:
-        """Stored values `[..., bands]` by the file's scale and offset, in the type of training."""
+        """Stored values `[..., bands]` by the file's scale and offset, in the type of training.
+
+        Radar that training has read as amplitudes or powers becomes decibels, unless the file says
+        that it holds these.
+        """
         dtype = np.dtype(self._known.dtype)
         if self._scaled:
             values = values * np.array(self._file.scales) + np.array(self._file.offsets)
-        if self._known.decibels:
+        if self._linear:
             return facts.decibels_of(values, self._known)
         if self._scaled and dtype.kind in 'ui':
             values = np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -121,13 +166,14 @@ class Companion:
         if self._file.count != len(bands):
             raise UserError(
                 f'{self._title}: has {self._file.count} band(s); the run was trained on'
-                f' {len(bands)}: {", ".join(bands)}'
+                f' {len(bands)}: {", ".join(bands)} (gdal_translate -b NUMBER takes one out)'
             )
-        if self._file.crs is None:
-            raise UserError(f'{self._title}: has no coordinate system, so it lies nowhere on Earth')
         self._scaled = {*self._file.scales} != {1.0} or {*self._file.offsets} != {0.0}
         dtype = np.dtype(self._file.dtypes[0])
-        if self._scaled or self._known.decibels:
+        words = [*self._file.descriptions, *self._file.units]
+        in_decibels = any('db' in (word or '').lower() for word in words)
+        self._linear = self._known.decibels != 0.0 and not in_decibels
+        if self._scaled or self._linear:
             return
         if not np.can_cast(dtype, known) and not (known.kind == dtype.kind == 'f'):
             raise UserError(
@@ -139,10 +185,10 @@ class Companion:
         limits = self._known.limits
         return f', from {limits[0][0]:g} to {limits[0][1]:g}' if limits else ''
 
-    def _check_values(self, scene: Raster) -> None:
+    def _check_values(self, scene: Grid) -> None:
         """Looks at pixels all over the scene."""
         shape = (min(_SAMPLE, scene.height), min(_SAMPLE, scene.width))
-        part = self._read(Window(0, 0, scene.width, scene.height), shape)
+        part = self.overview(*shape)
         if not part.valid.any():
             raise UserError(f'{self._title}: shows nothing of the ground of {scene.path}')
         if self._known.limits is None:
@@ -196,7 +242,7 @@ def check_rasters(run: Run, given: Mapping[str, Path]) -> None:
             )
 
 
-def open_companions(run: Run, given: Mapping[str, Path], scene: Raster) -> list[Companion]:
+def open_companions(run: Run, given: Mapping[str, Path], scene: Grid) -> list[Companion]:
     """The rasters beside a scene, in the order in which the run sees them; the caller closes them.
 
     Raises:

@@ -41,8 +41,11 @@ class MaskValues(NamedTuple):
     colours: dict[str, str]
 
 
-def mask_values(text: str) -> MaskValues:
+def mask_values(text: str, key: str = KEY) -> MaskValues:
     """The meaning of `data.mask_values`: the values themselves, or the file that lists them.
+
+    Args:
+      key: of the option, for messages.
 
     Raises:
       UserError: no such file, a line that is no value with a name, a value that is there twice,
@@ -50,31 +53,31 @@ def mask_values(text: str) -> MaskValues:
     """
     text = text.strip()
     if not text:
-        raise UserError(f'{KEY} is empty: write value=class,value=class,... or name a file')
+        raise UserError(f'{key} is empty: write value=class,value=class,... or name a file')
     if '=' in text or text.startswith('{'):
-        return _meaning(_inline(text), KEY)
+        return _meaning(_inline(text, key), key)
     path = expanded(text)
     try:
         content = path.read_text('utf-8-sig')
     except FileNotFoundError:
         raise UserError(
-            f'{KEY}={text!r}: no such file; write value=class,... or name a file of such lines'
+            f'{key}={text!r}: no such file; write value=class,... or name a file of such lines'
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{KEY}={text!r}: cannot be read ({error})') from None
+        raise UserError(f'{key}={text!r}: cannot be read ({error})') from None
     if path.suffix.lower() == '.json':
         return _meaning(_json(content, str(path)), str(path))
     return _meaning(_lines(content, str(path)), str(path))
 
 
-def _inline(text: str) -> list[tuple[str, str]]:
+def _inline(text: str, key: str) -> list[tuple[str, str]]:
     if text.startswith('{'):
-        return _json(text, KEY)
+        return _json(text, key)
     pairs = []
     for part in text.split(','):
         value, equals, name = (piece.strip() for piece in part.partition('='))
         if not (value and equals and name):
-            raise UserError(f'{KEY}: {part.strip()!r} is no value=class')
+            raise UserError(f'{key}: {part.strip()!r} is no value=class')
         pairs.append((value, name))
     return pairs
 

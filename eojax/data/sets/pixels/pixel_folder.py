@@ -35,7 +35,7 @@ from ml_collections import ConfigDict
 
 from eojax.data.dataset import TEST, TRAIN, VALIDATION, Dataset
 from eojax.data.facts import IMAGES, Facts, Files
-from eojax.data.kinds import DatasetKind, check_read_from_files
+from eojax.data.kinds import DatasetKind, StoredLabels, check_read_from_files
 from eojax.data.sets.pixels.mask_values import MaskValues, mask_values
 from eojax.data.sets.pixels.patterned import (
     Wanted,
@@ -46,6 +46,7 @@ from eojax.data.sets.pixels.patterned import (
     read_patterns,
 )
 from eojax.data.sources.cut_windows import cut_into_squares
+from eojax.data.sources.label_values import label_values
 from eojax.data.sources.patterns import Pattern
 from eojax.errors import UserError
 from eojax.home import expanded
@@ -152,4 +153,11 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
     return cut_into_squares(dataset, options.cut, 'data.cut') if options.cut else dataset
 
 
-KIND = DatasetKind(NAME, check, _from_config, OPTIONS)
+def _stored_labels(options: ConfigDict) -> StoredLabels | None:
+    if not options.masks_pattern:
+        return None
+    meaning = mask_values(options.mask_values)
+    return StoredLabels(meaning.class_names, label_values(meaning.values))
+
+
+KIND = DatasetKind(NAME, check, _from_config, OPTIONS, stored_labels=_stored_labels)

@@ -8,8 +8,8 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import Facts, Limits
-from eojax.data.kinds import DatasetKind, check_read_from_files
+from eojax.data.facts import PIXEL_LABELS, Facts, Limits
+from eojax.data.kinds import DatasetKind, StoredLabels, check_read_from_files
 from eojax.data.sources.layout import Layout, read_layout
 from eojax.errors import UserError
 from eojax.home import expanded
@@ -48,7 +48,16 @@ def published_pixels(
         path = expanded(chosen.root)
         return finish(read_layout(path, *arrange(chosen, path)), chosen)
 
-    return DatasetKind(facts.name, check, from_config, options, facts.class_names)
+    def stored_labels(chosen: ConfigDict) -> StoredLabels | None:
+        arranged, layout = arrange(chosen, Path())
+        layer = layout.layers.get(PIXEL_LABELS)
+        if layer is None or layer.values is None:
+            return None
+        return StoredLabels(arranged.class_names, layer.values)
+
+    return DatasetKind(
+        facts.name, check, from_config, options, facts.class_names, stored_labels=stored_labels
+    )
 
 
 def hex_colours(names: tuple[str, ...], colours: str) -> dict[str, str]:

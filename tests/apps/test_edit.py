@@ -1,0 +1,387 @@
+"""Edits of land cover and elevation, and the images before and after them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import rasterio
+from jax import Array, lax
+from PIL import Image
+from rasterio.transform import Affine
+from rasterio.warp import transform_geom
+from scipy import ndimage
+
+from eojax.apps.edit import command
+from eojax.apps.edit.changes import (
+    Erosion,
+    Survey,
+    element_of,
+    flood,
+    parse_heights,
+    parse_replacements,
+    replace,
+    water_class,
+)
+from eojax.apps.edit.job import names_of
+from eojax.apps.edit.measures import receptive_range
+from eojax.apps.edit.regions import region_mask
+from eojax.apps.synthesise.land_cover import LandCover
+from eojax.errors import UserError
+from tests.apps.generators import (
+    FACTS,
+    answer_open,
+    by_class,
+    by_height,
+    model_with,
+    run_of,
+    write_cover,
+)
+from tests.data.rasters import TRANSFORM, UTM, write_raster
+
+HEIGHT, WIDTH = 40, 56
+LEVELS = (-20, 5, 40)
+
+
+@pytest.fixture(scope='module')
+def heights() -> np.ndarray:
+    """Hills, int16 `[H, W]`, about -90 to 90."""
+    rough = np.random.default_rng(0).normal(size=(HEIGHT, WIDTH))
+    smooth = ndimage.gaussian_filter(rough, 4)
+    return np.round(90.0 * smooth / np.abs(smooth).max()).astype(np.int16)
+
+
+@pytest.fixture(scope='module')
+def classes(heights: np.ndarray) -> np.ndarray:
+    values = 1 + (np.arange(WIDTH) > 20) * np.ones((HEIGHT, 1), int)
+    values[heights < -60] = 0
+    values[:3, :4] = 255
+    return values
+
+
+@pytest.fixture
+def files(heights: np.ndarray, classes: np.ndarray, tmp_path: Path) -> tuple[Path, Path]:
+    cover = write_cover(tmp_path / 'cover.tif', classes, nodata=255)
+    stored = heights.copy()
+    stored[-1, -1] = -999
+    return cover, write_raster(tmp_path / 'dem.tif', stored[..., None], nodata=-999)
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with rasterio.open(path) as file:
+        return np.moveaxis(file.read(), 0, -1), file.dataset_mask() > 0
+
+
+@pytest.mark.parametrize(
+    ('text', 'iterations'), [('cross', 1), ('square', 2), ('disk:3', 1), ('cross', 0)]
+)
+def test_erosion_is_the_minimum_over_its_element(text: str, iterations: int) -> None:
+    mask = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(50, 60)), 3) > 0
+    element = element_of(text)
+    expected = mask
+    for _ in range(iterations):
+        expected = ndimage.minimum_filter(expected, footprint=element, mode='constant', cval=1)
+    np.testing.assert_array_equal(Erosion(element, iterations).of(mask), expected)
+    assert mask.sum() >= expected.sum() > 0
+
+
+def test_elements_are_those_of_their_names() -> None:
+    np.testing.assert_array_equal(element_of('cross'), [[0, 1, 0], [1, 1, 1], [0, 1, 0]])
+    assert element_of('square').all()
+    assert element_of('disk:2').sum() == 13
+    for text in ('star', 'disk', 'disk:0', 'cross:2'):
+        with pytest.raises(UserError):
+            element_of(text)
+
+
+def _survey(heights: np.ndarray, water: np.ndarray, levels: Any) -> Survey:
+    below = np.searchsorted(levels, heights, 'right')
+    return Survey(np.where(below < len(levels), below, 255).astype(np.uint8), water)
+
+
+@pytest.mark.parametrize('connected', [False, True])
+def test_water_rises_monotonically(heights: np.ndarray, connected: bool) -> None:
+    levels = list(range(-50, 50, 10))
+    water = heights < -60
+    erosion = Erosion(element_of('cross'), 1)
+    edits = flood(_survey(heights, water, levels), levels, 0, erosion, connected)
+    for lower, higher in itertools.pairwise(edits):
+        assert not (lower.mask & ~higher.mask).any()
+        assert lower.changed.sum() < higher.changed.sum()
+    if not connected:
+        plain = ndimage.binary_erosion(heights < 0, border_value=1)
+        np.testing.assert_array_equal(edits[5].mask, plain)
+        np.testing.assert_array_equal(edits[5].changed, plain & ~water)
+
+
+def test_low_ground_behind_a_dam_stays_dry_where_only_what_is_joined_is_flooded() -> None:
+    heights = np.full((9, 20), 10)
+    heights[1:8, 1:8] = heights[1:8, 12:19] = 0
+    water = np.zeros(heights.shape, bool)
+    water[4, 4] = True
+    seen = _survey(heights, water, [5, 11])
+    joined = flood(seen, [5, 11], 0, Erosion(element_of('cross'), 0), connected=True)
+    assert joined[0].mask[1:8, 1:8].all()
+    assert joined[0].mask.sum() == 49
+    assert joined[1].mask.all()  # above the dam both are one
+    both = flood(seen, [5], 0, Erosion(element_of('cross'), 0))
+    assert both[0].mask.sum() == 98
+    region = np.zeros(heights.shape, bool)
+    region[:, 12:] = True
+    assert flood(seen, [5], 0, Erosion(element_of('cross'), 0), region=region)[0].mask.sum() == 49
+
+
+def _flood(
+    files: tuple[Path, Path], out: Path, monkeypatch: Any, *more: str, **facts: Any
+) -> dict[str, Any]:
+    known = FACTS._replace(**facts)
+    runs = [
+        run_of(by_class, facts=known),
+        run_of(by_height, ('elevation',), 'sar', facts=known),
+    ]
+    answer_open(monkeypatch, 'edit', *runs)
+    command.main([
+        '--workdir=rgb', '--workdir=sar', f'--land_cover={files[0]}',
+        f'--raster=elevation={files[1]}', f'--flood={",".join(map(str, LEVELS))}', f'--out={out}',
+        *more,
+    ])  # fmt: skip
+    return json.loads((out / 'summary.json').read_text())
+
+
+def test_a_flood_changes_its_mask_and_nothing_else(
+    files: tuple[Path, Path],
+    heights: np.ndarray,
+    classes: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    out = tmp_path / 'out'
+    summary = _flood(files, out, monkeypatch)
+    held = classes != 255
+    held[-1, -1] = False
+    original, _ = _read(files[0])
+    surface, _ = _read(files[1])
+    before, _ = _read(out / 'before_sar.tif')
+    areas = []
+    for level, told in zip(LEVELS, summary['edits'], strict=True):
+        mask = ndimage.binary_erosion((heights < level) & held, border_value=1)
+        folder = out / f'flood_{level}'
+        cover, valid = _read(folder / 'land_cover.tif')
+        np.testing.assert_array_equal(cover[~mask], original[~mask])
+        np.testing.assert_array_equal(valid, classes != 255)
+        assert (cover[mask] == 0).all()
+        raised, known = _read(folder / 'elevation.tif')
+        outside = ~mask & known
+        np.testing.assert_array_equal(raised[outside], surface[outside])
+        assert raised.dtype == surface.dtype
+        assert (raised[mask] == level).all()
+        assert not known[-1, -1]
+        changed = mask & (classes != 0)
+        np.testing.assert_array_equal(_read(folder / 'change.tif')[0][..., 0], changed)
+        after, seen = _read(folder / 'after_sar.tif')
+        np.testing.assert_array_equal(seen, held)
+        np.testing.assert_array_equal(after[~mask & held], before[~mask & held])
+        np.testing.assert_allclose(after[mask][:, 0], -25.0, atol=1e-4)
+        np.testing.assert_allclose(after[mask][:, 1], -15.0 + 0.15 * level, atol=1e-4)
+        assert told['pixels_flooded'] == changed.sum()
+        assert told['hectares_flooded'] == pytest.approx(changed.sum() / 100.0)
+        for name in ('images', 'sar'):
+            assert told['images'][name]['mean_change_outside'] == 0.0
+            assert told['images'][name]['mean_change_inside'] > 0.0
+        areas.append(told['hectares_flooded'])
+        with rasterio.open(folder / 'after_images.tif') as file:
+            assert file.transform == TRANSFORM
+            assert file.tags()['EDIT'] == f'below {level}'
+    assert areas == sorted(areas)
+    assert summary['water'] == 'water'
+    assert summary['hectares_water_before'] == pytest.approx((classes == 0).sum() / 100.0)
+    for name in ('images', 'sar'):
+        with Image.open(out / f'rising_water_{name}.gif') as film:
+            assert film.n_frames == len(LEVELS) + 1
+    assert Image.open(out / 'strip.png').size[1] > 300
+    assert f'below {LEVELS[0]}: {areas[0]:.4g} ha flooded' in capsys.readouterr().out
+
+
+def test_one_run_writes_pairs_for_change_detection(
+    files: tuple[Path, Path], classes: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    region = np.zeros((HEIGHT, WIDTH), np.uint8)
+    region[10:30, :40] = 1
+    Image.fromarray(region).save(tmp_path / 'region.png')
+    answer_open(monkeypatch, 'edit', run_of(by_class))
+    out = tmp_path / 'out'
+    command.main([
+        '--workdir=x', f'--land_cover={files[0]}', '--replace=forest:fields,any:forest',
+        f'--region={tmp_path}/region.png', f'--out={out}',
+    ])  # fmt: skip
+    inside = (region == 1) & (classes != 255)
+    expected = np.where(classes == 1, 2, 1)
+    expected = np.where(inside, expected, classes)
+    cover, _ = _read(out / 'replaced' / 'land_cover.tif')
+    np.testing.assert_array_equal(cover[..., 0], expected)
+    change, _ = _read(out / 'replaced' / 'change.tif')
+    np.testing.assert_array_equal(change[..., 0], expected != classes)
+    red = [_read(out / name)[0][..., 0] for name in ('before.tif', 'replaced/after.tif')]
+    held = classes != 255
+    levels = np.array([0, 128, 255])
+    np.testing.assert_array_equal(red[0][held], levels[classes[held]])
+    np.testing.assert_array_equal(red[1][held], levels[expected[held]])
+    assert not list(out.glob('*.gif'))
+    summary = json.loads((out / 'summary.json').read_text())
+    assert summary['edits'][0]['pixels_changed'] == (expected != classes).sum()
+
+
+def test_colours_stay_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    pixels[..., 1] = 255
+    pixels[5:9] = (255, 255, 0)
+    cover = write_raster(tmp_path / 'cover.tif', pixels)
+    dem = write_raster(tmp_path / 'dem.tif', np.full((20, 20, 1), -50, np.int16))
+    answer_open(monkeypatch, 'edit', run_of(by_class, ('elevation',)))
+    command.main([
+        '--workdir=x', f'--land_cover={cover}', f'--raster=elevation={dem}', '--flood=-40',
+        '--animation=webp', f'--out={tmp_path}/out',
+    ])  # fmt: skip
+    edited, _ = _read(tmp_path / 'out' / 'flood_-40' / 'land_cover.tif')
+    assert (edited == (0, 0, 255)).all()
+    with Image.open(tmp_path / 'out' / 'rising_water.webp') as film:
+        assert film.n_frames == 2
+
+
+def test_a_polygon_is_the_pixels_whose_centre_it_holds(tmp_path: Path) -> None:
+    path = write_cover(tmp_path / 'cover.tif', np.ones((30, 40)))
+    left, top = TRANSFORM @ (5, 10)
+    right, bottom = TRANSFORM @ (20, 22)
+    square = {
+        'type': 'Polygon',
+        'coordinates': [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]],
+    }
+    expected = np.zeros((30, 40), bool)
+    expected[10:22, 5:20] = True
+    feature = {'type': 'Feature', 'properties': {}, 'geometry': square}
+    named = {'type': 'name', 'properties': {'name': 'urn:ogc:def:crs:EPSG::32632'}}
+    plain = {'type': 'FeatureCollection', 'features': [feature], 'crs': named}
+    degrees = transform_geom(UTM, 'EPSG:4326', square)
+    with LandCover(path, run_of(by_class)) as cover:
+        for content in (plain, degrees):
+            (tmp_path / 'region.geojson').write_text(json.dumps(content))
+            mask = region_mask(tmp_path / 'region.geojson', cover)
+            np.testing.assert_array_equal(mask, expected)
+        far = {'type': 'Polygon', 'coordinates': [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+        for text, message in (
+            ('{"type": ', 'no GeoJSON'),
+            ('{"type": "Point", "coordinates": [9, 48]}', 'no polygon'),
+            (json.dumps(far), 'no pixel of'),
+        ):
+            (tmp_path / 'region.geojson').write_text(text)
+            with pytest.raises(UserError, match=message):
+                region_mask(tmp_path / 'region.geojson', cover)
+
+
+def test_a_mask_is_brought_onto_the_map(tmp_path: Path) -> None:
+    path = write_cover(tmp_path / 'cover.tif', np.ones((30, 40)))
+    half = np.zeros((20, 20), int)
+    half[5:10, 3:9] = 1
+    coarse = TRANSFORM @ Affine.scale(2)
+    mask = write_cover(tmp_path / 'mask.tif', half, transform=coarse)
+    with LandCover(path, run_of(by_class)) as cover:
+        expected = np.zeros((30, 40), bool)
+        expected[10:20, 6:18] = True
+        np.testing.assert_array_equal(region_mask(mask, cover), expected)
+        Image.new('L', (7, 7), 1).save(tmp_path / 'small.png')
+        with pytest.raises(UserError, match='is 7 x 7 pixels'):
+            region_mask(tmp_path / 'small.png', cover)
+
+
+def test_water_is_found_by_its_name() -> None:
+    assert water_class(('forest', 'Water', 'fields')) == 1
+    assert water_class(('forest', 'SeaLake')) == 1
+    assert water_class(('forest', 'permanent water')) == 1
+    assert water_class(('river', 'lake', 'pond'), 'pond') == 2
+    for names, said in ((('river', 'lake'), ''), (('forest',), ''), (('water',), 'sea')):
+        with pytest.raises(UserError, match='--water'):
+            water_class(names, said)
+
+
+def test_what_cannot_be_edited_is_one_line(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for text in ('', '3,x', 'inf'):
+        with pytest.raises(UserError):
+            parse_heights(text)
+    assert parse_heights('30,-5,30') == [-5.0, 30.0]
+    for text in ('forest', 'a:b,a:c', ':b'):
+        with pytest.raises(UserError):
+            parse_replacements(text)
+    with LandCover(files[0], run_of(by_class)) as cover:
+        with pytest.raises(UserError, match="unknown class in --replace 'wood'"):
+            replace(cover, [('wood', 'water')])
+        with pytest.raises(UserError, match='no pixel would change'):
+            replace(cover, [('water', 'water')])
+    cases = {
+        'whole numbers from -100 to 100': ['--flood=3.5'],
+        'elevation is needed too': ['--flood=3'],
+        'expected a number of pixels, or auto': ['--flood=3', '--margin=far'],
+        'is an input; choose another': ['--flood=3', f'--out={tmp_path}'],
+    }
+    other = tmp_path / 'inputs' / 'land_cover.tif'
+    other.parent.mkdir()
+    other.write_bytes(files[0].read_bytes())
+    for text, options in cases.items():
+        answer_open(monkeypatch, 'edit', run_of(by_class, ('elevation',)))
+        given = [] if 'needed' in text else [f'--raster=elevation={files[1]}']
+        cover_file = other if 'input' in text else files[0]
+        with pytest.raises(SystemExit):
+            command.main([
+                '--workdir=x', f'--land_cover={cover_file}', f'--out={tmp_path}/out', *given,
+                *options,
+            ])  # fmt: skip
+        error = capsys.readouterr().err
+        assert text in error
+        assert error.count('\n') == 1
+
+
+def blurred(state: Any, labels: Array, rasters: Any, key: Array) -> Array:
+    """The mean class of 7 x 7 pixels."""
+    values = (labels - 1.0)[..., None]
+    box = jnp.ones((7, 7, 1, 1)) / 49.0
+    layout = ('NHWC', 'HWIO', 'NHWC')
+    mean = lax.conv_general_dilated(values, box, (1, 1), 'SAME', dimension_numbers=layout)
+    return jnp.broadcast_to(mean, (*labels.shape, 3))
+
+
+def test_how_far_a_generator_looks_is_measured() -> None:
+    assert receptive_range(model_with(by_class), 32) == 0
+    assert receptive_range(model_with(blurred), 32) == 3
+    assert receptive_range(model_with(blurred), 4) == 2  # no farther than the window
+
+
+def test_within_its_range_a_generator_may_change_what_is_outside(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = {}
+    for margin in ('0', 'auto'):
+        answer_open(monkeypatch, 'edit', run_of(blurred))
+        command.main([
+            '--workdir=x', f'--land_cover={files[0]}', '--replace=forest:water',
+            f'--out={tmp_path}/out', f'--margin={margin}',
+        ])  # fmt: skip
+        summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+        outside[margin] = summary['edits'][0]['images']['images']['mean_change_outside']
+    assert outside['0'] > 0.0
+    assert outside['auto'] == 0.0
+    assert summary['runs'][0]['margin'] == 3
+
+
+def test_images_of_several_runs_have_different_names() -> None:
+    colours, radar = model_with(by_class), model_with(by_class, target='sar')
+    assert names_of([colours]) == ['']
+    assert names_of([colours, radar]) == ['images', 'sar']
+    names = names_of([colours, colours])
+    assert len(set(names)) == 2
