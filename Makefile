@@ -40,7 +40,8 @@ demo: $(STAMP)
 	'$(BIN)/python' -m eojax.apps.demo --out=runs/demo
 
 test: $(STAMP)
-	'$(BIN)/python' -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+	@# Files are started in the order in which tests/conftest.py puts them: the longest first.
+	'$(BIN)/python' -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	'$(BIN)/python' -m ruff check .

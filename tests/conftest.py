@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,27 @@ os.environ['EOJAX_CACHE'] = _CACHE
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keeps compiled programs from one run of the tests to the next."""
-    if config.cache is not None:
-        compiled = str(config.cache.mkdir('compiled'))
+    cache = getattr(config, 'cache', None)  # none with -p no:cacheprovider
+    if cache is not None:
+        compiled = str(cache.mkdir('compiled'))
         os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', compiled)
         os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+
+
+# The files that take longest. They come first, so that at the end, when no file is left for a
+# worker that is done, the other one has a quick file before it.
+_LONGEST = (
+    'training/test_train.py', 'devices/test_processes.py', 'config/test_configs.py',
+    'methods/test_fixmatch_jem.py', 'apps/test_map_scene.py', 'methods/test_swd_transfer.py',
+    'benchmarks/test_flops.py', 'methods/test_jem.py', 'feed/test_inputs.py', 'test_pages.py',
+    'benchmarks/test_training_step.py', 'apps/test_compare_domains.py', 'test_tutorial.py',
+    'benchmarks/test_augmentation.py', 'benchmarks/test_scaling.py', 'benchmarks/test_run.py',
+    'augment/test_randaugment.py', 'apps/test_restore.py', 'apps/test_generate.py',
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others stay in their order."""
+    here = Path(__file__).parent
+    rank = {here / name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))

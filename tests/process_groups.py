@@ -46,8 +46,11 @@ def start_processes(
     return started
 
 
-def wait_for(processes: Sequence[subprocess.Popen[bytes]], timeout: float = 300.0) -> list[int]:
-    """The exit codes; all are killed where one does not end in time."""
+def wait_for(processes: Sequence[subprocess.Popen[bytes]], timeout: float = 900.0) -> list[int]:
+    """The exit codes; all are killed where one does not end in time, which is ample on purpose.
+
+    It only keeps a test that hangs from hanging for ever: a machine may have other work to do.
+    """
     try:
         return [process.wait(timeout) for process in processes]
     finally:

@@ -20,6 +20,7 @@ from eojax.runs.carry import carry_shardings, initial_carry
 from eojax.runs.checkpoint import Checkpoints
 from eojax.runs.opening import checkpoint_folder
 from eojax.runs.run import Run
+from tests.tiny_networks import TINY
 from tests.trained_states import with_trained
 
 
@@ -31,26 +32,27 @@ class TinyRun(NamedTuple):
     folder: Path
 
 
-def tiny_config(method: str, size: int = 16) -> ConfigDict:
-    """Landscapes of 16 pixels and WRN-10-1: what a laptop's core does in seconds."""
-    config = base_config(method, 'wide_resnet', 'landscapes')
+def tiny_config(method: str, size: int = 16, network: str = 'wide_resnet') -> ConfigDict:
+    """Landscapes of 16 pixels and a network of `TINY`: what a laptop's core does in seconds."""
+    config = base_config(method, network, 'landscapes')
     config.steps = 4
     config.batch_size = 16
     config.log_every = config.evaluate_every = config.checkpoint_every = 2
     config.tensorboard = False
     config.data.size = size
     config.data.num_images = 400
-    config.model.update({'depth': 10, 'width': 1, 'activation': 'swish'})
+    config.model.update(TINY[network])
     config.evaluate.update({'batch_size': 32, 'outlier_images': 40})
     if method == 'jem':
-        config.model.density_head = True
+        if network == 'wide_resnet':
+            config.model.density_head = True
         config.method.likelihood_batch_size = 16
         config.sampler.update({'steps': 3, 'buffer_size': 120, 'start': 'gaussian'})
     return config
 
 
 @functools.cache
-def tiny_run(method: str) -> TinyRun:
+def tiny_run(method: str, size: int = 16, network: str = 'wide_resnet') -> TinyRun:
     """A run of `jem` or `supervised` that was not trained: random parameters, step 0 saved.
 
     What begins at zero is made random too, so that logits, log p(x) and the chains differ from
@@ -58,7 +60,7 @@ def tiny_run(method: str) -> TinyRun:
     """
     folder = Path(tempfile.mkdtemp(prefix=f'tiny-{method}-'))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    config = tiny_config(method)
+    config = tiny_config(method, size, network)
     run = runs.prepare(config, folder)
     write_beginning(run)
     carry = initial_carry(run, jax.random.key(0))

@@ -14,25 +14,27 @@ from ml_collections import ConfigDict
 from eojax.config.base import base_config, set_key
 from eojax.training import loop as train
 from eojax.training.progress import read_metrics
+from tests.tiny_networks import TINY
 
 # How fast it went, and what the evaluation of the test at hand adds.
 _NOT_COMPARED = ('steps_per_second', 'images_per_second')
 
 
-def small_config(method: str, **changes: Any) -> ConfigDict:
-    """Landscapes of 16 pixels and WRN-10-1, a dozen steps; the intervals share no divisor.
+def small_config(method: str, network: str = 'wide_resnet', **changes: Any) -> ConfigDict:
+    """Landscapes of 16 pixels and a tiny network, a dozen steps; the intervals share no divisor.
 
     Args:
+      network: of `tests.tiny_networks.TINY`.
       changes: by key, with `__` for the dot.
     """
-    config = base_config(method, 'wide_resnet', 'landscapes')
+    config = base_config(method, network, 'landscapes')
     values: dict[str, Any] = {
         'steps': 12, 'batch_size': 8, 'log_every': 4, 'evaluate_every': 6, 'checkpoint_every': 5,
         'keep_checkpoints': 10, 'tensorboard': False, 'data.size': 16, 'data.num_images': 200,
-        'model.depth': 10, 'model.width': 1, 'model.activation': 'swish',
         'optimizer.learning_rate': 1e-3, 'evaluate.batch_size': 32, 'evaluate.outlier_images': 20,
         'evaluate.keep_reference': False,
     }  # fmt: skip
+    values |= {f'model.{key}': value for key, value in TINY[network].items()}
     if method == 'jem':
         values |= {
             'method.likelihood_batch_size': 8, 'method.supervised_steps': 5, 'sampler.steps': 2,

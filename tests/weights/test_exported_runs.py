@@ -10,7 +10,7 @@ import rasterio
 from safetensors.numpy import load_file, save_file
 
 import eojax
-from eojax.apps import demo, export, generate, weights
+from eojax.apps import demo, export, generate
 from eojax.apps.report import command as report
 from eojax.evaluation import command as evaluate
 from eojax.evaluation import reference
@@ -18,7 +18,7 @@ from eojax.evaluation.scoring import score_all
 from eojax.exporting.card_of_run import Words
 from eojax.exporting.export_run import Wishes, export_run
 from eojax.runs.opening import open_run
-from eojax.weights import run_file, shipped, spectra
+from eojax.weights import run_file, spectra
 from eojax.weights.unpacked import unpacked
 from tests.tiny_runs import tiny_run
 
@@ -147,28 +147,6 @@ def test_the_command_writes_what_it_was_asked_for(tmp_path: Path, capsys) -> Non
 def test_an_unknown_name_has_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(eojax.UserError, match="did you mean 'jem-eurosat-64'"):
         open_run('jem-eurosat-46')
-
-
-def test_the_shipped_weights_are_listed_and_small(capsys: pytest.CaptureFixture[str]) -> None:
-    weights.main([])
-    text = capsys.readouterr().out
-    assert {'jem-eurosat-32', 'jem-eurosat-64'} <= set(shipped.names())
-    assert all(name in text for name in shipped.names())
-    assert sum(shipped.path_of(name).stat().st_size for name in shipped.names()) < 12e6
-    for name in shipped.names():
-        card = run_file.read_card(shipped.path_of(name))
-        assert card.licence
-        assert card.data_licence
-        assert card.citation
-        assert card.numbers['test_images'] > 0
-
-
-@pytest.mark.parametrize('name', ['jem-eurosat-64', 'fixmatch-eurosat-32-10-labels'])
-def test_shipped_weights_know_the_images_that_they_keep(name: str) -> None:
-    run = eojax.open(name)
-    kept = reference.examples(run.run)
-    right = run.predict(kept.images).indices == kept.labels
-    assert right.mean() >= 0.6  # of 20 images
 
 
 @pytest.mark.parametrize('width', [6, 7])
