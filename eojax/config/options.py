@@ -81,6 +81,13 @@ EVALUATE: dict[str, Option] = {
         3, 'distance from a border of classes within which pixels are scored apart; 0: none',
         between(0, 50), 'pixels',
     ),
+    'centre': Option(
+        0, 'side of the middle of each place that alone is evaluated, of pixels; 0: all of it',
+        NOT_NEGATIVE, 'pixels',
+    ),
+    'segmenter': Option(
+        '', 'run that segments real images, to judge synthesised ones: folder, file or name'
+    ),
     'keep_reference': Option(
         True, "whether training ends with the scores of the run's images, for the apps"
     ),

@@ -22,6 +22,11 @@ evaluator (`eojax.evaluation.evaluators`):
   compare the evaluated images with as many samples, by default ends of the chains of training that
   are run on once more (`eojax.evaluation.sampling.run_on_starts`). FID falls with the number of
   images.
+`synthesise`: mae, psnr and ssim of synthesised and real images, synthesis.png; with
+  `evaluate.segmenter` truth_, agreement_ and real_pixel_accuracy, _mean_iou, _mean_iou_all and
+  _iou_<Class> (`eojax.evaluation.synthesis.segmentation`), frechet_distance, class_iou.png; of
+  radar in dB mae_db, backscatter_distance and looks_ (`eojax.evaluation.synthesis.radar`),
+  backscatter.png. With `evaluate.centre` of the middle of each place alone.
 `reconstruct`: reconstruction_rmse, in levels of 8 bits; reconstructions.png.
 """
 
@@ -72,6 +77,12 @@ from eojax.evaluation.sampling import (
     run_on_starts,
 )
 from eojax.evaluation.scoring import density_name, score
+from eojax.evaluation.synthesis.measure import (
+    measure_synthesis,
+    synthesis_picture,
+    validate_synthesis,
+)
+from eojax.evaluation.synthesis.segmenter import open_segmenter
 from eojax.feed.pipeline import to_uint8
 from eojax.home import expanded
 from eojax.models import inception
@@ -100,6 +111,8 @@ def check_inputs(run: Run) -> None:
       UserError: an image or a file that cannot be read, by name.
     """
     options, abilities = run.config.evaluate, set(run.method.abilities)
+    if 'synthesise' in abilities:
+        open_segmenter(run)
     if options.outliers and 'pixel_logits' in abilities:
         if unseen.asked_for(run):
             side = run.method.window or min(run.facts.size or (64, 64))
@@ -149,10 +162,13 @@ def evaluate_run(
     check_inputs(run)
     if main:
         _check_writable(out)
-    if 'pixel_logits' in run.method.abilities:
-        tested = tested._replace(border=run.config.evaluate.boundary_pixels)
-    chosen = evaluators_of(run, state, tested)
-    measured = evaluators.measure(run, state, tested, chosen, 'test images')
+    if 'synthesise' in run.method.abilities:
+        tested, measured = measure_synthesis(run, state, labelled)
+    else:
+        if 'pixel_logits' in run.method.abilities:
+            tested = tested._replace(border=run.config.evaluate.boundary_pixels)
+        chosen = evaluators_of(run, state, tested)
+        measured = evaluators.measure(run, state, tested, chosen, 'test images')
     counts = {} if known is None else {'learnt_known': known[0], 'learnt_images': known[1]}
     numbers = {'step': run.step, 'test_images': tested.num, **counts, **evaluators.joined(measured)}
     if main:
@@ -168,8 +184,14 @@ def evaluate_run(
 def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
     """A data set as the run's method is tested on it."""
     options, method = run.config.evaluate, run.method
+    centre = options.centre if dataset.facts.label == 'pixel' else 0
     return EvaluationSet(
-        dataset, method.rasters, method.window, options.batch_size, options.window_overlap
+        dataset,
+        method.rasters,
+        centre or method.window,
+        options.batch_size,
+        options.window_overlap,
+        centre=bool(centre),
     )
 
 
@@ -206,7 +228,7 @@ def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator
 def _table(numbers: Mapping[str, float]) -> str:
     """The main numbers, for people."""
     counts = ('step', 'test_images', 'learnt_', 'inception_images')
-    left_out = ('precision_', 'recall_', 'f1_', 'fpr95_', *counts)
+    left_out = ('precision_', 'recall_', 'f1_', 'fpr95_', 'frechet_features', *counts)
     shown = {k: v for k, v in numbers.items() if not k.startswith(left_out) or k == 'f1_macro'}
     width = max(map(len, shown), default=0)
     lines = [f'{numbers["test_images"]:,} images, step {numbers["step"]:,}']
@@ -220,9 +242,12 @@ def validate(run: Run, state: Any) -> dict[str, float]:
     """The numbers of the validation split in the training's log, by `validation_<metric>`.
 
     Accuracy and negative log-likelihood, of images or of pixels; the mean log p(x) of a method
-    without logits.
+    without logits; how close synthesised images come to real ones.
     """
     chosen, abilities = run.splits.validation, run.method.abilities
+    if 'synthesise' in abilities and len(chosen):
+        measured = validate_synthesis(run, state, chosen)
+        return {f'validation_{key}': value for key, value in measured.items()}
     if not len(chosen) or not {'logits', 'pixel_logits', 'log_density'} & set(abilities):
         return {}
     if not {'logits', 'pixel_logits'} & set(abilities):
@@ -233,15 +258,16 @@ def validate(run: Run, state: Any) -> dict[str, float]:
     else:
         evaluator = image_classes(run.facts.class_names)
     tested = evaluation_set(run, run.dataset.subset(chosen))
-    (measured,) = evaluators.measure(run, state, tested, [evaluator])
+    (result,) = evaluators.measure(run, state, tested, [evaluator])
     kept = ('accuracy', 'nll', 'pixel_accuracy', 'mean_iou')
-    return {f'validation_{k}': v for k, v in measured.numbers.items() if k in kept}
+    return {f'validation_{k}': v for k, v in result.numbers.items() if k in kept}
 
 
 def sample_picture(run: Run, state: Any) -> np.ndarray | None:
     """64 samples, the same each time, to `samples/` in the run's folder.
 
-    They are slots of the replay buffer; a method without chains makes them of the same noise.
+    They are slots of the replay buffer; a method without chains makes them of the same noise. Of a
+    method that synthesises they are validation places, real and below them synthesised.
 
     Returns:
       The picture, uint8 `[height, width, 3]`; None for a method with neither.
@@ -253,11 +279,16 @@ def sample_picture(run: Run, state: Any) -> np.ndarray | None:
     elif 'sample' in run.method.abilities and chain_of(run) is None:
         starts = run_on_starts(run, state, _PICTURE_SAMPLES, run.config.seed)
         samples = draw_samples(run, state, starts, run.config.seed)
+    elif 'synthesise' in run.method.abilities:
+        samples = None
     else:
         return None
-    images = visible_bands(samples, run.images.bands)
-    factor = max(1, -(-64 // images.shape[1]))
-    picture = mosaic(arrange(images, 8), factor)
-    if sharding.is_main_process():
+    picture = synthesis_picture(run, state) if samples is None else _grid(run, samples)
+    if picture is not None and sharding.is_main_process():
         save_picture(picture, run.folder / 'samples' / f'step_{run.step:07d}.png')
     return picture
+
+
+def _grid(run: Run, samples: np.ndarray) -> np.ndarray:
+    images = visible_bands(samples, run.images.bands)
+    return mosaic(arrange(images, 8), max(1, -(-64 // images.shape[1])))

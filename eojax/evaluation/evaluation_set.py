@@ -4,7 +4,8 @@ Windows lie on a grid that covers every place; the last ones of a row or column 
 Each pixel counts in one window alone, and its class is unknown in all others. Where windows lie
 side by side, it counts in the first that shows it; where they overlap (`EvaluationSet.overlap`), in
 the one whose middle is nearest: near its border a network sees less of what is around. Where a
-place is smaller than a window, the rest of the window is empty and unknown.
+place is smaller than a window, the rest of the window is empty and unknown. With a centre
+(`EvaluationSet.centre`) each place has one window, in its middle.
 """
 
 from __future__ import annotations
@@ -67,11 +68,13 @@ class EvaluationSet(NamedTuple):
 
     Attributes:
       dataset: all of it is tested.
-      rasters: that the network sees.
+      rasters: that the network sees; `labels` among them are those of whole windows, as stored,
+        and masks (`eojax.data.facts.valid_of`) may be too.
       window: the side of the windows in pixels; None for whole images of one size.
       batch_size: images or windows a batch.
       overlap: of windows, as a share of their side, from 0 to below 1.
       border: pixels up to which one counts as near a border between classes; 0 where nobody asks.
+      centre: whether the window in the middle of each place is all that is tested.
     """
 
     dataset: Dataset
@@ -80,6 +83,7 @@ class EvaluationSet(NamedTuple):
     batch_size: int
     overlap: float = 0.0
     border: int = 0
+    centre: bool = False
 
     @property
     def num(self) -> int:
@@ -134,11 +138,12 @@ class EvaluationSet(NamedTuple):
         ]
         rasters = {}
         for name in self.rasters:
-            raster = self.dataset.facts.rasters[name]
-            size = self.window or (self.dataset.facts.size or (0, 0))[0]
-            width = self.window or (self.dataset.facts.size or (0, 0))[1]
-            shape = (len(here), size // raster.scale, width // raster.scale, len(raster.bands))
-            filled = np.zeros(shape, raster.dtype)
+            facts = self.dataset.facts
+            size = self.window or (facts.size or (0, 0))[0]
+            width = self.window or (facts.size or (0, 0))[1]
+            empty = UNKNOWN if name == PIXEL_LABELS else 0
+            shape = (len(here), *facts.shape(name, size, width))
+            filled = np.full(shape, empty, facts.stored(name).dtype)
             for row, one in zip(np.flatnonzero(here), read, strict=True):
                 pixels = one[name]
                 filled[row, : pixels.shape[0], : pixels.shape[1]] = pixels
@@ -160,7 +165,7 @@ class EvaluationSet(NamedTuple):
     def _held(self, place: int, window: Window | None, labels: np.ndarray) -> np.ndarray:
         """The labels of a window, unknown where a raster that the network sees has no data."""
         facts = self.dataset.facts
-        masks = facts.masks(self.rasters)
+        masks = facts.masks(name for name in self.rasters if name in facts.rasters)
         if not masks:
             return labels
         read = self.dataset.source.read(place, window, masks)
@@ -195,13 +200,18 @@ class EvaluationSet(NamedTuple):
     def _grid(self, side: int) -> Iterator[_Place]:
         """Each window of each place."""
         places, facts = self.dataset.places, self.dataset.facts
-        grid = math.lcm(*(facts.rasters[name].scale for name in self.rasters))
+        grid = math.lcm(*(facts.stored(name).scale for name in self.rasters))
         # Windows that overlap begin where a pixel of the coarsest raster does.
         stride = side
         if self.overlap:
             stride = max(int(side * (1.0 - self.overlap)) // grid, 1) * grid
         for place in range(self.num):
             height, width = int(places.heights[place]), int(places.widths[place])
+            if self.centre:
+                row, column = ((length - side) // 2 // grid * grid for length in (height, width))
+                window = Window(max(row, 0), max(column, 0), min(side, height), min(side, width))
+                yield _Place(place, window, (0, window.height, 0, window.width))
+                continue
             for row, *rows in _along(height, side, stride, grid):
                 for column, *columns in _along(width, side, stride, grid):
                     window = Window(row, column, min(side, height), min(side, width))

@@ -7,9 +7,9 @@ images. What its method can do says which evaluators a run has (`eojax.evaluatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,6 +19,14 @@ from eojax.evaluation.scoring import score_stream
 from eojax.runs.run import Run
 
 Outputs = Mapping[str, np.ndarray]
+
+
+class Stream(Protocol):
+    """The outputs of a trained network for tested images, batch by batch, with what they are of."""
+
+    def __call__(
+        self, run: Run, names: tuple[str, ...], state: Any, tested: EvaluationSet, title: str = ''
+    ) -> Iterable[tuple[Outputs, EvaluationBatch]]: ...
 
 
 class Measured(NamedTuple):
@@ -51,7 +59,12 @@ class Evaluator(NamedTuple):
 
 
 def measure(
-    run: Run, state: Any, tested: EvaluationSet, evaluators: Sequence[Evaluator], title: str = ''
+    run: Run,
+    state: Any,
+    tested: EvaluationSet,
+    evaluators: Sequence[Evaluator],
+    title: str = '',
+    stream: Stream = score_stream,
 ) -> list[Measured]:
     """The numbers of evaluators for the tested images; all processes of a run call it together.
 
@@ -59,6 +72,7 @@ def measure(
       state: of the method.
       tested: images or windows, read batch by batch.
       title: of a progress bar; none where empty.
+      stream: where the outputs that evaluators need come from.
 
     Returns:
       As many as evaluators, in their order.
@@ -70,7 +84,7 @@ def measure(
     names = tuple(dict.fromkeys(name for one in evaluators for name in one.needs))
     sums = [one.start() for one in evaluators]
     if names:
-        for outputs, batch in score_stream(run, names, state, tested, title):
+        for outputs, batch in stream(run, names, state, tested, title):
             sums = [
                 one.update(held, outputs, batch) for one, held in zip(evaluators, sums, strict=True)
             ]

@@ -88,7 +88,7 @@ def score_all(
     rows = (chosen[start : start + size] for start in range(0, len(chosen), size))
     here = rows_here(run)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    with _bar(len(chosen), title) as bar:
+    with progress_bar(len(chosen), title) as bar:
         batches = (read_rows(images, r, here[: len(r)]) for r in rows)
         for scores in score_batches(run, tuple(parts), state, batches, group):
             for name, values in scores.items():
@@ -113,14 +113,15 @@ def score_stream(
             rasters = tuple(batch.rasters[name] for name in tested.rasters)
             yield (*rasters, batch.labels) if compared else rasters
 
-    with _bar(tested.num if tested.window is None else None, title) as bar:
+    with progress_bar(tested.num if tested.window is None else None, title) as bar:
         for scores in score_batches(run, names, state, arrays()):
             batch = waiting.popleft()
             yield scores, batch
             bar.update(len(batch.place))
 
 
-def _bar(total: int | None, title: str) -> Any:
+def progress_bar(total: int | None, title: str) -> Any:
+    """A bar of images on the first process; none where the title is empty."""
     return tqdm(
         total=total, desc=title, unit='img', leave=False,
         disable=not (title and sharding.is_main_process()),
@@ -174,16 +175,16 @@ def score_batches(
         if scaled:  # the same image has the same key, whichever way it is given
             seen, stored = stored, [_stored(a, r.dtype) for a, r in zip(seen, rasters, strict=True)]
         placed = [
-            _scaled(array, None if scaled else raster.limits, raster.scale, scaled)
+            scaled_raster(array, None if scaled else raster.limits, raster.scale, scaled)
             for array, raster in zip(seen, rasters, strict=True)
         ]
         labels = None if truth is None else place_batch(run, filled_up(truth, size))
         outputs = compiled(state, tuple(placed), labels, image_keys(run, *stored))
         if waiting is not None:
-            yield _on_host(run, *waiting)
+            yield on_host(run, *waiting)
         waiting = (len(arrays[0]), outputs)
     if waiting is not None:
-        yield _on_host(run, *waiting)
+        yield on_host(run, *waiting)
 
 
 def image_keys(run: Run, *stored: Array) -> Array:
@@ -223,7 +224,7 @@ def _stored(values: Array, dtype: str) -> Array:
 
 
 @functools.partial(jax.jit, static_argnames=('limits', 'scale', 'scaled'))
-def _scaled(stored: Array, limits: Limits | None, scale: int, scaled: bool) -> Array:
+def scaled_raster(stored: Array, limits: Limits | None, scale: int, scaled: bool) -> Array:
     """Stored values as the network sees them; each pixel of a coarse raster stands for several."""
     values = stored if scaled else scale_to_unit(stored, limits)
     return values if scale == 1 else values.repeat(scale, 1).repeat(scale, 2)
@@ -301,7 +302,12 @@ def _compiled(run: Run, names: tuple[str, ...]) -> Callable[..., dict[str, Array
     return run.programs[program]
 
 
-def _on_host(run: Run, num: int, outputs: Mapping[str, Array]) -> dict[str, np.ndarray]:
+def on_host(run: Run, num: int, outputs: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    """The first `num` rows of outputs on the host.
+
+    Raises:
+      UserError: some are not finite.
+    """
     scores = {name: np.asarray(values)[:num] for name, values in outputs.items()}
     for name, values in scores.items():
         if not np.isfinite(values).all():

@@ -44,6 +44,24 @@ def features_of(
     return {'features': features}
 
 
+def encoder_features_of(network: Network) -> dict[str, Callable[..., Array]]:
+    """The ability by its name, `encoder_features(state, *rasters, key)`: of all levels.
+
+    It is of the averaged parameters, in evaluation mode: float32 `[N, D]`; none where the network
+    has no levels. Synthesised images are compared with real ones by these
+    (`eojax.evaluation.synthesis`).
+    """
+    describe = network.encoder_means
+    if describe is None:
+        return {}
+
+    def encoder_features(state: _State, *inputs: Array) -> Array:
+        *rasters, _ = inputs
+        return describe(state.trained.average, state.trained.statistics, *rasters)
+
+    return {'encoder_features': encoder_features}
+
+
 def pixel_logits_of(network: Network) -> dict[str, Callable[..., Array]]:
     """The ability by its name, `pixel_logits(state, *rasters, key)`: the network's outputs.
 

@@ -55,7 +55,7 @@ from eojax.losses.pixel_consistency import pixel_consistency
 from eojax.losses.pixel_cross_entropy import pixel_accuracy
 from eojax.losses.valid_pixels import mean_over
 from eojax.methods import fixmatch
-from eojax.methods.features import features_of, pixel_logits_of
+from eojax.methods.features import encoder_features_of, features_of, pixel_logits_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.options import AVERAGE_DECAY, UNLABELLED_RATIO
 from eojax.methods.pixels import supervised_loss, windows
@@ -239,7 +239,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(
         init,
         (phase,),
-        {**pixel_logits_of(network), **features_of(network)},
+        {**pixel_logits_of(network), **features_of(network), **encoder_features_of(network)},
         score='mean_iou',
         rasters=shown.rasters,
         window=shown.evaluation,
@@ -250,7 +250,7 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 RECIPE = Recipe(
     OPTIONS,
-    ('pixel_logits', 'features'),
+    ('pixel_logits', 'features', 'encoder_features'),
     build,
     check,
     models=models.buildable(per_pixel=True),

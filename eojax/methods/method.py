@@ -99,6 +99,7 @@ class Method(NamedTuple):
         and of all that are asked about images is one, or `[N]`, one for each image;
         `pixel_logits(state, images, key)` float32 `[N, h, w, classes]`;
         `features(state, images, key)` float32 `[N, D]`, of each image as a whole;
+        `encoder_features(state, images, key)` float32 `[N, D]`, of all levels of an encoder;
         `log_density(state, images, key)` float32 `[N]`, unnormalised, of a density that was
         trained;
         `sample(state, key, labels, ...)` and the like, as their methods document them.

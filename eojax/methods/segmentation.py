@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.feed.streams import Batch
 from eojax.losses.pixel_cross_entropy import pixel_accuracy
-from eojax.methods.features import features_of, pixel_logits_of
+from eojax.methods.features import encoder_features_of, features_of, pixel_logits_of
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.update import descent
@@ -87,7 +87,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(
         init,
         (phase,),
-        {**pixel_logits_of(network), **features_of(network)},
+        {**pixel_logits_of(network), **features_of(network), **encoder_features_of(network)},
         score='mean_iou',
         rasters=seen.rasters,
         window=seen.evaluation,
@@ -98,7 +98,7 @@ def build(config: ConfigDict, task: Task) -> Method:
 
 RECIPE = Recipe(
     OPTIONS,
-    ('pixel_logits', 'features'),
+    ('pixel_logits', 'features', 'encoder_features'),
     build,
     check,
     models=models.buildable(per_pixel=True),

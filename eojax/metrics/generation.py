@@ -7,8 +7,50 @@ distance). The features are those of `eojax.models.inception`, but any `[num, fe
 
 from __future__ import annotations
 
+from typing import NamedTuple, Self
+
 import numpy as np
 from scipy import linalg
+
+
+class Moments(NamedTuple):
+    """Mean and covariance of features that come in batches.
+
+    Sums would lose digits where the mean is large beside the deviation; these are merged as Chan,
+    Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances"
+    (1979) do it.
+
+    Attributes:
+      num: rows.
+      mean: float64 `[features]`.
+      scatter: the sum of the outer products of deviations from the mean, `[features, features]`.
+    """
+
+    num: int
+    mean: np.ndarray
+    scatter: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Self:
+        """Those of one batch, `[num, features]`."""
+        values = np.asarray(features, np.float64)
+        mean = values.mean(0)
+        return cls(len(values), mean, (values - mean).T @ (values - mean))
+
+    def plus(self, other: Self) -> Self:
+        """Those of both together."""
+        num, apart = self.num + other.num, other.mean - self.mean
+        weight = self.num * other.num / num
+        return type(self)(
+            num,
+            self.mean + apart * (other.num / num),
+            self.scatter + other.scatter + weight * np.outer(apart, apart),
+        )
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of the sample, over num - 1."""
+        return self.scatter / max(self.num - 1, 1)
 
 
 def frechet_distance(

@@ -55,6 +55,8 @@ class Network(NamedTuple):
       affine_stem: whether the stem is affine in the images.
       features: `(parameters, statistics, *inputs) -> features`, float32 `[N, D]`, as in evaluation:
         of each image as a whole, the numbers that describe its look; None for networks without.
+      encoder_means: the same of all levels of an encoder: the spatial means of the maps that it
+        hands on to the next coarser one; None for networks without such levels.
     """
 
     init: Init
@@ -65,6 +67,7 @@ class Network(NamedTuple):
     trunk: Callable[[Parameters, Statistics, Array, Array | None], Array] | None = None
     affine_stem: bool = False
     features: Callable[..., Array] | None = None
+    encoder_means: Callable[..., Array] | None = None
 
 
 class Architecture(NamedTuple):
@@ -92,6 +95,7 @@ def from_linen(
     stem: nn.Module | None = None,
     affine_stem: bool = False,
     features: bool = False,
+    encoder_means: bool = False,
 ) -> Network:
     """The network of a linen module whose call takes its inputs and the keyword `train`.
 
@@ -101,6 +105,7 @@ def from_linen(
         `after_stem`, for features in place of images.
       features: whether the module's call takes `features_only`, for the features of each image in
         place of its outputs.
+      encoder_means: whether it takes `encoder_means`, likewise for those of the encoder's levels.
     """
 
     def init(key: Array, *inputs: Array) -> tuple[Parameters, Statistics]:
@@ -147,13 +152,25 @@ def from_linen(
         assert isinstance(outputs, Array)
         return outputs
 
-    def features_of(parameters: Parameters, statistics: Statistics, *inputs: Array) -> Array:
-        variables = {'params': parameters, 'batch_stats': statistics}
-        described = module.apply(variables, *inputs, train=False, features_only=True)
-        assert isinstance(described, Array)
-        return described
+    def described_by(keyword: str) -> Callable[..., Array]:
+        asked: Any = {keyword: True}
 
-    network = Network(init, apply, train, per_image, features=features_of if features else None)
+        def describe(parameters: Parameters, statistics: Statistics, *inputs: Array) -> Array:
+            variables = {'params': parameters, 'batch_stats': statistics}
+            described = module.apply(variables, *inputs, train=False, **asked)
+            assert isinstance(described, Array)
+            return described
+
+        return describe
+
+    network = Network(
+        init,
+        apply,
+        train,
+        per_image,
+        features=described_by('features_only') if features else None,
+        encoder_means=described_by('encoder_means') if encoder_means else None,
+    )
     if stem is None:
         return network
     return network._replace(stem=first_layer, trunk=trunk, affine_stem=affine_stem)

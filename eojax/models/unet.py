@@ -59,7 +59,9 @@ OPTIONS: dict[str, Option] = {
 def build(options: ConfigDict, num_outputs: int) -> Network:
     """The network of the config group `model`; its outputs are float32 `[N, h, w, num_outputs]`."""
     module = UNet(num_outputs, options.width, options.depth, options.pooling, style_of(options))
-    return from_linen(module, per_image=options.normalization != 'batch', features=True)
+    return from_linen(
+        module, per_image=options.normalization != 'batch', features=True, encoder_means=True
+    )
 
 
 ARCHITECTURE = Architecture(OPTIONS, build, per_pixel=True)
@@ -94,10 +96,18 @@ class UNet(nn.Module):
     style: Style = Style()
 
     @nn.compact
-    def __call__(self, *rasters: Array, train: bool = False, features_only: bool = False) -> Array:
+    def __call__(
+        self,
+        *rasters: Array,
+        train: bool = False,
+        features_only: bool = False,
+        encoder_means: bool = False,
+    ) -> Array:
         """Outputs `[N, h, w, num_outputs]` of rasters, the first of them `[N, h, w, bands]`.
 
         With `features_only`, float32 `[N, 2^depth width]` instead: the bottleneck's spatial means.
+        With `encoder_means`, float32 `[N, (2^depth - 1) width]`: those of all levels above it, the
+        finest first, before they are pooled; 960 of the original's network.
         """
         images = join_rasters(rasters)
         _, height, width, _ = images.shape
@@ -106,6 +116,8 @@ class UNet(nn.Module):
         encoded = encoder(x, train)
         if features_only:
             return spatial_means(encoded.bottleneck)
+        if encoder_means:
+            return jnp.concatenate([spatial_means(x) for x in encoded.maps[:-1]], -1)
         y = Decoder(self.width, self.style, name='decoder')(encoded, train)
         outputs = Head(self.num_outputs, self.style.dtype, name='head')(y)
         return cropped(outputs, (height, width))

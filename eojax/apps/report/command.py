@@ -38,6 +38,7 @@ from eojax.weights.unpacked import WORKDIR_HELP, is_file, run_folder
 _TILES = {
     'accuracy': 'accuracy', 'pixel_accuracy': 'accuracy of pixels', 'mean_iou': 'mean IoU',
     'f1_macro': 'mean F1', 'ece': 'calibration error', 'fid': 'FID',
+    'agreement_mean_iou': 'agreement of maps', 'ssim': 'SSIM',
     'auroc_uniform_noise': 'AUROC, noise', 'auroc_constant': 'AUROC, flat colours',
 }  # fmt: skip
 
@@ -142,6 +143,7 @@ def _trained(run: RunFiles, step: Any) -> Trained:
         train=train,
         total=sum(sizes.get(part, 0) for part in ('train', 'validation', 'test')) or None,
         epochs=step * batch / train if known and train else None,
+        generator=get(run.config, 'method.generator'),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eojax.apps.report import synthesis
 from eojax.apps.report.page import Table
 from eojax.apps.report.pictures import Picture, read_picture
 from eojax.apps.report.wording import number, words
@@ -39,6 +40,7 @@ _MEASURES = {
     'log_density_test': ('Mean log p(x), test images', 'unnormalised'),
     'log_density_samples': ('Mean log p(x), samples', 'unnormalised'),
     'kl_test': ('Divergence of log p(x), test from training\u00a0↓', 'Kullback-Leibler, nats'),
+    **synthesis.MEASURES,
 }
 _FIGURES = {
     'confusion_matrix': 'Confusion matrix: of each true class (row), the share in per cent that is '
@@ -50,11 +52,14 @@ _FIGURES = {
     'reliability': 'Reliability: how often the run is right, by how sure it is; on the dashed line '
     'it is as often right as it says.',
     'log_density': 'Unnormalised log p(x) of training and test images, samples and other sets.',
+    **synthesis.FIGURES,
 }
 _OF_CLASS = ('precision_', 'recall_', 'f1_', 'iou_')
 _OF_GROUP = ('pixel_accuracy_', 'mean_iou_')
 _OF_SET = ('auroc_', 'fpr95_')
-_COUNTS = ('step', 'test_images', 'learnt_known', 'learnt_images', 'inception_images')
+_COUNTS = (
+    'step', 'test_images', 'learnt_known', 'learnt_images', 'inception_images', *synthesis.COUNTS
+)  # fmt: skip
 
 
 class Trained(NamedTuple):
@@ -64,6 +69,7 @@ class Trained(NamedTuple):
       data, method, labels_per_class, size, network: of the config.
       train, total: training images, and all images of the splits.
       epochs: passes over the training images up to the evaluated step.
+      generator: the kind of generator, of methods that synthesise.
     """
 
     data: str | None
@@ -74,6 +80,7 @@ class Trained(NamedTuple):
     train: int | None
     total: int | None
     epochs: float | None
+    generator: str | None = None
 
 
 class Paper(NamedTuple):
@@ -115,6 +122,7 @@ class Evaluation(NamedTuple):
       sets: test images against others; None without such numbers.
       classes: the scores of each.
       groups: the scores of each city; None where there are none.
+      synthesis: of methods that synthesise images.
       figures: of the folder, but for the samples.
     """
 
@@ -126,6 +134,7 @@ class Evaluation(NamedTuple):
     sets: Table | None
     classes: Sequence[ClassScore]
     groups: Table | None
+    synthesis: Sequence[Table]
     figures: Sequence[Picture]
 
     @property
@@ -159,6 +168,9 @@ def describe_evaluation(
         sets=_sets(numbers),
         classes=[*_classes(numbers)],
         groups=_groups(numbers),
+        synthesis=synthesis.synthesis_tables(
+            numbers, trained and trained.data, trained and trained.generator
+        ),
         figures=_figures(folder),
     )
 
@@ -181,12 +193,16 @@ def _measures(numbers: Mapping[str, Any], published: list[PublishedResult]) -> l
     rest = [
         key for key in numbers if key not in (*_MEASURES, *_COUNTS)
         and not _of_class(key, numbers) and not key.startswith(_OF_SET) and key not in groups
+        and not synthesis.in_tables(key)
     ]  # fmt: skip
     measures = []
     for key in [*(k for k in _MEASURES if k in numbers), *rest]:
         name, note = _MEASURES.get(key, (words(key), ''))
         if key in ('fid', 'kid') and 'inception_images' in numbers:
             note += f', {number(numbers["inception_images"])} images'
+        if key == 'frechet_distance' and 'frechet_images' in numbers:
+            features = number(numbers.get('frechet_features'))
+            note += f', {features} of {number(numbers["frechet_images"])} images'
         papers = [_paper(result) for result in published if result.key == key]
         measures.append(Measure(name, note, number(numbers[key], key), papers))
     return measures

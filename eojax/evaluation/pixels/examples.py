@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eojax.data.columns import name_at
-from eojax.data.dataset import Window
+from eojax.data.dataset import Dataset, Window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN
 from eojax.data.valid_pixels import valid_pixels
 from eojax.drawing.class_colours import class_colours
@@ -28,8 +28,15 @@ _TRIES = 8  # parts of a place that are looked at, for one with labels in it
 _LABELLED = 0.5  # share of known pixels that will do
 
 
-class _Shown(NamedTuple):
-    """A part of a place; arrays `[height, width]`."""
+class Shown(NamedTuple):
+    """A part of a place.
+
+    Attributes:
+      place: its number.
+      window: the part, in pixels of the place.
+      truth: int32 `[height, width]`, the labels that count.
+      scores: by name `[height, width, ...]`, filled as windows pass by (`paste`).
+    """
 
     place: int
     window: Window
@@ -46,16 +53,16 @@ def pixel_examples(tested: EvaluationSet, with_density: bool, seed: int = 0) -> 
     """
     needs = ('classes', 'confidence', *(('pixel_log_density',) if with_density else ()))
 
-    def start() -> list[_Shown]:
+    def start() -> list[Shown]:
         return [_empty(place, window, needs) for place, window in choose(tested, EXAMPLES, seed)]
 
-    def update(shown: list[_Shown], outputs: Outputs, batch: EvaluationBatch) -> list[_Shown]:
+    def update(shown: list[Shown], outputs: Outputs, batch: EvaluationBatch) -> list[Shown]:
         for part in shown:
             for row in np.flatnonzero(batch.place == part.place):
-                _paste(part, outputs, batch, int(row))
+                paste(part, outputs, batch, int(row))
         return shown
 
-    def finish(shown: list[_Shown]) -> Measured:
+    def finish(shown: list[Shown]) -> Measured:
         facts = tested.dataset.facts
 
         def draw(out: Path) -> None:
@@ -113,13 +120,13 @@ def _labels(tested: EvaluationSet, place: int, window: Window) -> np.ndarray:
     return np.where(stored == UNKNOWN, -1, stored.astype(np.int32))
 
 
-def _empty(place: int, window: Window, names: tuple[str, ...]) -> _Shown:
+def _empty(place: int, window: Window, names: tuple[str, ...]) -> Shown:
     shape = (window.height, window.width)
     truth = np.full(shape, -1, np.int32)
-    return _Shown(place, window, truth, {name: np.zeros(shape, np.float32) for name in names})
+    return Shown(place, window, truth, {name: np.zeros(shape, np.float32) for name in names})
 
 
-def _paste(part: _Shown, outputs: Outputs, batch: EvaluationBatch, row: int) -> None:
+def paste(part: Shown, outputs: Outputs, batch: EvaluationBatch, row: int) -> None:
     """Puts the pixels that count in a window where they lie in the part."""
     assert batch.counted is not None
     first, end, left, right = batch.counted[row].tolist()
@@ -139,7 +146,7 @@ def _paste(part: _Shown, outputs: Outputs, batch: EvaluationBatch, row: int) -> 
         values[here] = outputs[name][there]
 
 
-def _example(tested: EvaluationSet, part: _Shown) -> Example:
+def _example(tested: EvaluationSet, part: Shown) -> Example:
     dataset = tested.dataset
     facts, window = dataset.facts, part.window
     entries = (*tested.rasters, *facts.masks(tested.rasters))
@@ -147,16 +154,21 @@ def _example(tested: EvaluationSet, part: _Shown) -> Example:
     valid = valid_pixels(read, facts, (window.height, window.width))
     # The network says something of pixels without data too, which means nothing.
     scores = {name: np.where(valid, values, np.nan) for name, values in part.scores.items()}
-    title = name_at(dataset.places.names, part.place).rpartition('/')[2]
-    groups, names = dataset.places.groups, dataset.facts.group_names
-    if groups is not None and groups[part.place] < len(names):
-        city = names[groups[part.place]]
-        title = title if title.startswith(city) else f'{city}\n{title}'
     return Example(
-        title if len(title) <= 40 else f'...{title[-37:]}',
+        title_of(dataset, part.place),
         displayed(read[IMAGES], facts.images.bands, facts.images.limits),
         part.truth,
         np.where(valid, part.scores['classes'], -1).astype(np.int32),
         scores['confidence'],
         scores.get('pixel_log_density'),
     )
+
+
+def title_of(dataset: Dataset, place: int) -> str:
+    """The name of a place without its folders, below its city's, at most 40 characters."""
+    title = name_at(dataset.places.names, place).rpartition('/')[2]
+    groups, names = dataset.places.groups, dataset.facts.group_names
+    if groups is not None and groups[place] < len(names):
+        city = names[groups[place]]
+        title = title if title.startswith(city) else f'{city}\n{title}'
+    return title if len(title) <= 40 else f'...{title[-37:]}'
