@@ -56,7 +56,7 @@ def wait_for_rows(folder: Path, num: int, group: list[subprocess.Popen[bytes]], 
     def count() -> int:
         return file.read_bytes().count(b'\n') if file.exists() else 0
 
-    goal, deadline = count() + num, time.monotonic() + 300
+    goal, deadline = count() + num, time.monotonic() + 900
     while count() < goal:
         codes = [process.poll() for process in group]
         assert codes == [None] * len(group), [log_of(logs, n) for n in range(len(group))]
@@ -66,7 +66,7 @@ def wait_for_rows(folder: Path, num: int, group: list[subprocess.Popen[bytes]], 
 
 _JEM = "method='jem', sampler__buffer_parts=4, method__supervised_steps=0"
 # Two phases, a buffer that the devices cannot share, and one device for each process.
-_PHASES = "method='jem', sampler__buffer_parts=1, method__supervised_steps=4"
+_PHASES = "method='jem', network='convnet', sampler__buffer_parts=1, method__supervised_steps=4"
 _STREAMED = "method='supervised', data__resident_gigabytes=0.0"
 
 

@@ -144,17 +144,20 @@ def test_input_is_faster_than_the_step(archive: Path, tmp_path: Path):
         carry, ticket = programs.one(carry, fixed, key)
         ticket.block_until_ready()
 
-    reading = seconds(jax.block_until_ready, 0)
+    def stepping() -> float:
+        begun = time.perf_counter()
+        for _ in range(10):
+            step_alone(None)
+        return (time.perf_counter() - begun) / 10
+
+    # The best of three of either: other work on the machine slows whatever runs just then.
+    reading = min(seconds(jax.block_until_ready, first) for first in (0, 32, 64))
     run.feed.close()
-    begun = time.perf_counter()
-    for _ in range(10):
-        step_alone(None)
-    stepping = (time.perf_counter() - begun) / 10
-    assert reading < stepping
+    assert reading < min(stepping() for _ in range(3))
 
 
 def test_feeds_begin_anew_where_another_step_or_key_is_asked_for(tmp_path: Path):
-    config = small_config('supervised', data__resident_gigabytes=0.0)
+    config = small_config('supervised', 'convnet', data__resident_gigabytes=0.0)
     run = runs.prepare(config, tmp_path)
     streams = run.method.phases[0].streams
     keys = [sharding.place_key(random.key(n), run.mesh) for n in (0, 1)]
