@@ -55,6 +55,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         'weights': Command('eojax.apps.weights', 'list the trained networks that come with eojax'),
         'demo': Command('eojax.apps.demo', 'show one of them at work'),
         'export': Command('eojax.apps.export', 'write a trained run to one file'),
+        'import': Command('eojax.apps.import_weights', 'bring in weights of PyTorch'),
     },
     'compare': {
         'compare': Command('eojax.apps.compare_domains.command', 'sets of images with training'),

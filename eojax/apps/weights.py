@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from eojax.errors import UserError, one_line_errors
 from eojax.program_name import program_name
 from eojax.tables import plain_table
-from eojax.weights import shipped
+from eojax.weights import encoder_file, shipped
 from eojax.weights.card import described
 from eojax.weights.run_file import read_card
 from eojax.weights.unpacked import sha256_of
@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = shipped.folder_or_file(options.name)
         if path.is_dir():
             raise UserError(f'{path} is a run folder: eojax export makes a file with a card of it')
+        if path.is_file() and encoder_file.is_encoder(path):
+            print(encoder_file.described(encoder_file.read(path), options.name))
+            return
         size = path.stat().st_size if path.is_file() else 0
         print(described(read_card(path), options.name, size, sha256_of(path)))
 

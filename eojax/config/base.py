@@ -128,6 +128,14 @@ def _check_model(config: ConfigDict) -> None:
             f'method {config.method.name!r} does not train a {config.model.name}: model.name must'
             f' be {" or ".join(trained)}'
         )
+    if config.model.get('weights') and not METHODS[config.method.name].starts_from_weights:
+        able = sorted(name for name, recipe in METHODS.items() if recipe.starts_from_weights)
+        raise UserError(
+            f'method {config.method.name!r} does not start from model.weights; these do:'
+            f' {", ".join(able)}'
+        )
+    if config.model.get('weights_bands') and not config.model.weights:
+        raise UserError('model.weights_bands is set, but model.weights is not')
     sizes = {f'{group}.size': config[group].size for group in ('data', 'source') if group in config}
     MODELS[config.model.name].check(config.model, sizes)
 

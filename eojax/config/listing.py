@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from eojax import models as networks
 from eojax.config.base import flatten, names_of, unknown_key
 from eojax.config.options import EVALUATE, RECOVERY, RUN, options_of
 from eojax.data.sets import DATASETS
@@ -67,6 +68,8 @@ def of_all_parts() -> list[Section]:
     ]
     for name, kind in sorted(DATASETS.items()):
         sections.append(Section(f'Data set {name}', dict(flat({'data': kind.options}))))
+    shared = dict(flat({'model': networks.SHARED}))
+    sections.append(Section('Every network but that of the vae', shared))
     for name, network in sorted(MODELS.items()):
         sections.append(Section(f'Network {name}', dict(flat({'model': network.options}))))
     for name, recipe in sorted(METHODS.items()):

@@ -9,7 +9,7 @@ from eojax.data import options as data_options
 from eojax.errors import unknown_name
 from eojax.methods import METHODS
 from eojax.methods.update import optimizers
-from eojax.models import MODELS
+from eojax.models import MODELS, SHARED
 from eojax.option import (
     BELOW_ONE,
     INSIDE,
@@ -110,7 +110,8 @@ def options_of(
         **({'source': data_options.options_of(source)} if source else {}),
         'model': {
             'name': Option(model, 'the network', name_in(MODELS)),
-            **_entry('model', model, MODELS).options,
+            **(SHARED if _entry('model', model, MODELS).build is not None else {}),
+            **MODELS[model].options,
         },
         'optimizer': optimizers.OPTIONS,
         'recovery': RECOVERY,

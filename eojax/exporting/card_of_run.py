@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict
 
 import eojax
 from eojax.data.facts import Facts
+from eojax.runs import starting
 from eojax.runs.carry import abstract_carry
 from eojax.runs.run import Run
 from eojax.weights.card import Card
@@ -47,7 +49,7 @@ def card_of(run: Run, numbers: Mapping[str, Any], words: Words) -> Card:
     return Card(
         title=words.title or f'{method} on {title}, {side} x {side} pixels',
         method=method,
-        network=_network(config.model),
+        network=network_title(config.model),
         data=title,
         protocol=protocol,
         numbers={key: float(value) for key, value in numbers.items() if math.isfinite(value)},
@@ -64,10 +66,14 @@ def card_of(run: Run, numbers: Mapping[str, Any], words: Words) -> Card:
     )
 
 
-def _network(model: ConfigDict) -> str:
+def network_title(model: ConfigDict) -> str:
+    """The network of a config group `model` in words: Wide-ResNet 28-10, ResNet-18, ..."""
     if model.name == 'wide_resnet':
         norm = '' if model.norm == 'none' else f', {model.norm} normalisation'
         return f'Wide-ResNet {model.depth}-{model.width}{norm}'
+    if model.name == 'resnet':
+        other = '' if model.width == 64 else f' of width {model.width}'
+        return f'ResNet-{model.depth}{other}, {model.stem} stem'
     if 'width' in model and 'depth' in model:
         return f'{_MODELS.get(model.name, model.name)} of width {model.width}, depth {model.depth}'
     return _MODELS.get(model.name, model.name)
@@ -91,8 +97,17 @@ def _protocol(run: Run) -> str:
         f'{counts["train"]:,} training {places}{labelled}, {counts["validation"]:,} for'
         f' validation, {counts["test"]:,} for testing; seed {config.seed};'
         f' step {run.step:,} of {config.steps:,}, with {config.batch_size} labelled {places} a'
-        f' step.'
+        f' step.{_beginning(run)}'
     )
+
+
+def _beginning(run: Run) -> str:
+    """A sentence about the weights that training started from; empty for random ones."""
+    file = run.folder / starting.FILE
+    if not file.is_file():
+        return ''
+    record = json.loads(file.read_text())
+    return f' Started from the weights {record["weights"]}, SHA-256 {record["sha256"]}.'
 
 
 def _limits(run: Run, facts: Facts, side: int) -> Iterator[str]:

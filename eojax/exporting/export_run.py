@@ -98,6 +98,8 @@ def _without_paths(run: Run) -> Any:
         for key in _PATHS:
             if key in config[group]:
                 config[group][key] = defaults[group][key]
+    if config.model.get('weights'):  # they were read once, and only their name says something
+        config.model.weights = Path(config.model.weights).name
     for group in groups:
         try:
             data_options.check(config[group], group)

@@ -21,10 +21,14 @@ from eojax.models import wide_resnet
 from eojax.runs.checkpoint import leaves_by_name
 from eojax.runs.run import Run, build
 
-_ARGUMENTS = ('depth', 'width', 'norm', 'activation', 'density_head', 'density_alone')
+ARGUMENTS = ('depth', 'width', 'norm', 'activation', 'density_head', 'density_alone')
 # Of the modules of flax and their parameters; torch has the same numbers by other names.
 _MODULES = ('BatchNorm_0', 'GroupNorm_0')
-_LEAVES = {'kernel': 'weight', 'scale': 'weight', 'mean': 'running_mean', 'var': 'running_var'}
+LEAVES = {'kernel': 'weight', 'scale': 'weight', 'mean': 'running_mean', 'var': 'running_var'}
+# Of batch normalisation, which counts its steps there and not here.
+TRACKED = 'num_batches_tracked'
+# The order of PyTorch's axes among ours, by their number: features come last here and first there.
+TO_TORCH: dict[int, tuple[int, ...]] = {0: (), 1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
 
 
 class Described(NamedTuple):
@@ -33,9 +37,10 @@ class Described(NamedTuple):
     Attributes:
       weights: PyTorch's state dict.
       about: `arguments` of the torch module, `classes`, `bands`, `limits` of the values that -1 and
-        1 stand for, `input_noise`, the standard deviation of the noise that joint models add to
-        images in training and before their logits (here it is left out), and `pixels`, the size
-        of the images.
+        1 stand for, `dtype` of the values in image files, `title`, `metres`, `citation` and
+        `data_licence` of the data that it was trained on, `input_noise`, the standard deviation of
+        the noise that joint models add to images in training and before their logits (here it is
+        left out), and `pixels`, the size of the images.
     """
 
     weights: dict[str, np.ndarray]
@@ -80,11 +85,16 @@ def described_network(run: Run, state: Any, form: str) -> Described:
         'arguments': {
             'bands': len(raster.bands),
             'num_outputs': weights['head.weight'].shape[0],
-            **{name: model[name] for name in _ARGUMENTS},
+            **{name: model[name] for name in ARGUMENTS},
         },
         'classes': list(run.facts.class_names),
         'bands': list(raster.bands),
         'limits': _limits(raster),
+        'dtype': raster.dtype,
+        'title': run.facts.title,
+        'metres': run.facts.metres,
+        'citation': run.facts.citation,
+        'data_licence': run.facts.licence,
         'input_noise': float(run.config.method.get('input_noise', 0.0)),
         'pixels': list(run.task.image_shape[:2]),
     }
@@ -141,15 +151,17 @@ def state_dict(
     """Parameters and statistics of a Wide-ResNet by PyTorch's names, in its layout."""
     weights = {}
     for name, leaf in (*leaves_by_name(parameters).items(), *leaves_by_name(statistics).items()):
-        levels = [level for level in name.split('.') if level not in _MODULES]
-        levels[-1] = _LEAVES.get(levels[-1], levels[-1])
+        theirs = torch_name(name)
         array = np.asarray(jax.device_get(leaf), np.float32)
-        if array.ndim == 4:
-            array = array.transpose(3, 2, 0, 1)  # in, out last here and first there
-        elif array.ndim == 2:
-            array = array.T
-        weights['.'.join(levels)] = np.ascontiguousarray(array)
-        if levels[-1] == 'running_mean':
-            levels[-1] = 'num_batches_tracked'
-            weights['.'.join(levels)] = np.zeros((), np.int64)
+        weights[theirs] = np.ascontiguousarray(array.transpose(TO_TORCH[array.ndim]))
+        module, _, last = theirs.rpartition('.')
+        if last == 'running_mean':
+            weights[f'{module}.{TRACKED}'] = np.zeros((), np.int64)
     return weights
+
+
+def torch_name(name: str) -> str:
+    """PyTorch's name of a leaf of a Wide-ResNet."""
+    levels = [level for level in name.split('.') if level not in _MODULES]
+    levels[-1] = LEAVES.get(levels[-1], levels[-1])
+    return '.'.join(levels)

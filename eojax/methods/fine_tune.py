@@ -19,8 +19,6 @@ Notes:
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from eojax.methods.method import Method, Recipe, Task
@@ -44,7 +42,8 @@ def build(config: ConfigDict, task: Task) -> Method:
         old, statistics = state.trained.parameters, state.trained.statistics
         encoder = transfer_phases.carried_over(old['source'], old['target'], bands)
         parameters = {'target': encoder, 'classifier': old['classifier']}
-        return second.begin(parameters, {'target': jax.tree.map(jnp.copy, statistics['source'])})
+        kept = transfer_phases.carried_statistics(statistics['source'], statistics['target'])
+        return second.begin(parameters, {'target': kept})
 
     phases = (
         transfer_phases.source_phase(network, first),

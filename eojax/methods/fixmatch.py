@@ -244,4 +244,5 @@ RECIPE = Recipe(
     build,
     check,
     advice='lower optimizer.learning_rate or method.consistency_weight, or set optimizer.clip_norm',
+    starts_from_weights=True,
 )

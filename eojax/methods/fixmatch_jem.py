@@ -288,4 +288,5 @@ RECIPE = Recipe(
     build,
     check,
     advice=f'{jem_options.ADVICE}; before the joint phases lower fixmatch.optimizer.learning_rate',
+    starts_from_weights=True,
 )

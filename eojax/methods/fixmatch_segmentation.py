@@ -256,4 +256,5 @@ RECIPE = Recipe(
     models=models.buildable(per_pixel=True),
     labels=('pixel',),
     advice='lower optimizer.learning_rate or method.consistency_weight, or set optimizer.clip_norm',
+    starts_from_weights=True,
 )

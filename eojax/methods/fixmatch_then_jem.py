@@ -39,8 +39,8 @@ from eojax.methods.joint import options as jem_options
 from eojax.methods.joint.joint_model import ABILITIES
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.update import optimizers
-from eojax.models import MODELS, buildable, wide_resnet
-from eojax.option import Option, Options, at_least, name_in, with_defaults
+from eojax.models import MODELS, wide_resnet
+from eojax.option import Option, Options, at_least, one_of, with_defaults
 
 OPTIONS: dict[str, Options] = {
     **jem_options.OPTIONS,
@@ -52,7 +52,7 @@ OPTIONS: dict[str, Options] = {
         ),
         'method': fixmatch.OPTIONS['method'],
         'model': {
-            'name': Option('wide_resnet', 'the network of FixMatch', name_in(buildable())),
+            'name': Option('wide_resnet', 'the network of FixMatch', one_of('wide_resnet')),
             **with_defaults(wide_resnet.OPTIONS, norm='batch'),
         },
         'optimizer': optimizers.OPTIONS,

@@ -148,4 +148,4 @@ class _Training(NamedTuple):
         return loss, Aside(metrics, statistics)
 
 
-RECIPE = Recipe(OPTIONS, ABILITIES, build, check, advice=ADVICE)
+RECIPE = Recipe(OPTIONS, ABILITIES, build, check, starts_from_weights=True, advice=ADVICE)

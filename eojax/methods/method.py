@@ -144,6 +144,8 @@ class Recipe(NamedTuple):
         can make for images.
       needs_source: whether it learns from a second data set.
       labels: the kinds of label that its data may have (`eojax.data.facts.LABELS`).
+      starts_from_weights: whether its state has the network of `config.model` as `trained`, so that
+        training may start from weights of another run (`model.weights`).
       advice: what to change where training diverges, as the second half of a sentence.
     """
 
@@ -154,6 +156,7 @@ class Recipe(NamedTuple):
     models: tuple[str, ...] = ()
     needs_source: bool = False
     labels: tuple[str, ...] = ('image',)
+    starts_from_weights: bool = False
     advice: str = 'lower optimizer.learning_rate'
 
 

@@ -366,4 +366,5 @@ RECIPE = Recipe(
     models=models.buildable(per_pixel=True),
     labels=('pixel',),
     advice=ADVICE,
+    starts_from_weights=True,
 )

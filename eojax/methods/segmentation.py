@@ -103,4 +103,5 @@ RECIPE = Recipe(
     check,
     models=models.buildable(per_pixel=True),
     labels=('pixel',),
+    starts_from_weights=True,
 )

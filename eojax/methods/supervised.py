@@ -71,4 +71,4 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (phase,), {'logits': logits, **features_of(network)})
 
 
-RECIPE = Recipe(OPTIONS, ('logits', 'features'), build)
+RECIPE = Recipe(OPTIONS, ('logits', 'features'), build, starts_from_weights=True)

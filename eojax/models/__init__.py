@@ -9,20 +9,32 @@ from eojax.models import (
     convnet,
     convolutional_autoencoder,
     pixel_network,
+    resnet,
     segnet,
     unet,
     wide_resnet,
 )
 from eojax.models.model import Architecture, Network
+from eojax.option import Option
 
 MODELS: dict[str, Architecture] = {
     'convnet': convnet.ARCHITECTURE,
     'convolutional_autoencoder': convolutional_autoencoder.ARCHITECTURE,
     'pixel_network': pixel_network.ARCHITECTURE,
+    'resnet': resnet.ARCHITECTURE,
     'segnet': segnet.ARCHITECTURE,
     'unet': unet.ARCHITECTURE,
     'wide_resnet': wide_resnet.ARCHITECTURE,
 }
+# Of every network that `build` can make.
+SHARED: dict[str, Option] = {
+    'weights': Option(
+        '', 'weights to start from: an encoder, a run (file, folder, name); empty: random ones'
+    ),
+    'weights_bands': Option(
+        '', 'which of their bands the images have: names or numbers from 1 with commas'
+    ),
+}  # fmt: skip
 
 
 def build(options: ConfigDict, num_outputs: int) -> Network:

@@ -100,7 +100,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     return from_linen(module, per_image=options.norm != 'batch', features=True)
 
 
-ARCHITECTURE = Architecture(OPTIONS, build, check)
+ARCHITECTURE = Architecture(OPTIONS, build, check, first='block1_conv1')
 
 
 def normalise_bands(images: Array) -> Array:

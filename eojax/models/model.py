@@ -81,12 +81,19 @@ class Architecture(NamedTuple):
         by themselves and make no network together, and images of a size that it cannot take.
       per_pixel: whether it gives outputs for each pixel, `[N, h, w, num_outputs]`, and not for each
         image, `[N, num_outputs]`.
+      heads: modules that depend on the classes or the task: weights of another run may lack them.
+      first: the module that sees the bands of the images; empty where it is not one alone.
+      free: options in which weights of another run may differ, as they change no output of what is
+        taken over.
     """
 
     options: Mapping[str, Option]
     build: Callable[[ConfigDict, int], Network] | None
     check: Callable[[ConfigDict, Sizes], None] = lambda options, sizes: None
     per_pixel: bool = False
+    heads: tuple[str, ...] = ('head',)
+    first: str = ''
+    free: tuple[str, ...] = ('norm_momentum', 'normalization_momentum', 'dtype', 'dropout')
 
 
 def from_linen(

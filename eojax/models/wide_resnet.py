@@ -82,7 +82,14 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     )
 
 
-ARCHITECTURE = Architecture(OPTIONS, build, check)
+ARCHITECTURE = Architecture(
+    OPTIONS,
+    build,
+    check,
+    heads=('head', 'density1', 'density2', 'density3'),
+    first='stem',
+    free=('norm_momentum', 'dtype', 'dropout', 'density_head', 'density_alone'),
+)
 
 
 def module(options: ConfigDict, num_outputs: int) -> WideResNet:

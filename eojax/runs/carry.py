@@ -35,10 +35,13 @@ class Carry(NamedTuple):
     healthy: Array
 
 
-def initial_carry(run: Run, key: Array) -> Carry:
+def initial_carry(run: Run, key: Array, fill: Callable[[Any], Any] = lambda state: state) -> Carry:
     """The carry before the first step, placed on the devices.
 
     Each process computes all of it by itself, and keeps what its devices hold.
+
+    Args:
+      fill: puts weights that training starts from into the method's state.
     """
     streams, facts = run.method.phases[0].streams, run.facts_by_group
     key = sharding.local(key)
@@ -48,7 +51,7 @@ def initial_carry(run: Run, key: Array) -> Carry:
     if run.method.fit is not None:
         assert run.domains is not None  # whoever trains has read them
         fitted = run.method.fit(run.domains[TARGET].training)
-    state = run.method.init(random.fold_in(key, 0), batch, fitted)
+    state = fill(run.method.init(random.fold_in(key, 0), batch, fitted))
     if run.method.phases[0].begin is not None:
         state = run.method.phases[0].begin(state)
     carry = fresh_sums(metric_names(run, 0, state), state, jnp.zeros((), jnp.int32))

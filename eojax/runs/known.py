@@ -47,12 +47,17 @@ def known_of(domain: Domain) -> Known:
 
 def write_known(folder: Path, known: Mapping[str, Known]) -> None:
     """Writes `data.json`: what is known of each data set, by the config's group."""
+    text = known_json(known)
+    write_atomically(folder / FILE, lambda file: file.write(text.encode()))
+
+
+def known_json(known: Mapping[str, Known]) -> str:
+    """The text of `data.json`."""
     plain = {
         group: {**one._asdict(), 'facts': data_facts.to_json(one.facts), 'counts': {**one.counts}}
         for group, one in known.items()
     }
-    text = json.dumps(plain, indent=2) + '\n'
-    write_atomically(folder / FILE, lambda file: file.write(text.encode()))
+    return json.dumps(plain, indent=2) + '\n'
 
 
 def _known_from(plain: Mapping[str, Any]) -> Known:

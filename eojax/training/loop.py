@@ -34,6 +34,7 @@ from eojax.runs.checkpoint import Checkpoints
 from eojax.runs.lock import Lock
 from eojax.runs.opening import checkpoint_folder, load_state, restore_carry
 from eojax.runs.run import Run
+from eojax.runs.starting import Start, read_start
 from eojax.training import recovery
 from eojax.training.profiling import Trace
 from eojax.training.progress import Progress
@@ -93,10 +94,11 @@ def _train(
     run = runs.prepare(config, folder)
     check_data(run)
     evaluate.check_inputs(run)  # hours before they are used
+    start = None if _has_begun(folder) else read_start(run)
     assert run.domains is not None
     when_checked()
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
-    run, state = _Loop(run, held).run_to_end()
+    run, state = _Loop(run, held, start).run_to_end()
     if run.config.evaluate.checkpoint == 'best':
         run, state = load_state(run, 'best')
     held.check()
@@ -105,6 +107,12 @@ def _train(
         held.check()
         reference.keep(run, state)
     return done
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a checkpoint is there to go on from."""
+    place = checkpoint_folder(folder)
+    return place.is_dir() and any(file.name.isdecimal() for file in place.iterdir())
 
 
 class _Report(NamedTuple):
@@ -133,8 +141,9 @@ class _Report(NamedTuple):
 class _Loop:
     """One run of the loop: where it is, and what it writes to."""
 
-    def __init__(self, run: Run, held: Lock) -> None:
+    def __init__(self, run: Run, held: Lock, start: Start | None) -> None:
         self.run = run
+        self.start = start
         self.lock = held
         self.config = run.config
         self.attempt = 0
@@ -214,8 +223,15 @@ class _Loop:
             if self.step < self.total:
                 say(f'resuming at step {self.step} of {self.total}')
             return
-        self.carry = initial_carry(self.run, self.key)
+        start = self.start
+        if start is None:
+            self.carry = initial_carry(self.run, self.key)
+        else:
+            self.carry = initial_carry(self.run, self.key, start.into)
         write_beginning(self.run)
+        if start is not None:
+            start.write(self.run.folder)
+            self.start = None  # a copy of the weights less in memory
         self._save()
 
     def _restore(self, step: int) -> None:

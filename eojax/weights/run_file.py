@@ -31,7 +31,7 @@ from safetensors.numpy import save
 
 from eojax.atomic_file import write_atomically
 from eojax.errors import UserError
-from eojax.weights import spectra
+from eojax.weights import encoder_file, spectra
 from eojax.weights.card import Card, card_from_json
 
 SUFFIX = '.safetensors'
@@ -44,6 +44,7 @@ TEXTS = (
     'splits.json',
     'source_splits.json',
     'provenance.json',
+    'started_from.json',
     'evaluation/evaluation.json',
 )
 ARRAYS = re.compile(r'contents|reference/(texture|examples|step_\d+)')
@@ -177,6 +178,11 @@ def _metadata(path: Path) -> dict[str, str]:
             f'{path} is no trained run in a file, or a damaged one ({_line(error)}): such files are'
             ' made by "eojax export"'
         ) from error
+    if metadata.get('format') == encoder_file.FORMAT:
+        raise UserError(
+            f'{path} is an encoder, which has no classes: train from it by'
+            f' --config.model.weights={path}'
+        )
     if metadata.get('format') != FORMAT:
         raise UserError(
             f'{path} is a safetensors file, and no trained run of eojax: such files are made by'

@@ -315,7 +315,7 @@ def test_config_files_that_are_not_there(tmp_path: Path) -> None:
         (['--config.model=wide_resnet'], "'model' is a group"),
         (['--config.'], "unknown config key ''"),
         (['--config.method.name=jam'], "unknown method 'jam'; did you mean 'jem'"),
-        (['--config.model.name=resnet'], "unknown model 'resnet'"),
+        (['--config.model.name=densenet'], "unknown model 'densenet'"),
         (['--config.data.name=euro'], "unknown data set 'euro'"),
         (['--config.method.name=supervised'], 'method.name=supervised has other options'),
     ],

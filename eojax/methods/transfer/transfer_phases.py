@@ -239,6 +239,15 @@ def carried_over(source: Any, target: Any, bands: tuple[int, int]) -> Any:
     return jax.tree_util.tree_map_with_path(one, target, source)
 
 
+def carried_statistics(source: Any, target: Any) -> Any:
+    """The source encoder's statistics; those of each band stay the target's where bands differ."""
+    return jax.tree.map(
+        lambda theirs, ours: jnp.copy(theirs if theirs.shape == ours.shape else ours),
+        source,
+        target,
+    )
+
+
 def target_logits(
     network: EmbeddingClassifier,
 ) -> Callable[[TransferState, Array, Array], Array]:
