@@ -67,7 +67,7 @@ def wait_for_rows(folder: Path, num: int, group: list[subprocess.Popen[bytes]], 
 _JEM = "method='jem', sampler__buffer_parts=4, method__supervised_steps=0"
 # Two phases, a buffer that the devices cannot share, and one device for each process.
 _PHASES = "method='jem', network='convnet', sampler__buffer_parts=1, method__supervised_steps=4"
-_STREAMED = "method='supervised', data__resident_gigabytes=0.0"
+_STREAMED = "method='supervised', network='convnet', data__resident_gigabytes=0.0"
 
 
 # Processes, and devices of each, that are held against one device of this process.
