@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import Array
+from jax import Array, lax
 
 from eojax.apps.synthesise.network import Model, model_of
 from eojax.data.facts import Facts, Raster
@@ -76,6 +76,15 @@ def by_place(state: Any, labels: Array, rasters: Any, key: Array) -> Array:
     down = jnp.linspace(-0.8, 0.0, labels.shape[1])[:, None]
     grey = down + jnp.linspace(0.0, 0.8, labels.shape[2])
     return jnp.broadcast_to(grey[..., None], (*labels.shape, 3))
+
+
+def blurred(state: Any, labels: Array, rasters: Any, key: Array) -> Array:
+    """The mean class of 7 x 7 pixels, beyond the window as if it were forest."""
+    values = (labels - 1.0)[..., None]
+    box = jnp.ones((7, 7, 1, 1)) / 49.0
+    layout = ('NHWC', 'HWIO', 'NHWC')
+    mean = lax.conv_general_dilated(values, box, (1, 1), 'SAME', dimension_numbers=layout)
+    return jnp.broadcast_to(mean, (*labels.shape, 3))
 
 
 def never(state: Any, labels: Array, rasters: Any, key: Array) -> Array:

@@ -7,11 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import rasterio
-from jax import Array, lax
 from PIL import Image
 from rasterio.transform import Affine
 from rasterio.warp import transform_geom
@@ -36,6 +34,7 @@ from eojax.errors import UserError
 from tests.apps.generators import (
     FACTS,
     answer_open,
+    blurred,
     by_class,
     by_height,
     model_with,
@@ -345,15 +344,6 @@ def test_what_cannot_be_edited_is_one_line(
         error = capsys.readouterr().err
         assert text in error
         assert error.count('\n') == 1
-
-
-def blurred(state: Any, labels: Array, rasters: Any, key: Array) -> Array:
-    """The mean class of 7 x 7 pixels."""
-    values = (labels - 1.0)[..., None]
-    box = jnp.ones((7, 7, 1, 1)) / 49.0
-    layout = ('NHWC', 'HWIO', 'NHWC')
-    mean = lax.conv_general_dilated(values, box, (1, 1), 'SAME', dimension_numbers=layout)
-    return jnp.broadcast_to(mean, (*labels.shape, 3))
 
 
 def test_how_far_a_generator_looks_is_measured() -> None:

@@ -12,11 +12,13 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.transform import Affine
+from scipy import ndimage
 
 from eojax.apps.synthesise import command, windows
 from eojax.apps.synthesise.class_values import meaning_of
 from eojax.apps.synthesise.job import Options, make_image, open_inputs
 from eojax.apps.synthesise.land_cover import CoverPart, LandCover
+from eojax.apps.synthesise.seams import Seams
 from eojax.apps.synthesise.windows import Counts, grid_of, image_rows
 from eojax.data.facts import Raster
 from eojax.data.sets import DATASETS
@@ -25,6 +27,7 @@ from tests.apps.generators import (
     FACTS,
     NAMES,
     answer_open,
+    blurred,
     by_class,
     by_height,
     by_place,
@@ -101,6 +104,25 @@ def test_windows_leave_no_seam(tmp_path: Path) -> None:
     assert steps[0] > 10 * within
     assert steps[4] < 1.1 * within
     assert steps[8] < 1.1 * within
+
+
+def test_at_borders_of_windows_an_image_is_as_smooth_as_one_of_a_single_window(
+    tmp_path: Path,
+) -> None:
+    """The generator pads: unblended, there are jumps where windows meet."""
+    rough = np.random.default_rng(3).normal(size=(90, 110))
+    patches = np.digitize(ndimage.gaussian_filter(rough, 4), [-0.04, 0.04])
+    path = write_cover(tmp_path / 'cover.tif', patches)
+    model, steps = model_with(blurred), {}
+    for overlap, window in ((8, 16), (8, 200), (0, 16), (0, 200)):
+        out = tmp_path / 'image.tif'
+        _make(model, Options(path, window=window, overlap=overlap), out)
+        pixels, valid = _image(out)
+        seams = Seams(grid_of(90, 110, 16, overlap))  # of the same places in all images
+        seams.add(pixels, valid)
+        steps[overlap, window] = seams.means()[0]
+    assert steps[8, 16] < 1.02 * steps[8, 200]
+    assert steps[0, 16] > 1.5 * steps[0, 200]
 
 
 def test_where_windows_overlap_their_weights_sum_to_one() -> None:
