@@ -45,7 +45,7 @@ def run_of(
     """A run of a method with the one ability `synthesise`, or with none."""
     run = tiny_run('supervised').run
     config = run.config.copy_and_resolve_references().unlock()
-    config.method.generator = generator
+    config.method.update({'generator': generator, 'target': target})
     config.data.name = facts.name
     known = {'data': run.known['data']._replace(facts=facts)}
     abilities = {} if ability is None else {'synthesise': ability}

@@ -16,13 +16,15 @@ from eojax.data.value_range import scale_from_unit, scale_to_unit
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError
-from eojax.evaluation.scoring import filled_up, place_batch
+from eojax.evaluation.scoring import filled_up, on_host, place_batch
+from eojax.evaluation.synthesis.segmenter import inputs_of, target_of
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.run import Run
 from eojax.samplers.keys import keys_of_images
 
 ABILITY = 'synthesise'
+_IMAGES = 'synthesis'  # what an error calls them
 _ON_CPU = 4  # images in one call: wide maps of features need much memory
 _LARGEST_WINDOW = 512  # unless the run or the user says another
 
@@ -92,10 +94,8 @@ def model_of(run: Run, state: Any, batch_size: int | None = None) -> Model:
         batch_size = min(size, _ON_CPU) if jax.default_backend() == 'cpu' else size
     if batch_size < 1:
         raise UserError(f'batch_size must be at least 1, not {batch_size}')
-    # Its inputs and, last, its target (`eojax.methods.image_synthesis`).
-    *rasters, target = run.method.rasters
     sees_labels = run.config.method.generator != 'raster'
-    return Model(run, state, tuple(rasters), target, sees_labels, batch_size)
+    return Model(run, state, inputs_of(run), target_of(run), sees_labels, batch_size)
 
 
 def rasters_of(run: Run) -> tuple[str, ...]:
@@ -105,8 +105,7 @@ def rasters_of(run: Run) -> tuple[str, ...]:
       UserError: see `check_run`.
     """
     check_run(run)
-    *rasters, _ = run.method.rasters
-    return tuple(rasters)
+    return inputs_of(run)
 
 
 def unit(stored: np.ndarray, raster: facts.Raster) -> np.ndarray:
@@ -155,7 +154,7 @@ def synthesise(model: Model, batches: Iterable[Windows]) -> Iterator[np.ndarray]
     """
     program = _program(model)
     key = sharding.place_key(random.key(model.run.config.seed), model.run.mesh)
-    waiting: tuple[int, Array] | None = None
+    waiting: tuple[int, dict[str, Array]] | None = None
     for batch in batches:
         labels, *rasters = (
             place_batch(model.run, filled_up(array, model.batch_size))
@@ -163,34 +162,26 @@ def synthesise(model: Model, batches: Iterable[Windows]) -> Iterator[np.ndarray]
         )
         images = program(model.state, labels, tuple(rasters), key)
         if waiting is not None:
-            yield _on_host(model, *waiting)
+            yield on_host(model.run, *waiting)[_IMAGES]
         waiting = (len(batch.labels), images)
     if waiting is not None:
-        yield _on_host(model, *waiting)
+        yield on_host(model.run, *waiting)[_IMAGES]
 
 
-def _program(model: Model) -> Callable[..., Array]:
+def _program(model: Model) -> Callable[..., dict[str, Array]]:
     """The generator as one program, compiled once for windows of one size."""
     run = model.run
     name = (ABILITY, run.mesh)
     if name not in run.programs:
         generate = run.method.abilities[ABILITY]
 
-        def images(state: Any, labels: Array, rasters: tuple[Array, ...], key: Array) -> Array:
+        def images(
+            state: Any, labels: Array, rasters: tuple[Array, ...], key: Array
+        ) -> dict[str, Array]:
             keys = keys_of_images(key, labels, *rasters)
-            return generate(state, labels, rasters, keys).astype(jnp.float32)
+            return {_IMAGES: generate(state, labels, rasters, keys).astype(jnp.float32)}
 
         run.programs[name] = jax.jit(
             images, out_shardings=sharding.replicated(run.mesh), compiler_options=compiler_options()
         )
     return run.programs[name]
-
-
-def _on_host(model: Model, num: int, images: Array) -> np.ndarray:
-    made = np.asarray(images)[:num]
-    if not np.isfinite(made).all():
-        raise UserError(
-            f'{model.run.folder}: some synthesised pixels are not finite: this checkpoint is of a'
-            ' training that diverged'
-        )
-    return made
