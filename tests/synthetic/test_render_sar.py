@@ -11,6 +11,7 @@ from eojax.synthetic.views.render_sar import (
     draw_acquisition,
     mean_backscatter,
     multilook_db,
+    render_looks,
     render_sar,
     surface_backscatter,
     water_db,
@@ -37,6 +38,18 @@ def test_speckle_is_circular_gaussian_with_the_mean_backscatter_as_its_power() -
     intensity = np.abs(image) ** 2
     assert intensity.std() == pytest.approx(sigma0, rel=0.03)
     assert np.median(intensity) == pytest.approx(np.log(2.0) * sigma0, rel=0.03)
+
+
+@pytest.mark.parametrize('looks', [1, 4])
+def test_looks_have_speckle_of_their_own(looks: int) -> None:
+    scene, way = flat_scene(Material.CROP, 30, 64), passing(30)
+    power = render_looks(scene, looks, way)
+    assert power.dtype == np.float32
+    # Of independent looks the equivalent number is the number, and the mean stays.
+    assert power.mean() ** 2 / power.var() == pytest.approx(looks, rel=0.05)
+    assert power.mean() == pytest.approx(float(mean_backscatter(scene, way)[0, 0, 0]), rel=0.02)
+    if looks == 1:
+        np.testing.assert_allclose(power, np.abs(render_sar(scene, way)) ** 2, rtol=1e-5)
 
 
 def test_neighbouring_speckle_is_correlated_by_the_resolution_of_two_pixels() -> None:

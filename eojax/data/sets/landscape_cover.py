@@ -97,8 +97,11 @@ def _colour(scene: Scene) -> np.ndarray:
     return render_rgb(scene, cast_shadows=True)
 
 
-def surface_view(scale: int) -> View:
-    """The elevation of the surface, in decimetres, `scale` pixels of 10 m a side."""
+def surface_view(scale: int, highest: float = 190.0) -> View:
+    """The elevation of the surface, in decimetres, `scale` pixels of 10 m a side.
+
+    -10 m becomes -1, and `highest`, in metres, becomes 1.
+    """
 
     def render(scene: Scene) -> np.ndarray:
         surface = scene.elevation + scene.height
@@ -106,7 +109,7 @@ def surface_view(scale: int) -> View:
         parts = surface.reshape(count, height // scale, scale, width // scale, scale)
         return np.rint(10.0 * parts.mean((2, 4), dtype=np.float32)).astype(np.int16)[..., None]
 
-    return View(Raster(('surface',), 'int16', ((-100.0, 1900.0),), scale), render)
+    return View(Raster(('surface',), 'int16', ((-100.0, 10.0 * highest),), scale), render)
 
 
 COLOUR = View(Raster(), _colour)
@@ -137,6 +140,7 @@ def draw_dataset(
     least_share: float = 0.5,
     views: Mapping[str, View] = VIEWS,
     palette: float = 0.0,
+    shape: Callable[[Scene], Scene] | None = None,
 ) -> Dataset:
     """Draws `num` tiles, one region after the other in turns.
 
@@ -152,6 +156,7 @@ def draw_dataset(
       least_share: as in `land_cover_labels`.
       views: the rasters.
       palette: how far the colours of regions lie apart, 0 to 3; 0 leaves those of the materials.
+      shape: what is done to a scene before all views of it, such as steeper hills.
 
     Returns:
       A data set in the order of names.
@@ -179,6 +184,8 @@ def draw_dataset(
             scene = make_tiles(region, part, size, seed)
             if palette:
                 scene = in_palette(scene, make_palette(seed, number, palette))
+            if shape is not None:
+                scene = shape(scene)
             arrays[PIXEL_LABELS][part] = land_cover_labels(scene, least_share)
             for name, view in views.items():
                 arrays[name][part] = view.render(scene)

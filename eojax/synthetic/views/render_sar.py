@@ -237,14 +237,21 @@ def render_sar(scene: Scene, acquisition: Acquisition | None = None) -> np.ndarr
     from `scene.seed`.
     """
     acquisition = draw_acquisition(scene) if acquisition is None else acquisition
-    amplitude = np.sqrt(0.5 * mean_backscatter(scene, acquisition))
+    return _speckled(mean_backscatter(scene, acquisition), scene.seed)
+
+
+def _speckled(mean: np.ndarray, seeds: np.ndarray, look: int = 0) -> np.ndarray:
+    """One look at a mean power, complex64 `[N, H, W]`; another look has other speckle."""
+    amplitude = np.sqrt(0.5 * mean)
     size = np.array(amplitude.shape[1:])
     # Echoes of neighbouring cells overlap, so the reflectivity beyond the border is needed too.
     amplitude = np.pad(amplitude, ((0, 0), (1, 1), (1, 1)), mode='reflect')
     speckle = np.stack(
         [
-            np.random.default_rng([int(seed), 3]).standard_normal((2, *(size + 2)), np.float32)
-            for seed in scene.seed
+            np.random.default_rng([int(seed), 3, *([look] if look else [])]).standard_normal(
+                (2, *(size + 2)), np.float32
+            )
+            for seed in seeds
         ]
     )
     echo = amplitude * (speckle[:, 0] + 1j * speckle[:, 1])
@@ -259,6 +266,21 @@ def _resolve(echo: np.ndarray, axis: int) -> np.ndarray:
     parts = [np.moveaxis(echo, axis, -1)[..., k : k + echo.shape[axis] - 2] for k in range(3)]
     response = (parts[1] + side * (parts[0] + parts[2])) / np.sqrt(1.0 + 2.0 * side**2)
     return np.moveaxis(response, -1, axis)
+
+
+def render_looks(scene: Scene, looks: int, acquisition: Acquisition | None = None) -> np.ndarray:
+    """The mean power of independent looks at a scene, float32 `[N, H, W]`, sigma0.
+
+    Each look has speckle of its own at the full resolution, so that on level, uniform ground the
+    mean squared over the variance is `looks`: the equivalent number of looks. The first look is
+    that of `render_sar`.
+    """
+    acquisition = draw_acquisition(scene) if acquisition is None else acquisition
+    mean = mean_backscatter(scene, acquisition)
+    total = np.zeros_like(mean)
+    for look in range(looks):
+        total += np.abs(_speckled(mean, scene.seed, look)) ** 2
+    return total / np.float32(looks)
 
 
 def multilook_db(image: np.ndarray, looks: int = 3) -> np.ndarray:
