@@ -12,8 +12,9 @@ A stand-in for GeoNRW or DFC2020 that is always there. The places and the classe
 
 What stands high throws shadows in both. The radar sees it nearer to itself (layover), slopes that
 face it brighter, and those that turn away darker. So elevation tells of an image what land cover
-does not, and the hills are `data.relief` times as high as those of `landscape_cover`, on which the
-light hardly varies. By default the radar passes on one side (`data.orbit`): no raster tells which.
+does not, and gentle hills are `data.relief` times as high as those of `landscape_cover`, on which
+the light hardly varies. By default the radar passes on one side (`data.orbit`), which no raster
+tells.
 """
 
 from __future__ import annotations
@@ -30,22 +31,24 @@ from eojax.data.sets import landscape_cover
 from eojax.data.sets.landscape_cover import COLOUR, View, surface_view
 from eojax.data.sets.landscape_zones import SENSORS
 from eojax.option import Option, between, one_of, such
-from eojax.synthetic.scene import Scene
+from eojax.synthetic.scene import PIXEL_SIZE, Scene
 from eojax.synthetic.views.render_sar import draw_acquisition, render_looks
 
 NAME = 'landscape_pairs'
 _RADAR = SENSORS['sar_db']
 _HIGHEST = 190.0  # metres, with hills as in `landscape_cover`
+# Slope that hills are raised to at most, and the share of a place that may be steeper.
+_STEEPEST, _STEEPER = 0.5, 0.05
 _ORBITS = ('descending', 'ascending', 'both')
 OPTIONS: dict[str, Option] = {
     **landscape_cover.OPTIONS,
-    'relief': Option(4.0, 'height of hills, in those of landscape_cover', between(0, 10)),
+    'relief': Option(4.0, 'height of gentle hills, in those of landscape_cover', between(0, 10)),
     'sun': Option(
-        35.0, "height of the sun above the horizon; 0: each region's own, 30 to 64",
-        such('0, or from 10 to 90', lambda sun: sun == 0.0 or 10.0 <= sun <= 90.0), 'degrees',
+        35.0, "degrees of the sun above the horizon; 0: each region's own, 30 to 64",
+        such('0, or from 10 to 90', lambda sun: sun == 0.0 or 10.0 <= sun <= 90.0),
     ),
     'looks': Option(4, 'looks of the radar that are averaged: more have less speckle',
-                    between(1, 100), 'looks'),
+                    between(1, 100)),
     'orbit': Option(
         'descending', 'passes of the radar, which looks west, east, or either by chance',
         one_of(*_ORBITS),
@@ -56,10 +59,17 @@ OPTIONS: dict[str, Option] = {
 def with_relief(scene: Scene, relief: float) -> Scene:
     """A scene whose ground rises `relief` times as high above its lowest point.
 
-    Water stays level; what stands on the ground keeps its height.
+    Where more than a twentieth of a place would become steeper than 1 in 2, the factor is smaller:
+    hills that are steep already do not become cliffs. Water stays level; what stands on the ground
+    keeps its height.
     """
-    lowest = scene.elevation.min((1, 2), keepdims=True)
-    return scene._replace(elevation=lowest + np.float32(relief) * (scene.elevation - lowest))
+    ground = scene.elevation
+    lowest = ground.min((1, 2), keepdims=True)
+    down, right = np.gradient(ground, PIXEL_SIZE, axis=(1, 2))
+    steep = np.quantile(np.hypot(down, right), 1.0 - _STEEPER, axis=(1, 2), keepdims=True)
+    most = np.maximum(_STEEPEST / np.maximum(steep, 1e-6), 1.0)
+    factor = np.minimum(relief, most).astype(np.float32)
+    return scene._replace(elevation=lowest + factor * (ground - lowest))
 
 
 def under_sun(scene: Scene, degrees: float) -> Scene:
