@@ -203,6 +203,11 @@ class EvaluationSet(NamedTuple):
         grid = math.lcm(*(facts.stored(name).scale for name in self.rasters))
         # Windows that overlap begin where a pixel of the coarsest raster does.
         stride = side
+        if self.centre and side % grid:
+            raise UserError(
+                f'evaluate.centre={side} must be a multiple of {grid}, as a pixel of one of the'
+                f' rasters {", ".join(self.rasters)} covers so many'
+            )
         if self.overlap:
             stride = max(int(side * (1.0 - self.overlap)) // grid, 1) * grid
         for place in range(self.num):

@@ -70,26 +70,8 @@ def cut_into_squares(dataset: Dataset, side: int, key: str) -> Dataset:
     )
 
 
-def centre_crops(dataset: Dataset, side: int, key: str) -> Dataset:
-    """The middle of every place, a square, as its only part; places keep their names.
-
-    The corner is `(length - side) // 2` along each axis, as in most image libraries, or the nearest
-    pixel before it that is one of the coarsest raster.
-
-    Args:
-      side: of the squares in pixels.
-      key: of the option that says the side, for messages.
-
-    Raises:
-      UserError: a place smaller than the square, or a side that cuts pixels of a coarse raster.
-    """
-    places, grid = dataset.places, _check_squares(dataset, side, key)
-    corners = (np.stack([places.heights, places.widths], 1) - side) // 2 // grid * grid
-    return windows_as_places(dataset, np.arange(places.num), corners, side, places.names)
-
-
-def _check_squares(dataset: Dataset, side: int, key: str) -> int:
-    """The scale of the coarsest raster, for squares that fit into every place and cut no pixel."""
+def _check_squares(dataset: Dataset, side: int, key: str) -> None:
+    """Refuses squares that do not fit into every place, or that cut pixels of a coarse raster."""
     places = dataset.places
     grid = math.lcm(*(raster.scale for raster in dataset.facts.rasters.values()))
     if side % grid:
@@ -101,7 +83,6 @@ def _check_squares(dataset: Dataset, side: int, key: str) -> int:
             f'{name_at(places.names, place)}: {places.widths[place]}x{places.heights[place]} pixels'
             f' hold no square of {key}={side}'
         )
-    return grid
 
 
 def windows_as_places(
