@@ -72,6 +72,9 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         'segmentation': Command(
             'eojax.studies.segmentation.command', 'methods, labels and losses for pixels'
         ),
+        'synthesis': Command(
+            'eojax.studies.synthesis.command', 'generators of images, and whether they pay'
+        ),
         'transfer': Command('eojax.studies.transfer_study.command', 'optical to SAR'),
     },
     'other': {

@@ -63,4 +63,12 @@ SHARED: dict[str, Option] = {
     'unseen_share': Option(
         0.01, 'share of a place that they may cover, else training leaves it out', BELOW_ONE
     ),
+    'synthesised': Option(
+        '', 'folder of synthesised images of training places, in place of their real ones'
+    ),
+    'synthesised_use': Option(
+        'beside',
+        'whether synthesised images are learnt from beside the real ones of others, or alone',
+        one_of('beside', 'alone'),
+    ),
 }

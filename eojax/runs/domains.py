@@ -22,6 +22,7 @@ from eojax.data import (
     kept_splits,
     split_record,
     splits,
+    synthesised,
     unseen_classes,
 )
 from eojax.data.columns import name_at
@@ -102,6 +103,8 @@ def load_domain(config: ConfigDict, group: str = TARGET, kept: Facts | None = No
         own = DATASETS[options.name].from_config(options, sharding.is_main_process())
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
         dataset = unseen_classes.mark_unseen(dataset, unseen_classes.parse(options.unseen_classes))
+        if options.synthesised:
+            dataset = synthesised.with_images(dataset, synthesised.read_images(options.synthesised))
         domain = _split(dataset, own.class_names, config, group)
         finish = DATASETS[options.name].finish
         if finish is None:
@@ -118,6 +121,10 @@ def _split(
     split, record = kept_splits.split_and_record(dataset, rule)
     if unseen_classes.parse(options.unseen_classes):
         split = unseen_classes.leave_out(dataset, split, options.unseen_share)
+        record = split_record.record_of(split, dataset, rule)
+    if options.synthesised:
+        images = synthesised.read_images(options.synthesised)
+        split = synthesised.chosen_splits(dataset, split, images, options.synthesised_use)
         record = split_record.record_of(split, dataset, rule)
     return Domain(dataset, split, own_classes, record)
 

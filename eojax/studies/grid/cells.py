@@ -30,7 +30,10 @@ OF_IMAGES = ('accuracy', 'ece', 'nll')
 # Of each class, and as many as there are classes: they stay in `evaluation.json`.
 _OF_CLASS = ('precision_', 'recall_', 'f1_')
 # Of the config's groups of data: what each run may have its own of.
-_LABELS = ('labels_per_class', 'labelled_in_all', 'labelled_groups', 'labelled_share')
+_LABELS = (
+    'labels_per_class', 'labelled_in_all', 'labelled_groups', 'labelled_share', 'synthesised',
+    'synthesised_use',
+)  # fmt: skip
 
 
 class Cell(NamedTuple):

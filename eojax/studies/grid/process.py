@@ -1,12 +1,14 @@
 """One run of a grid, in a process of its own; `eojax.studies.grid.runner` starts it.
 
-    python -m eojax.studies.grid.process --config=CONFIG.json --workdir=RUN [--measure | --embed]
+    python -m eojax.studies.grid.process --config=CONFIG.json --workdir=RUN \\
+        [--measure | --embed | --synthesise]
 
 It trains, or goes on, and evaluates as `eojax.main` does, and adds to the run's folder
 `provenance.json` (`eojax.studies.grid.run_record`) and `evaluation/reliability.json`: the object
 that `eojax.apps.calibration` describes, without its `workdir`. With `--measure`, only the latter;
-with `--embed`, only `evaluation/embeddings.npz` (`eojax.evaluation.embeddings`). Where the process
-that started it is gone, which is where its standard input ends, it saves and stops.
+with `--embed`, only `evaluation/embeddings.npz` (`eojax.evaluation.embeddings`); with
+`--synthesise`, only `synthesised/` (`eojax.evaluation.synthesis.training_images`). Where the
+process that started it is gone, which is where its standard input ends, it saves and stops.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from eojax.devices import compilation_cache, sharding
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.calibration import calibration_numbers, measure
 from eojax.evaluation.embeddings import measure_embeddings
+from eojax.evaluation.synthesis.training_images import write_training_images
 from eojax.methods import METHODS
 from eojax.runs import lock
 from eojax.runs import run as runs
@@ -109,6 +112,7 @@ def work(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
     parser.add_argument('--measure', action='store_true', help='calibration only, of a trained run')
     parser.add_argument('--embed', action='store_true', help='embeddings only, likewise')
+    parser.add_argument('--synthesise', action='store_true', help='images of other training places')
     options = parser.parse_args(arguments)
     with one_line_errors():
         logging.set_verbosity(logging.ERROR)
@@ -119,6 +123,8 @@ def work(arguments: Sequence[str] | None = None) -> None:
                 measure_reliability(options.workdir)
             elif options.embed:
                 measure_embeddings(options.workdir)
+            elif options.synthesise:
+                write_training_images(options.workdir)
             else:
                 train_and_measure(from_json(options.config), options.workdir)
         except Stopped as stopped:
