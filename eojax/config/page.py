@@ -26,6 +26,10 @@ _NOTES = {
         'Besides, `fixmatch.method`, `fixmatch.model` and `fixmatch.optimizer` have the options of'
         ' the method `fixmatch`, the network `wide_resnet` and of `optimizer`.'
     ),
+    'Method image_synthesis': (
+        'Besides, `discriminator.optimizer` has the options of `optimizer`; its learning rate is'
+        ' 0.0004, its `b1` 0.0 and its `b2` 0.9 by default.'
+    ),
 }
 
 

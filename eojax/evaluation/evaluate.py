@@ -22,7 +22,8 @@ evaluator (`eojax.evaluation.evaluators`):
   compare the evaluated images with as many samples, by default ends of the chains of training that
   are run on once more (`eojax.evaluation.sampling.run_on_starts`). FID falls with the number of
   images.
-`synthesise`: mae, psnr and ssim of synthesised and real images, synthesis.png; with
+`synthesise`: mae, psnr and ssim of synthesised and real images, texture_distance, that of each
+  class and texture_match (`eojax.evaluation.synthesis.textures`), synthesis.png; with
   `evaluate.segmenter` truth_, agreement_ and real_pixel_accuracy, _mean_iou, _mean_iou_all and
   _iou_<Class> (`eojax.evaluation.synthesis.segmentation`), frechet_distance, class_iou.png; of
   radar in dB mae_db, backscatter_distance and looks_ (`eojax.evaluation.synthesis.radar`),
@@ -228,7 +229,15 @@ def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator
 def _table(numbers: Mapping[str, float]) -> str:
     """The main numbers, for people."""
     counts = ('step', 'test_images', 'learnt_', 'inception_images')
-    left_out = ('precision_', 'recall_', 'f1_', 'fpr95_', 'frechet_features', *counts)
+    left_out = (
+        'precision_',
+        'recall_',
+        'f1_',
+        'fpr95_',
+        'frechet_features',
+        'texture_distance_',
+        *counts,
+    )
     shown = {k: v for k, v in numbers.items() if not k.startswith(left_out) or k == 'f1_macro'}
     width = max(map(len, shown), default=0)
     lines = [f'{numbers["test_images"]:,} images, step {numbers["step"]:,}']

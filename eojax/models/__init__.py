@@ -8,6 +8,7 @@ from eojax.errors import UserError, unknown_name
 from eojax.models import (
     convnet,
     convolutional_autoencoder,
+    image_generator,
     pixel_network,
     resnet,
     segnet,
@@ -20,6 +21,7 @@ from eojax.option import Option
 MODELS: dict[str, Architecture] = {
     'convnet': convnet.ARCHITECTURE,
     'convolutional_autoencoder': convolutional_autoencoder.ARCHITECTURE,
+    'image_generator': image_generator.ARCHITECTURE,
     'pixel_network': pixel_network.ARCHITECTURE,
     'resnet': resnet.ARCHITECTURE,
     'segnet': segnet.ARCHITECTURE,

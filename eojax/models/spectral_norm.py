@@ -90,23 +90,19 @@ def begin(parameters: Any, chosen: Callable[[str], bool], key: Array) -> Spectra
 def iterated(parameters: Any, spectra: Spectra, times: int = 1) -> Spectra:
     """The vectors after some power iterations; no gradient goes through them."""
     flat = traverse_util.flatten_dict(parameters)
-    new = {}
-    for place, vectors in _flat(spectra).items():
-        new[place] = _iterated(lax.stop_gradient(flat[place]), vectors, times)
+    matrices = {place: lax.stop_gradient(_matrix(flat[place])) for place in _flat(spectra)}
+
+    def once(held: dict[tuple[str, ...], Vectors]) -> dict[tuple[str, ...], Vectors]:
+        new = {}
+        for place, matrix in matrices.items():
+            inputs = _unit(matrix @ held[place].outputs)
+            new[place] = Vectors(inputs, _unit(inputs @ matrix))
+        return new
+
+    # One loop for all kernels: one for each would take the compiler minutes.
+    begun = _flat(spectra)
+    new = once(begun) if times == 1 else lax.fori_loop(0, times, lambda _, held: once(held), begun)
     after: Spectra = traverse_util.unflatten_dict(new)
-    return after
-
-
-def _iterated(kernel: Array, vectors: Vectors, times: int) -> Vectors:
-    matrix = _matrix(kernel)
-
-    def once(vectors: Vectors) -> Vectors:
-        inputs = _unit(matrix @ vectors.outputs)
-        return Vectors(inputs, _unit(inputs @ matrix))
-
-    if times == 1:
-        return once(vectors)
-    after: Vectors = lax.fori_loop(0, times, lambda _, held: once(held), vectors)
     return after
 
 

@@ -38,6 +38,7 @@ def changed(**changes: Any) -> ConfigDict:
 PER_PIXEL = {name for name, architecture in MODELS.items() if architecture.per_pixel}
 PAIRS = {
     'vae': {'convolutional_autoencoder'},
+    'image_synthesis': {'image_generator'},
     'berundanet': {'wide_resnet'},
     'berundanet_segmentation': {'unet', 'segnet'},
     'fixmatch_segmentation': PER_PIXEL,
@@ -46,7 +47,7 @@ PAIRS = {
     # Others have batch normalisation by default, which an energy cannot have.
     'seg_jem': {'pixel_network'},
 }
-CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder'} - PER_PIXEL
+CLASSIFIERS = set(MODELS) - {'convolutional_autoencoder', 'image_generator'} - PER_PIXEL
 
 
 def defaults_of(method: str, model: str, data: str) -> ConfigDict:

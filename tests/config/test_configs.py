@@ -53,9 +53,18 @@ TINY_OF = {
         'data.test_groups': '',
         'method.window': 16,
     },
+    'landscape_pairs': {'data.size': 32, 'data.num_images': 32, 'method.window': 16},
+    'image_generator': {
+        'model.width': 2,
+        'model.levels': 1,
+        'model.blocks': 1,
+        'discriminator.width': 2,
+        'discriminator.scales': 1,
+    },
     'pixel_folder': {'method.window': 16, 'method.evaluation_window': 0},
     'minifrance': {'method.window': 16, 'method.evaluation_window': 16},
     'vaihingen': {'method.window': 16},
+    'geonrw': {'method.window': 16, 'method.evaluation_window': 16},
     'christchurch': {'method.window': 16},
     'segnet': {'model.depth': 2},
     'unet': {'model.depth': 1, 'model.width': 2},
@@ -71,7 +80,8 @@ OPENED = (
     'segmentation_minifrance', 'segmentation_vaihingen', 'segmentation_christchurch',
     'unet_all_labels_dubai_small', 'berundanet_l1_dubai_small', 'unet_landscapes_small',
     'fixmatch_landscapes_small', 'fixmatch_jem_eurosat', 'fixmatch_then_jem_eurosat',
-    'berundanet_eurosat', 'vae_eurosat', 'jem_eurosat_64_small',
+    'berundanet_eurosat', 'vae_eurosat', 'jem_eurosat_64_small', 'image_synthesis_geonrw',
+    'image_synthesis_dfc2020', 'image_synthesis_dubai_small',
 )  # fmt: skip
 TRAINED = [path for path in CONFIGS if path.stem not in OPENED]
 # One of the two steps is in the first phase, where there are two.
@@ -91,6 +101,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         'pixel_folder': tiles.write_files(folder / 'Dubai.zip', tiles.dubai_tiles()),
         'minifrance': tiles.write_files(folder / 'MiniFrance.zip', tiles.france()),
         'vaihingen': tiles.write_files(folder / 'Vaihingen.zip', tiles.vaihingen(24, 24)),
+        'geonrw': tiles.write_files(folder / 'GeoNRW', tiles.geonrw(24)),
+        'dfc2020': tiles.write_files(
+            folder / 'DFC2020', tiles.dfc2020({'test': 8, 'validation': 1})
+        ),
         'christchurch': tiles.write_files(folder / 'CASD.zip', tiles.christchurch(24, 24)),
     }
 
@@ -169,6 +183,9 @@ def test_config_trains_two_steps_and_evaluates(
     elif 'pixel_logits' in METHODS[config.method.name].abilities:
         assert 'validation_mean_iou' in found[-1]
         assert 0.0 <= numbers['pixel_accuracy'] <= 1.0
+    elif 'synthesise' in METHODS[config.method.name].abilities:
+        assert 'validation_texture_match' in found[-1]
+        assert (out / 'synthesis.png').stat().st_size > 0
     else:
         assert 'validation_log_density' in found[-1]
         assert (out / 'log_density.png').stat().st_size > 0

@@ -20,6 +20,7 @@ from eojax.evaluation.synthesis.outputs import REAL, SYNTHESISED, stream_of, syn
 from eojax.evaluation.synthesis.radar import backscatter, decibel_limits
 from eojax.evaluation.synthesis.segmentation import segmented
 from eojax.evaluation.synthesis.segmenter import KEY, Segmenter, open_segmenter, target_of
+from eojax.evaluation.synthesis.textures import textures
 from eojax.messages import say
 from eojax.runs import contents
 from eojax.runs.run import Run
@@ -27,7 +28,10 @@ from eojax.runs.run import Run
 _PICTURE_PLACES = 8
 _PICTURE_SIDE = 256  # pixels of a place at most
 # Of the validation places, in the training's log.
-_VALIDATION = ('mae', 'psnr', 'ssim', 'agreement_mean_iou', 'truth_mean_iou', 'mae_db')
+_VALIDATION = (
+    'mae', 'psnr', 'ssim', 'texture_distance', 'texture_match', 'agreement_mean_iou',
+    'truth_mean_iou', 'mae_db',
+)  # fmt: skip
 
 
 def measure_synthesis(
@@ -63,7 +67,7 @@ def synthesis_evaluators(
 
 def _measuring(run: Run, tested: EvaluationSet, segmenter: Segmenter | None) -> list[Evaluator]:
     facts, target = tested.dataset.facts, target_of(run)
-    chosen = [likeness(facts)]
+    chosen = [likeness(facts), textures(facts)]
     if segmenter is not None:
         chosen.append(segmented(facts))
         if segmenter.describes:
