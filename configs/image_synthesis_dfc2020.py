@@ -6,6 +6,9 @@ Command: python -m eojax.main --config=configs/image_synthesis_dfc2020.py \\
   --config.data.root=DFC2020
   Table III's others: --config.method.generator=label (raster, concat, merge); radar of land cover
   alone: --config.method.generator=label --config.method.target=sar.
+  Judged by --config.evaluate.segmenter=runs/segmentation_dfc2020; all five in one table:
+  python -m eojax.studies.synthesis table --config=configs/image_synthesis_dfc2020.py \\
+  --segmenter=runs/segmentation_dfc2020 --config.data.root=DFC2020
 Expected: Table III, by a U-Net that was trained on real images: a mean IoU of 0.4344 and 80.95 % of
   the pixels with respect to its map of the real image.
 Measured: not yet: the data set and the training are larger than the machines at hand.

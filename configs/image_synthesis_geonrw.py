@@ -6,6 +6,9 @@ Command: python -m eojax.main --config=configs/image_synthesis_geonrw.py \\
   --config.data.root=GeoNRW
   Table III's others: --config.method.generator=label (raster, concat, merge); radar in place of
   colours: --config.data.with_sar=True --config.method.target=sar.
+  Judged by --config.evaluate.segmenter=runs/segmentation_geonrw; all five in one table:
+  python -m eojax.studies.synthesis table --config=configs/image_synthesis_geonrw.py \\
+  --segmenter=runs/segmentation_geonrw --config.data.root=GeoNRW
 Expected: Table III, by a U-Net that was trained on real images: a mean IoU of 0.2326 and 76.92 % of
   the pixels with respect to its map of the real image.
 Measured: not yet: the data set and the training are larger than the machines at hand.
@@ -48,4 +51,5 @@ def get_config() -> ConfigDict:
     config.discriminator.optimizer.learning_rate = 4e-4
 
     config.evaluate.batch_size = 32
+    config.evaluate.centre = 256
     return config

@@ -28,6 +28,7 @@ MEASURES = {
     'mae': ('Mean absolute error\u00a0↓', 'share of the range of values'),
     'psnr': ('PSNR\u00a0↑', 'dB'),
     'ssim': ('SSIM\u00a0↑', ''),
+    'texture_distance': ('Distance of textures\u00a0↓', 'mean of the classes'),
     'frechet_distance': ('Fréchet distance\u00a0↓', "of the segmenter's features"),
     'mae_db': ('Mean absolute error\u00a0↓', 'dB of backscatter'),
     'backscatter_distance': (
@@ -44,9 +45,11 @@ FIGURES = {
     'backscatter': 'Backscatter of the pixels of each class, real and synthesised, and the '
     'equivalent number of looks.',
 }
-COUNTS = ('frechet_features', 'frechet_images')
+# The second is the first in other words, for the choice of the best state.
+COUNTS = ('frechet_features', 'frechet_images', 'texture_match')
 _SCORES = ('pixel_accuracy', 'mean_iou', 'mean_iou_all')
 _RADAR = ('backscatter_distance_', 'looks_real_', 'looks_synthesised_')
+_TEXTURE = 'texture_distance_'
 
 
 def in_tables(key: str) -> bool:
@@ -56,7 +59,7 @@ def in_tables(key: str) -> bool:
         for prefix in PREFIXES
         for score in _SCORES
     )
-    return of_maps or key.startswith(_RADAR)
+    return of_maps or key.startswith((*_RADAR, _TEXTURE))
 
 
 def synthesis_tables(
@@ -68,6 +71,8 @@ def synthesis_tables(
       data, generator: of the run's config, to look up the paper's numbers; None for none of them.
     """
     tables = []
+    if any(key.startswith(_TEXTURE) for key in numbers):
+        tables.append(_textures(numbers))
     if f'{TRUTH}mean_iou' in numbers:
         tables.append(_maps(numbers, str(data), str(generator)))
         tables.append(_classes(numbers))
@@ -112,6 +117,12 @@ def _classes(numbers: Mapping[str, Any]) -> Table:
         for name in names
     ]
     return Table('IoU of each class', header, rows)
+
+
+def _textures(numbers: Mapping[str, Any]) -> Table:
+    rows = [[n, number(numbers.get(f'{_TEXTURE}{n}'))] for n in _names(numbers, [_TEXTURE])]
+    note = 'Colours and fine structure of real and synthesised pixels, without a network.'
+    return Table('Textures by class', ['class', 'distance\u00a0↓'], rows, note=note)
 
 
 def _radar(numbers: Mapping[str, Any]) -> Table:

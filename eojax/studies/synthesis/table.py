@@ -29,7 +29,8 @@ _SCORES = {'pixel_accuracy': 'accuracy', 'mean_iou': 'mean IoU', 'mean_iou_all':
 # Further numbers, by their keys: title and decimals.
 _FURTHER = {
     'frechet_distance': ('Fréchet distance', 4), 'psnr': ('PSNR, dB', 2), 'ssim': ('SSIM', 3),
-    'mae_db': ('error, dB', 2), 'backscatter_distance': ('backscatter distance, dB', 2),
+    'texture_distance': ('texture distance', 4), 'mae_db': ('error, dB', 2),
+    'backscatter_distance': ('backscatter distance, dB', 2),
     'looks_synthesised': ('looks', 1),
 }  # fmt: skip
 _SETTING = {'config': 'run', 'network': 'network', 'width': 'width', 'window': 'window'}
