@@ -360,6 +360,26 @@ def test_a_map_without_a_place_takes_rasters_of_its_size(tmp_path: Path) -> None
                 _make(model, options, tmp_path / 'sar.tif')
 
 
+def test_a_system_that_nobody_knows_is_no_matter_where_pixels_are_the_same(tmp_path: Path) -> None:
+    """FLAIR's masks have the name of their system and nothing else."""
+    local = 'LOCAL_CS["RGF93",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+    cover = write_cover(tmp_path / 'cover.tif', np.ones((20, 20)), crs=local)
+    heights = np.full((20, 20, 1), 50, np.int16)
+    model = model_with(by_height, ('elevation',), 'sar')
+    for transform, fits in ((TRANSFORM, True), (TRANSFORM @ Affine.translation(1, 0), False)):
+        dem = write_raster(tmp_path / 'dem.tif', heights, transform=transform)
+        options = Options(cover, {'elevation': dem})
+        if fits:
+            _make(model, options, tmp_path / 'sar.tif')
+            pixels, _ = _image(tmp_path / 'sar.tif')
+            np.testing.assert_allclose(pixels[..., 1], -7.5, atol=1e-4)
+        else:
+            with pytest.raises(UserError, match='no way from its coordinate system'):
+                open_inputs(model.run, options)
+    with LandCover(cover, model.run) as opened:
+        assert opened.pixel_metres() is None
+
+
 def test_radar_of_amplitudes_becomes_decibels_as_in_training(tmp_path: Path) -> None:
     """20 log10(x), unless the file says that it holds decibels."""
     known = Raster(('vv',), 'float32', ((0.0, 60.0),), decibels=20.0)

@@ -10,12 +10,12 @@ import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import CRSError, RasterioError
 from rasterio.features import rasterize
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_geom
 
 from eojax.apps.map_scene.companions import Grid
+from eojax.data.reading.scenes.ground import PROJECTION_ERRORS
 from eojax.errors import UserError
 
 _POLYGONS = ('Polygon', 'MultiPolygon')
@@ -60,7 +60,7 @@ def _of_raster(path: Path, grid: Grid, title: str) -> np.ndarray:
                     f' {grid.width} x {grid.height}; one of them lies nowhere on Earth'
                 )
             return _inside(file, file)
-    except (RasterioError, OSError) as error:
+    except (OSError, *PROJECTION_ERRORS) as error:
         raise UserError(f'{title}: cannot be read ({" ".join(str(error).split())})') from None
 
 
@@ -88,7 +88,14 @@ def _of_polygons(path: Path, grid: Grid, title: str) -> np.ndarray:
         placed = [transform_geom(crs, grid.crs, shape) for shape in shapes]
         size = (grid.height, grid.width)
         return rasterize(placed, size, transform=grid.transform, dtype='uint8').astype(bool)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, CRSError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        *PROJECTION_ERRORS,
+    ) as error:
         reason = ' '.join(str(error).split())
         raise UserError(f'{title}: no GeoJSON that can be read ({reason})') from None
 

@@ -23,12 +23,14 @@ from rasterio.windows import Window
 
 from eojax.data import facts
 from eojax.data.reading.raster import Part
+from eojax.data.reading.scenes.ground import PROJECTION_ERRORS
 from eojax.data.reading.scenes.validity import stands_in_all_bands
 from eojax.errors import UserError
 from eojax.runs.run import Run
 
 _SAMPLE = 256  # pixels along each side of the grid at which values are looked at
 _MOST_OUTSIDE = 0.5  # share of them that may lie beyond the limits of training
+_SAME = 1e-3  # of a pixel: grids that differ by no more are the same
 
 
 class Grid(Protocol):
@@ -100,12 +102,26 @@ class Companion:
             return self._file
         if self._file.crs is None:
             raise UserError(f'{self._title}: has no coordinate system, so it lies nowhere on Earth')
+        same_pixels = self._file.shape == (scene.height, scene.width) and (
+            self._file.transform.almost_equals(scene.transform, _SAME * abs(scene.transform.a))
+        )
+        if same_pixels and self._file.crs == scene.crs:
+            return self._file
         # Without a value for no data, a further band says where the file has any.
         alpha = self._file.nodata is None
-        warped = WarpedVRT(
-            self._file, crs=scene.crs, transform=scene.transform, width=scene.width,
-            height=scene.height, resampling=Resampling.bilinear, add_alpha=alpha,
-        )  # fmt: skip
+        try:
+            warped = WarpedVRT(
+                self._file, crs=scene.crs, transform=scene.transform, width=scene.width,
+                height=scene.height, resampling=Resampling.bilinear, add_alpha=alpha,
+            )  # fmt: skip
+        except PROJECTION_ERRORS as error:
+            # Some files name their system so that no program knows it, as FLAIR's masks do.
+            if same_pixels:
+                return self._file
+            raise UserError(
+                f'{self._title}: no way from its coordinate system to that of {scene.path}'
+                f' ({" ".join(str(error).split())[:120]} ...)'
+            ) from None
         self._alpha = warped.count if alpha else None
         return warped
 
