@@ -6,8 +6,9 @@ Data: 480 drawn tiles of 64 px in four rasters, always there, nothing to downloa
 Command: python -m eojax.main --config=configs/image_synthesis_landscapes.py
   Table III's others: --config.method.generator=label (raster, concat, merge); radar in place of
   colours: --config.method.target=sar.
-Expected:
-Measured:
+Expected: colours that follow the land cover within 500 steps, water, roads and woods in their
+  place; fine texture and buildings later. About 0.8 s a step, and a minute or two to compile.
+Measured: not yet.
 """
 
 from ml_collections import ConfigDict
