@@ -132,9 +132,9 @@ def _checked_labels(model: Model, labels: Any, rasters: Mapping[str, np.ndarray]
 
 def _numbers(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """The numbers of classes that are given by name; `unknown` and the empty name are -1."""
-    found, places = np.unique(values.astype(str), return_inverse=True)
+    listed, places = np.unique(values.astype(str), return_inverse=True)
     numbers = []
-    for name in found.tolist():
+    for name in listed.tolist():
         if name not in (*names, '', 'unknown'):
             raise unknown_name('class in labels', name, (*names, 'unknown'))
         numbers.append(names.index(name) if name in names else -1)

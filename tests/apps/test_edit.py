@@ -168,7 +168,7 @@ def test_a_flood_changes_its_mask_and_nothing_else(
     surface, _ = _read(files[1])
     before, _ = _read(out / 'before_sar.tif')
     areas = []
-    for level, told in zip(LEVELS, summary['edits'], strict=True):
+    for level, result in zip(LEVELS, summary['edits'], strict=True):
         mask = ndimage.binary_erosion((heights < level) & held, border_value=1)
         folder = out / f'flood_{level}'
         cover, valid = _read(folder / 'land_cover.tif')
@@ -188,12 +188,12 @@ def test_a_flood_changes_its_mask_and_nothing_else(
         np.testing.assert_array_equal(after[~mask & held], before[~mask & held])
         np.testing.assert_allclose(after[mask][:, 0], -25.0, atol=1e-4)
         np.testing.assert_allclose(after[mask][:, 1], -15.0 + 0.15 * level, atol=1e-4)
-        assert told['pixels_flooded'] == changed.sum()
-        assert told['hectares_flooded'] == pytest.approx(changed.sum() / 100.0)
+        assert result['pixels_flooded'] == changed.sum()
+        assert result['hectares_flooded'] == pytest.approx(changed.sum() / 100.0)
         for name in ('images', 'sar'):
-            assert told['images'][name]['mean_change_outside'] == 0.0
-            assert told['images'][name]['mean_change_inside'] > 0.0
-        areas.append(told['hectares_flooded'])
+            assert result['images'][name]['mean_change_outside'] == 0.0
+            assert result['images'][name]['mean_change_inside'] > 0.0
+        areas.append(result['hectares_flooded'])
         with rasterio.open(folder / 'after_images.tif') as file:
             assert file.transform == TRANSFORM
             assert file.tags()['EDIT'] == f'below {level}'

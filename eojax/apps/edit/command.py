@@ -184,8 +184,8 @@ def _open(typed: argparse.Namespace, workdir: Path) -> Opened:
         wanted = {*rasters_of(run), *besides}
         # Another run may take what this one does not.
         rasters = {k: v for k, v in options.rasters.items() if k in wanted or _alone(typed)}
-        own = options._replace(rasters=rasters)
-        held.append((open_inputs(run, own, besides), own))
+        of_run = options._replace(rasters=rasters)
+        held.append((open_inputs(run, of_run, besides), of_run))
 
     try:
         run, state = open_trained(

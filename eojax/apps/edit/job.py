@@ -102,7 +102,7 @@ def edit_scene(generators: Sequence[Generator], plan: Plan) -> dict[str, Any]:
     made = {one.file('before'): _make(one, plan, None, out / one.file('before'))
             for one in generators}  # fmt: skip
     margins = [_margin(one, plan) for one in generators]
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for edit in plan.edits:
         folder = out / edit.name
         folder.mkdir(exist_ok=True)
@@ -118,12 +118,12 @@ def edit_scene(generators: Sequence[Generator], plan: Plan) -> dict[str, Any]:
                 'mean_change_inside': change.inside,
                 'mean_change_outside': change.outside,
             }
-        told.append(_numbers(edit, cover, images))
-        _say(told[-1])
-    _draw_strip(generators, plan, told)
+        results.append(_numbers(edit, cover, images))
+        _say(results[-1])
+    _draw_strip(generators, plan, results)
     if plan.animated:
         for one in generators:
-            _animate(one, plan, told)
+            _animate(one, plan, results)
     summary = {
         **described(first.model.run, first.options, cover),
         'runs': [
@@ -131,7 +131,7 @@ def edit_scene(generators: Sequence[Generator], plan: Plan) -> dict[str, Any]:
             for one, margin in zip(generators, margins, strict=True)
         ],
         **plan.words,
-        'edits': told,
+        'edits': results,
         'images': {name: one.summary() for name, one in made.items()},
     }
     write_summary(out / SUMMARY, summary)
@@ -171,21 +171,21 @@ def _numbers(edit: Edit, cover: LandCover, images: dict[str, Any]) -> dict[str, 
     }
 
 
-def _say(told: Mapping[str, Any]) -> None:
-    changes = ', '.join(
-        f'{name} changes by {_number(one["mean_change_inside"])} inside and'
+def _say(result: Mapping[str, Any]) -> None:
+    changes = '; '.join(
+        f'mean change of {name} {_number(one["mean_change_inside"])} inside,'
         f' {_number(one["mean_change_outside"])} outside'
-        for name, one in told['images'].items()
+        for name, one in result['images'].items()
     )
-    print(f'{told["edit"]}: {area_text(told)}; {changes}', flush=True)
+    print(f'{result["edit"]}: {area_text(result)}; {changes}', flush=True)
 
 
-def area_text(told: Mapping[str, Any]) -> str:
+def area_text(result: Mapping[str, Any]) -> str:
     """The changed area of an edit, in hectares where these are known."""
-    word = 'flooded' if 'height' in told else 'changed'
-    area = told[f'hectares_{word}']
+    word = 'flooded' if 'height' in result else 'changed'
+    area = result[f'hectares_{word}']
     if area is None:
-        return f'{told[f"pixels_{word}"]:,} pixels {word}'
+        return f'{result[f"pixels_{word}"]:,} pixels {word}'
     return f'{area:,.4g} ha {word}'
 
 
@@ -246,7 +246,7 @@ def _kind_of_cover(cover: LandCover) -> Kind:
 
 
 def _draw_strip(
-    generators: Sequence[Generator], plan: Plan, told: Sequence[Mapping[str, Any]]
+    generators: Sequence[Generator], plan: Plan, results: Sequence[Mapping[str, Any]]
 ) -> None:
     """Fig. 9 of the paper: before and after each edit, land cover above the images."""
     first = generators[0]
@@ -259,7 +259,7 @@ def _draw_strip(
     for folder in folders:
         with LandCover(folder / 'land_cover.tif', run, first.options.classes) as edited:
             labels.append(edited.overview(*size))
-    titles = ['before', *(f'{one["edit"]}: {area_text(one)}' for one in told)]
+    titles = ['before', *(f'{one["edit"]}: {area_text(one)}' for one in results)]
     rows = [
         [
             figures.cover_panel(title, one, colours)
@@ -296,11 +296,11 @@ def _image_rows(one: Generator, plan: Plan, size: tuple[int, int]) -> list[list[
     return rows
 
 
-def _animate(one: Generator, plan: Plan, told: Sequence[Mapping[str, Any]]) -> None:
+def _animate(one: Generator, plan: Plan, results: Sequence[Mapping[str, Any]]) -> None:
     """A frame before and one for each height."""
     cover = one.inputs.cover
     size = figures.small_size(cover.height, cover.width, FRAME_PIXELS)
     frames = [pictures[0][1] for pictures in _pictures(one, plan, size)]
-    captions = ['before', *(f'{edit["edit"]}: {area_text(edit)}' for edit in told)]
+    captions = ['before', *(f'{edit["edit"]}: {area_text(edit)}' for edit in results)]
     name = f'rising_water_{one.name}' if one.name else 'rising_water'
     animation(frames, captions, plan.out / f'{name}.{plan.animated}')

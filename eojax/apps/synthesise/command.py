@@ -213,11 +213,11 @@ def synthesise_scene(
         **made.summary(),
     }
     write_summary(summary_file, summary)
-    print(_told(model, made, cover.height, cover.width, out), flush=True)
+    print(_line(model, made, cover.height, cover.width, out), flush=True)
     return summary
 
 
-def _told(model: Model, made: Made, height: int, width: int, out: Path) -> str:
+def _line(model: Model, made: Made, height: int, width: int, out: Path) -> str:
     text = f'{out}: {width} x {height} pixels of {model.target} in {made.counts.windows} windows'
     if made.step_at_borders is not None and made.step_elsewhere is not None:
         text += (
