@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import shutil
@@ -29,15 +30,12 @@ from eojax.runs import lock
 from eojax.runs import run as runs
 from eojax.training import loop as train
 from eojax.training.loop import Stopped
+from tests import training_runs
 from tests.trained_states import with_trained
-from tests.training_runs import (
-    assert_same_bits,
-    rows,
-    saved_state,
-    small_config,
-    steps_saved,
-    stop_at,
-)
+from tests.training_runs import assert_same_bits, rows, saved_state, steps_saved, stop_at
+
+# The loop does not know the network.
+small_config = functools.partial(training_runs.small_config, network='convnet')
 
 
 @pytest.fixture(autouse=True)
@@ -168,12 +166,12 @@ def test_another_config_is_refused_and_free_keys_are_not(
 ) -> None:
     config = small_config('supervised', steps=4)
     train.train(config, tmp_path)
-    other = small_config('supervised', steps=4, seed=3, model__width=2)
+    other = small_config('supervised', steps=4, seed=3, model__convolutions=2)
     # Refused before the data is looked at.
     monkeypatch.setattr(runs, 'load_domains', None)
     with pytest.raises(UserError) as caught:
         train.train(other, tmp_path)
-    assert 'model.width: 1 -> 2; seed: 0 -> 3' in str(caught.value)
+    assert 'model.convolutions: 1 -> 2; seed: 0 -> 3' in str(caught.value)
     monkeypatch.undo()
     free = small_config('supervised', steps=4, log_every=1, evaluate__outlier_images=30)
     monkeypatch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)
@@ -471,7 +469,7 @@ from tests.training_runs import small_config
 
 def get_config():
     return small_config(
-        'supervised', steps=100_000, evaluate_every=0, log_every=7, checkpoint_every=10,
+        'supervised', 'convnet', steps=100_000, evaluate_every=0, log_every=7, checkpoint_every=10,
     )
 """
 
