@@ -69,16 +69,17 @@ RECIPE = Recipe(
 )
 
 
-def painted_config(method: str = NAME, **changes: Any) -> ConfigDict:
+def painted_config(method: str = NAME, network: str = 'unet', **changes: Any) -> ConfigDict:
     """32 drawn tiles of 32 pixels, two steps: of the stand-in, or of a segmenter.
 
     The stand-in must be among `METHODS` (the fixture `painted`).
     """
-    config = base_config(method, 'unet', 'landscape_pairs')
+    config = base_config(method, network, 'landscape_pairs')
     values: dict[str, Any] = {
         'steps': 2, 'batch_size': 4, 'log_every': 1, 'evaluate_every': 0, 'tensorboard': False,
         'data.size': 32, 'data.num_images': 32, 'data.regions': 8, 'data.validation_by': 'place',
-        'data.validation_fraction': 0.1, 'method.window': 16, 'model.width': 2, 'model.depth': 1,
+        'data.validation_fraction': 0.1, 'method.window': 16, 'model.width': 2,
+        'model.depth' if network == 'unet' else 'model.kernel': 1,
         'evaluate.batch_size': 4, 'evaluate.keep_reference': False,
     }  # fmt: skip
     for key, value in (values | changes).items():
