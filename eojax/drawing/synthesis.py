@@ -28,7 +28,7 @@ from eojax.drawing.style import (
 from eojax.drawing.wording import count_in_words
 
 # In inches.
-_PANEL, _GAP, _TITLE, _LINE, _LEFT, _RIGHT = 1.75, 0.06, 0.3, 0.24, 0.25, 0.12
+_PANEL, _GAP, _TITLE, _LINE, _LEFT, _RIGHT = 1.75, 0.06, 0.3, 0.24, 0.42, 0.12
 _HISTOGRAM_COLUMNS = 4
 _TALLEST = 3.0  # of a synthesised distribution, in heights of the real one
 
