@@ -6,8 +6,9 @@ Data: the tiles of image_synthesis_landscapes.py; the network sees colours alone
 Command: python -m eojax.main --config=configs/segmentation_landscape_pairs_small.py
   Then --config.evaluate.segmenter=runs/segmentation_landscape_pairs_small for a generator. To judge
   radar: --config.method.rasters=sar.
-Expected:
-Measured:
+Expected: 70 % of the pixels, a mean IoU of 45 to 50 % on regions that training has not seen;
+  shrubs are missed. Five minutes on two cores.
+Measured: pixel accuracy 72.9 %, mean IoU 48.7 % (seed 0), 2026-11-29.
 """
 
 from ml_collections import ConfigDict
