@@ -30,7 +30,6 @@ Notes:
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -76,14 +75,15 @@ class Conditioned(NamedTuple):
       mean: `[N, H + margin, W + margin, C]`: known pixels, and the conditional mean of the others.
       scale: `[N, 1, 1, 1]`: of the images' own covariance to the texture's.
       solve: an array of the mean's shape to P_mm^-1 of it, 0 at known pixels.
-      draw: white noise of the mean's shape to a sample of N(0, P_mm^-1) (not scaled).
+      draw: white noise of the mean's shape to a sample of N(0, P_mm^-1) (not scaled), and P_mm^-1
+        of a second array on top, for one solution instead of two.
       size: height and width of the images.
     """
 
     mean: Array
     scale: Array
     solve: Filter
-    draw: Filter
+    draw: Callable[..., Array]
     size: tuple[int, int]
 
     def images(self, moved: Array | float = 0.0) -> Array:
@@ -141,9 +141,9 @@ def condition(
         """The mean of the missing pixels of a field without a mean, from its known ones."""
         return -solve(precision((1.0 - missing) * known))
 
-    def draw(white: Array) -> Array:
+    def draw(white: Array, force: Array | float = 0.0) -> Array:
         free = root(white)
-        return missing * free - correction(free)
+        return missing * free + solve(precision((1.0 - missing) * free) + force)
 
     filled = jnp.where(missing > 0, mean, images)
     filled = filled + correction(filled - mean)
@@ -182,9 +182,12 @@ def inpaint(
 
     def update(moved: Array, step: Array) -> tuple[Array, None]:
         gradient = slope(moved).astype(jnp.float32)
-        noise = deviation * given.draw(white(step + 1)) if options.noise else 0.0
-        drift = given.scale * given.solve(gradient)
-        return options.keep * moved + fresh * noise - push * drift, None
+        force = -push * given.scale * gradient
+        if options.noise:
+            change = given.draw(fresh * deviation * white(step + 1), force)
+        else:
+            change = given.solve(force)
+        return options.keep * moved + change, None
 
     moved = deviation * given.draw(white(0)) if options.noise else jnp.zeros_like(given.mean)
     # As in `langevin.run_chain`: convolutions in loops are slow on the CPU.
@@ -202,8 +205,8 @@ def _filter(response: Array) -> Filter:
     """
     height, width = response.shape[1:3]
     half = response[:, :, : width // 2 + 1]
-    rows = np.fft.fft(np.eye(height), norm='ortho').astype(np.complex64)
-    columns = np.fft.rfft(np.eye(width), norm='ortho').astype(np.complex64)
+    rows = np.fft.fft(np.eye(height), norm='ortho')
+    columns = np.fft.rfft(np.eye(width), norm='ortho')
     # From half of the frequencies back: all but the first, and the last of an even width, count
     # twice.
     twice = np.full(width // 2 + 1, 2.0)
@@ -211,20 +214,31 @@ def _filter(response: Array) -> Filter:
     if width % 2 == 0:
         twice[-1] = 1.0
     back = (columns.conj() * twice).T
-    real, imaginary = back.real.astype(np.float32), back.imag.astype(np.float32)
-    product = functools.partial(jnp.einsum, precision='highest')
+
+    # Bands before pixels, `[N, C, H, W]`, and complex numbers as pairs of real ones: the products
+    # are then of large real matrices. One of small matrices at each frequency would be a call for
+    # each of them on a CPU.
+    half = half.transpose(0, 3, 4, 2, 1)
+
+    def product(values: Array, matrix: np.ndarray) -> Array:
+        return jnp.matmul(values, jnp.asarray(matrix, jnp.float32), precision='highest')
+
+    def turned(values: Array) -> Array:
+        return values.swapaxes(2, 3)
 
     def apply(images: Array) -> Array:
+        bands_first = images.transpose(0, 3, 1, 2)
+        real = turned(product(bands_first, columns.real))
+        imaginary = turned(product(bands_first, columns.imag))
         waves = lax.complex(
-            product('nhwb,wv->nhvb', images, columns.real),
-            product('nhwb,wv->nhvb', images, columns.imag),
+            product(real, rows.real) - product(imaginary, rows.imag),
+            product(real, rows.imag) + product(imaginary, rows.real),
         )
-        waves = product('nhvb,hu->nuvb', waves, rows)
-        waves = product('nhwab,nhwb->nhwa', half, waves)
-        waves = product('nuvb,uh->nhvb', waves, rows.conj())
-        return product('nhvb,vw->nhwb', waves.real, real) - product(
-            'nhvb,vw->nhwb', waves.imag, imaginary
-        )
+        waves = (half * waves[:, None]).sum(2)
+        real = product(waves.real, rows.real) + product(waves.imag, rows.imag)
+        imaginary = product(waves.imag, rows.real) - product(waves.real, rows.imag)
+        filtered = product(turned(real), back.real) - product(turned(imaginary), back.imag)
+        return filtered.transpose(0, 2, 3, 1)
 
     return apply
 
@@ -239,7 +253,10 @@ def _share_of_missing_neighbours(missing: Array) -> Array:
 def _conjugate_gradients(
     matrix: Filter, nearly_inverse: Filter, target: Array, steps: int
 ) -> Array:
-    """Solves `matrix(x) = target` for each image by itself; both maps are positive definite."""
+    """Solves `matrix(x) = target` for each image by itself; both maps are positive definite.
+
+    An image that is solved stays as it is while others are not; the loop ends with the last one.
+    """
 
     def dot(a: Array, b: Array) -> Array:
         return (a * b).sum((1, 2, 3), keepdims=True)
@@ -250,14 +267,19 @@ def _conjugate_gradients(
     first = nearly_inverse(target)
     enough = _SOLVED * dot(target, first)
 
-    def step(_: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        solution, residual, direction, product = carry
+    def step(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        number, solution, residual, direction, product = carry
         image = matrix(direction)
         length = jnp.where(product > enough, over(product, dot(direction, image)), 0.0)
         solution, residual = solution + length * direction, residual - length * image
         preconditioned = nearly_inverse(residual)
         new = dot(residual, preconditioned)
-        return solution, residual, preconditioned + over(new, product) * direction, new
+        return number + 1, solution, residual, preconditioned + over(new, product) * direction, new
 
-    carry = (jnp.zeros_like(target), target, first, dot(target, first))
-    return lax.fori_loop(0, steps, step, carry)[0]
+    def go_on(carry: tuple[Array, ...]) -> Array:
+        return (carry[0] < steps) & (carry[-1] > enough).any()
+
+    carry: tuple[Array, ...] = (
+        jnp.int32(0), jnp.zeros_like(target), target, first, dot(target, first),
+    )  # fmt: skip
+    return lax.while_loop(go_on, step, carry)[1]

@@ -99,9 +99,9 @@ def test_numbers_of_an_image_depend_on_itself_alone(
     for name in ('logits', 'log_density'):
         ask = getattr(run, name)
         expected = ask(images)
-        np.testing.assert_array_equal(ask(images[order]), expected[order])
-        np.testing.assert_array_equal(ask(images[4:5]), expected[4:5])
-        np.testing.assert_array_equal(ask(images[:11]), expected[:11])
+        # But for the last bits: on some CPUs a product of matrices sums by the row's place.
+        for chosen in (order, slice(4, 5), slice(11)):
+            np.testing.assert_allclose(ask(images[chosen]), expected[chosen], rtol=1e-5, atol=1e-6)
 
 
 def test_a_network_is_compiled_once_for_any_number(

@@ -33,6 +33,7 @@ from eojax.samplers.starts import StationaryGaussian
 
 # Keeps the keys of repairs apart from those of samples and scores.
 _SALT = 0x4E9A12
+_ROWS_ON_CPU = 16
 
 
 class Settings(NamedTuple):
@@ -228,8 +229,14 @@ def _run_chains(
 
 
 def _batches(total: int, run: Run) -> Iterator[np.ndarray]:
-    """Rows of equal batches that the devices divide; the last one is filled up."""
-    size = run.mesh.size * max(1, batch_size(run) // run.mesh.size)
+    """Rows of equal batches that the devices divide; the last one is filled up.
+
+    Their size does not depend on how many rows there are: results would, by their last bits.
+    """
+    most = batch_size(run)
+    if jax.default_backend() == 'cpu':  # which gains nothing by more rows at a time
+        most = min(most, _ROWS_ON_CPU)
+    size = run.mesh.size * max(1, most // run.mesh.size)
     for begin in range(0, total, size):
         yield np.arange(begin, begin + size) % total
 
