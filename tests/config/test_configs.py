@@ -82,7 +82,9 @@ OPENED = (
     'fixmatch_landscapes_small', 'fixmatch_jem_eurosat', 'fixmatch_then_jem_eurosat',
     'berundanet_eurosat', 'vae_eurosat', 'jem_eurosat_64_small', 'image_synthesis_geonrw',
     'image_synthesis_dfc2020', 'image_synthesis_dubai_small', 'segmentation_geonrw',
-    'segmentation_dfc2020', 'segmentation_landscape_pairs_small',
+    'segmentation_dfc2020', 'segmentation_landscape_pairs_small', 'fixmatch_eurosat_small',
+    'supervised_eurosat_small', 'fixmatch_so2sat', 'fixmatch_jem_eurosat_small',
+    'fixmatch_then_jem_eurosat_small', 'unet_dubai_small',
 )  # fmt: skip
 TRAINED = [path for path in CONFIGS if path.stem not in OPENED]
 # One of the two steps is in the first phase, where there are two.
