@@ -84,7 +84,9 @@ OPENED = (
     'image_synthesis_dfc2020', 'image_synthesis_dubai_small', 'segmentation_geonrw',
     'segmentation_dfc2020', 'segmentation_landscape_pairs_small', 'fixmatch_eurosat_small',
     'supervised_eurosat_small', 'fixmatch_so2sat', 'fixmatch_jem_eurosat_small',
-    'fixmatch_then_jem_eurosat_small', 'unet_dubai_small',
+    'fixmatch_then_jem_eurosat_small', 'unet_dubai_small', 'sada_jem_eurosat', 'jempp_eurosat',
+    'jem_eurosat_small', 'segmentation_dubai_small', 'berundanet_dubai_small',
+    'w_net_dubai_small', 'swd_transfer_eurosat_airsar',
 )  # fmt: skip
 TRAINED = [path for path in CONFIGS if path.stem not in OPENED]
 # One of the two steps is in the first phase, where there are two.
