@@ -91,9 +91,10 @@ def test_scores_do_not_depend_on_place_or_neighbours(jem):
     order = np.random.default_rng(1).permutation(70)
     turned = score_all(jem.run, names, jem.state, images, order)
     few = score_all(jem.run, names, jem.state, images[[41, 41, 3]])
+    # But for the last bits: on some CPUs a product of matrices sums by the row's place.
     for name in names:
-        np.testing.assert_array_equal(turned[name], whole[name][order])
-        np.testing.assert_array_equal(few[name], whole[name][[41, 41, 3]])
+        for given, places in ((turned, order), (few, [41, 41, 3])):
+            np.testing.assert_allclose(given[name], whole[name][places], rtol=1e-5, atol=1e-5)
     # Another image has other noise, and so have other seeds.
     keys = random.key_data(keys_of_images(random.key(0), images))
     assert len(np.unique(keys, axis=0)) == 70

@@ -95,7 +95,7 @@ def test_networks_that_do_not_exist_are_refused(key: str, value: Any, message: s
 
 
 def test_a_method_and_a_network_that_do_not_fit_are_one_line():
-    fitting = 'model.name must be convnet or wide_resnet'
+    fitting = 'model.name must be convnet or resnet or wide_resnet'
     with pytest.raises(UserError, match=f"'jem' does not train a conv.*encoder: {fitting}"):
         check_config(base_config('jem', 'convolutional_autoencoder', 'landscapes'))
     with pytest.raises(
