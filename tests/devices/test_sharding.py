@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.forced_devices import run_on_devices
 
 PROGRAM = """
 from typing import Any, NamedTuple
@@ -94,15 +89,4 @@ print('done')
 
 
 def test_placement_over_four_devices():
-    flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count=4'
-    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags.strip()}
-    finished = subprocess.run(
-        [sys.executable, '-c', PROGRAM],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.strip() == 'done'
+    run_on_devices(PROGRAM, 4)

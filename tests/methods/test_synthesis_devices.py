@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from tests.forced_devices import run_on_devices
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import jax, numpy as np
 from jax import random
@@ -44,15 +40,4 @@ print('done')
 
 
 def test_batch_statistics_are_those_of_the_whole_batch() -> None:
-    flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count=2'
-    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags.strip()}
-    finished = subprocess.run(
-        [sys.executable, '-c', PROGRAM],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.strip() == 'done'
+    run_on_devices(PROGRAM, 2)
