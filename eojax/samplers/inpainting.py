@@ -137,16 +137,12 @@ def condition(
             lambda v: missing * precision(v), nearly_solve, missing * values, options.solver_steps
         )
 
-    def correction(known: Array) -> Array:
-        """The mean of the missing pixels of a field without a mean, from its known ones."""
-        return -solve(precision((1.0 - missing) * known))
-
     def draw(white: Array, force: Array | float = 0.0) -> Array:
         free = root(white)
         return missing * free + solve(precision((1.0 - missing) * free) + force)
 
     filled = jnp.where(missing > 0, mean, images)
-    filled = filled + correction(filled - mean)
+    filled = filled - solve(precision((1.0 - missing) * (filled - mean)))
     centred = filled - mean
     distance = (centred * precision(centred)).sum((1, 2, 3))
     scale = distance / jnp.maximum((1.0 - missing).sum((1, 2, 3)) * bands, 1.0)

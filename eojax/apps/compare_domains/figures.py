@@ -187,10 +187,14 @@ def _outline(
     Returns:
       The height of the highest bin without what lies beyond, which may leave the axis.
     """
-    share = np.histogram(np.clip(sample, edges[0], edges[-1]), edges)[0] / len(sample)
+    counts = np.histogram(sample, edges)[0]
+    tallest = float(counts.max() / len(sample))
+    counts[0] += np.sum(sample < edges[0])
+    counts[-1] += np.sum(sample > edges[-1])
+    share = counts / len(sample)
     axes.stairs(share, edges, color=colour, alpha=0.35 if fill else 0.15, fill=True)
     axes.stairs(share, edges, color=colour, linewidth=1.0 if fill else 1.7, label=label)
-    return float(np.histogram(sample, edges)[0].max() / len(sample))
+    return tallest
 
 
 def _count_beyond(axes: Axes, sample: np.ndarray, edges: np.ndarray, colour: str) -> None:
