@@ -24,6 +24,9 @@ Notes:
   name, such as `generator/body/block1/conv1/convolution/kernel`, a regular expression is found.
   Each further update of the discriminator sees other places, those of a stream of its own.
   Pixels of the target without data are shown alike in real and made-up images.
+  Rasters are brought to mean 0 and standard deviation 1 over the training places
+  (`eojax.methods.adversarial.standardisation`; the paper gives metres, which vary by tens):
+  `method.standardise=False` leaves them in [-1, 1].
   Options that the paper does not have: a running average of the generator, with batch statistics
   of its own from every tenth batch, as those of training belong to other parameters; differentiable
   augmentation of all that the discriminator sees (`eojax.augment.differentiable`); and
@@ -45,12 +48,14 @@ from ml_collections import ConfigDict
 
 from eojax.augment import differentiable
 from eojax.augment.sample import VALID
+from eojax.data.dataset import Dataset
 from eojax.data.facts import IMAGES, Facts
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
-from eojax.methods.adversarial import judges, player
+from eojax.methods.adversarial import judges, player, standardisation
 from eojax.methods.adversarial.judges import JUDGES, Given, Judge
 from eojax.methods.adversarial.player import Player
+from eojax.methods.adversarial.standardisation import Moments, standardised
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import windows
 from eojax.methods.pixels.windows import Windows
@@ -74,6 +79,9 @@ OPTIONS: dict[str, Options] = {
         'generator': Option('fusion', 'what the image is made of, and how', name_in(GENERATORS)),
         'rasters': windows.OPTIONS['rasters']._replace(
             default='elevation', meaning='rasters that the image is made of; not seen by label'
+        ),
+        'standardise': Option(
+            True, 'whether those rasters get mean 0 and standard deviation 1 over training places'
         ),
         'target': Option(IMAGES, 'raster that is made, such as images or sar'),
         'window': windows.OPTIONS['window'],
@@ -117,11 +125,14 @@ class SynthesisState(NamedTuple):
       generator: and the running average of its parameters.
       discriminator: likewise, without average.
       average_statistics: batch statistics of the averaged generator; `()` without average.
+      moments: of the generator's rasters, `eojax.methods.adversarial.standardisation`; `()` where
+        they stay as they are.
     """
 
     generator: Player
     discriminator: Player
     average_statistics: Any
+    moments: Any
 
 
 def check(config: ConfigDict) -> None:
@@ -162,6 +173,11 @@ def build(config: ConfigDict, task: Task) -> Method:
         inputs,
     )
     stream = seen.stream('labelled', config.batch_size)
+    works = bool(inputs) and options.standardise
+
+    def fit(dataset: Dataset) -> Moments:
+        return standardisation.fit(dataset, inputs, options.window)
+
     names = [f'labelled_{n}' if n else 'labelled' for n in range(options.discriminator_steps)]
     streams: dict[str, Stream] = dict.fromkeys(names, stream)
     return Method(
@@ -171,6 +187,8 @@ def build(config: ConfigDict, task: Task) -> Method:
         score='texture_match',
         rasters=seen.rasters,
         window=seen.evaluation,
+        fit=fit if works else None,
+        fitted=standardisation.shapes_of(seen.bands - bands) if works else None,
     )
 
 
@@ -192,6 +210,20 @@ def _windows(options: ConfigDict, inputs: tuple[str, ...], facts: Facts) -> Wind
     return windows.windows_of(ConfigDict({**options.to_dict(), 'rasters': names}), facts)
 
 
+class Shown(NamedTuple):
+    """The parts of a stream's batch.
+
+    Attributes:
+      given: what an image is made of.
+      real: the image, `[N, h, w, bands]` in [-1, 1].
+      valid: where it shows data; None where it does everywhere.
+    """
+
+    given: Given
+    real: Array
+    valid: Array | None
+
+
 class _Training(NamedTuple):
     """The steps of both networks and what they can do; nothing in here changes.
 
@@ -208,7 +240,9 @@ class _Training(NamedTuple):
 
     def init(self, key: Array, batch: Batch, fitted: Any) -> SynthesisState:
         keys = random.split(key, 4)
-        given, real, _ = self._parts({name: array[:1] for name, array in batch['labelled'].items()})
+        moments = () if fitted is None else jax.tree.map(jnp.asarray, fitted)
+        example = {name: array[:1] for name, array in batch['labelled'].items()}
+        given, real, _ = self._parts(example, moments)
         made = self.generator.init(keys[0], *given)
         judging = self.judge.network.init(keys[1], real, self.judge.condition(given))
         pattern = SPECTRAL_NORMS.get(self.options.spectral_norm, self.options.spectral_norm)
@@ -226,27 +260,32 @@ class _Training(NamedTuple):
         if self.options.spectral_norm != 'none' and not normalised:
             raise UserError(f'method.spectral_norm {pattern!r} is in the name of no kernel')
         average = jax.tree.map(jnp.copy, made[1]) if self.options.average_decay else ()
-        return SynthesisState(generator, discriminator, average)
+        return SynthesisState(generator, discriminator, average, moments)
 
     def step(self, state: SynthesisState, batch: Batch, key: Array) -> tuple[Any, Metrics]:
         """One update of the generator, then those of the discriminator (section II-D)."""
         keys = random.split(key, 1 + self.options.discriminator_steps)
         judging = state.discriminator.turned()
         generator, metrics = self._generator_update(
-            state.generator.turned(), judging, batch['labelled'], keys[0]
+            state.generator.turned(),
+            judging,
+            self._parts(batch['labelled'], state.moments),
+            keys[0],
         )
         of_judge: dict[str, Array] = {}
         for number, key_judge in enumerate(keys[1:]):
             judging = judging.turned() if number else judging
             sample = batch[f'labelled_{number}' if number else 'labelled']
-            judging, of_judge = self._judge_update(generator, judging, sample, key_judge)
+            shown = self._parts(sample, state.moments)
+            judging, of_judge = self._judge_update(generator, judging, shown, key_judge)
         average = self._average_statistics(state, generator, batch['labelled'], key)
-        return SynthesisState(generator, judging, average), {**metrics, **of_judge}
+        after = SynthesisState(generator, judging, average, state.moments)
+        return after, {**metrics, **of_judge}
 
     def _generator_update(
-        self, generator: Player, judging: Player, sample: Mapping[str, Array], key: Array
+        self, generator: Player, judging: Player, shown: Shown, key: Array
     ) -> tuple[Player, Metrics]:
-        given, real, valid = self._parts(sample)
+        given, real, valid = shown
         key_judge, key_make = random.split(key)
         judge_parameters = judging.parameters
 
@@ -264,9 +303,9 @@ class _Training(NamedTuple):
         return after, aside.metrics
 
     def _judge_update(
-        self, generator: Player, judging: Player, sample: Mapping[str, Array], key: Array
+        self, generator: Player, judging: Player, shown: Shown, key: Array
     ) -> tuple[Player, dict[str, Array]]:
-        given, real, valid = self._parts(sample)
+        given, real, valid = shown
         key_judge, key_make = random.split(key)
         fake, _ = self.generator.train(
             generator.parameters, generator.trained.statistics, *given, key=key_make
@@ -289,7 +328,7 @@ class _Training(NamedTuple):
         held = state.average_statistics
         if not jax.tree.leaves(held):
             return held
-        given, _, _ = self._parts(sample)
+        given = self._parts(sample, state.moments).given
 
         def renewed() -> Any:
             average = _averaged(generator)
@@ -297,11 +336,10 @@ class _Training(NamedTuple):
 
         return lax.cond(state.generator.trained.updates % _EVERY == 0, renewed, lambda: held)
 
-    def _parts(self, sample: Mapping[str, Array]) -> tuple[Given, Array, Array | None]:
-        """Of a stream: what an image is made of, the real one, and where it shows data."""
-        real = sample[self.options.target]
+    def _parts(self, sample: Mapping[str, Array], moments: Any) -> Shown:
         raster = _joined([sample[name] for name in self.inputs], sample['labels'])
-        return Given(sample['labels'], raster), real, sample.get(VALID)
+        given = Given(sample['labels'], standardised(raster, moments))
+        return Shown(given, sample[self.options.target], sample.get(VALID))
 
     def synthesise(
         self, state: SynthesisState, labels: Array, rasters: Sequence[Array], key: Array
@@ -317,7 +355,10 @@ class _Training(NamedTuple):
         trained, kept = state.generator.trained, state.average_statistics
         statistics = kept if jax.tree.leaves(kept) else trained.statistics
         images: Array = self.generator.apply(
-            _averaged(state.generator), statistics, labels, _joined(rasters, labels)
+            _averaged(state.generator),
+            statistics,
+            labels,
+            standardised(_joined(rasters, labels), state.moments),
         )
         return images
 

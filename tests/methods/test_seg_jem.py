@@ -20,8 +20,9 @@ from eojax.errors import UserError
 from eojax.losses.pixel_cross_entropy import pixel_cross_entropy
 from eojax.methods import seg_jem
 from eojax.methods.joint.pixel_energy import averaged, pixel_log_density, window_log_density
-from eojax.methods.joint.window_starts import fit_window_textures, read_windows
+from eojax.methods.joint.window_starts import fit_window_textures
 from eojax.methods.method import Method, Task
+from eojax.methods.pixels.fitted_windows import read_windows
 from eojax.models import MODELS, pixel_network
 from tests.trained_states import with_trained
 

@@ -16,9 +16,9 @@ from eojax.data.facts import Facts, Raster, valid_of
 from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.methods.joint.pixel_energy import window_log_density
-from eojax.methods.joint.window_starts import read_windows
 from eojax.methods.method import Method, Task
 from eojax.methods.pixels import supervised_loss
+from eojax.methods.pixels.fitted_windows import read_windows
 from eojax.models import pixel_network, two_heads, w_net
 
 CLASSES = ('water', 'crops', 'trees')
