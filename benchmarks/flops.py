@@ -11,7 +11,8 @@ own convolutions, since those of `eojax.models.convolution` on the CPU do other 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -56,6 +57,7 @@ def step_flops(
     num_classes: int,
     phase: int = -1,
     source_shape: tuple[int, int, int] | None = None,
+    beside: Mapping[str, Raster] = MappingProxyType({}),
 ) -> StepFlops:
     """Counts the step of a phase of a config; nothing is computed or allocated.
 
@@ -64,6 +66,7 @@ def step_flops(
       image_shape: height, width, bands.
       phase: its number; the last by default, which is the one with chains.
       source_shape: of the source's images, for methods that learn from two data sets.
+      beside: rasters that the data have beside the images.
     """
     short = config.copy_and_resolve_references()
     sampled = 'sampler' in config
@@ -72,7 +75,7 @@ def step_flops(
         short.sampler.update({'steps': 1, 'start': 'uniform'})
     facts = Facts(
         class_names=tuple(str(number) for number in range(num_classes)),
-        rasters={IMAGES: Raster(tuple(str(band) for band in range(image_shape[2])))},
+        rasters={**beside, IMAGES: Raster(tuple(str(band) for band in range(image_shape[2])))},
         label=METHODS[config.method.name].labels[0],
         size=image_shape[:2],
     )
@@ -89,8 +92,7 @@ def step_flops(
     number = phase % len(method.phases)
     chosen = method.phases[number]
     batch = {
-        name: _batch(stream, shapes[stream.data], facts.label)
-        for name, stream in chosen.streams.items()
+        name: _batch(stream, shapes[stream.data], facts) for name, stream in chosen.streams.items()
     }
     key = random.key(0)
     with plain_convolutions():
@@ -156,16 +158,20 @@ def _energy_of_pixels(
 
 
 def _batch(
-    stream: Stream, image_shape: tuple[int, int, int], label: str
+    stream: Stream, image_shape: tuple[int, int, int], facts: Facts
 ) -> dict[str, jax.ShapeDtypeStruct]:
     height, width, bands = image_shape
     if stream.window is not None:
         height = width = stream.window
     num = stream.batch_size
     index = jax.ShapeDtypeStruct((num,), jnp.int32)
-    images = jax.ShapeDtypeStruct((num, height, width, bands), jnp.float32)
-    labels = jax.ShapeDtypeStruct((num, height, width), jnp.int32) if label == 'pixel' else index
-    return {'images': images, 'labels': labels, 'truth': labels, 'index': index}
+    shape = (num, height, width) if facts.label == 'pixel' else (num,)
+    labels = jax.ShapeDtypeStruct(shape, jnp.int32)
+    rasters = {}
+    for name in stream.rasters:
+        last = bands if name == IMAGES else len(facts.rasters[name].bands)
+        rasters[name] = jax.ShapeDtypeStruct((num, height, width, last), jnp.float32)
+    return {**rasters, 'labels': labels, 'truth': labels, 'index': index}
 
 
 def counted(function: Callable[..., Any], *shapes: Any) -> float:

@@ -104,7 +104,11 @@ def _numbers_of(name: str, step: TrainingStep, seconds: Seconds) -> dict[str, fl
     ours = rates(seconds[END_TO_END])
     task = step.run.task
     flops = step_flops(
-        step.run.config, task.image_shape, task.num_classes, source_shape=task.source_shape
+        step.run.config,
+        task.image_shape,
+        task.num_classes,
+        source_shape=task.source_shape,
+        beside=task.facts.rasters,
     )
     numbers: dict[str, float | None] = {
         **spread_numbers(f'{name}_steps_per_second', ours),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +25,7 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     'swd_transfer': ('transfer', ('best_effort',)),
     'segmentation': ('segmentation', PEERS),
     'fixmatch_segmentation': ('fixmatch_segmentation', PEERS),
+    'image_synthesis': ('image_synthesis', PEERS),
 }
 NO_TORCH = (
     'no torch: for the ratios to PyTorch, python -m pip install -r benchmarks/requirements.txt'
@@ -74,7 +75,8 @@ def build(step: TrainingStep) -> Rivals:
         return Rivals([], [f'no PyTorch peer has the method {config.method.name!r}'])
     package, names = PACKAGES[config.method.name]
     workloads, notes, peers = [], [], []
-    sets = _sets(step.run)
+    streams = step.phase.streams.values()
+    sets = _sets(step.run, {raster for stream in streams for raster in stream.rasters})
     for name in names:
         module: Any = importlib.import_module(f'benchmarks.peers.{package}.{name}')
         try:
@@ -91,18 +93,19 @@ def build(step: TrainingStep) -> Rivals:
     return Rivals(workloads, list(dict.fromkeys(notes)), closing)
 
 
-def _sets(run: Run) -> Mapping[str, Dataset]:
-    """The training images in memory, and the classes of their pixels, by the config's groups."""
+def _sets(run: Run, rasters: Collection[str]) -> Mapping[str, Dataset]:
+    """Training images in memory, and the classes and rasters of pixels, by the config's groups."""
     assert run.domains is not None
     training = {group: domain.training for group, domain in run.domains.items()}
-    return {group: _in_memory(dataset) for group, dataset in training.items()}
+    return {group: _in_memory(dataset, rasters) for group, dataset in training.items()}
 
 
-def _in_memory(dataset: Dataset) -> Dataset:
+def _in_memory(dataset: Dataset, rasters: Collection[str]) -> Dataset:
     arrays = {IMAGES: np.asarray(dataset.images)}
     if dataset.facts.label == 'pixel':
-        read = (dataset.source.read(n, None, (PIXEL_LABELS,)) for n in range(dataset.places.num))
-        arrays[PIXEL_LABELS] = np.stack([rasters[PIXEL_LABELS] for rasters in read])
+        names = (PIXEL_LABELS, *sorted(set(rasters) - {IMAGES}))
+        read = [dataset.source.read(n, None, names) for n in range(dataset.places.num)]
+        arrays |= {name: np.stack([place[name] for place in read]) for name in names}
     return dataset._replace(source=ArraySource(arrays))
 
 

@@ -35,11 +35,14 @@ _METHODS = {
     'segmentation': 'segmentation_minifrance.py',
     'fixmatch_segmentation': 'fixmatch_dubai_small.py',
     'seg_jem': 'seg_jem_dubai_small.py',
+    'image_synthesis': 'image_synthesis_geonrw.py',
 }
 # Data sets that are drawn, and so are timed on as they are. For all others stands one of them, by
 # the kind of their labels.
-_DRAWN = ('landscapes', 'landscape_zones', 'landscape_cover')
+_DRAWN = ('landscapes', 'landscape_zones', 'landscape_cover', 'landscape_pairs')
 _INSTEAD = {'image': 'landscapes', 'pixel': 'landscape_cover'}
+# Where it needs other rasters than that has.
+_INSTEAD_OF_METHOD = {'image_synthesis': 'landscape_pairs'}
 # Names that a config takes from its own data set: another one has no such cities or classes.
 _NAMES = ('classes', 'labelled_groups', 'test_groups', 'validation_groups', 'validation_by',
           'unseen_classes')  # fmt: skip
@@ -70,10 +73,21 @@ _GPU_OWN: dict[str, dict[str, Any]] = {
         'method.chain_window': 128,
         'sampler.steps': 20,
     },
+    'image_synthesis': {**_LARGE_TILES, 'method.average_decay': 0.0},
 }
 _CPU_OWN: dict[str, dict[str, Any]] = {
     **_OWN,
     'segmentation': {**_FEW_TILES, 'model.width': 16, 'model.depth': 3, 'method.window': 64},
+    'image_synthesis': {
+        **_FEW_TILES,
+        'batch_size': 8,
+        'model.width': 8,
+        'model.levels': 2,
+        'model.blocks': 3,
+        'method.window': 64,
+        'method.average_decay': 0.0,
+        'discriminator.width': 16,
+    },
 }
 _GPU = {'model.dtype': 'bfloat16'}
 _CPU = {
@@ -120,6 +134,15 @@ _TINY_OWN = {
     'segmentation': _TINY_PIXELS,
     'fixmatch_segmentation': {**VIEWS, **_TINY_PIXELS},
     'seg_jem': _TINY_PIXELS,
+    'image_synthesis': {
+        **_TINY_PIXELS,
+        'batch_size': 2,
+        'model.levels': 1,
+        'model.blocks': 1,
+        'method.average_decay': 0.0,
+        'discriminator.width': 4,
+        'discriminator.scales': 1,
+    },
 }
 
 
@@ -210,9 +233,10 @@ def adapted(file: str, changes: Mapping[str, Any]) -> ConfigDict:
     """The config of a file, on drawn images, with those changes that it has keys for."""
     original = load_config(str(CONFIGS / file))
     groups = [group for group in ('data', 'source') if group in original]
-    instead = _INSTEAD[METHODS[original.method.name].labels[0]]
+    method = original.method.name
+    instead = _INSTEAD_OF_METHOD.get(method) or _INSTEAD[METHODS[method].labels[0]]
     drawn = {g: name if (name := original[g].name) in _DRAWN else instead for g in groups}
-    config = base_config(original.method.name, original.model.name, *drawn.values())
+    config = base_config(method, original.model.name, *drawn.values())
     known = dict(flatten(config))
     # Data sets have the names chosen above, and some options were those of others.
     left = {f'{group}.name' for group in groups}
@@ -260,6 +284,8 @@ def _network(model: ConfigDict) -> str:
         return f'U-Net {model.width}, depth {model.depth}'
     if model.name == 'pixel_network':
         return f'pixel network {model.width}'
+    if model.name == 'image_generator':
+        return f'generator {model.width}, {model.levels} levels, {model.blocks} blocks'
     return f'{model.name} {"-".join(str(int(width)) for width in model.widths)}'
 
 

@@ -20,6 +20,7 @@ from benchmarks.timing import Workload, repeated
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
 from eojax.feed.pipeline import draw_batch
+from eojax.methods.image_synthesis import SynthesisState
 from eojax.methods.method import Phase
 from eojax.runs import run as runs
 from eojax.runs.carry import Carry, carry_shardings, fresh_sums, initial_carry, metric_names
@@ -47,7 +48,8 @@ class TrainingStep:
     Attributes:
       run: of the config, in no folder.
       phase: that is timed.
-      parameters: initial ones, on the host.
+      parameters: initial ones, on the host; of two networks that are trained against each other,
+        by their names, with the vectors of spectral normalisation.
       compile_seconds: of the phase's programs.
       steps_per_call: how many steps one `END_TO_END` does.
       memory: after the first calls.
@@ -59,9 +61,7 @@ class TrainingStep:
         self._key = sharding.place_key(random.key(config.seed, impl=config.random), self.run.mesh)
         before = _peak_memory()
         self._carry = _last_carry(self.run, self._key)
-        self.parameters = jax.tree.map(
-            np.asarray, jax.device_get(self._carry.state.trained.parameters)
-        )
+        self.parameters = jax.tree.map(np.asarray, jax.device_get(_parameters(self._carry.state)))
         self._programs: Programs = compile_phase(self.run, self.phase, self._carry, self._key)
         self.compile_seconds = self._programs.seconds
         self.steps_per_call = self._programs.steps_per_call
@@ -130,6 +130,16 @@ class TrainingStep:
             return metrics
 
         return repeated(call)
+
+
+def _parameters(state: Any) -> Any:
+    if not isinstance(state, SynthesisState):
+        return state.trained.parameters
+    players = {'generator': state.generator, 'discriminator': state.discriminator}
+    return {
+        name: {'parameters': player.trained.parameters, 'spectra': player.spectra}
+        for name, player in players.items()
+    }
 
 
 def _last_carry(run: Run, key: Array) -> Carry:

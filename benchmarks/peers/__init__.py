@@ -9,7 +9,8 @@ than that is refused, never computed in part.
 Each module has `build(config, parameters, sets, device) -> Peer`:
 
   config: eojax's.
-  parameters: eojax's, nested mappings of numpy arrays.
+  parameters: eojax's, nested mappings of numpy arrays; of two networks that are trained against
+    each other, by their names, with the vectors of spectral normalisation.
   sets: the training images in memory, `data` and, for methods that learn from two, `source`.
   device: PyTorch's name of it: `cpu`, `cuda`, `cuda:1`.
 
@@ -31,7 +32,7 @@ from eojax.errors import UserError
 from eojax.methods.update.optimizers import learning_rate
 
 # Of these groups a peer understands some keys; any other must have its default.
-_GROUPS = ('method', 'sampler', 'model', 'optimizer')
+_GROUPS = ('method', 'sampler', 'model', 'optimizer', 'discriminator')
 AUGMENTATIONS = ('none', 'flips', 'dihedral', 'flips_shift', 'dihedral_shift')
 
 

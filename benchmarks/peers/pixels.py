@@ -17,13 +17,16 @@ class Tiles:
     """A training set on the device.
 
     Attributes:
-      images: uint8 `[N, H, W, 3]`.
+      images: uint8 `[N, H, W, 3]`, or the values that were given in their place.
       classes: uint8 `[N, H, W]`, `UNKNOWN` where a pixel's class is not known.
       labelled: numbers of the tiles whose classes may be known.
     """
 
-    def __init__(self, training: Dataset, device: torch.device) -> None:
-        self.images = torch.from_numpy(np.asarray(training.images)).to(device)
+    def __init__(
+        self, training: Dataset, device: torch.device, values: np.ndarray | None = None
+    ) -> None:
+        shown = np.asarray(training.images) if values is None else values
+        self.images = torch.from_numpy(shown).to(device)
         self.classes = torch.from_numpy(classes_of(training)).to(device)
         self.labelled = torch.from_numpy(np.flatnonzero(training.labels >= 0)).to(device)
         self.numbers = torch.arange(len(self.images), device=device)
@@ -34,7 +37,7 @@ class Tiles:
         """A random window of each chosen tile, augmented, by one gather of each.
 
         Returns:
-          uint8 `[N, side, side, 3]`, and classes int64 `[N, side, side]`.
+          `[N, side, side, bands]` as they are held, and classes int64 `[N, side, side]`.
         """
         num = len(chosen)
         top, left = corners(self.images.shape[1:3], side, num, generator)[..., None, None]

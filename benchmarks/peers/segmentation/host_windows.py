@@ -17,7 +17,7 @@ class Held(NamedTuple):
     """The data that a worker has from the beginning.
 
     Attributes:
-      images: uint8 `[N, H, W, 3]`.
+      images: `[N, H, W, bands]`, uint8 or float32.
       classes: uint8 `[N, H, W]`.
       side: of a window.
       augmentation: its name.
@@ -37,7 +37,7 @@ class Chosen(NamedTuple):
 
 
 class HostBatch(NamedTuple):
-    """A step's windows, uint8 `[N, h, w, 3]`, and their classes, int64 `[N, h, w]`."""
+    """A step's windows, `[N, h, w, bands]`, and their classes, int64 `[N, h, w]`."""
 
     images: np.ndarray
     classes: np.ndarray
@@ -57,7 +57,7 @@ def labelled_windows(held: Held, tiles: np.ndarray, chance: random.Random) -> Ho
         stacked = np.dstack([held.images[tile, rows, columns], held.classes[tile, rows, columns]])
         made.append(pillow_augmentation.weak(stacked, held.augmentation, chance))
     windows = np.stack(made)
-    return HostBatch(np.ascontiguousarray(windows[..., :3]), windows[..., 3].astype(np.int64))
+    return HostBatch(np.ascontiguousarray(windows[..., :-1]), windows[..., -1].astype(np.int64))
 
 
 def corner(size: tuple[int, ...], side: int, chance: random.Random) -> tuple[int, int]:
