@@ -55,6 +55,8 @@ VIEWS: dict[str, Any] = {
     'method.cutmix_share': 0.5,
     'method.strong_set': 'identity,autocontrast,brightness,colour,contrast,sharpness',
 }
+# What the published step does not have, nor its peers.
+_PAIRS: dict[str, Any] = {'method.average_decay': 0.0, 'method.standardise': False}
 # How many images there are a step does not see, and drawing all of them takes a while. The
 # transfer's own sizes are small.
 _OWN: dict[str, dict[str, Any]] = {
@@ -73,7 +75,7 @@ _GPU_OWN: dict[str, dict[str, Any]] = {
         'method.chain_window': 128,
         'sampler.steps': 20,
     },
-    'image_synthesis': {**_LARGE_TILES, 'method.average_decay': 0.0},
+    'image_synthesis': {**_LARGE_TILES, **_PAIRS},
 }
 _CPU_OWN: dict[str, dict[str, Any]] = {
     **_OWN,
@@ -85,7 +87,7 @@ _CPU_OWN: dict[str, dict[str, Any]] = {
         'model.levels': 2,
         'model.blocks': 3,
         'method.window': 64,
-        'method.average_decay': 0.0,
+        **_PAIRS,
         'discriminator.width': 16,
     },
 }
@@ -139,7 +141,7 @@ _TINY_OWN = {
         'batch_size': 2,
         'model.levels': 1,
         'model.blocks': 1,
-        'method.average_decay': 0.0,
+        **_PAIRS,
         'discriminator.width': 4,
         'discriminator.scales': 1,
     },

@@ -9,6 +9,7 @@ from jax import lax
 
 from benchmarks import flops
 from benchmarks.suites import adapted, suites
+from eojax.data.facts import Raster
 from eojax.models import convolution
 from tests.tiny_runs import tiny_config
 
@@ -118,4 +119,6 @@ def test_every_entry_of_the_suites_can_be_counted(entry):
     config = suites()['tiny'].entries[entry]()
     source = (16, 16, 3) if 'source' in config else None
     least = 1e6 if source else 1e7  # the transfer's encoders are small
-    assert flops.step_flops(config, (16, 16, 3), 10, source_shape=source).total > least
+    beside = {'elevation': Raster(('surface',))} if entry == 'image_synthesis' else {}
+    counted = flops.step_flops(config, (16, 16, 3), 10, source_shape=source, beside=beside)
+    assert counted.total > least

@@ -22,7 +22,8 @@ def test_every_entry_is_a_config_that_could_train(suite, entry):
         assert config.data.name == config.source.name == 'landscape_zones'
     else:
         by_pixels = 'segmentation' in entry or entry == 'seg_jem'
-        assert config.data.name == ('landscape_cover' if by_pixels else 'landscapes')
+        others = 'landscape_cover' if by_pixels else 'landscapes'
+        assert config.data.name == {'image_synthesis': 'landscape_pairs'}.get(entry, others)
         assert config.data.labelled_groups == config.data.test_groups == ''  # of other data
 
 
@@ -49,6 +50,13 @@ def test_sizes_are_told_in_words():
     assert suites.described(config) == 'WRN-10-1, 32 px, batch 64, 16 chains, 8 steps, float32'
     supervised = suites.suites()['cpu'].entries['supervised']()
     assert suites.described(supervised) == 'WRN-16-2, 64 px, batch 16, float32'
+
+
+def test_the_size_of_a_synthesis_is_told_too():
+    gpu, cpu = (suites.suites()[name].entries['image_synthesis']() for name in ('gpu', 'cpu'))
+    words = 'generator 64, 4 levels, 9 blocks, 256 px, batch 32, bfloat16'
+    assert suites.described(gpu) == words
+    assert suites.described(cpu) == 'generator 8, 2 levels, 3 blocks, 64 px, batch 8, float32'
 
 
 def test_the_sizes_of_fixmatch_and_of_the_transfer_are_told_too():

@@ -27,6 +27,7 @@ _UNDERSTOOD = frozenset(
         'method.feature_matching_weight',
         'method.spectral_norm',
         'method.average_decay',  # 0 alone, below
+        'method.standardise',  # False alone
         'model.width',
         'model.levels',
         'model.blocks',
@@ -51,8 +52,9 @@ def check(config: ConfigDict, training: Dataset, optimizer: Collection[str]) -> 
     """
     followed = {*optimizer, *(f'discriminator.{key}' for key in optimizer)}
     peers.check(config, 'image_synthesis', 'image_generator', _UNDERSTOOD | followed)
-    if config.method.average_decay:
-        raise UserError('the PyTorch peers of image synthesis have method.average_decay=0 alone')
+    for key, only in (('average_decay', 0.0), ('standardise', False)):
+        if config.method[key] != only:
+            raise UserError(f'the PyTorch peers of image synthesis have method.{key}={only} alone')
     if config.method.spectral_norm not in SPECTRAL_NORMS:
         raise UserError(
             'the PyTorch peers do not have'
