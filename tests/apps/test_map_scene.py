@@ -588,6 +588,27 @@ def test_a_classifier_alone_gives_classes_and_confidence(jem, scene, tmp_path, c
     assert not (folder / 'reference').exists()
 
 
+def test_a_run_that_was_stopped_is_mapped_without_its_data(
+    jem, model, scene, tmp_path, monkeypatch, capsys
+):
+    """All but what its training images would say: which log p(x) is low."""
+
+    def no_data(*_: Any) -> None:
+        raise UserError('no data at /elsewhere')
+
+    monkeypatch.setattr(job, 'reference_scores', no_data)
+    known, out = tmp_path / 'known', tmp_path / 'out'
+    job.map_scene(Job(scene, known), model, _options())
+    _main(jem, out, scene)
+    assert {path.name for path in out.iterdir()} == FILES - {'unseen.tif', 'unseen.tif.aux.xml'}
+    for name in ('class_map', 'log_density'):
+        np.testing.assert_array_equal(_layer(out, name), _layer(known, name))
+    assert 'share_unseen' not in _summary(out)
+    lines = [line for line in capsys.readouterr().err.splitlines() if '/elsewhere' in line]
+    assert len(lines) == 1
+    assert 'no unseen.tif' in lines[0]
+
+
 def test_classes_have_colours_of_their_own():
     assert len(set(class_colours(CLASS_NAMES, CLASS_COLOURS))) == 10
     for num in (1, 17, 255):

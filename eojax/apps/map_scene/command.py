@@ -25,7 +25,8 @@ What is written to `--out`, or for several scenes to a folder in it named as the
 `confidence.tif`: float32, max p(y|x); NaN is no data.
 `log_density.tif`: float32, log p(x), unnormalised, of methods that learn it.
 `unseen.tif`: uint8, 1 where log p(x) is below a percentile of the training set (`--percentile`, the
-  1st), or of the pixels of its windows; 255 is no data.
+  1st), or of the pixels of its windows; 255 is no data. Left out, with a line, where neither the
+  run's folder nor its data say that percentile, as of a run that was stopped.
 `overview.png`: scene, map, confidence and log p(x) side by side.
 `summary.json`: `hectares` by class, `hectares_unclassified`, `share_unseen`, `patches`, ...; last.
 

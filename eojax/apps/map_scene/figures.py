@@ -37,7 +37,7 @@ class Overview(NamedTuple):
       classes: int `[height, width]`, -1 where nothing was classified.
       confidence: float32 `[height, width]`, max p(y|x), NaN where nothing was classified.
       log_density: the same of log p(x); None for a method without it.
-      threshold: log p(x) below which a place is unlike the training set.
+      threshold: log p(x) below which a place is unlike the training set; None where not known.
       threshold_text: its meaning.
       share_unseen: of the patches, or of the pixels where each has log p(x) of its own.
       shares: by class name, of the scene's area.
@@ -106,7 +106,7 @@ def scene_map(
     bar = axes(2, _BELOW - 0.3, 0.14, margin=0.1)
     figure.colorbar(confidence, bar, orientation='horizontal', format=PercentFormatter(1.0))
     _tidy(bar)
-    if overview.log_density is not None and overview.threshold is not None:
+    if overview.log_density is not None:
         bar = axes(3, _BELOW - 0.3, 0.14, margin=0.1)
         _density_panel(figure, upper[3], bar, overview)
     save_figure(figure, path)
@@ -115,18 +115,20 @@ def scene_map(
 def _density_panel(figure: Figure, axes: Axes, bar: Axes, overview: Overview) -> None:
     """log p(x) in blue, and in orange where it is below the training set's threshold."""
     assert overview.log_density is not None
-    assert overview.threshold is not None
+    threshold = -np.inf if overview.threshold is None else overview.threshold
     present = overview.log_density[np.isfinite(overview.log_density)]
     low, high = np.percentile(present, [1, 99]) if len(present) else (0.0, 1.0)
-    high = max(high, overview.threshold)
+    high = max(high, threshold)
     width = max(float(high - low), 1e-6 * max(abs(low), 1.0))
     low, high = float(high) - width, float(high)
-    cut = float(np.clip((overview.threshold - low) / width, 0.0, 1.0))
+    cut = float(np.clip((threshold - low) / width, 0.0, 1.0))
     image = axes.imshow(overview.log_density, cmap=_split_map(cut), vmin=low, vmax=high)
     axes.set_title('log p(x), unnormalised', loc='left', size=10)
     figure.colorbar(image, bar, orientation='horizontal', extend='both')
     bar.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     _tidy(bar)
+    if overview.threshold is None:
+        return
     share = '' if overview.share_unseen is None else f' ({overview.share_unseen:.1%} of the map)'
     meaning = overview.threshold_text.replace(' of the', '\nof the')
     note = f'orange: below {overview.threshold:.2f}, {meaning}{share}'

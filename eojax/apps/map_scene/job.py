@@ -32,6 +32,7 @@ from eojax.apps.map_scene.scores import classifies_pixels, learned_density, warm
 from eojax.apps.map_scene.tiling import Tiling, find_tiling
 from eojax.apps.map_scene.totals import Course, Totals
 from eojax.data.reading.raster import Raster, Reading
+from eojax.devices import sharding
 from eojax.drawing.class_colours import Colour, class_colours
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
@@ -66,7 +67,7 @@ class Model(NamedTuple):
     Attributes:
       run, state: on the devices of this process.
       threshold: a percentile of log p(x) of the training set, or of its pixels for methods that
-        classify these; None for a method without it.
+        classify these; None for a method without it, and where nothing says it.
       checksum: of the state: another training has another one.
       percentile: which one.
     """
@@ -106,15 +107,26 @@ def prepare_model(run: Run, state: Any, percentile: float = PERCENTILE) -> Model
     Args:
       percentile: of log p(x) of the training set, below which a place counts as unseen.
     """
-    threshold = None
-    if learned_density(run):
+    threshold = _threshold(run, state, percentile) if learned_density(run) else None
+    run, state = alone(run, state)
+    return Model(run, state, threshold, _checksum(run, state), percentile)
+
+
+def _threshold(run: Run, state: Any, percentile: float) -> float | None:
+    """A percentile of log p(x) of the training set; None, and a line, where it is not to be had.
+
+    A run that has not come to its end keeps none, and its data may lie elsewhere.
+    """
+    try:
         if classifies_pixels(run):
             training = reference_pixels(run, state)
         else:
             training = reference_scores(run, state, ('log_density',))['log_density']
-        threshold = float(np.percentile(training, percentile))
-    run, state = alone(run, state)
-    return Model(run, state, threshold, _checksum(run, state), percentile)
+    except UserError as error:
+        if sharding.is_main_process():
+            say(f'no unseen.tif, as nothing says which log p(x) is low: {error}')
+        return None
+    return float(np.percentile(training, percentile))
 
 
 def _checksum(run: Run, state: Any) -> str:
@@ -166,14 +178,13 @@ def layers_of(model: Model) -> list[Layer]:
         Layer('class_map', 'most probable class', names, _colours(model)),
         Layer('confidence', 'max p(y|x)'),
     ]
+    if learned_density(model.run):
+        layers.append(Layer('log_density', 'log p(x), unnormalised'))
     if model.threshold is not None:
         # Grey and orange.
         text = f'log p(x) below {model.threshold:.4f}, {model.threshold_text}'
         colours = ((217, 217, 217), (213, 94, 0))
-        layers += [
-            Layer('log_density', 'log p(x), unnormalised'),
-            Layer('unseen', text, ('like training', 'unseen'), colours),
-        ]
+        layers.append(Layer('unseen', text, ('like training', 'unseen'), colours))
     return layers
 
 
@@ -299,8 +310,9 @@ def _make(
                 chosen = row.classified
                 totals.add(row.labels[chosen], row.confidence[chosen], chosen)
                 values = {'class_map': row.labels, 'confidence': row.confidence}
-                if row.log_density is not None and model.threshold is not None:
+                if row.log_density is not None:
                     values['log_density'] = row.log_density
+                if row.log_density is not None and model.threshold is not None:
                     values['unseen'] = row.log_density < model.threshold
                     if tiling.by_pixel:
                         course.compare(row.log_density[row.classified])
@@ -360,7 +372,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
     names, images = run.facts.class_names, run.images
     classes = _reduced(folder / 'class_map.tif', shape, Resampling.nearest).astype(np.int16)
     density = None
-    if model.threshold is not None:
+    if learned_density(run):
         density = _reduced(folder / 'log_density.tif', shape, Resampling.average)
     # Across, as the bar of the scale lies.
     metres = None if raster.ground is None else raster.ground.sides[1]
