@@ -120,6 +120,8 @@ class Raster:
         Raises:
           UserError: no GeoTIFF, bands that cannot be found, values of an unknown kind.
         """
+        if reading.offset is not None and not np.isfinite(reading.offset):
+            raise UserError(f'--offset={reading.offset}: expected a number such as 0 or -1000')
         self.path = Path(path)
         self.name = self.path.stem
         self._env = rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES * 2**20)

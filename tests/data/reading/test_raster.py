@@ -261,6 +261,10 @@ def test_unknown_values_have_to_be_explained(tmp_path):
     assert 'LOW below HIGH' in _fails(path, scale='5:5')
     assert 'LOW below HIGH' in _fails(path, scale='0:1,0:2')
     assert 'LOW below HIGH' in _fails(path, scale='0:x')
+    assert 'LOW below HIGH' in _fails(path, scale='0:1e400')
+    assert 'LOW below HIGH' in _fails(path, scale='0:1e39')  # beyond float32
+    assert '--offset=nan' in _fails(path, offset=float('nan'))
+    assert '--offset=inf' in _fails(path, offset=float('inf'))
     assert '--scale=LOW:HIGH' in _fails(path, bands=('coast', 'edge', 'haze'))
     eight = write_raster(tmp_path / 'b.tif', _eight_bit())
     assert 'leave out --scale' in _fails(eight, scale='l2a')

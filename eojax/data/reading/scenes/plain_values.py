@@ -114,7 +114,10 @@ def linear(
     except ValueError:
         pairs = []
     pairs = pairs * num_bands if len(pairs) == 1 else pairs
-    if len(pairs) != num_bands or not all(len(p) == 2 and p[0] < p[1] for p in pairs):
+    fitting = (
+        len(p) == 2 and p[0] < p[1] and np.isfinite(np.asarray(p, np.float32)).all() for p in pairs
+    )
+    if len(pairs) != num_bands or not all(fitting):
         raise UserError(
             f'--scale={text}: expected LOW:HIGH, LOW below HIGH, once or for each of'
             f' {num_bands} bands'
