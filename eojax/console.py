@@ -44,7 +44,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         'generate': Command('eojax.apps.generate', 'new images'),
         'restore': Command('eojax.apps.restore.command', 'fill missing pixels'),
         'synthesise': Command(
-            'eojax.apps.synthesise.command', 'images of land cover and elevation, of any size'
+            'eojax.apps.synthesise.command', 'images of a map of land cover (study: synthesis)'
         ),
         'edit': Command(
             'eojax.apps.edit.command', 'the same with rising water or other land cover'
@@ -73,7 +73,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             'eojax.studies.segmentation.command', 'methods, labels and losses for pixels'
         ),
         'synthesis': Command(
-            'eojax.studies.synthesis.command', 'generators of images, and whether they pay'
+            'eojax.studies.synthesis.command', 'trains image generators (to use one: synthesise)'
         ),
         'transfer': Command('eojax.studies.transfer_study.command', 'optical to SAR'),
     },

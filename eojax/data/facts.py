@@ -48,6 +48,8 @@ class Raster(NamedTuple):
       decibels: 0 where files hold what the raster does; `AMPLITUDE` or `POWER` where they hold
         these, and the raster their decibels (`decibels_of`). Sources give decibels, and the limits
         are in decibels.
+      unit_metres: of heights, how many metres a value of 1 means: 0.1 for decimetres; 0 where the
+        data set does not say, and of all that are no heights.
     """
 
     bands: tuple[str, ...] = ('red', 'green', 'blue')
@@ -56,6 +58,7 @@ class Raster(NamedTuple):
     scale: int = 1
     missing: bool = False
     decibels: float = 0.0
+    unit_metres: float = 0.0
 
     @property
     def empty(self) -> np.ndarray:
@@ -245,7 +248,7 @@ def from_json(plain: Mapping[str, Any]) -> Facts:
 def _plain(raster: Raster) -> dict[str, Any]:
     plain = raster._asdict()
     # What was written before there were these stays as it is.
-    return {k: v for k, v in plain.items() if v or k not in ('missing', 'decibels')}
+    return {k: v for k, v in plain.items() if v or k not in ('missing', 'decibels', 'unit_metres')}
 
 
 def _plain_files(files: Files) -> dict[str, Any]:
@@ -269,6 +272,7 @@ def _raster(plain: Mapping[str, Any]) -> Raster:
         int(plain['scale']),
         bool(plain.get('missing', False)),
         float(plain.get('decibels', 0.0)),
+        float(plain.get('unit_metres', 0.0)),
     )
     if not raster.bands or (raster.limits and len(raster.limits) != len(raster.bands)):
         raise ValueError(f'bands {raster.bands}, limits {raster.limits}')

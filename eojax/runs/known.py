@@ -86,8 +86,7 @@ def verify_facts(title: str, kept: Facts, read: Facts) -> None:
       UserError: other classes, rasters, labels or sizes, by name.
     """
     read = data_facts.from_json(json.loads(json.dumps(data_facts.to_json(read))))
-    # Whether pixels may lack data is of the files as they are now: networks see the same of both.
-    kept, read = (facts.without_missing() for facts in (kept, read))
+    kept, read = _as_seen(kept), _as_seen(read)
     for name in ('class_names', 'rasters', 'label', 'size'):
         before, now = getattr(kept, name), getattr(read, name)
         same = before == now
@@ -99,6 +98,16 @@ def verify_facts(title: str, kept: Facts, read: Facts) -> None:
                 f' set has {_plain(now)}; use the same data, or another folder'
                 f'{_renamed(before, now) if name == "class_names" else ""}'
             )
+
+
+def _as_seen(facts: Facts) -> Facts:
+    """The facts without what networks do not see.
+
+    Whether pixels may lack data is of the files as they are now, and units are words for people.
+    """
+    plain = facts.without_missing()
+    rasters = {name: raster._replace(unit_metres=0.0) for name, raster in plain.rasters.items()}
+    return plain._replace(rasters=rasters)
 
 
 def _renamed(before: tuple[str, ...], now: tuple[str, ...]) -> str:

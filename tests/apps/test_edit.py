@@ -30,7 +30,11 @@ from eojax.apps.edit.job import names_of
 from eojax.apps.edit.measures import receptive_range
 from eojax.apps.edit.regions import region_mask
 from eojax.apps.synthesise.land_cover import LandCover
+from eojax.data.facts import from_json, to_json
+from eojax.data.sets import landscape_pairs
+from eojax.data.sets.pixels import geonrw
 from eojax.errors import UserError
+from eojax.runs.known import verify_facts
 from tests.apps.generators import (
     FACTS,
     answer_open,
@@ -133,6 +137,21 @@ def test_low_ground_behind_a_dam_stays_dry_where_only_what_is_joined_is_flooded(
     region = np.zeros(heights.shape, bool)
     region[:, 12:] = True
     assert flood(seen, [5], 0, Erosion(element_of('cross'), 0), region=region)[0].mask.sum() == 49
+
+
+def test_heights_are_told_in_metres_where_their_unit_is_known() -> None:
+    """Drawn places and GeoNRW say it; of decimetres 650 is 65 m."""
+    seen = _survey(np.zeros((4, 4)), np.zeros((4, 4), bool), [650])
+    erosion = Erosion(element_of('cross'), 0)
+    unit = landscape_pairs.VIEWS['elevation'].raster.unit_metres
+    assert flood(seen, [650], 0, erosion, unit_metres=unit)[0].title == 'below 65 m'
+    assert flood(seen, [650], 0, erosion)[0].title == 'below 650'
+    assert flood(seen, [650], 0, erosion)[0].name == 'flood_650'
+    assert geonrw.FACTS.rasters['elevation'].unit_metres == 1.0
+    known = from_json(to_json(geonrw.FACTS))
+    assert known.rasters == geonrw.FACTS.rasters
+    older = {k: r._replace(unit_metres=0.0) for k, r in known.rasters.items()}
+    verify_facts('a run', known._replace(rasters=older), geonrw.FACTS)  # raises nothing
 
 
 def _flood(

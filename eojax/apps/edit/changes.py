@@ -204,6 +204,7 @@ def flood(
     erosion: Erosion,
     connected: bool = False,
     region: np.ndarray | None = None,
+    unit_metres: float = 0.0,
 ) -> list[Edit]:
     """Rising water, an edit for each height.
 
@@ -213,6 +214,7 @@ def flood(
       number: of the class that is water.
       connected: whether only ground that is joined to present water is flooded.
       region: bool `[H, W]`, where anything may change; None for everywhere.
+      unit_metres: metres that a height of 1 means; 0 where that is not known.
     """
     edits = []
     for order, height in enumerate(heights):
@@ -224,8 +226,14 @@ def flood(
             mask &= region
         classes = np.where(mask, np.uint8(number), np.uint8(SAME))
         changed = mask & ~seen.water
-        edits.append(Edit(f'flood_{height:g}', f'below {height:g}', classes, changed, height))
+        title = f'below {height_text(height, unit_metres)}'
+        edits.append(Edit(f'flood_{height:g}', title, classes, changed, height))
     return edits
+
+
+def height_text(height: float, unit_metres: float) -> str:
+    """A height in metres, or as it is where its unit is not known."""
+    return f'{height * unit_metres:g} m' if unit_metres else f'{height:g}'
 
 
 def replace(

@@ -211,7 +211,7 @@ def _check_together(opened: Sequence[Opened], typed: argparse.Namespace) -> None
         if typed.flood and _units(one.run, typed) != _units(first, typed):
             raise UserError(
                 f'{first.folder} and {one.run.folder} have seen {typed.elevation} of different'
-                ' types or limits: edit with one of them at a time'
+                ' types, units or limits: edit with one of them at a time'
             )
     taken = {name for one in opened for name in one.options.rasters}
     for name in parse_rasters(typed.raster):
@@ -239,7 +239,8 @@ def _plan(one: Opened, typed: argparse.Namespace) -> Plan:
     _check_heights(one.run, heights, typed.elevation)
     seen = survey(cover, one.inputs.rasters[typed.elevation], heights, number)
     erosion = Erosion(element_of(typed.element), typed.iterations)
-    edits = flood(seen, heights, number, erosion, typed.connected, region)
+    metres = _units(one.run, typed).unit_metres
+    edits = flood(seen, heights, number, erosion, typed.connected, region, metres)
     _say_dry(edits)
     words |= {
         'water': cover.class_names[number],
@@ -266,16 +267,19 @@ def _check_heights(run: Run, heights: Sequence[float], name: str) -> None:
         )
     dtype = np.dtype(known.dtype)
     low, high = (known.limits or ((0.0, 255.0),))[0]
+    between, metres = f'{low:g} to {high:g}', known.unit_metres
+    if metres not in (0.0, 1.0):
+        between += f' ({low * metres:g} to {high * metres:g} m)'
     for height in heights:
         if dtype.kind in 'ui' and not (
             height.is_integer() and np.iinfo(dtype).min <= height <= np.iinfo(dtype).max
         ):
             raise UserError(
                 f'--flood={height:g}: the run has seen {name} as {dtype}, whole numbers from'
-                f' {low:g} to {high:g}: give the height in its units'
+                f' {between}: give the height in its units'
             )
         if not low <= height <= high:
             say(
-                f'--flood={height:g} lies beyond the {name} of training, {low:g} to {high:g}: the'
-                ' generator sees the nearer of these'
+                f'--flood={height:g} lies beyond the {name} of training, {between}: the generator'
+                ' sees the nearer of these'
             )

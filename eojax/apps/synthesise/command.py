@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = run_parser(
         'synthesise',
-        'Makes an image of a map of land cover and further rasters, as a GeoTIFF of any size.',
+        'Makes an image of a map of land cover and further rasters, as a GeoTIFF of any size, with'
+        ' a trained generator. The studies that train and compare generators are eojax synthesis.',
         '--workdir=runs/geonrw --land_cover=cover.tif --raster elevation=dem.tif --out=image.tif',
         out=False,
     )

@@ -109,7 +109,8 @@ def surface_view(scale: int, highest: float = 190.0) -> View:
         parts = surface.reshape(count, height // scale, scale, width // scale, scale)
         return np.rint(10.0 * parts.mean((2, 4), dtype=np.float32)).astype(np.int16)[..., None]
 
-    return View(Raster(('surface',), 'int16', ((-100.0, 10.0 * highest),), scale), render)
+    limits = ((-100.0, 10.0 * highest),)
+    return View(Raster(('surface',), 'int16', limits, scale, unit_metres=0.1), render)
 
 
 COLOUR = View(Raster(), _colour)

@@ -5,6 +5,8 @@
     python -m eojax.studies.synthesis pays --config=configs/image_synthesis_landscapes.py \\
         --segmenter_config=configs/segmentation_landscape_pairs_small.py --share=0.5 --seeds=3
 
+These train. An image by a generator that is trained makes `eojax synthesise`.
+
 `table`: for each seed a segmenter on real images, then the generators (`--generators`), which it
   judges (`eojax.studies.synthesis.generators`); `--segmenter=RUN` takes one that is there.
 `pays`: a generator on a share of the training places; segmenters on real, on synthesised and on
@@ -78,6 +80,11 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
             print(__doc__)
             return
         name = typed[0]
+        if name.startswith('-'):
+            raise UserError(
+                f'{name}: say the study first, {" or ".join(_ABOUT)}; eojax synthesise makes images'
+                ' by a trained run'
+            )
         if name not in _ABOUT:
             raise unknown_name('study', name, _ABOUT)
         of_segmenter = [x for x in typed[1:] if x.startswith(_SEGMENTER_CHANGE)]
@@ -91,7 +98,7 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
 def _parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f'{program_name("eojax.studies.synthesis")} {name}',
-        description=_ABOUT[name],
+        description=f'{_ABOUT[name]} To make images by a trained run: eojax synthesise.',
         epilog='Any --config.KEY=VALUE holds for all generators, any'
         ' --segmenter_config.KEY=VALUE for all segmenters.',
         allow_abbrev=False,

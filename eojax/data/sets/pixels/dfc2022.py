@@ -37,7 +37,7 @@ FACTS = Facts(
     class_names=urban_atlas.CLASS_NAMES,
     rasters={
         IMAGES: Raster(),
-        ELEVATION: Raster(('ground',), 'float32', ((0.0, 1000.0),), scale=2),
+        ELEVATION: Raster(('ground',), 'float32', ((0.0, 1000.0),), scale=2, unit_metres=1.0),
     },
     label='pixel',
     class_colours=urban_atlas.CLASS_COLOURS,

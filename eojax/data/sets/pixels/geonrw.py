@@ -58,7 +58,7 @@ FACTS = Facts(
     class_names=CLASS_NAMES,
     rasters={
         IMAGES: Raster(),
-        ELEVATION: Raster(('surface',), 'float32', ((0.0, 500.0),)),
+        ELEVATION: Raster(('surface',), 'float32', ((0.0, 500.0),), unit_metres=1.0),
         SAR: Raster(('backscatter_db',), 'float32', ((0.0, 100.0),), decibels=AMPLITUDE),
     },
     label='pixel',
