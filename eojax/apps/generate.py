@@ -48,7 +48,13 @@ from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics.summaries import log_probabilities
-from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
+from eojax.runs.command import (
+    check_seed,
+    open_folder_for_writing,
+    open_trained,
+    run_command,
+    run_parser,
+)
 from eojax.runs.run import Run
 from eojax.samplers.langevin import Langevin
 
@@ -124,15 +130,18 @@ def _film(
     there: from fresh starts, as many steps as they take unless the request says how many.
     """
     every = max(1, -(-chain.steps // _FILM_FRAMES))
-    shown = starts
-    if _from_buffer(run, state, request):
+    shown, apart = starts, _from_buffer(run, state, request)
+    if apart:
         fresh = request._replace(num=min(request.num, _FILM_CHAINS), start='fresh')
         longer = choose_chain(run, fresh)
         assert longer is not None
         every = max(1, -(-longer.steps // _FILM_FRAMES))
         chain = longer._replace(steps=every * -(-longer.steps // every))
         shown = choose_starts(run, state, fresh)
-    film = film_samples(run, state, shown, request.seed, chain, every)[:, :_FILM_CHAINS]
+    if sharding.is_main_process():
+        num = min(_FILM_CHAINS, len(shown.labels))
+        say(f'filming {num} chains of {chain.steps:,} steps for filmstrip.png')
+    film = film_samples(run, state, shown, request.seed, chain, every, apart)[:, :_FILM_CHAINS]
     steps = [frame * every for frame in range(len(film))]
     if steps[-1] < chain.steps:
         last = images[: film.shape[1]]
@@ -263,8 +272,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f'--step_size must be positive, not {options.step_size}')
     if options.noise is not None and not 0.0 <= options.noise < math.inf:
         raise UserError(f'--noise must not be negative, not {options.noise}')
-    if options.seed < 0:
-        raise UserError(f'--seed must not be negative, not {options.seed}')
+    check_seed(options.seed)
     open_folder_for_writing(options.out)
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
+from eojax.errors import UserError
 from eojax.evaluation.scoring import place_batch
 from eojax.feed.pipeline import to_uint8
 from eojax.methods import METHODS
@@ -82,6 +83,10 @@ def draw_ends(
       starts, seed: as for `sample_batch`.
       chain: the parameters of the chains; those of training where None.
       title: of a progress bar; none where empty.
+
+    Raises:
+      UserError: chains that have left all finite numbers, as steps that are too long do; see
+        `sample_batch` as well.
     """
     total, size = len(starts.labels), batch_size(run)
     ends = []
@@ -93,14 +98,33 @@ def draw_ends(
         for number in range(-(-total // size)):
             ends.append(np.asarray(sample_batch(run, state, starts, seed, chain, number)))
             bar.update(min(size, total - number * size))
-    return np.concatenate(ends)[:total]
+    images = np.concatenate(ends)[:total]
+    lost = int((~np.isfinite(images).reshape(total, -1).all(1)).sum())
+    if lost:
+        raise UserError(
+            f'{lost} of {total} chains have diverged to values that are no numbers: a smaller'
+            ' --step_size or --noise may help'
+        )
+    return images
 
 
 def film_samples(
-    run: Run, state: Any, starts: Starts, seed: int, chain: Langevin, every: int
+    run: Run,
+    state: Any,
+    starts: Starts,
+    seed: int,
+    chain: Langevin,
+    every: int,
+    apart: bool = False,
 ) -> np.ndarray:
-    """The course of the first batch of `draw_samples`: uint8 `[1 + steps // every, N, H, W, C]`."""
-    frames = sample_batch(run, state, starts, seed, chain, 0, every)
+    """The course of the first batch of `draw_samples`: uint8 `[1 + steps // every, N, H, W, C]`.
+
+    Args:
+      apart: whether it need not be that batch, whose noise depends on how many images it is filled
+        up to: then no more chains are run than `starts` has, and the devices.
+    """
+    size = -(-len(starts.labels) // run.mesh.size) * run.mesh.size if apart else None
+    frames = sample_batch(run, state, starts, seed, chain, 0, every, size)
     return to_uint8(frames)[:, : len(starts.labels)]
 
 
@@ -112,14 +136,16 @@ def sample_batch(
     chain: Langevin | None,
     number: int,
     every: int = 0,
+    size: int | None = None,
 ) -> Array:
-    """Batch `number` of the chains of `starts`, filled up to `batch_size`.
+    """Batch `number` of the chains of `starts`, filled up to `size`; None for `batch_size`.
 
     Raises:
       UserError: the method cannot sample; the message says which can.
     """
     function = ability(run.method, 'sample', run.config.method.name, METHODS)
-    rows = np.arange(number * batch_size(run), (number + 1) * batch_size(run))
+    size = batch_size(run) if size is None else size
+    rows = np.arange(number * size, (number + 1) * size)
     rows = rows % len(starts.labels)
     key = random.fold_in(random.fold_in(random.key(seed), _SALT), number)
     key = sharding.place_key(key, run.mesh)

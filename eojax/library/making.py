@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from eojax.evaluation.sampling import draw_ends
 from eojax.library.arrays import WrongArray
 from eojax.methods import METHODS
 from eojax.methods.method import ability
+from eojax.runs.command import check_seed
 from eojax.runs.run import Run
 
 _STARTS = ('', 'buffer', 'fresh', 'noise')
@@ -54,17 +56,16 @@ def sample(
     for name, value in (('num', num), ('steps', steps)):
         if value is not None and value < 1:
             raise UserError(f'{name} must be at least 1, not {value}')
-    if step_size is not None and not step_size > 0.0:
+    if step_size is not None and not 0.0 < step_size < math.inf:
         raise UserError(f'step_size must be positive, not {step_size}')
-    if noise is not None and not noise >= 0.0:
+    if noise is not None and not 0.0 <= noise < math.inf:
         raise UserError(f'noise must not be negative, not {noise}')
-    if seed < 0:
-        raise UserError(f'seed must not be negative, not {seed}')
+    check_seed(seed, 'seed')
     request = generate.Request(num, label, start, steps, step_size, noise, seed)
     with in_python():
         chain = generate.choose_chain(run, request)
         starts = generate.choose_starts(run, state, request)
-    return draw_ends(run, state, starts, seed, chain)
+        return draw_ends(run, state, starts, seed, chain)
 
 
 def check_masks(images: Any, masks: Any, raster: Raster) -> tuple[np.ndarray, np.ndarray]:
@@ -123,8 +124,7 @@ def restore(
     for option, value in (('chains', chains), ('steps', steps)):
         if value is not None and value < 1:
             raise UserError(f'{option} must be at least 1, not {value}')
-    if seed < 0:
-        raise UserError(f'seed must not be negative, not {seed}')
+    check_seed(seed, 'seed')
     settings = repair.choose_settings(run, chains, name, sampler, steps, seed)
     with in_python():
         texture = reference.texture(run)

@@ -94,6 +94,16 @@ def open_folder_for_writing(folder: Path, option: str = '--out') -> None:
         raise UserError(f'{option}={folder} cannot be written to: {error.strerror}') from None
 
 
+def check_seed(seed: int, option: str = '--seed') -> None:
+    """Refuses a seed that a key of JAX does not hold: it would be another one, or none.
+
+    Raises:
+      UserError: negative, or 2^32 and more.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f'{option} must lie between 0 and {2**32 - 1}, not {seed}')
+
+
 def read_config(workdir: Path, data_root: str = '', class_folders: str = '') -> ConfigDict:
     """The config of a run, with its data set where it lies, and as it is called, now.
 

@@ -15,6 +15,7 @@ from eojax.data.sets.landscapes import CLASS_NAMES
 from eojax.errors import UserError
 from eojax.evaluation import sampling
 from eojax.evaluation.scoring import score
+from eojax.feed.pipeline import to_uint8
 from eojax.samplers import langevin
 from tests.tiny_runs import TinyRun, tiny_run
 
@@ -141,7 +142,11 @@ def test_the_film_of_the_buffers_chains_shows_how_chains_get_there(jem):
     made = generate.generate(jem.run, jem.state, Request(3, label=2))
     fresh = generate.generate(jem.run, jem.state, Request(3, label=2, start='fresh'))
     assert made.film.shape[1:] == (3, 16, 16, 3)
-    np.testing.assert_array_equal(made.film[0], fresh.film[0])
+    alone = sampling.sample_batch(
+        jem.run, jem.state, sampling.Starts(np.full(3, 2, np.int32), None, True), 0,
+        langevin.Langevin(steps=1), 0, every=1, size=3,
+    )  # fmt: skip
+    np.testing.assert_array_equal(made.film[0], to_uint8(alone)[0])
     assert made.film_steps[-1] >= fresh.film_steps[-1]
     assert not np.array_equal(made.images, fresh.images)
 
@@ -168,6 +173,8 @@ def test_mistakes_are_one_line(jem, tmp_path, capsys):
     assert '--num must be at least 1' in _fails([run, out, '--num=0'], capsys)
     assert '--steps must be at least 1' in _fails([run, out, '--steps=-2'], capsys)
     assert '--step_size must be positive' in _fails([run, out, '--step_size=nan'], capsys)
+    assert '--seed must lie between 0 and' in _fails([run, out, f'--seed={2**32}'], capsys)
+    assert '2 of 2 chains have diverged' in _fails([run, out, '--num=2', '--noise=1e39'], capsys)
     assert 'holds 120 images' in _fails([run, out, '--num=121'], capsys)
     (tmp_path / 'file').write_text('')
     error = _fails([run, f'--out={tmp_path}/file'], capsys)

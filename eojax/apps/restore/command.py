@@ -57,7 +57,13 @@ from eojax.home import expanded
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics import restoration
-from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
+from eojax.runs.command import (
+    check_seed,
+    open_folder_for_writing,
+    open_trained,
+    run_command,
+    run_parser,
+)
 from eojax.runs.run import Run, with_data
 
 _GRID_AT_MOST = 16
@@ -215,8 +221,7 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError(f'--{name} must be at least 1, not {value}')
     if options.share is not None and options.damage is None:
         raise UserError('--share goes with --damage')
-    if options.seed < 0:
-        raise UserError(f'--seed must not be negative, not {options.seed}')
+    check_seed(options.seed)
     if options.images != 'test' and not expanded(options.images).exists():
         raise UserError(f'--images={options.images}: no such file or folder')
     if not _is_scene(options) and options.damage is None and options.mask is None:
