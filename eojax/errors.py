@@ -53,5 +53,8 @@ def one_line_errors() -> Iterator[None]:
             raise
         stopped = isinstance(error, KeyboardInterrupt)
         message = ' '.join(str(error).split()) or ('stopped' if stopped else repr(error))
+        if isinstance(error, MemoryError):
+            what = '' if message == repr(error) else f' ({message})'
+            message = f'there is not enough memory{what}: ask for fewer or smaller images at a time'
         print(f'eojax: {message}', file=sys.stderr)
         raise SystemExit(130 if stopped else 1) from None

@@ -168,8 +168,12 @@ def test_python_m_is_the_same(tmp_path: Path) -> None:
     [
         (UserError('two\nlines'), 1, 'two lines'),
         (FileNotFoundError(2, 'No such file or directory', 'x.zip'), 1, "directory: 'x.zip'"),
-        (MemoryError('Unable to allocate 3 TiB'), 1, 'Unable to allocate 3 TiB'),
-        (MemoryError(), 1, 'MemoryError()'),
+        (
+            MemoryError('Unable to allocate 3 TiB'),
+            1,
+            '3 TiB): ask for fewer or smaller images at a time',
+        ),
+        (MemoryError(), 1, 'not enough memory: ask for fewer or smaller images at a time'),
         (KeyboardInterrupt(), 130, 'stopped'),
     ],
 )

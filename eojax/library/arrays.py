@@ -77,8 +77,7 @@ def check_rasters(
       WrongArray: an array that is not like the training images.
       UserError: a raster that is missing, or that the run does not see; unknown units.
     """
-    if units not in UNITS:
-        raise UserError(f'units must be {" or ".join(map(repr, UNITS))}, not {units!r}')
+    check_units(units)
     given = {IMAGES if IMAGES in names else names[0]: images, **others}
     for name in given:
         if name not in names:
@@ -95,6 +94,12 @@ def check_rasters(
         checked.append(array)
     _check_together(names, checked, [known[name].scale for name in names])
     return Given(tuple(checked), units == 'network')
+
+
+def check_units(units: str) -> None:
+    """Refuses units that are none of `UNITS`."""
+    if units not in UNITS:
+        raise UserError(f'units must be {" or ".join(map(repr, UNITS))}, not {units!r}')
 
 
 def check_array(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +39,21 @@ def in_python() -> Iterator[None]:
         raise type(error)(re.sub(r'--(\w+)', r'\1', text)) from None
 
 
+def whole(name: str, value: Any, least: int | None = 1) -> int:
+    """A whole number that somebody gave.
+
+    Raises:
+      UserError: it is none, or less than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise UserError(f'{name} must be a whole number, not {value!r}') from None
+    if least is not None and number < least:
+        raise UserError(f'{name} must be at least {least}, not {number}')
+    return number
+
+
 def sample(
     run: Run,
     state: Any,
@@ -53,14 +69,13 @@ def sample(
     ability(run.method, 'sample', run.config.method.name, METHODS)
     if start not in _STARTS:
         raise unknown_name('start', start, _STARTS[1:])
-    for name, value in (('num', num), ('steps', steps)):
-        if value is not None and value < 1:
-            raise UserError(f'{name} must be at least 1, not {value}')
+    num = whole('num', num)
+    steps = None if steps is None else whole('steps', steps)
     if step_size is not None and not 0.0 < step_size < math.inf:
         raise UserError(f'step_size must be positive, not {step_size}')
     if noise is not None and not 0.0 <= noise < math.inf:
         raise UserError(f'noise must not be negative, not {noise}')
-    check_seed(seed, 'seed')
+    check_seed(whole('seed', seed, 0), 'seed')
     request = generate.Request(num, label, start, steps, step_size, noise, seed)
     with in_python():
         chain = generate.choose_chain(run, request)
@@ -80,7 +95,7 @@ def check_masks(images: Any, masks: Any, raster: Raster) -> tuple[np.ndarray, np
         raise WrongArray(
             f'masks must be bool, True where a pixel is missing, not {masks.dtype}: masks != 0'
         )
-    if images.ndim != 4:
+    if images.ndim != 4 or not images.size:
         return images, masks  # refused with the images
     if masks.shape == images.shape[1:3]:
         masks = np.broadcast_to(masks, images.shape[:3])
@@ -121,10 +136,9 @@ def restore(
     """Repairs of images in [-1, 1]; args and errors as `OpenedRun.restore`."""
     if sampler not in _SAMPLERS:
         raise unknown_name('sampler', sampler, _SAMPLERS)
-    for option, value in (('chains', chains), ('steps', steps)):
-        if value is not None and value < 1:
-            raise UserError(f'{option} must be at least 1, not {value}')
-    check_seed(seed, 'seed')
+    chains = whole('chains', chains)
+    steps = None if steps is None else whole('steps', steps)
+    check_seed(whole('seed', seed, 0), 'seed')
     settings = repair.choose_settings(run, chains, name, sampler, steps, seed)
     with in_python():
         texture = reference.texture(run)

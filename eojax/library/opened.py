@@ -15,6 +15,7 @@ from eojax.devices import compilation_cache
 from eojax.errors import UserError, unknown_name
 from eojax.home import expanded
 from eojax.library import commands, making
+from eojax.library.arrays import check_units
 from eojax.library.description import abilities_of, described
 from eojax.library.results import Restored, SceneMap
 from eojax.library.scorer import Scorer
@@ -171,6 +172,7 @@ class OpenedRun(Scorer):
         Raises:
           UserError: the method draws no images, or none of a class; a buffer of fewer images.
         """
+        check_units(units)
         chosen = None if label is None else self._class(label)
         ends = making.sample(
             self.run, self.state, num, chosen, start, steps, step_size, noise, seed
@@ -356,7 +358,7 @@ class OpenedRun(Scorer):
             if label not in names:
                 raise unknown_name('class', label, names)
             return names.index(label)
-        number = int(label)
+        number = making.whole('label', label, None)
         if not 0 <= number < len(names):
             raise UserError(f'label must be a class from 0 to {len(names) - 1}, not {label}')
         return number

@@ -87,6 +87,8 @@ def open_folder_for_writing(folder: Path, option: str = '--out') -> None:
     Raises:
       UserError: it cannot; the message names the option.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f'{option}={folder} cannot be written to: it is a file; name a folder')
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()

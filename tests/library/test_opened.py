@@ -141,6 +141,8 @@ def test_repairs_are_those_of_the_command_in_the_images_units(
     assert found.mean.dtype == np.uint8
     np.testing.assert_allclose(found.mean, (expected.mean + 1) * 127.5, atol=0.51)
     np.testing.assert_allclose(found.spread, expected.spread * 127.5, rtol=1e-5)
+    with pytest.raises(eojax.UserError, match='hold no image'):
+        run.restore(images[:0], mask)
     for wrong in (mask & False, mask | True, mask[:9], mask.astype(int)):
         with pytest.raises(eojax.UserError, match='mask'):
             run.restore(images[:2], wrong)
@@ -162,6 +164,12 @@ def test_what_a_method_cannot_do_is_one_line(run: OpenedRun, images: np.ndarray)
         run.sample(2, 'Sea')
     with pytest.raises(eojax.UserError, match='begin afresh with start=fresh'):
         run.sample(500)
+    wrong: dict[str, Any] = {'steps': 1.5, 'label': 1.5, 'seed': 2**32, 'units': 'metres'}
+    for name, value in wrong.items():
+        with pytest.raises(eojax.UserError, match=f'{name} must '):
+            run.sample(1, **{name: value})
+    with pytest.raises(eojax.UserError, match=r'num must be a whole number, not 2\.5'):
+        run.sample(2.5)  # type: ignore[arg-type]
     with pytest.raises(eojax.UserError, match='no run folder'):
         eojax.open('/nowhere/run')
 
