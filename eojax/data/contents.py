@@ -172,8 +172,7 @@ def read(path: Path, group: str) -> Contents | None:
             return Contents(values, labels, file[f'{group}_labelled'].astype(bool))
     except FileNotFoundError:
         return None
-    except Exception as error:  # of a damaged archive NumPy raises nearly anything
+    except Exception:  # of a damaged archive NumPy raises nearly anything, and advises to unpickle
         raise UserError(
-            f'{path} is damaged ({" ".join(str(error).split())}): delete it, and images are known'
-            ' by their names alone'
+            f'{path} is damaged: delete it, and images are known by their names alone'
         ) from None

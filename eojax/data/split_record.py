@@ -82,7 +82,10 @@ def read(path: Path) -> SplitRecord:
         counts = tuple(map(int, plain['class_counts']))
         return SplitRecord(Rule(**plain['rule']), parts, counts)
     except FileNotFoundError:
-        raise UserError(f'no such file: {path}') from None
+        raise UserError(
+            f'{path} is not there: give the command that trained the run once more, which writes it'
+            ' anew'
+        ) from None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f'{path}: not a record of splits ({error!r})') from None
 

@@ -10,11 +10,13 @@ import numpy as np
 from eojax.data.reading.file_formats import format_of
 from eojax.devices import sharding
 from eojax.drawing import figures
+from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationBatch
 from eojax.evaluation.evaluators import Evaluator, Measured, Outputs
 from eojax.evaluation.outliers import outlier_sets, spread
 from eojax.evaluation.reference import reference_scores
 from eojax.evaluation.scoring import score
+from eojax.messages import say
 from eojax.metrics.summaries import density_numbers
 from eojax.runs.run import Run
 
@@ -52,7 +54,12 @@ def _scores(
     size, bands = run.task.image_shape[0], run.images.bands
     progress = sharding.is_main_process()
     sets = outlier_sets(run.config.evaluate, size, bands, progress, format_of(run.facts.files))
-    scores = {'train': _of_training(run, state, name, len(tested)), 'test': tested}
+    scores = {'test': tested}
+    try:
+        scores = {'train': _of_training(run, state, name, len(tested)), **scores}
+    except UserError as error:
+        if progress:
+            say(f'no log p(x) of training images, and no kl_test: {error}')
     if samples is not None:
         sets = {'samples': samples, **sets}
     for title, images in sets.items():

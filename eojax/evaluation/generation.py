@@ -22,6 +22,7 @@ from eojax.drawing.pictures import (
     visible_bands,
     visible_indices,
 )
+from eojax.errors import UserError
 from eojax.evaluation.evaluators import Evaluator, Measured
 from eojax.evaluation.reference import examples
 from eojax.evaluation.sampling import Starts, draw_samples, run_on_starts
@@ -119,7 +120,11 @@ def _distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[s
 def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: Path) -> None:
     """A row for each class; without classes, as many samples beside as many real images."""
     bands, num_classes = run.images.bands, run.facts.num_classes
-    images, labels = _one_row_each(run)
+    try:
+        images, labels = _one_row_each(run)
+    except UserError as error:
+        say(f'no samples.png, as there are no real images to set beside: {error}')
+        return
     seen = displayed(images, bands, run.images.limits)
     made = visible_bands(samples, bands)
     if classes is None:

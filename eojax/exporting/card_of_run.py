@@ -53,7 +53,7 @@ def card_of(run: Run, numbers: Mapping[str, Any], words: Words) -> Card:
         data=title,
         protocol=protocol,
         numbers={key: float(value) for key, value in numbers.items() if math.isfinite(value)},
-        limits=(*_limits(run, facts, side), *words.limits),
+        limits=(*_limits(run, facts, side, bool(numbers)), *words.limits),
         licence=words.licence,
         data_licence=words.data_licence or facts.licence,
         citation=words.citation or facts.citation,
@@ -110,7 +110,7 @@ def _beginning(run: Run) -> str:
     return f' Started from the weights {record["weights"]}, SHA-256 {record["sha256"]}.'
 
 
-def _limits(run: Run, facts: Facts, side: int) -> Iterator[str]:
+def _limits(run: Run, facts: Facts, side: int, measured: bool) -> Iterator[str]:
     ground = f' at {facts.metres:g} m a pixel' if facts.metres else ''
     yield (
         f'It knows images of {side} x {side} pixels{ground}, with the bands'
@@ -128,6 +128,6 @@ def _limits(run: Run, facts: Facts, side: int) -> Iterator[str]:
             ' probability.'
         )
     counts = run.known['data'].counts
-    if counts['test'] < 100:
+    if measured and counts['test'] < 100:
         places = 'images' if facts.label == 'image' else 'places'
         yield f'Its numbers are of {counts["test"]} test {places}, which is few.'

@@ -19,15 +19,14 @@ def density_numbers(scores: Mapping[str, np.ndarray]) -> dict[str, float]:
     """How log p(x) ranks the test images above each set of outliers, by its keys in the JSON.
 
     Args:
-      scores: log p(x) `[num]` of `train`, `test`, outlier sets by name, and maybe `samples`.
+      scores: log p(x) `[num]` of `test`, outlier sets by name, and maybe `train` and `samples`.
     """
-    inside = scores['test']
-    numbers = {f'log_density_{k}': float(scores[k].mean()) for k in ('train', 'test')}
-    if 'samples' in scores:
-        numbers['log_density_samples'] = float(scores['samples'].mean())
-    numbers['kl_test'] = histogram_kl(inside, scores['train'])
+    inside, own = scores['test'], ('train', 'test', 'samples')
+    numbers = {f'log_density_{k}': float(scores[k].mean()) for k in own if k in scores}
+    if 'train' in scores:
+        numbers['kl_test'] = histogram_kl(inside, scores['train'])
     for name, outside in scores.items():
-        if name not in ('train', 'test', 'samples'):
+        if name not in own:
             numbers[f'auroc_{name}'] = auroc(inside, outside)
             numbers[f'fpr95_{name}'] = fpr_at_95_tpr(inside, outside)
     return numbers

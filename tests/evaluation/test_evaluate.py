@@ -19,7 +19,7 @@ from eojax import models
 from eojax.data.sets.landscapes import CLASS_NAMES, generate
 from eojax.drawing.pictures import grid_by_class
 from eojax.errors import UserError
-from eojax.evaluation import command, evaluate, generation
+from eojax.evaluation import command, densities, evaluate, generation
 from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.scoring import score
 from eojax.runs.run import Run
@@ -104,6 +104,22 @@ def test_density_numbers_compare_test_images_with_outliers(jem, evaluated):
     expected = np.mean(inside[:, None] > outside) + 0.5 * np.mean(inside[:, None] == outside)
     assert numbers['auroc_constant'] == pytest.approx(expected)
     assert {'auroc_uniform_noise', 'fpr95_constant', 'kl_test'} <= numbers.keys()
+
+
+def test_without_scores_of_training_images_the_other_numbers_stay(jem, monkeypatch, capsys):
+    """As of a run that was stopped, whose data lie elsewhere."""
+
+    def no_data(*_: object) -> None:
+        raise UserError('no data at /elsewhere')
+
+    monkeypatch.setattr(densities, '_of_training', no_data)
+    evaluator = densities.density(jem.run, jem.state, 'log_density', lambda: None)
+    inside = np.linspace(0.0, 1.0, 9, dtype=np.float32)
+    numbers = evaluator.finish([inside]).numbers
+    assert numbers['log_density_test'] == pytest.approx(0.5)
+    assert {'auroc_constant', 'fpr95_uniform_noise'} <= numbers.keys()
+    assert not {'kl_test', 'log_density_train'} & numbers.keys()
+    assert 'no data at /elsewhere' in capsys.readouterr().err
 
 
 def test_all_figures_are_there_and_all_numbers_finite(evaluated):
