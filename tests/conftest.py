@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ for name, value in _FAST.items():
     flags = os.environ.get('XLA_FLAGS', '')
     if name not in flags:
         os.environ['XLA_FLAGS'] = f'{flags} --{name}={value}'.strip()
+# Tracing makes many objects that live long: a tenth of the time went to looking through them.
+gc.set_threshold(100_000, 20, 50)
 _CACHE = tempfile.mkdtemp(prefix='eojax-tests-')
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ['EOJAX_CACHE'] = _CACHE
