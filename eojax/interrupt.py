@@ -1,7 +1,10 @@
-"""Ctrl-C while a command still imports what it needs: one line and exit code 130, no traceback."""
+"""Ctrl-C: while a command still imports what it needs, one line and exit code 130, no traceback;
+afterwards an exception that is not lost.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -36,4 +39,18 @@ def stop_at_once() -> None:
 def started() -> None:
     """The command works now: Ctrl-C is an exception again, so that all is put in order."""
     if signal.getsignal(signal.SIGINT) is _stop:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Python drops an exception in a callback of its garbage collector, such as JAX has: again after
+    # it, then.
+    callbacks = {getattr(callback, '__code__', None) for callback in gc.callbacks}
+    while frame is not None:
+        if frame.f_code in callbacks:
+            again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 from orbax.checkpoint._src.serialization import tensorstore_utils
 
+from eojax import interrupt
 from eojax.atomic_file import can_flush, write_atomically
 from eojax.data.dataset import image_dataset
 from eojax.data.reading.pixel_cache import cached_dataset
@@ -164,6 +167,34 @@ def test_ctrl_c_during_imports_is_one_line(name: str, tmp_path: Path) -> None:
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, '', '\neojax: stopped\n')
+
+
+def test_ctrl_c_while_garbage_is_collected_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python drops what a callback of its collector raises, and JAX has such a callback."""
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, 'unraisablehook', dropped.append)
+    before = signal.signal(signal.SIGINT, interrupt._stop)
+
+    def callback(phase: str, _: dict[str, int]) -> None:
+        if phase == 'start':
+            signal.raise_signal(signal.SIGINT)
+
+    def collect() -> None:
+        gc.callbacks.append(callback)
+        gc.collect()
+        gc.callbacks.remove(callback)
+        time.sleep(10.0)  # ended by the signal
+
+    try:
+        interrupt.started()
+        with pytest.raises(KeyboardInterrupt):
+            collect()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        gc.callbacks[:] = [one for one in gc.callbacks if one is not callback]
+    assert not dropped
 
 
 def test_a_name_that_no_text_can_hold_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
