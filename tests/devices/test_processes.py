@@ -35,7 +35,7 @@ from tests.training_runs import small_config
 
 def get_config():
     return small_config(
-        'supervised', steps=100_000, evaluate_every=0, log_every=5, checkpoint_every=10,
+        'supervised', 'convnet', steps=100_000, evaluate_every=0, log_every=5, checkpoint_every=10,
         keep_checkpoints=3,
     )
 """
@@ -64,7 +64,7 @@ def wait_for_rows(folder: Path, num: int, group: list[subprocess.Popen[bytes]], 
         time.sleep(0.02)
 
 
-_JEM = "method='jem', sampler__buffer_parts=4, method__supervised_steps=0"
+_JEM = "method='jem', network='convnet', sampler__buffer_parts=4, method__supervised_steps=0"
 # Two phases, a buffer that the devices cannot share, and one device for each process.
 _PHASES = "method='jem', network='convnet', sampler__buffer_parts=1, method__supervised_steps=4"
 _STREAMED = "method='supervised', network='convnet', data__resident_gigabytes=0.0"
