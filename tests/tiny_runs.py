@@ -52,7 +52,7 @@ def tiny_config(method: str, size: int = 16, network: str = 'wide_resnet') -> Co
 
 
 @functools.cache
-def tiny_run(method: str, size: int = 16, network: str = 'wide_resnet') -> TinyRun:
+def tiny_run(method: str, size: int = 16, network: str = 'convnet') -> TinyRun:
     """A run of `jem` or `supervised` that was not trained: random parameters, step 0 saved.
 
     What begins at zero is made random too, so that logits, log p(x) and the chains differ from

@@ -23,7 +23,7 @@ from tests.tiny_runs import tiny_run
 
 
 def test_a_wide_resnet_comes_back_as_it_went(tmp_path: Path) -> None:
-    tiny = tiny_run('jem')
+    tiny = tiny_run('jem', network='wide_resnet')
     there, back = tmp_path / 'torch.safetensors', tmp_path / 'back.safetensors'
     export.main([f'--workdir={tiny.folder}', f'--out={there}', '--format=torch'])
     import_weights.main([f'--weights={there}', f'--out={back}'])
@@ -60,7 +60,7 @@ def test_tensors_alone_say_all_but_the_activation(norm: str) -> None:
 
 
 def test_npz_holds_the_same(tmp_path: Path, capsys) -> None:
-    tiny = tiny_run('supervised')
+    tiny = tiny_run('supervised', network='wide_resnet')
     there = tmp_path / 'torch.safetensors'
     export.main([f'--workdir={tiny.folder}', f'--out={there}', '--format=torch'])
     arrays = load_file(there)
@@ -132,7 +132,7 @@ def test_files_of_other_kinds_are_one_line(tmp_path: Path, capsys) -> None:
     assert 'damaged' in line('broken.npz')
     assert '.safetensors or .npz' in line('text.txt')
     assert 'neither a Wide-ResNet' in line('v.safetensors')
-    tiny = tiny_run('supervised')
+    tiny = tiny_run('supervised', network='wide_resnet')
     export.main([f'--workdir={tiny.folder}', f'--out={tmp_path / "run.safetensors"}'])
     assert 'is a run of eojax already' in line('run.safetensors')
     same = refused(capsys, f'--weights={out}', f'--out={out}')

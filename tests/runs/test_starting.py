@@ -54,7 +54,7 @@ def state_of(config: ConfigDict, start: Start, folder: Path) -> Any:
 
 
 def test_a_run_starts_from_the_averaged_weights_of_another(tmp_path: Path, capsys) -> None:
-    theirs = tiny_run('jem')
+    theirs = tiny_run('jem', network='wide_resnet')
     # One class fewer: the head is another one, and a supervised network has no density.
     names = tuple(theirs.run.facts.class_names)
     classes = f'one={"+".join(names[:2])},' + ','.join(f'{n}={n}' for n in names[2:])
@@ -77,7 +77,7 @@ def test_a_run_starts_from_the_averaged_weights_of_another(tmp_path: Path, capsy
 
 
 def test_the_head_is_taken_where_the_classes_are_the_same(tmp_path: Path) -> None:
-    theirs = tiny_run('supervised')
+    theirs = tiny_run('supervised', network='wide_resnet')
     config = changed(tiny_config('supervised'), model__weights=str(theirs.folder), seed=5)
     start = start_of(config, tmp_path / 'run')
     state = state_of(config, start, tmp_path / 'run')
@@ -97,7 +97,7 @@ def test_the_head_is_taken_where_the_classes_are_the_same(tmp_path: Path) -> Non
 
 def test_weights_are_read_once_and_recorded(tmp_path: Path, capsys) -> None:
     file, folder = tmp_path / 'given.safetensors', tmp_path / 'run'
-    export.main([f'--workdir={tiny_run("supervised").folder}', f'--out={file}'])
+    export.main([f'--workdir={tiny_run("supervised", network="wide_resnet").folder}', f'--out={file}'])
     digest = sha256_of(file)
     config = small_config('supervised', model__weights=str(file), steps=5, evaluate_every=5)
     train(config, folder)

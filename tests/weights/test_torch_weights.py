@@ -18,7 +18,7 @@ from tests.tiny_runs import tiny_run
 
 
 def test_a_file_for_pytorch_holds_the_averaged_weights_in_its_layout(tmp_path: Path) -> None:
-    tiny = tiny_run('jem')
+    tiny = tiny_run('jem', network='wide_resnet')
     torch_weights.export_torch(tiny.run, tiny.state, tmp_path / 'torch.safetensors')
     weights = load_file(tmp_path / 'torch.safetensors')
     average = tiny.state.trained.average
@@ -64,7 +64,7 @@ def test_pytorch_opens_an_exported_file(tmp_path: Path) -> None:
     torch = pytest.importorskip('torch')
     from eojax.exporting.torch_wide_resnet import load
 
-    tiny = tiny_run('jem')
+    tiny = tiny_run('jem', network='wide_resnet')
     out = tmp_path / 'torch.safetensors'
     export.main([f'--workdir={tiny.folder}', f'--out={out}', '--format=torch'])
     module, about = load(str(out))
@@ -85,7 +85,7 @@ def test_pytorch_opens_an_exported_file(tmp_path: Path) -> None:
 def test_onnx_computes_our_logits(norm: str, tmp_path: Path) -> None:
     pytest.importorskip('onnx')
     runtime = pytest.importorskip('onnxruntime')
-    tiny = tiny_run('supervised')
+    tiny = tiny_run('supervised', network='wide_resnet')
     config = tiny.run.config.copy_and_resolve_references()
     config.model.update({'norm': norm, 'density_head': True})
     run, state = _moved(tiny.run._replace(config=config), norm)
@@ -102,7 +102,7 @@ def test_onnx_computes_our_logits(norm: str, tmp_path: Path) -> None:
 def test_a_file_for_onnx_needs_its_package(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, 'onnx', None)
     with pytest.raises(SystemExit) as stop:
-        export.main([f'--workdir={tiny_run("supervised").folder}', f'--out={tmp_path / "n.onnx"}'])
+        export.main([f'--workdir={tiny_run("supervised", network="wide_resnet").folder}', f'--out={tmp_path / "n.onnx"}'])
     assert stop.value.code not in (0, None)
     assert 'pip install onnx' in capsys.readouterr().err + str(stop.value.code)
     assert not list(tmp_path.iterdir())
@@ -119,7 +119,7 @@ def _moved(run: Run, norm: str) -> tuple[Run, Any]:
         return np.asarray(values, np.float32)
 
     parameters, statistics = jax.tree.map(moved, network.init(jax.random.key(0), images))
-    state = tiny_run('supervised').state
+    state = tiny_run('supervised', network='wide_resnet').state
     trained = state.trained._replace(average=parameters, statistics=statistics)
 
     def logits(its: Any, images: Any, key: Any) -> Any:
