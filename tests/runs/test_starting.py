@@ -97,7 +97,9 @@ def test_the_head_is_taken_where_the_classes_are_the_same(tmp_path: Path) -> Non
 
 def test_weights_are_read_once_and_recorded(tmp_path: Path, capsys) -> None:
     file, folder = tmp_path / 'given.safetensors', tmp_path / 'run'
-    export.main([f'--workdir={tiny_run("supervised", network="wide_resnet").folder}', f'--out={file}'])
+    export.main(
+        [f'--workdir={tiny_run("supervised", network="wide_resnet").folder}', f'--out={file}']
+    )
     digest = sha256_of(file)
     config = small_config('supervised', model__weights=str(file), steps=5, evaluate_every=5)
     train(config, folder)

@@ -102,7 +102,12 @@ def test_onnx_computes_our_logits(norm: str, tmp_path: Path) -> None:
 def test_a_file_for_onnx_needs_its_package(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, 'onnx', None)
     with pytest.raises(SystemExit) as stop:
-        export.main([f'--workdir={tiny_run("supervised", network="wide_resnet").folder}', f'--out={tmp_path / "n.onnx"}'])
+        export.main(
+            [
+                f'--workdir={tiny_run("supervised", network="wide_resnet").folder}',
+                f'--out={tmp_path / "n.onnx"}',
+            ]
+        )
     assert stop.value.code not in (0, None)
     assert 'pip install onnx' in capsys.readouterr().err + str(stop.value.code)
     assert not list(tmp_path.iterdir())
