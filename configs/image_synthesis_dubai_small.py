@@ -7,7 +7,7 @@ Data: those of `unet_dubai_small.py`, all tiles labelled but tile 3, which is in
 Command: python -m eojax.main --config=configs/image_synthesis_dubai_small.py \\
   --config.data.root=dubai_land_cover.zip
 Expected: sand, water and vegetation where the map says so; buildings as textures without shapes.
-Measured: not yet.
+Measured: benchmarks/results/image_synthesis_dubai_small_cpu_2026-11-29.json: 1,200 steps.
 """
 
 from ml_collections import ConfigDict

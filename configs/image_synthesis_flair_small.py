@@ -7,7 +7,7 @@ Data: six patches of FLAIR (Garioud et al., 2022), 512 px of 0.2 m, heights abov
 Command: python -m eojax.main --config=configs/image_synthesis_flair_small.py \\
   --config.data.root=flair2_sample.zip
 Expected: soil, scrub and wood by the map; of classes that one patch alone has, that patch's look.
-Measured: not yet.
+Measured: benchmarks/results/image_synthesis_flair_small_cpu_2026-11-29.json: 1,000 steps.
 """
 
 from ml_collections import ConfigDict

@@ -8,7 +8,8 @@ Command: python -m eojax.main --config=configs/image_synthesis_landscapes.py
   colours: --config.method.target=sar.
 Expected: colours that follow the land cover within 500 steps, water, roads and woods in their
   place; fine texture and buildings later. About 0.8 s a step, and a minute or two to compile.
-Measured: not yet.
+Measured: benchmarks/results/synthesis_table_landscapes_cpu_2026-11-29.json: 1,000 steps, one seed, a
+  mean IoU of 37.2 % by the map of the real image, label alone 34.4 %.
 """
 
 from ml_collections import ConfigDict

@@ -80,7 +80,7 @@ def visible_bands(images: np.ndarray, bands: Sequence[str]) -> np.ndarray:
 
     Of three or more bands without names the first three are taken for these, as is the custom.
     """
-    return images[..., _shown(bands)]
+    return images[..., shown_indices(bands)]
 
 
 def visible_indices(bands: Sequence[str]) -> list[int]:
@@ -94,7 +94,8 @@ def visible_indices(bands: Sequence[str]) -> list[int]:
     return []
 
 
-def _shown(bands: Sequence[str]) -> list[int]:
+def shown_indices(bands: Sequence[str]) -> list[int]:
+    """Where the bands stand that a picture shows, as of `visible_bands`: three, or one for grey."""
     unnamed = len(bands) >= 3 and list(bands[:3]) == ['band 1', 'band 2', 'band 3']
     return visible_indices(bands) or ([0, 1, 2] if unnamed else [0])
 
@@ -110,7 +111,7 @@ def displayed(images: np.ndarray, bands: Sequence[str], limits: Limits | None = 
     seen = visible_bands(images, bands)
     if seen.dtype == np.uint8:
         return seen
-    chosen = _shown(bands)
+    chosen = shown_indices(bands)
     scaled = scale_to_unit(seen, None if limits is None else tuple(limits[i] for i in chosen))
     return np.round((scaled + 1.0) * 127.5).astype(np.uint8)
 

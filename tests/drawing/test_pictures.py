@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from eojax.apps.synthesise.figures import shown
+from eojax.data.facts import Raster
 from eojax.data.sets import eurosat_ms
-from eojax.drawing.pictures import displayed, visible_bands, visible_indices
+from eojax.drawing.pictures import displayed, shown_indices, visible_bands, visible_indices
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,14 @@ def test_the_first_three_of_unnamed_bands_are_shown_in_colour() -> None:
     assert visible_indices(bands) == []
     np.testing.assert_array_equal(displayed(images, bands), images[..., :3])
     np.testing.assert_array_equal(visible_bands(images[..., :2], bands[:2]), images[..., :1])
+
+
+def test_images_of_unnamed_bands_are_one_picture_in_colour_and_others_two_in_grey() -> None:
+    assert shown_indices(['band 1', 'band 2', 'band 3', 'band 4']) == [0, 1, 2]
+    images, valid = np.full((2, 2, 3), 7, np.uint8), np.ones((2, 2), bool)
+    for names, titles in ((('band 1', 'band 2', 'band 3'), ['']), (('a', 'b', 'c'), ['a', 'b'])):
+        pictures = shown(images, valid, Raster(names))
+        assert [title for title, _ in pictures] == titles
 
 
 def test_values_are_shown_between_their_limits() -> None:

@@ -15,7 +15,7 @@ from eojax.data import facts
 from eojax.data.facts import Limits
 from eojax.data.value_range import scale_to_unit
 from eojax.drawing.class_colours import NO_DATA_COLOUR, Colour, rgb
-from eojax.drawing.pictures import displayed, visible_indices
+from eojax.drawing.pictures import displayed, shown_indices
 from eojax.drawing.segmentation import coloured
 from eojax.drawing.style import bare_axes, legend_label, new_figure, save_figure
 
@@ -63,7 +63,7 @@ def shown(
       Pairs of a name, empty for colours, and uint8 `[h, w, 3]`.
     """
     limits = stretch or raster.limits
-    if visible_indices(raster.bands):
+    if len(shown_indices(raster.bands)) > 1:
         if raster.dtype == 'uint8' and stretch is None:
             limits = None
         pictures = [('', displayed(images, raster.bands, limits))]

@@ -21,7 +21,7 @@ from rasterio.windows import Window
 from eojax.apps.map_scene.files import BLOCK, written
 from eojax.data import facts
 from eojax.drawing.class_colours import Colour
-from eojax.drawing.pictures import visible_indices
+from eojax.drawing.pictures import shown_indices
 
 _COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
@@ -63,7 +63,7 @@ class Kind(NamedTuple):
 def kind_of(raster: facts.Raster, tags: Mapping[str, str]) -> Kind:
     """The bands of a file that holds a raster."""
     nodata = float('nan') if np.dtype(raster.dtype).kind == 'f' else None
-    visible = raster.dtype == 'uint8' and visible_indices(raster.bands) == [0, 1, 2]
+    visible = raster.dtype == 'uint8' and shown_indices(raster.bands) == [0, 1, 2]
     unit = 'dB' if raster.decibels else ''
     return Kind(raster.bands, raster.dtype, nodata, visible, tags=tags, unit=unit)
 
