@@ -1,0 +1,128 @@
+"""Memory of a suite's compiled training step, by options, without running it.
+
+    python -m benchmarks.memory --entry=image_synthesis --vary method.window=256,512 \\
+        --vary model.remat=False,True [--set batch_size=1] [--suite=gpu] [--out=FILE.json]
+
+For each combination the programs of training are compiled for the device that jax computes on, and
+their analysis is printed: what is held between steps, what a step needs besides, and the most that
+is needed at a time. Programs of other devices need other amounts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jax import random
+from ml_collections import ConfigDict
+
+from benchmarks import command, provenance
+from benchmarks.run import compile_afresh
+from benchmarks.suites import suites
+from eojax.config.base import set_key
+from eojax.devices import sharding
+from eojax.errors import UserError, one_line_errors, unknown_name
+from eojax.runs import run as runs
+from eojax.runs.carry import initial_carry
+from eojax.tables import plain_table
+from eojax.training.step_program import compile_phase
+
+
+class Needed(NamedTuple):
+    """Bytes of a compiled step.
+
+    Attributes:
+      held: parameters, moments, data: what is there between steps.
+      temporary: what a step needs besides.
+      peak: of both, less what is given back to where it came from.
+    """
+
+    held: int
+    temporary: int
+    peak: int
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints the table and writes its record."""
+    options = _parser().parse_args(arguments)
+    with one_line_errors():
+        commit = command.commit_for(options)
+        compile_afresh()
+        choices = [_choice(text) for text in options.vary]
+        fixed = [(key, values[0]) for key, values in map(_choice, options.set)]
+        rows: list[list[str]] = [['options', 'held', 'temporary', 'peak']]
+        numbers: dict[str, float] = {}
+        for values in itertools.product(*(values for _, values in choices)):
+            changed = [(key, value) for (key, _), value in zip(choices, values, strict=True)]
+            words = ', '.join(f'{key}={value}' for key, value in changed) or 'as it is'
+            command.say(f'compiling {options.entry}: {words}')
+            needed = needed_by(_config(options.suite, options.entry, [*fixed, *changed]))
+            rows.append([words, *(f'{size / 2**20:,.0f} MiB' for size in needed)])
+            numbers |= {f'{words}: {name}_bytes': float(x) for name, x in needed._asdict().items()}
+        print('\n'.join(plain_table(rows)))
+        words = ' '.join(
+            ['python -m benchmarks.memory', f'--suite={options.suite}', f'--entry={options.entry}',
+             *(f'--vary {text}' for text in options.vary), *(f'--set {x}' for x in options.set)]
+        )  # fmt: skip
+        command.write(options, provenance.record_of(words, commit, numbers, options.notes))
+
+
+def needed_by(config: ConfigDict) -> Needed:
+    """What the step of a config's first phase needs on one device; it is compiled and not run."""
+    run = runs.prepare(config, Path())  # which writes nothing
+    try:
+        key = sharding.place_key(random.key(config.seed, impl=config.random), run.mesh)
+        programs = compile_phase(run, run.method.phases[0], initial_carry(run, key), key)
+        program: Any = programs.one
+        analysis = program.memory_analysis()
+    finally:
+        run.feed.close()
+    held = analysis.argument_size_in_bytes
+    after = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    temporary = analysis.temp_size_in_bytes
+    return Needed(int(held), int(temporary), int(held + temporary + after))
+
+
+def _config(suite: str, entry: str, changes: Sequence[tuple[str, str]]) -> ConfigDict:
+    known = suites()
+    if suite not in known:
+        raise unknown_name('suite', suite, known)
+    if entry not in known[suite].entries:
+        raise unknown_name(f'entry of the {suite} suite', entry, known[suite].entries)
+    config = known[suite].entries[entry]()
+    for key, text in changes:
+        set_key(config, key, _value(text))
+    config.steps_per_call = 1
+    return config
+
+
+def _choice(text: str) -> tuple[str, list[str]]:
+    key, equals, values = text.partition('=')
+    if not equals or not values:
+        raise UserError(f'{text!r}: say KEY=VALUE, or KEY=VALUE,VALUE')
+    return key, values.split(',')
+
+
+def _value(text: str) -> Any:
+    """`False`, `256` and the like as what they are; all else as text."""
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.parser('memory', __doc__)
+    parser.add_argument('--suite', default='gpu', help='whose sizes; compiled for what is here')
+    parser.add_argument('--entry', required=True, help='of the suite')
+    parser.add_argument('--vary', action='append', default=[], help='KEY=VALUE,VALUE; repeated')
+    parser.add_argument('--set', action='append', default=[], help='KEY=VALUE; repeated')
+    return parser
+
+
+if __name__ == '__main__':
+    main()
