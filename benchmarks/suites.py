@@ -56,7 +56,7 @@ VIEWS: dict[str, Any] = {
     'method.strong_set': 'identity,autocontrast,brightness,colour,contrast,sharpness',
 }
 # What the published step does not have, nor its peers.
-_PAIRS: dict[str, Any] = {'method.average_decay': 0.0, 'method.standardise': False}
+_PAIRS: dict[str, Any] = {'method.average_decay': 0.0, 'method.raster_values': 'stored'}
 # How many images there are a step does not see, and drawing all of them takes a while. The
 # transfer's own sizes are small.
 _OWN: dict[str, dict[str, Any]] = {

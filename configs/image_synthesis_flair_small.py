@@ -43,6 +43,7 @@ def get_config() -> ConfigDict:
     config.method.generator = 'fusion'
     config.method.window = 64
     config.method.evaluation_window = 256
+    config.method.raster_values = 'relief'
     config.method.augment = 'dihedral'
     config.method.diff_augment = 'colour,translation'
     config.method.average_decay = 0.99

@@ -32,6 +32,7 @@ def get_config() -> ConfigDict:
     config.model.blocks = 3
 
     config.method.window = 64
+    config.method.raster_values = 'relief'
     config.method.augment = 'dihedral'
     config.method.average_decay = 0.99
 

@@ -25,8 +25,9 @@ Notes:
   Each further update of the discriminator sees other places, those of a stream of its own.
   Pixels of the target without data are shown alike in real and made-up images.
   Rasters are brought to mean 0 and standard deviation 1 over the training places
-  (`eojax.methods.adversarial.standardisation`; the paper gives metres, which vary by tens):
-  `method.standardise=False` leaves them in [-1, 1].
+  (`eojax.methods.adversarial.standardisation`; the paper gives metres, which vary by tens), and
+  with `method.raster_values='relief'` less their mean over `method.relief_window` pixels around;
+  `stored` leaves them in [-1, 1].
   Options that the paper does not have: a running average of the generator, with batch statistics
   of its own from every tenth batch, as those of training belong to other parameters; differentiable
   augmentation of all that the discriminator sees (`eojax.augment.differentiable`); and
@@ -55,7 +56,7 @@ from eojax.feed.streams import Batch, Stream
 from eojax.methods.adversarial import judges, player, standardisation
 from eojax.methods.adversarial.judges import JUDGES, Given, Judge
 from eojax.methods.adversarial.player import Player
-from eojax.methods.adversarial.standardisation import Moments, standardised
+from eojax.methods.adversarial.standardisation import Moments, relief, standardised
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import windows
 from eojax.methods.pixels.windows import Windows
@@ -65,7 +66,16 @@ from eojax.models import image_generator, spectral_norm
 from eojax.models.image_generator import GENERATORS
 from eojax.models.model import Network
 from eojax.models.pixel_network import join_rasters
-from eojax.option import NOT_NEGATIVE, Option, Options, at_least, name_in, with_defaults
+from eojax.option import (
+    NOT_NEGATIVE,
+    Option,
+    Options,
+    Range,
+    at_least,
+    name_in,
+    one_of,
+    with_defaults,
+)
 
 SPECTRAL_NORMS = {
     'all': '',
@@ -73,6 +83,8 @@ SPECTRAL_NORMS = {
     r'|^discriminator/(scale\d+/layer[234]|down\d+|up\d+|head)/',
     'none': r'(?!)',
 }
+RASTER_VALUES = ('standardised', 'relief', 'stored')
+_ODD = Range('odd, 3 or more', 'must be odd, and 3 or more', lambda n: n >= 3 and n % 2 == 1)
 _ADAM = with_defaults(optimizers.OPTIONS, b1=0.0, b2=0.9)
 OPTIONS: dict[str, Options] = {
     'method': {
@@ -80,8 +92,14 @@ OPTIONS: dict[str, Options] = {
         'rasters': windows.OPTIONS['rasters']._replace(
             default='elevation', meaning='rasters that the image is made of; not seen by label'
         ),
-        'standardise': Option(
-            True, 'whether those rasters get mean 0 and standard deviation 1 over training places'
+        'raster_values': Option(
+            'standardised',
+            'what is seen of those rasters: over training places they get mean 0 and standard'
+            ' deviation 1, as they are or less the mean around; or they stay as they are',
+            one_of(*RASTER_VALUES),
+        ),
+        'relief_window': Option(
+            33, 'side of the square whose mean is subtracted, for relief', _ODD, 'pixels'
         ),
         'target': Option(IMAGES, 'raster that is made, such as images or sar'),
         'window': windows.OPTIONS['window'],
@@ -173,10 +191,10 @@ def build(config: ConfigDict, task: Task) -> Method:
         inputs,
     )
     stream = seen.stream('labelled', config.batch_size)
-    works = bool(inputs) and options.standardise
+    works = bool(inputs) and options.raster_values != 'stored'
 
     def fit(dataset: Dataset) -> Moments:
-        return standardisation.fit(dataset, inputs, options.window)
+        return standardisation.fit(dataset, inputs, options.window, _around(options))
 
     names = [f'labelled_{n}' if n else 'labelled' for n in range(options.discriminator_steps)]
     streams: dict[str, Stream] = dict.fromkeys(names, stream)
@@ -197,6 +215,12 @@ def _inputs(options: ConfigDict) -> tuple[str, ...]:
     if options.generator == 'label':
         return ()
     return tuple(name.strip() for name in options.rasters.split(','))
+
+
+def _around(options: ConfigDict) -> int:
+    """The side of the squares of relief; 0 for rasters as they are."""
+    side: int = options.relief_window
+    return side if options.raster_values == 'relief' else 0
 
 
 def _windows(options: ConfigDict, inputs: tuple[str, ...], facts: Facts) -> Windows:
@@ -338,8 +362,12 @@ class _Training(NamedTuple):
 
     def _parts(self, sample: Mapping[str, Array], moments: Any) -> Shown:
         raster = _joined([sample[name] for name in self.inputs], sample['labels'])
-        given = Given(sample['labels'], standardised(raster, moments))
+        given = Given(sample['labels'], self._shown(raster, moments))
         return Shown(given, sample[self.options.target], sample.get(VALID))
+
+    def _shown(self, raster: Array, moments: Any) -> Array:
+        around = _around(self.options) if raster.shape[-1] else 0
+        return standardised(relief(raster, around) if around else raster, moments)
 
     def synthesise(
         self, state: SynthesisState, labels: Array, rasters: Sequence[Array], key: Array
@@ -358,7 +386,7 @@ class _Training(NamedTuple):
             _averaged(state.generator),
             statistics,
             labels,
-            standardised(_joined(rasters, labels), state.moments),
+            self._shown(_joined(rasters, labels), state.moments),
         )
         return images
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import random
 
 from eojax.data.dataset import ArraySource, Dataset, Places
@@ -49,6 +50,37 @@ def test_moments_are_those_of_the_training_pixels() -> None:
     assert standardised(seen, ()) is seen
 
 
+def test_relief_is_what_a_pixel_has_over_its_surroundings() -> None:
+    heights = np.random.default_rng(1).normal(size=(2, 7, 9, 2)).astype(np.float32)
+    expected = np.empty_like(heights)
+    for row, column in np.ndindex(7, 9):
+        around = heights[:, max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
+        expected[:, row, column] = heights[:, row, column] - around.mean((1, 2))
+    np.testing.assert_allclose(standardisation.relief(jnp.asarray(heights), 5), expected, atol=1e-5)
+    # A place on a hill is the same place, and a change is felt no farther than the square.
+    raised = standardisation.relief(jnp.asarray(heights + 3.0), 5)
+    np.testing.assert_allclose(raised, expected, atol=1e-5)
+    heights[:, 6] = 0.0
+    moved = np.abs(standardisation.relief(jnp.asarray(heights), 5) - expected).max((0, 2, 3))
+    assert (moved[:4] < 1e-5).all()
+    assert (moved[4:] > 1e-3).all()
+
+
+def test_relief_reaches_both_networks_and_the_moments() -> None:
+    config = _config(method__raster_values='relief', method__relief_window=3)
+    method, batch = _method(config), _batch()
+    state = method.init(random.key(0), batch, Moments(jnp.zeros(1), jnp.ones(1)))
+    raised: dict[str, Any] = {'labelled': dict(batch['labelled'])}
+    raised['labelled']['elevation'] = batch['labelled']['elevation'] + 0.5
+    step = jax.jit(method.phases[0].step)
+    losses = [step(state, drawn, random.key(1))[1] for drawn in (batch, raised)]
+    for name in ('loss', 'discriminator_loss'):
+        assert float(losses[0][name]) == pytest.approx(float(losses[1][name]), rel=1e-3)
+    moments = standardisation.fit(_hills(20.0), ('elevation',), 8, 3)
+    np.testing.assert_allclose(moments.mean, 0.0, atol=0.005)
+    np.testing.assert_allclose(moments.deviation[1], 1.0)
+
+
 def test_a_step_with_moments_is_one_on_standardised_rasters() -> None:
     """And what is synthesised is made of the same."""
     method = _method(_config())
@@ -77,4 +109,4 @@ def test_a_step_with_moments_is_one_on_standardised_rasters() -> None:
 
 def test_nothing_is_fitted_without_rasters_or_by_wish() -> None:
     assert _method(_config(method__generator='label')).fit is None
-    assert _method(_config(method__standardise=False), FACTS).fit is None
+    assert _method(_config(method__raster_values='stored'), FACTS).fit is None

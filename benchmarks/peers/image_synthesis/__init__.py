@@ -27,7 +27,7 @@ _UNDERSTOOD = frozenset(
         'method.feature_matching_weight',
         'method.spectral_norm',
         'method.average_decay',  # 0 alone, below
-        'method.standardise',  # False alone
+        'method.raster_values',  # stored alone
         'model.width',
         'model.levels',
         'model.blocks',
@@ -52,7 +52,7 @@ def check(config: ConfigDict, training: Dataset, optimizer: Collection[str]) -> 
     """
     followed = {*optimizer, *(f'discriminator.{key}' for key in optimizer)}
     peers.check(config, 'image_synthesis', 'image_generator', _UNDERSTOOD | followed)
-    for key, only in (('average_decay', 0.0), ('standardise', False)):
+    for key, only in (('average_decay', 0.0), ('raster_values', 'stored')):
         if config.method[key] != only:
             raise UserError(f'the PyTorch peers of image synthesis have method.{key}={only} alone')
     if config.method.spectral_norm not in SPECTRAL_NORMS:

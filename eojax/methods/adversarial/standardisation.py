@@ -5,6 +5,11 @@ the data set, all pixels of a window have nearly one value. Then a small move of
 moves all its outputs by many of their standard deviations, which running statistics of batch
 normalisation cannot follow, and a discriminator whose kernels are bounded hardly sees relief. So
 each band is brought to mean 0 and standard deviation 1 over windows of the training places.
+
+Heights of one place need not occur in another, and a network that knows altitudes may do anything
+beyond those of its training. `relief` leaves them out: the mean over a square around each pixel is
+subtracted first, of as many pixels of the square as lie in the image. What an edit changes stays
+local.
 """
 
 from __future__ import annotations
@@ -13,14 +18,17 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from eojax.data.dataset import Dataset
-from eojax.methods.pixels.fitted_windows import bands_of, read_windows
+from eojax.methods.pixels.fitted_windows import read_windows
 
 # Of a band that hardly varies, in units of [-1, 1]: one step of 8 bits.
 _LEAST = 2.0 / 255.0
+# Below this, a band does not vary: sums of many pixels are no more exact.
+_ROUNDING = 1e-5
 
 
 class Moments(NamedTuple):
@@ -41,19 +49,23 @@ def shapes_of(bands: int) -> Moments:
     return Moments(shape, shape)
 
 
-def fit(training: Dataset, rasters: Sequence[str], side: int) -> Moments:
+def fit(training: Dataset, rasters: Sequence[str], side: int, around: int = 0) -> Moments:
     """The moments of windows of the training places; it reads and computes on the host.
 
     Args:
       rasters: that the networks see, side by side.
       side: of the windows in pixels.
+      around: the side of the squares of `relief`; 0 for values as they are.
 
     Raises:
       UserError: none of the windows holds data; or a file that cannot be read, by name.
     """
-    pixels = read_windows(training, rasters, side).reshape(-1, bands_of(training.facts, rasters))
+    windows = read_windows(training, rasters, side)
+    if around:
+        windows = np.asarray(relief(jnp.asarray(windows), around))
+    pixels = windows.reshape(-1, windows.shape[-1])
     deviation = pixels.std(0, dtype=np.float64)
-    kept = np.where(deviation > 0.0, np.maximum(deviation, _LEAST), 1.0)
+    kept = np.where(deviation > _ROUNDING, np.maximum(deviation, _LEAST), 1.0)
     return Moments(pixels.mean(0, dtype=np.float64).astype(np.float32), kept.astype(np.float32))
 
 
@@ -62,3 +74,23 @@ def standardised(raster: Array, moments: Any) -> Array:
     if not isinstance(moments, Moments):
         return raster
     return (raster - moments.mean) / moments.deviation
+
+
+def relief(raster: Array, side: int) -> Array:
+    """`[N, h, w, bands]` less the mean over the square of a side, odd, around each pixel."""
+    shape = (1, *raster.shape[1:3], 1)
+    counted = _sums(jnp.ones(shape, raster.dtype), side)
+    return raster - _sums(raster, side) / counted
+
+
+def _sums(raster: Array, side: int) -> Array:
+    """Sums over squares, cut off at the image's borders."""
+    half = side // 2
+    for axis in (1, 2):
+        length = raster.shape[axis]
+        sums = jnp.cumsum(raster, axis)
+        sums = jnp.pad(sums, [(1, 0) if n == axis else (0, 0) for n in range(4)])
+        places = np.arange(length)
+        after, before = np.minimum(places + half + 1, length), np.maximum(places - half, 0)
+        raster = jnp.take(sums, after, axis) - jnp.take(sums, before, axis)
+    return raster

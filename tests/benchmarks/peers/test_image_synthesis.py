@@ -36,7 +36,7 @@ def tiny_config(**options: Any) -> Any:
     """SGD, as rounding decides the sign of Adam's first steps; `options` by dotted key."""
     config = base_config('image_synthesis', 'image_generator', 'landscape_pairs')
     config.batch_size, config.method.window, config.data.size = BATCH, SIDE, TILE
-    config.method.update({'average_decay': 0.0, 'standardise': False})
+    config.method.update({'average_decay': 0.0, 'raster_values': 'stored'})
     config.model.update({'width': 4, 'levels': 1, 'blocks': 1})
     config.discriminator.update({'width': 4, 'scales': 2})
     for group in (config.optimizer, config.discriminator.optimizer):
@@ -161,7 +161,7 @@ def test_values_are_scaled_as_eojax_scales_them():
         ('method.discriminator_steps', 2, 'method.discriminator_steps='),
         ('method.diff_augment', 'colour', 'method.diff_augment='),
         ('method.average_decay', 0.9, 'average_decay=0.0 alone'),
-        ('method.standardise', True, 'standardise=False alone'),
+        ('method.raster_values', 'relief', 'raster_values=stored alone'),
         ('method.spectral_norm', 'body', 'spectral_norm='),
         ('model.normalization', 'instance', 'model.normalization='),
         ('discriminator.optimizer.clip_norm', 1.0, 'discriminator.optimizer.clip_norm='),
