@@ -210,10 +210,16 @@ def chart(rows: Sequence[Row]) -> bytes:
     return file.getvalue()
 
 
+def _colour(name: str) -> str:
+    """Of eojax or a peer: the same in every panel, whoever is missing."""
+    names = ['eojax', *(peer.replace('_', ' ') for peer in PEERS)]
+    return COLOURS[names.index(name)]
+
+
 def _panel(row: Row, axes: Axes) -> None:
     rates = row.rates()
     places = range(len(rates))
-    axes.barh(places, list(rates.values()), color=COLOURS[: len(rates)], height=0.7)
+    axes.barh(places, list(rates.values()), color=[_colour(name) for name in rates], height=0.7)
     axes.set_yticks(places, list(rates))
     axes.invert_yaxis()
     for place, (name, rate) in enumerate(rates.items()):
