@@ -94,8 +94,7 @@ OPTIONS: dict[str, Options] = {
         ),
         'raster_values': Option(
             'standardised',
-            'what is seen of those rasters: over training places they get mean 0 and standard'
-            ' deviation 1, as they are or less the mean around; or they stay as they are',
+            'what is seen of them: brought to mean 0 and deviation 1, less the mean around or not',
             one_of(*RASTER_VALUES),
         ),
         'relief_window': Option(

@@ -81,7 +81,8 @@ OPENED = (
     'unet_all_labels_dubai_small', 'berundanet_l1_dubai_small', 'unet_landscapes_small',
     'fixmatch_landscapes_small', 'fixmatch_jem_eurosat', 'fixmatch_then_jem_eurosat',
     'berundanet_eurosat', 'vae_eurosat', 'jem_eurosat_64_small', 'image_synthesis_geonrw',
-    'image_synthesis_dfc2020', 'image_synthesis_dubai_small', 'segmentation_geonrw',
+    'image_synthesis_dfc2020', 'image_synthesis_dubai_small', 'image_synthesis_flair_small',
+    'segmentation_geonrw',
     'segmentation_dfc2020', 'segmentation_landscape_pairs_small', 'fixmatch_eurosat_small',
     'supervised_eurosat_small', 'fixmatch_so2sat', 'fixmatch_jem_eurosat_small',
     'fixmatch_then_jem_eurosat_small', 'unet_dubai_small', 'sada_jem_eurosat', 'jempp_eurosat',
@@ -104,6 +105,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         'airsar': write_scene(folder),
         'so2sat': folder / 'So2Sat',
         'pixel_folder': tiles.write_files(folder / 'Dubai.zip', tiles.dubai_tiles()),
+        'flair': tiles.write_files(folder / 'FLAIR.zip', tiles.flair()),
         'minifrance': tiles.write_files(folder / 'MiniFrance.zip', tiles.france()),
         'vaihingen': tiles.write_files(folder / 'Vaihingen.zip', tiles.vaihingen(24, 24)),
         'geonrw': tiles.write_files(folder / 'GeoNRW', tiles.geonrw(24)),
@@ -133,7 +135,10 @@ def at_hand(config: ConfigDict, archives: dict[str, Path]) -> ConfigDict:
     """The config with the archives as the roots of its data sets."""
     for group in ('data', 'source'):
         if group in config and config[group].name in archives:
-            root = str(archives[config[group].name])
+            name = config[group].name
+            if name == 'pixel_folder' and config[group].images_pattern.startswith('flair'):
+                name = 'flair'
+            root = str(archives[name])
             config[group].update({'source': 'files', 'root': root})
     return config
 

@@ -425,7 +425,7 @@ def test_record_round_trip_and_comparison(tmp_path: Path) -> None:
 
 def test_broken_record_is_named(tmp_path: Path) -> None:
     path = tmp_path / 'splits.json'
-    with pytest.raises(UserError, match='no such file'):
+    with pytest.raises(UserError, match='is not there: give the command'):
         split_record.read(path)
     for text in ('{"train": [', '[]', '{"train": []}', '{"rule": {}, "parts": {"train": 1}}'):
         path.write_text(text)

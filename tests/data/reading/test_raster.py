@@ -23,9 +23,9 @@ def _eight_bit(height: int = 40, width: int = 50, bands: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(1, 256, (height, width, bands), dtype=np.uint8)
 
 
-def _fails(path, bands=COLOURS, said='', scale='auto') -> str:
+def _fails(path, bands=COLOURS, said='', scale='auto', offset=None) -> str:
     with pytest.raises(UserError) as error:
-        Raster(path, bands, None, Reading(said, scale))
+        Raster(path, bands, None, Reading(said, scale, offset))
     assert '\n' not in str(error.value)
     return str(error.value)
 

@@ -167,3 +167,14 @@ def dfc2020(patches: Mapping[str, int], side: int = 256) -> dict[str, bytes]:
                 name = f'ROIs0000_{part}/{stem}/ROIs0000_{part}_{stem}_p{number}.tif'
                 files[name] = geotiff(pixels)
     return files
+
+
+def flair(side: int = 256) -> dict[str, bytes]:
+    """Patches of FLAIR of two squares each, with the first eight classes; those of Z8_NF too."""
+    files = {}
+    for number, place in enumerate(('D004_2021/Z6_NU', 'D004_2021/Z8_NF', 'D006_2020/Z2_NN')):
+        images, classes = shown(side, 2 * side, 5), RNG.integers(1, 9, (side, 2 * side, 1))
+        files[f'flair_aerial_train/{place}/img/IMG_{number}.tif'] = geotiff(images)
+        masks = geotiff(classes.astype(np.uint8))
+        files[f'flair_labels_train/{place}/msk/MSK_{number}.tif'] = masks
+    return files
