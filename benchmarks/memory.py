@@ -15,7 +15,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jax import random
 from ml_collections import ConfigDict
@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 from benchmarks import command, provenance
 from benchmarks.run import compile_afresh
 from benchmarks.suites import suites
+from benchmarks.training_step import Needed, needed_of
 from eojax.config.base import set_key
 from eojax.devices import sharding
 from eojax.errors import UserError, one_line_errors, unknown_name
@@ -30,20 +31,6 @@ from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.tables import plain_table
 from eojax.training.step_program import compile_phase
-
-
-class Needed(NamedTuple):
-    """Bytes of a compiled step.
-
-    Attributes:
-      held: parameters, moments, data: what is there between steps.
-      temporary: what a step needs besides.
-      peak: of both, less what is given back to where it came from.
-    """
-
-    held: int
-    temporary: int
-    peak: int
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,14 +64,9 @@ def needed_by(config: ConfigDict) -> Needed:
     try:
         key = sharding.place_key(random.key(config.seed, impl=config.random), run.mesh)
         programs = compile_phase(run, run.method.phases[0], initial_carry(run, key), key)
-        program: Any = programs.one
-        analysis = program.memory_analysis()
+        return needed_of(programs.one)
     finally:
         run.feed.close()
-    held = analysis.argument_size_in_bytes
-    after = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-    temporary = analysis.temp_size_in_bytes
-    return Needed(int(held), int(temporary), int(held + temporary + after))
 
 
 def _config(suite: str, entry: str, changes: Sequence[tuple[str, str]]) -> ConfigDict:

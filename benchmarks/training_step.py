@@ -42,6 +42,20 @@ class Memory(NamedTuple):
     measured: bool
 
 
+class Needed(NamedTuple):
+    """Bytes of a compiled step.
+
+    Attributes:
+      held: parameters, moments, data: what is there between steps.
+      temporary: what a step needs besides.
+      peak: of both, less what is given back to where it came from.
+    """
+
+    held: int
+    temporary: int
+    peak: int
+
+
 class TrainingStep:
     """The last phase of a config, compiled and warmed up.
 
@@ -170,7 +184,12 @@ def _memory_of(program: Any, before: int | None, after: int | None) -> Memory:
     """
     if before is not None and after is not None and after > before:
         return Memory(after, measured=True)
+    return Memory(needed_of(program).peak, measured=False)
+
+
+def needed_of(program: Any) -> Needed:
+    """What a compiled program needs, by its analysis."""
     analysis = program.memory_analysis()
-    size = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
-    size += analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-    return Memory(int(size), measured=False)
+    held, temporary = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
+    after = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return Needed(int(held), int(temporary), int(held + temporary + after))
