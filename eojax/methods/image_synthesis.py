@@ -47,89 +47,28 @@ import jax.numpy as jnp
 from jax import Array, lax, random
 from ml_collections import ConfigDict
 
-from eojax.augment import differentiable
-from eojax.augment.sample import VALID
 from eojax.data.dataset import Dataset
-from eojax.data.facts import IMAGES, Facts
+from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.methods.adversarial import judges, player, standardisation
-from eojax.methods.adversarial.judges import JUDGES, Given, Judge
+from eojax.methods.adversarial.options import (
+    OPTIONS,
+    around_of,
+    check,
+    inputs_of,
+    normalised_kernels,
+)
 from eojax.methods.adversarial.player import Player
-from eojax.methods.adversarial.standardisation import Moments, relief, standardised
+from eojax.methods.adversarial.seen import Seen
+from eojax.methods.adversarial.standardisation import Moments
+from eojax.methods.adversarial.updates import Updates
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
 from eojax.methods.pixels import windows
 from eojax.methods.pixels.windows import Windows
-from eojax.methods.update import descent, optimizers
-from eojax.methods.update.descent import Aside, Descent
+from eojax.methods.update import descent
 from eojax.models import image_generator, spectral_norm
-from eojax.models.image_generator import GENERATORS
-from eojax.models.model import Network
-from eojax.models.pixel_network import join_rasters
-from eojax.option import (
-    NOT_NEGATIVE,
-    Option,
-    Options,
-    Range,
-    at_least,
-    name_in,
-    one_of,
-    with_defaults,
-)
 
-SPECTRAL_NORMS = {
-    'all': '',
-    'authors': r'^generator/(?!.*/(hidden|modulation)/)'
-    r'|^discriminator/(scale\d+/layer[234]|down\d+|up\d+|head)/',
-    'none': r'(?!)',
-}
-RASTER_VALUES = ('standardised', 'relief', 'stored')
-_ODD = Range('odd, 3 or more', 'must be odd, and 3 or more', lambda n: n >= 3 and n % 2 == 1)
-_ADAM = with_defaults(optimizers.OPTIONS, b1=0.0, b2=0.9)
-OPTIONS: dict[str, Options] = {
-    'method': {
-        'generator': Option('fusion', 'what the image is made of, and how', name_in(GENERATORS)),
-        'rasters': windows.OPTIONS['rasters']._replace(
-            default='elevation', meaning='rasters that the image is made of; not seen by label'
-        ),
-        'raster_values': Option(
-            'standardised',
-            'what is seen of them: brought to mean 0 and deviation 1, less the mean around or not',
-            one_of(*RASTER_VALUES),
-        ),
-        'relief_window': Option(
-            33, 'side of the square whose mean is subtracted, for relief', _ODD, 'pixels'
-        ),
-        'target': Option(IMAGES, 'raster that is made, such as images or sar'),
-        'window': windows.OPTIONS['window'],
-        'evaluation_window': windows.OPTIONS['evaluation_window'],
-        'augment': windows.OPTIONS['augment'].but('flips'),
-        'discriminator': Option('patch', 'what the discriminator says', name_in(JUDGES)),
-        'discriminator_steps': Option(1, 'updates of the discriminator in a step', at_least(1)),
-        'feature_matching_weight': Option(
-            10.0, 'lambda of feature matching, with the patch discriminator', NOT_NEGATIVE
-        ),
-        'label_mix_weight': Option(
-            10.0, 'weight of LabelMix, with the segmentation discriminator; 0: none', NOT_NEGATIVE
-        ),
-        'spectral_norm': Option(
-            'all', 'kernels with normalised spectra: all, authors, none or a regular expression'
-        ),
-        'diff_augment': Option(
-            '', 'augmentation of what the discriminator sees', differentiable.WITHIN
-        ),
-        'average_decay': windows.OPTIONS['average_decay'],
-    },
-    'optimizer': {'b1': _ADAM['b1'], 'b2': _ADAM['b2']},
-    'discriminator': {
-        'width': Option(64, 'features of its first layer', at_least(1), 'features'),
-        'scales': Option(2, 'scales of the patch discriminator', at_least(1)),
-        'levels': Option(
-            6, 'how often the segmentation discriminator halves the sides', at_least(1)
-        ),
-        'optimizer': with_defaults(_ADAM, learning_rate=4e-4),
-    },
-}
 NETWORK = 'image_generator'
 # Of the running average's batch statistics: a batch of so many, and iterations for its spectra.
 _EVERY, _ITERATIONS = 10, 5
@@ -152,24 +91,6 @@ class SynthesisState(NamedTuple):
     moments: Any
 
 
-def check(config: ConfigDict) -> None:
-    """Refuses combinations that cannot train.
-
-    Raises:
-      UserError: one line that names the key.
-    """
-    optimizers.check(config.discriminator.optimizer)
-    pattern = config.method.spectral_norm
-    try:
-        spectral_norm.named(SPECTRAL_NORMS.get(pattern, pattern))
-    except UserError as error:
-        raise UserError(f'method.spectral_norm: {error}') from error
-    if config.method.target in _inputs(config.method):
-        raise UserError(
-            f'method.target {config.method.target!r} is among method.rasters, which it is made of'
-        )
-
-
 def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config.
 
@@ -177,23 +98,25 @@ def build(config: ConfigDict, task: Task) -> Method:
       UserError: data without a raster that is asked for; windows that cut pixels of one.
     """
     options, facts = config.method, task.facts
-    inputs = _inputs(options)
-    seen = _windows(options, inputs, facts)
+    inputs = inputs_of(options)
+    drawn = _windows(options, inputs, facts)
     bands = len(facts.rasters[options.target].bands)
     updates = config.steps * options.discriminator_steps
     training = _Training(
-        image_generator.build(config.model, options.generator, task.num_classes, bands),
-        judges.build(options, config.model, config.discriminator, task.num_classes),
-        descent.build(config.optimizer, config.steps, options.average_decay),
-        descent.build(config.discriminator.optimizer, updates),
+        Updates(
+            image_generator.build(config.model, options.generator, task.num_classes, bands),
+            judges.build(options, config.model, config.discriminator, task.num_classes),
+            descent.build(config.optimizer, config.steps, options.average_decay),
+            descent.build(config.discriminator.optimizer, updates),
+        ),
         options,
-        inputs,
+        Seen(inputs, options.target, around_of(options)),
     )
-    stream = seen.stream('labelled', config.batch_size)
+    stream = drawn.stream('labelled', config.batch_size)
     works = bool(inputs) and options.raster_values != 'stored'
 
     def fit(dataset: Dataset) -> Moments:
-        return standardisation.fit(dataset, inputs, options.window, _around(options))
+        return standardisation.fit(dataset, inputs, options.window, around_of(options))
 
     names = [f'labelled_{n}' if n else 'labelled' for n in range(options.discriminator_steps)]
     streams: dict[str, Stream] = dict.fromkeys(names, stream)
@@ -202,24 +125,11 @@ def build(config: ConfigDict, task: Task) -> Method:
         (Phase('synthesis', config.steps, streams, training.step),),
         {'synthesise': training.synthesise},
         score='texture_match',
-        rasters=seen.rasters,
-        window=seen.evaluation,
+        rasters=drawn.rasters,
+        window=drawn.evaluation,
         fit=fit if works else None,
-        fitted=standardisation.shapes_of(seen.bands - bands) if works else None,
+        fitted=standardisation.shapes_of(drawn.bands - bands) if works else None,
     )
-
-
-def _inputs(options: ConfigDict) -> tuple[str, ...]:
-    """The names of the rasters that the generator sees."""
-    if options.generator == 'label':
-        return ()
-    return tuple(name.strip() for name in options.rasters.split(','))
-
-
-def _around(options: ConfigDict) -> int:
-    """The side of the squares of relief; 0 for rasters as they are."""
-    side: int = options.relief_window
-    return side if options.raster_values == 'relief' else 0
 
 
 def _windows(options: ConfigDict, inputs: tuple[str, ...], facts: Facts) -> Windows:
@@ -233,55 +143,34 @@ def _windows(options: ConfigDict, inputs: tuple[str, ...], facts: Facts) -> Wind
     return windows.windows_of(ConfigDict({**options.to_dict(), 'rasters': names}), facts)
 
 
-class Shown(NamedTuple):
-    """The parts of a stream's batch.
-
-    Attributes:
-      given: what an image is made of.
-      real: the image, `[N, h, w, bands]` in [-1, 1].
-      valid: where it shows data; None where it does everywhere.
-    """
-
-    given: Given
-    real: Array
-    valid: Array | None
-
-
 class _Training(NamedTuple):
-    """The steps of both networks and what they can do; nothing in here changes.
+    """The steps of both networks and what they can do; nothing in here changes."""
 
-    Attributes:
-      inputs: the names of the rasters that the generator sees.
-    """
-
-    generator: Network
-    judge: Judge
-    descent: Descent
-    judge_descent: Descent
+    updates: Updates
     options: ConfigDict
-    inputs: tuple[str, ...]
+    seen: Seen
 
     def init(self, key: Array, batch: Batch, fitted: Any) -> SynthesisState:
         keys = random.split(key, 4)
         moments = () if fitted is None else jax.tree.map(jnp.asarray, fitted)
         example = {name: array[:1] for name, array in batch['labelled'].items()}
-        given, real, _ = self._parts(example, moments)
-        made = self.generator.init(keys[0], *given)
-        judging = self.judge.network.init(keys[1], real, self.judge.condition(given))
-        pattern = SPECTRAL_NORMS.get(self.options.spectral_norm, self.options.spectral_norm)
-        chosen = spectral_norm.named(pattern)
-
-        def in_generator(name: str) -> bool:
-            return chosen(f'generator/{name}')
-
-        def in_discriminator(name: str) -> bool:
-            return chosen(f'discriminator/{name}')
-
-        generator = player.begin(self.descent, *made, in_generator, keys[2])
-        discriminator = player.begin(self.judge_descent, *judging, in_discriminator, keys[3])
-        normalised = generator.spectra or discriminator.spectra
-        if self.options.spectral_norm != 'none' and not normalised:
-            raise UserError(f'method.spectral_norm {pattern!r} is in the name of no kernel')
+        given, real, _ = self.seen.of(example, moments)
+        made = self.updates.generator.init(keys[0], *given)
+        judging = self.updates.judge.network.init(
+            keys[1], real, self.updates.judge.condition(given)
+        )
+        spectra = self.options.spectral_norm
+        generator = player.begin(
+            self.updates.descent, *made, normalised_kernels(spectra, 'generator'), keys[2]
+        )
+        discriminator = player.begin(
+            self.updates.judge_descent,
+            *judging,
+            normalised_kernels(spectra, 'discriminator'),
+            keys[3],
+        )
+        if spectra != 'none' and not (generator.spectra or discriminator.spectra):
+            raise UserError(f'method.spectral_norm {spectra!r} is in the name of no kernel')
         average = jax.tree.map(jnp.copy, made[1]) if self.options.average_decay else ()
         return SynthesisState(generator, discriminator, average, moments)
 
@@ -289,61 +178,21 @@ class _Training(NamedTuple):
         """One update of the generator, then those of the discriminator (section II-D)."""
         keys = random.split(key, 1 + self.options.discriminator_steps)
         judging = state.discriminator.turned()
-        generator, metrics = self._generator_update(
+        generator, metrics = self.updates.generator_update(
             state.generator.turned(),
             judging,
-            self._parts(batch['labelled'], state.moments),
+            self.seen.of(batch['labelled'], state.moments),
             keys[0],
         )
         of_judge: dict[str, Array] = {}
         for number, key_judge in enumerate(keys[1:]):
             judging = judging.turned() if number else judging
             sample = batch[f'labelled_{number}' if number else 'labelled']
-            shown = self._parts(sample, state.moments)
-            judging, of_judge = self._judge_update(generator, judging, shown, key_judge)
+            shown = self.seen.of(sample, state.moments)
+            judging, of_judge = self.updates.judge_update(generator, judging, shown, key_judge)
         average = self._average_statistics(state, generator, batch['labelled'], key)
         after = SynthesisState(generator, judging, average, state.moments)
         return after, {**metrics, **of_judge}
-
-    def _generator_update(
-        self, generator: Player, judging: Player, shown: Shown, key: Array
-    ) -> tuple[Player, Metrics]:
-        given, real, valid = shown
-        key_judge, key_make = random.split(key)
-        judge_parameters = judging.parameters
-
-        def loss(parameters: Any) -> tuple[Array, Aside]:
-            fake, statistics = self.generator.train(
-                parameters, generator.trained.statistics, *given, key=key_make
-            )
-            fake = _without_data(fake, real, valid)
-            value, metrics = self.judge.generator_loss(
-                judge_parameters, real, fake, given, key_judge
-            )
-            return value, Aside(metrics, statistics)
-
-        after, aside = generator.moved(self.descent, loss)
-        return after, aside.metrics
-
-    def _judge_update(
-        self, generator: Player, judging: Player, shown: Shown, key: Array
-    ) -> tuple[Player, dict[str, Array]]:
-        given, real, valid = shown
-        key_judge, key_make = random.split(key)
-        fake, _ = self.generator.train(
-            generator.parameters, generator.trained.statistics, *given, key=key_make
-        )
-        fake = _without_data(fake, real, valid)
-
-        def loss(parameters: Any) -> tuple[Array, Aside]:
-            value, metrics = self.judge.discriminator_loss(parameters, real, fake, given, key_judge)
-            return value, Aside(metrics, {})
-
-        after, aside = judging.moved(self.judge_descent, loss)
-        metrics = dict(aside.metrics)
-        for name in ('loss', 'gradient_norm'):  # of the step these are the generator's
-            metrics[f'discriminator_{name}'] = metrics.pop(name)
-        return after, metrics
 
     def _average_statistics(
         self, state: SynthesisState, generator: Player, sample: Mapping[str, Array], key: Array
@@ -351,22 +200,13 @@ class _Training(NamedTuple):
         held = state.average_statistics
         if not jax.tree.leaves(held):
             return held
-        given = self._parts(sample, state.moments).given
+        given = self.seen.of(sample, state.moments).given
 
         def renewed() -> Any:
             average = _averaged(generator)
-            return self.generator.train(average, held, *given, key=key)[1]
+            return self.updates.generator.train(average, held, *given, key=key)[1]
 
         return lax.cond(state.generator.trained.updates % _EVERY == 0, renewed, lambda: held)
-
-    def _parts(self, sample: Mapping[str, Array], moments: Any) -> Shown:
-        raster = _joined([sample[name] for name in self.inputs], sample['labels'])
-        given = Given(sample['labels'], self._shown(raster, moments))
-        return Shown(given, sample[self.options.target], sample.get(VALID))
-
-    def _shown(self, raster: Array, moments: Any) -> Array:
-        around = _around(self.options) if raster.shape[-1] else 0
-        return standardised(relief(raster, around) if around else raster, moments)
 
     def synthesise(
         self, state: SynthesisState, labels: Array, rasters: Sequence[Array], key: Array
@@ -381,21 +221,9 @@ class _Training(NamedTuple):
         """
         trained, kept = state.generator.trained, state.average_statistics
         statistics = kept if jax.tree.leaves(kept) else trained.statistics
-        images: Array = self.generator.apply(
-            _averaged(state.generator),
-            statistics,
-            labels,
-            self._shown(_joined(rasters, labels), state.moments),
-        )
+        given = self.seen.given(labels, rasters, state.moments)
+        images: Array = self.updates.generator.apply(_averaged(state.generator), statistics, *given)
         return images
-
-
-def _joined(rasters: Sequence[Array], labels: Array) -> Array:
-    """`[N, h, w, all bands]`; of no rasters, no bands."""
-    if not rasters:
-        return jnp.zeros((*labels.shape, 0), jnp.float32)
-    empty = jnp.zeros((*labels.shape, 0), jnp.float32)  # of the full size, which others come to
-    return join_rasters([empty, *rasters])
 
 
 def _averaged(generator: Player) -> Any:
@@ -403,11 +231,6 @@ def _averaged(generator: Player) -> Any:
     average = generator.trained.average
     spectra = spectral_norm.iterated(average, generator.spectra, _ITERATIONS)
     return spectral_norm.normalised(average, spectra)
-
-
-def _without_data(fake: Array, real: Array, valid: Array | None) -> Array:
-    """Made-up images that show as little as the real ones where these have no data."""
-    return fake if valid is None else jnp.where(valid[..., None], fake, real)
 
 
 RECIPE = Recipe(

@@ -16,7 +16,7 @@ from benchmarks.peers.segmentation import check_tiles
 from eojax.data.dataset import Dataset
 from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
-from eojax.methods.image_synthesis import SPECTRAL_NORMS
+from eojax.methods.adversarial.options import SPECTRAL_NORMS
 
 _UNDERSTOOD = frozenset(
     {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.peers.flax_weights import load_flax_parameters
-from eojax.methods.image_synthesis import SPECTRAL_NORMS
+from eojax.methods.adversarial.options import SPECTRAL_NORMS
 from eojax.models import spectral_norm
 
 _STRIDES = (2, 2, 2, 1)
