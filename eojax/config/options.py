@@ -75,7 +75,9 @@ EVALUATE: dict[str, Option] = {
     'outliers': Option('', 'sets that log p(x) is compared with: name=PATH,...'),
     'outlier_images': Option(1000, 'images of each such set', at_least(2), 'images'),
     'window_overlap': Option(
-        0.0, 'share of its side by which a window overlaps the next, of pixels', BELOW_ONE
+        0.0,
+        'share of its side by which a window overlaps the next, of pixels; 0 in synthesis: 0.25',
+        BELOW_ONE,
     ),
     'boundary_pixels': Option(
         3, 'distance from a border of classes within which pixels are scored apart; 0: none',

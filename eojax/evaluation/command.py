@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--outliers', help='name=path,... of images that are no such data')
     parser.add_argument(
         '--window_overlap', type=float,
-        help='of the windows of methods that classify pixels, as a share of their side',
+        help='of the windows of methods for pixels, as a share of their side',
     )  # fmt: skip
     options = parser.parse_args(arguments)
     with one_line_errors():

@@ -90,6 +90,32 @@ class EvaluationSet(NamedTuple):
         """Places."""
         return self.dataset.places.num
 
+    def stride(self, side: int) -> int:
+        """Pixels from window to window, where nothing moves them inwards."""
+        if not self.overlap:
+            return side
+        # Windows that overlap begin where a pixel of the coarsest raster does.
+        grid = self._coarsest()
+        return max(int(side * (1.0 - self.overlap)) // grid, 1) * grid
+
+    def corners(self, place: int) -> tuple[list[int], list[int]]:
+        """The first rows, and the first columns, of a place's windows; not of its centre."""
+        places, side = self.dataset.places, self.window
+        assert side is not None
+        rows, columns = (
+            [
+                begin
+                for begin, _, _ in _along(int(x[place]), side, self.stride(side), self._coarsest())
+            ]
+            for x in (places.heights, places.widths)
+        )
+        return rows, columns
+
+    def _coarsest(self) -> int:
+        """The side in pixels of what one pixel of each raster covers whole."""
+        facts = self.dataset.facts
+        return math.lcm(*(facts.stored(name).scale for name in self.rasters))
+
     def batches(self, wanted: np.ndarray) -> Iterator[EvaluationBatch]:
         """All images or windows, in order; all batches but the last are full.
 
@@ -199,17 +225,12 @@ class EvaluationSet(NamedTuple):
 
     def _grid(self, side: int) -> Iterator[_Place]:
         """Each window of each place."""
-        places, facts = self.dataset.places, self.dataset.facts
-        grid = math.lcm(*(facts.stored(name).scale for name in self.rasters))
-        # Windows that overlap begin where a pixel of the coarsest raster does.
-        stride = side
+        places, grid, stride = self.dataset.places, self._coarsest(), self.stride(side)
         if self.centre and side % grid:
             raise UserError(
                 f'evaluate.centre={side} must be a multiple of {grid}, as a pixel of one of the'
                 f' rasters {", ".join(self.rasters)} covers so many'
             )
-        if self.overlap:
-            stride = max(int(side * (1.0 - self.overlap)) // grid, 1) * grid
         for place in range(self.num):
             height, width = int(places.heights[place]), int(places.widths[place])
             if self.centre:

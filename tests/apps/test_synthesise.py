@@ -14,7 +14,7 @@ from PIL import Image
 from rasterio.transform import Affine
 from scipy import ndimage
 
-from eojax.apps.synthesise import command, windows
+from eojax.apps.synthesise import command
 from eojax.apps.synthesise.class_values import meaning_of
 from eojax.apps.synthesise.job import Options, make_image, open_inputs
 from eojax.apps.synthesise.land_cover import CoverPart, LandCover
@@ -23,6 +23,7 @@ from eojax.apps.synthesise.windows import Counts, grid_of, image_rows
 from eojax.data.facts import Raster
 from eojax.data.sets import DATASETS
 from eojax.errors import UserError
+from eojax.evaluation.synthesis import blending
 from tests.apps.generators import (
     FACTS,
     NAMES,
@@ -127,7 +128,7 @@ def test_at_borders_of_windows_an_image_is_as_smooth_as_one_of_a_single_window(
 
 def test_where_windows_overlap_their_weights_sum_to_one() -> None:
     for side, overlap in ((16, 4), (16, 8), (9, 3)):
-        along = windows.weights(side, overlap)
+        along = blending.weights(side, overlap)
         np.testing.assert_allclose(along[:overlap] + along[-overlap:], 1.0, atol=1e-6)
         np.testing.assert_allclose(along[overlap : side - overlap], 1.0)
         assert (along > 0).all()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from eojax.apps.synthesise.windows import Grid
+from eojax.evaluation.synthesis.blending import Grid
 
 
 class Seams:
@@ -47,7 +49,7 @@ class Seams:
             self._nums[number] += int(np.count_nonzero(valid[:, chosen]))
 
 
-def _borders(starts: list[int], side: int, length: int) -> np.ndarray:
+def _borders(starts: Sequence[int], side: int, length: int) -> np.ndarray:
     """Which steps cross the border of a window, bool `[length - 1]`; step i is from i to i + 1."""
     crossed = np.zeros(max(length - 1, 0), bool)
     for start in starts:

@@ -1,33 +1,32 @@
 """Images of any size out of windows that overlap, blended so that no seam shows.
 
-A generator pads its inputs at the border of a window, and so it makes another image there than in
-the middle of the next one. Where two windows overlap by o pixels one fades out as the other fades
-in: at the position t from its border, 0 to o - 1,
+Windows overlap and are blended in the generator's range [-1, 1], of radar in dB, as it is trained
+(`eojax.evaluation.synthesis.blending`). Maps that are smaller than a window are one window.
 
-    w(t) = sin^2(pi / 2 (t + 1/2) / o),
-
-and 1 farther inside; the weight of a window at a pixel is the product of both axes, and the image
-is the weighted mean in the generator's range [-1, 1] (of radar in dB, as it is trained). Windows of
-the last row and column are moved inwards. Maps that are smaller than a window are one window.
-
-The sums of one row of windows are held at a time, `[side, width, bands]` in float32, so that memory
-grows with the map's width and not with its height; batches are filled across rows. Windows without
-any data are not looked at.
+The sums of one row of windows are held at a time, so that memory grows with the map's width and not
+with its height; batches are filled across rows. Windows without any data are not looked at, nor
+after an edit are those whose inputs it left as they were (`Kept`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import rasterio
+from rasterio.windows import Window
 
 from eojax.apps.synthesise.land_cover import CoverPart
 from eojax.apps.synthesise.network import Model, Windows, stored, synthesise, unit
 from eojax.data.reading.raster import Part
 from eojax.errors import UserError
+from eojax.evaluation.synthesis import blending
+from eojax.evaluation.synthesis.blending import QUARTER, Blend, Grid
 
 
 class Cover(Protocol):
@@ -48,32 +47,6 @@ class Beside(Protocol):
     def read(self, row: int, column: int, height: int, width: int) -> Part: ...
 
 
-class Grid(NamedTuple):
-    """Where windows lie.
-
-    Attributes:
-      height, width: of the map, in pixels.
-      high, wide: of a window.
-      overlap: of windows beside each other, in pixels, where the map has room.
-    """
-
-    height: int
-    width: int
-    high: int
-    wide: int
-    overlap: int
-
-    @property
-    def tops(self) -> list[int]:
-        """The first rows of windows."""
-        return _starts(self.height, self.high, self.overlap)
-
-    @property
-    def lefts(self) -> list[int]:
-        """The first columns of windows."""
-        return _starts(self.width, self.wide, self.overlap)
-
-
 class Counts:
     """Sums over a map, added up as its strips are read.
 
@@ -81,16 +54,30 @@ class Counts:
       beyond: of each raster, values beyond the limits of training, held at them.
       values: of each raster, all values.
       windows: that were made.
+      kept: that were not, as an image of the same inputs was there; None where none was given.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.beyond = dict.fromkeys(names, 0)
         self.values = dict.fromkeys(names, 0)
         self.windows = 0
+        self.kept: int | None = None
 
     def shares_beyond(self) -> dict[str, float]:
         """Of the values with data of each raster."""
         return {name: self.beyond[name] / max(self.values[name], 1) for name in self.beyond}
+
+
+class Kept(NamedTuple):
+    """An image of the same map by the same model and grid, made before some inputs changed.
+
+    Attributes:
+      path: of its GeoTIFF.
+      changed: bool `[height, width]`, the pixels at which an input may be another one now.
+    """
+
+    path: Path
+    changed: np.ndarray
 
 
 class Rows(NamedTuple):
@@ -115,31 +102,28 @@ def grid_of(height: int, width: int, side: int, overlap: int | None = None) -> G
     Raises:
       UserError: windows that overlap whole.
     """
-    overlap = side // 4 if overlap is None else overlap
+    overlap = int(side * QUARTER) if overlap is None else overlap
     if not 0 <= overlap < side:
         raise UserError(
             f'--overlap={overlap}: windows of {side} pixels overlap by 0 to {side - 1} pixels'
         )
-    return Grid(height, width, min(side, height), min(side, width), overlap)
-
-
-def weights(side: int, overlap: int) -> np.ndarray:
-    """How much each position along an axis of a window counts, float32 `[side]`, above 0."""
-    if not overlap:
-        return np.ones(side, np.float32)
-    near = np.minimum((np.arange(side) + 0.5) / overlap, 1.0)
-    rising = np.sin(0.5 * np.pi * near) ** 2
-    return (rising * rising[::-1]).astype(np.float32)
+    return blending.grid_of(height, width, side, overlap)
 
 
 def image_rows(
-    model: Model, cover: Cover, rasters: Mapping[str, Beside], grid: Grid, counts: Counts
+    model: Model,
+    cover: Cover,
+    rasters: Mapping[str, Beside],
+    grid: Grid,
+    counts: Counts,
+    kept: Kept | None = None,
 ) -> Iterator[Rows]:
     """The image of a map from the top, some rows at a time.
 
     Args:
       rasters: at least those that the model takes, by name.
       counts: gets what is read and made.
+      kept: from before a change: what no window with changed inputs shows is taken from there.
 
     Raises:
       UserError: see `synthesise`, and a part of a file that cannot be read.
@@ -149,62 +133,83 @@ def image_rows(
     readers = {name: rasters[name] for name in model.rasters}
     # Calls are filled up to their size.
     model = model._replace(batch_size=min(model.batch_size, len(grid.tops) * len(grid.lefts)))
-    windows = _read(model, cover, readers, grid, counts, valid, chosen)
+    changes = None if kept is None else _Changes(model, grid, kept)
+    windows = _read(model, cover, readers, grid, counts, valid, chosen, changes)
     made = _made(model, windows)
-    blend = _Blend(grid, len(model.output.bands))
+    blend = Blend(grid, len(model.output.bands))
     ends = [*grid.tops[1:], grid.height]
     first: list[np.ndarray] = []
-    for top, end in zip(grid.tops, ends, strict=True):
-        if not chosen:  # an image comes when its strip was read, and maybe more strips
-            first = list(itertools.islice(made, 1))
-        for left in chosen.popleft():
-            blend.add(left, first.pop() if first else next(made))
-            counts.windows += 1
-        held = valid.popleft()
-        values = stored(blend.rows(end - top), model.output)
-        yield Rows(values, held)
+    with changes or contextlib.nullcontext():
+        for top, end in zip(grid.tops, ends, strict=True):
+            if not chosen:  # an image comes when its strip was read, and maybe more strips
+                first = list(itertools.islice(made, 1))
+            for left in chosen.popleft():
+                blend.add(left, first.pop() if first else next(made))
+                counts.windows += 1
+            held = valid.popleft()
+            values = stored(blend.rows(end - top), model.output)
+            yield Rows(values if changes is None else changes.joined(top, values), held)
 
 
-class _Blend:
-    """Weighted sums over the windows that show each pixel of the rows from the top of a strip."""
+class _Changes:
+    """The windows whose inputs changed, and the image from before elsewhere.
 
-    def __init__(self, grid: Grid, bands: int) -> None:
-        self._grid = grid
-        self._sums = np.zeros((grid.high, grid.width, bands), np.float32)
-        along_rows = weights(grid.high, min(grid.overlap, grid.high - 1))
-        along_columns = weights(grid.wide, min(grid.overlap, grid.wide - 1))
-        self._weight = np.outer(along_rows, along_columns)[..., None]
-        # All windows that show a pixel with data are made: their weights are the same in each row.
-        self._down = _totals(grid.height, grid.tops, along_rows)
-        self._across = _totals(grid.width, grid.lefts, along_columns)
-        self._top = 0
+    A pixel that a changed window shows is blended anew, of all windows that show it: so windows
+    that overlap a changed one are made too.
+    """
 
-    def add(self, left: int, image: np.ndarray) -> None:
-        """A window of the present strip."""
-        self._sums[:, left : left + self._grid.wide] += self._weight * image
+    def __init__(self, model: Model, grid: Grid, kept: Kept) -> None:
+        self._grid, self._path = grid, kept.path
+        self._file: rasterio.DatasetReader | None = None
+        # A change reaches all pixels that lie in one pixel of a coarser raster.
+        scales = [model.run.facts.rasters[name].scale for name in model.rasters]
+        reach = max(scales, default=1) - 1
+        self._changed = np.array([
+            [
+                kept.changed[
+                    max(top - reach, 0) : top + grid.high + reach,
+                    max(left - reach, 0) : left + grid.wide + reach,
+                ].any()
+                for left in grid.lefts
+            ]
+            for top in grid.tops
+        ])  # fmt: skip
+        down, across = (
+            np.abs(np.subtract.outer(starts, starts)) < side
+            for starts, side in ((grid.tops, grid.high), (grid.lefts, grid.wide))
+        )
+        self._wanted = (down.astype(int) @ self._changed @ across.astype(int)) > 0
 
-    def rows(self, num: int) -> np.ndarray:
-        """The first rows, which no later window shows; then the sums begin below them."""
-        total = self._down[self._top : self._top + num, None] * self._across
-        values = self._sums[:num] / total[..., None]
-        self._top += num
-        kept = len(self._sums) - num
-        self._sums[:kept] = self._sums[num:]
-        self._sums[kept:] = 0.0
-        return values
+    def __enter__(self) -> None:
+        self._file = rasterio.open(self._path)
 
+    def __exit__(self, *error: object) -> None:
+        assert self._file is not None
+        self._file.close()
 
-def _starts(length: int, side: int, overlap: int) -> list[int]:
-    last, step = length - side, side - overlap
-    return sorted({min(start, last) for start in range(0, last + step, step)}) if last else [0]
+    def wanted(self, top: int) -> list[int]:
+        """Where the windows of a strip begin that are to be made."""
+        row = self._wanted[self._grid.tops.index(top)]
+        return [left for left, wanted in zip(self._grid.lefts, row, strict=True) if wanted]
 
+    def joined(self, top: int, values: np.ndarray) -> np.ndarray:
+        """Rows of the image: the values where a changed window shows them, else those before.
 
-def _totals(length: int, starts: Sequence[int], along: np.ndarray) -> np.ndarray:
-    """The sum of the weights of all windows at each position along an axis."""
-    totals = np.zeros(length, np.float32)
-    for start in starts:
-        totals[start : start + len(along)] += along
-    return totals
+        Args:
+          values: `[rows, width, bands]`, of the output's type and units.
+        """
+        grid, rows = self._grid, len(values)
+        anew = np.zeros(values.shape[:2], bool)
+        for start, changed in zip(grid.tops, self._changed, strict=True):
+            first, end = max(start - top, 0), max(start + grid.high - top, 0)
+            for column in np.flatnonzero(changed).tolist() if first < min(end, rows) else ():
+                anew[first:end, grid.lefts[column] : grid.lefts[column] + grid.wide] = True
+        if anew.all():
+            return values
+        assert self._file is not None
+        before = self._file.read(window=Window(0, top, grid.width, rows))
+        joined: np.ndarray = np.where(anew[..., None], values, np.moveaxis(before, 0, -1))
+        return joined
 
 
 def _read(
@@ -215,6 +220,7 @@ def _read(
     counts: Counts,
     valid: deque[np.ndarray],
     chosen: deque[list[int]],
+    changes: _Changes | None,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """The windows with data, strip after strip: labels, and rasters in [-1, 1].
 
@@ -232,6 +238,10 @@ def _read(
             inputs.append(unit(beside.pixels, raster))
             held = held & beside.valid
         lefts = [left for left in grid.lefts if held[:, left : left + grid.wide].any()]
+        if changes is not None:
+            wanted = changes.wanted(top)
+            counts.kept = (counts.kept or 0) + sum(left not in wanted for left in lefts)
+            lefts = [left for left in lefts if left in wanted]
         chosen.append(lefts)
         valid.append(held[: end - top].copy())
         for left in lefts:

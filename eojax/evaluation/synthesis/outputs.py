@@ -1,6 +1,8 @@
 """Synthesised images of tested places, beside the real ones and what a segmenter makes of both.
 
-One compiled program a batch: the generator, and the segmenter on its image and on the real one.
+One compiled program a batch: the generator, and the segmenter on its image and on the real one. Of
+places that are larger than a window there are two: the generator makes windows that overlap, these
+are blended on the host, and the segmenter sees windows of the blended image.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ from eojax.evaluation.scoring import (
     scaled_raster,
 )
 from eojax.evaluation.synthesis.segmenter import Segmenter, inputs_of, target_of
+from eojax.evaluation.synthesis.whole_places import (
+    WholePlaces,
+    needs_blending,
+    overlapping,
+    windows_of,
+)
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.run import Run
@@ -103,13 +111,45 @@ def _stream(
     segmenter: Segmenter | None,
     title: str,
 ) -> Iterator[tuple[Outputs, EvaluationBatch]]:
-    program = _compiled(run, names, segmenter)
+    if not needs_blending(tested):
+        program = _compiled(run, names, segmenter)
+        yield from _computed(run, program, state, segmenter, tested, title)
+        return
+    generated = _computed(run, _compiled(run, (SYNTHESISED,), None), state, None,
+                          overlapping(tested), title)  # fmt: skip
+    whole = WholePlaces(
+        ((made[SYNTHESISED], batch) for made, batch in generated), overlapping(tested)
+    )
+    program = _compiled(run, names, segmenter, generates=False)
+    yield from _computed(run, program, (), segmenter, tested, '', whole)
+
+
+def _computed(
+    run: Run,
+    program: Callable[..., dict[str, Array]],
+    state: Any,
+    segmenter: Segmenter | None,
+    tested: EvaluationSet,
+    title: str,
+    whole: WholePlaces | None = None,
+) -> Iterator[tuple[Outputs, EvaluationBatch]]:
+    """The outputs of a program for all batches; the host prepares one while devices compute one.
+
+    Args:
+      whole: the images, where the program gets them and makes none.
+    """
     judge = None if segmenter is None else segmenter.state
     waiting: tuple[EvaluationBatch, Any] | None = None
     with progress_bar(tested.num if tested.window is None else None, title) as bar:
         for batch in tested.batches(rows_here(run)):
-            outputs = program(state, judge, *_placed(run, batch))
-            if waiting is not None:  # the host prepares a batch while the devices compute one
+            labels, rasters, keys = _placed(run, batch)
+            if whole is not None:
+                assert tested.window is not None
+                made = windows_of(whole, batch, tested.dataset.places, tested.window)
+                size = run.config.evaluate.batch_size
+                rasters[SYNTHESISED] = place_batch(run, filled_up(made, size))
+            outputs = program(state, judge, labels, rasters, keys)
+            if waiting is not None:
                 yield on_host(run, len(waiting[0].place), waiting[1]), waiting[0]
                 bar.update(len(waiting[0].place))
             waiting = (batch, outputs)
@@ -133,7 +173,7 @@ def _placed(run: Run, batch: EvaluationBatch) -> tuple[Array, dict[str, Array], 
 
 
 def _compiled(
-    run: Run, names: tuple[str, ...], segmenter: Segmenter | None
+    run: Run, names: tuple[str, ...], segmenter: Segmenter | None, generates: bool = True
 ) -> Callable[..., dict[str, Array]]:
     """A program with these outputs; it is kept with the run.
 
@@ -141,11 +181,12 @@ def _compiled(
     """
     place = None if segmenter is None else (segmenter.run.folder, segmenter.run.step)
     for kept in run.programs:
-        if kept[0] == 'synthesis' and kept[2:] == (place, run.mesh) and {*names} <= {*kept[1]}:
+        same = kept[0] == 'synthesis' and kept[2:] == (place, run.mesh, generates)
+        if same and {*names} <= {*kept[1]}:
             return run.programs[kept]
-    known = ('synthesis', names, place, run.mesh)
+    known = ('synthesis', names, place, run.mesh, generates)
     run.programs[known] = jax.jit(
-        _program(run, names, segmenter),
+        _program(run, names, segmenter, generates),
         out_shardings=sharding.replicated(run.mesh),
         compiler_options=compiler_options(),
     )
@@ -153,7 +194,7 @@ def _compiled(
 
 
 def _program(
-    run: Run, names: tuple[str, ...], segmenter: Segmenter | None
+    run: Run, names: tuple[str, ...], segmenter: Segmenter | None, generates: bool
 ) -> Callable[..., dict[str, Array]]:
     synthesise = ability(run.method, 'synthesise', run.config.method.name, METHODS)
     target, inputs = target_of(run), inputs_of(run)
@@ -161,8 +202,12 @@ def _program(
     def program(
         state: Any, judge: Any, labels: Array, rasters: dict[str, Array], keys: Array
     ) -> dict[str, Array]:
-        shown = tuple(rasters[name] for name in inputs)
-        images = {REAL: rasters[target], SYNTHESISED: synthesise(state, labels, shown, keys)}
+        if generates:
+            shown = tuple(rasters[name] for name in inputs)
+            made = synthesise(state, labels, shown, keys)
+        else:
+            made = rasters[SYNTHESISED]
+        images = {REAL: rasters[target], SYNTHESISED: made}
         outputs = dict(images)
         for kind, image in images.items():
             if f'{CLASSES}{kind}' in names:
