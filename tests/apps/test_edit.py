@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import rasterio
+from jax import Array
 from PIL import Image
 from rasterio.transform import Affine
 from rasterio.warp import transform_geom
@@ -17,6 +19,10 @@ from scipy import ndimage
 
 from eojax.apps.edit import command
 from eojax.apps.edit.changes import (
+    SAME,
+    Edit,
+    EditedCover,
+    EditedRaster,
     Erosion,
     Survey,
     element_of,
@@ -29,7 +35,9 @@ from eojax.apps.edit.changes import (
 from eojax.apps.edit.job import names_of
 from eojax.apps.edit.measures import receptive_range
 from eojax.apps.edit.regions import region_mask
+from eojax.apps.synthesise.job import Options, make_image, open_inputs
 from eojax.apps.synthesise.land_cover import LandCover
+from eojax.apps.synthesise.windows import Kept
 from eojax.data.facts import from_json, to_json
 from eojax.data.sets import landscape_pairs
 from eojax.data.sets.pixels import geonrw
@@ -224,6 +232,49 @@ def test_a_flood_changes_its_mask_and_nothing_else(
             assert film.n_frames == len(LEVELS) + 1
     assert Image.open(out / 'strip.png').size[1] > 300
     assert f'below {LEVELS[0]}: {areas[0]:.4g} ha flooded' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('overlap', [0, 4, 11])
+@pytest.mark.parametrize('scale', [1, 3])
+def test_windows_that_an_edit_leaves_alone_are_not_made_again(
+    overlap: int, scale: int, tmp_path: Path
+) -> None:
+    """The generator looks seven pixels wide and pads, and the image is the same to the bit."""
+
+    def seen(state: Any, labels: Array, rasters: Any, key: Array) -> Array:
+        heights = jnp.broadcast_to(rasters[0], (*labels.shape, 3))
+        return 0.5 * blurred(state, labels, rasters, key) + 0.5 * heights
+
+    random = np.random.default_rng(overlap)
+    classes = random.integers(0, 3, (60, 90))
+    cover_file = write_cover(tmp_path / 'cover.tif', classes)
+    heights = random.integers(-100, 100, (60, 90, 1)).astype(np.int16)
+    dem = write_raster(tmp_path / 'dem.tif', heights)
+    coarse = FACTS.rasters['elevation']._replace(scale=scale)
+    facts = FACTS._replace(rasters={**FACTS.rasters, 'elevation': coarse})
+    model = model_with(seen, ('elevation',), facts=facts)
+    options = Options(cover_file, {'elevation': dem}, overlap=overlap)
+    new = np.full((60, 90), SAME, np.uint8)
+    new[20:23, 61:66] = new[50, 5] = 0
+    edit = Edit('flood_9', 'below 9', new, new != SAME, 9.0)
+    with open_inputs(model.run, options) as inputs:
+        cover, raster = inputs.cover, inputs.rasters['elevation']
+        make_image(model, cover, {'elevation': raster}, cover, options, tmp_path / 'before.tif')
+        of = (model, EditedCover(cover, edit), {'elevation': EditedRaster(raster, edit)}, cover)
+        kept = Kept(tmp_path / 'before.tif', edit.mask)
+        whole = make_image(*of, options, tmp_path / 'whole.tif')
+        part = make_image(*of, options, tmp_path / 'part.tif', kept=kept)
+        same = Kept(tmp_path / 'before.tif', np.zeros((60, 90), bool))
+        none = make_image(*of, options, tmp_path / 'none.tif', kept=same)
+    images = {name: _read(tmp_path / f'{name}.tif') for name in ('before', 'whole', 'part', 'none')}
+    for got, expected in (('part', 'whole'), ('none', 'before')):
+        for a, b in zip(images[got], images[expected], strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert (images['whole'][0] != images['before'][0]).sum() > 20
+    assert part.counts.windows + part.summary()['windows_kept'] == whole.counts.windows
+    assert 2 <= part.counts.windows < whole.counts.windows
+    assert none.counts.windows == 0
+    assert 'windows_kept' not in whole.summary()
 
 
 def test_one_run_writes_pairs_for_change_detection(

@@ -25,7 +25,7 @@ from eojax.apps.synthesise.job import (
 )
 from eojax.apps.synthesise.land_cover import STRIP, LandCover
 from eojax.apps.synthesise.network import Model
-from eojax.apps.synthesise.windows import Beside
+from eojax.apps.synthesise.windows import Beside, Kept
 from eojax.data import facts
 from eojax.data.facts import Limits
 from eojax.drawing.class_colours import class_colours
@@ -146,7 +146,8 @@ def _make(one: Generator, plan: Plan, edit: Edit | None, path: Path) -> Made:
         rasters[plan.elevation] = EditedRaster(rasters[plan.elevation], edit)
     tags = {'EDIT': edit.title}
     edited = EditedCover(cover, edit)
-    return make_image(one.model, edited, rasters, cover, one.options, path, tags)
+    kept = Kept(plan.out / one.file('before'), edit.mask)
+    return make_image(one.model, edited, rasters, cover, one.options, path, tags, kept)
 
 
 def _margin(one: Generator, plan: Plan) -> int:

@@ -16,7 +16,7 @@ from eojax.apps.synthesise.files import Place, kind_of, writing
 from eojax.apps.synthesise.land_cover import LandCover
 from eojax.apps.synthesise.network import Model, check_run, rasters_of
 from eojax.apps.synthesise.seams import Seams
-from eojax.apps.synthesise.windows import Beside, Counts, Cover, grid_of, image_rows
+from eojax.apps.synthesise.windows import Beside, Counts, Cover, Kept, grid_of, image_rows
 from eojax.errors import UserError
 from eojax.messages import say
 from eojax.runs.run import Run
@@ -99,6 +99,7 @@ class Made(NamedTuple):
             'window': list(self.window),
             'overlap': self.overlap,
             'windows': self.counts.windows,
+            **({} if self.counts.kept is None else {'windows_kept': self.counts.kept}),
             'windows_per_second': round(self.counts.windows / max(self.seconds, 1e-9), 2),
             'seconds': round(self.seconds, 2),
             'pixels_without_data': self.empty,
@@ -142,6 +143,7 @@ def make_image(
     options: Options,
     path: Path,
     tags: Mapping[str, str] = {},
+    kept: Kept | None = None,
 ) -> Made:
     """Writes the image of a map as a GeoTIFF.
 
@@ -150,6 +152,7 @@ def make_image(
       place: where the image lies.
       path: of the GeoTIFF.
       tags: of it, besides those that say what made it.
+      kept: the image from before a change of the inputs, of the same options.
 
     Raises:
       UserError: a file that cannot be read or written; no pixel with data in all inputs.
@@ -161,7 +164,7 @@ def make_image(
     empty = 0
     bar = tqdm(total=place.height, desc=path.name, unit='row', leave=False)
     with bar, writing(path, place, kind_of(model.output, named)) as file:
-        for rows in image_rows(model, cover, rasters, grid, counts):
+        for rows in image_rows(model, cover, rasters, grid, counts, kept):
             file.write(rows.images, rows.valid)
             seams.add(rows.images, rows.valid)
             empty += int(np.count_nonzero(~rows.valid))
