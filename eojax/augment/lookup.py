@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from eojax.devices import target
 from eojax.errors import UserError
 
 LEVELS = 256
@@ -40,7 +41,7 @@ def histograms(levels: Array) -> Array:
     """
     num, height, width, bands = _shape_of(levels)
     flat = levels.reshape(num, height * width, bands).swapaxes(1, 2)
-    if jax.default_backend() == 'cpu':
+    if target.platform() == 'cpu':
         return _counted(flat)
     return _multiplied(flat)
 

@@ -20,7 +20,7 @@ from eojax.data.facts import PIXEL_LABELS
 from eojax.devices import sharding
 from eojax.feed.pipeline import Feed
 from eojax.feed.reading import Pixels, held_in_memory
-from eojax.feed.resident import Resident, StoredBatch, place_training
+from eojax.feed.resident import Resident, StoredBatch, arrange, place_training
 from eojax.feed.streamed import StepReader, read_steps, rows_of
 from eojax.feed.streams import SplitData, Stream, rasters_read, streams_of
 
@@ -96,6 +96,7 @@ def choose_input(
     steps: int,
     resident_gigabytes: float,
     workers: int,
+    place: bool = True,
 ) -> Input:
     """Resident where all that streams read of the training places is small enough, else streamed.
 
@@ -105,9 +106,10 @@ def choose_input(
       steps: of the run.
       resident_gigabytes: the limit, in units of 2**30 bytes.
       workers: processes that read streamed input, in each process of the run.
+      place: whether resident places are read; without that, only shapes are known.
     """
     if training_bytes(data, streams) <= resident_gigabytes * 2**30:
-        return ResidentInput(data, streams, mesh)
+        return ResidentInput(data, streams, mesh) if place else ResidentShapes(data, streams, mesh)
     # What is in memory would be copied to every worker: threads read it just as well.
     workers = 0 if held_in_memory(data.dataset.source) else workers
     return StreamedInput(data, mesh, steps, workers)
@@ -139,6 +141,27 @@ class ResidentInput:
 
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
         return jax.tree.map(_shape_of, self._resident)
+
+    def close(self) -> None:
+        """Nothing is being read."""
+
+
+class ResidentShapes:
+    """The training places as they would lie on devices that are not here: nothing can be fed."""
+
+    streamed = False
+
+    def __init__(self, data: SplitData, streams: Iterable[Stream], mesh: Mesh) -> None:
+        self._shapes = arrange(data, streams).shapes(mesh)
+
+    def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident:
+        raise ValueError('nothing was placed: this run is there to be compiled')
+
+    def example(self, streams: Mapping[str, Stream], key: Array) -> Resident:
+        raise ValueError('nothing was placed: this run is there to be compiled')
+
+    def shapes(self, streams: Mapping[str, Stream]) -> Any:
+        return self._shapes
 
     def close(self) -> None:
         """Nothing is being read."""

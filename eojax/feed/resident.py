@@ -73,48 +73,97 @@ class Resident(NamedTuple):
     tiles: Tiles | None = None
 
 
+class Arranged(NamedTuple):
+    """Where the training places of a data set will lie on the devices, before they are read.
+
+    Attributes:
+      resident: all arrays on the host, but of the rasters only shapes and types.
+      pixels: reads them.
+      places: int64 `[N]`, their numbers in the data set.
+      size: height and width of every place; None where places differ.
+    """
+
+    resident: Resident
+    pixels: Pixels
+    places: np.ndarray
+    size: tuple[int, int] | None
+
+    def shapes(self, mesh: Mesh) -> Any:
+        """Shapes, types and shardings of what `placed` gives; no device is touched."""
+        everywhere = sharding.replicated(mesh)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), self.resident
+        )
+
+    def placed(self, mesh: Mesh) -> Resident:
+        """Reads the rasters onto every device.
+
+        Raises:
+          StrangePixels, UserError: a place that cannot be read.
+        """
+        everywhere = sharding.replicated(mesh)
+
+        def put(array: np.ndarray) -> Array:
+            return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
+
+        return jax.tree.map(put, self.resident._replace(rasters=self._read()))
+
+    def _read(self) -> dict[str, Any]:
+        if self.size is not None:
+            return _equal_places(self.pixels, self.places, *self.size)
+        assert self.resident.tiles is not None  # where places differ
+        return _one_picture(self.pixels, self.places, self.resident.rasters, self.resident.tiles)
+
+
+def arrange(data: SplitData, streams: Iterable[Stream]) -> Arranged:
+    """Where the rasters of the training places that streams ask for will lie; reads nothing."""
+    facts, places, splits = data.dataset.facts, data.dataset.places, data.splits
+    pixels = Pixels(data.dataset.source, facts, rasters_read(streams, facts))
+    held = {
+        part: np.searchsorted(splits.train, part_of(splits, part)).astype(np.int32)
+        for part in PARTS
+    }
+    resident: dict[str, Any] = {
+        'truth': places.labels[splits.train].astype(np.int32),
+        'labelled': np.isin(splits.train, splits.labelled),
+        'parts': held,
+    }
+    if facts.size is not None:
+        num, size = len(splits.train), facts.size
+        shapes = {name: (num, *pixels.shape(name, *size)) for name in pixels.rasters}
+    else:
+        heights, widths = places.heights[splits.train], places.widths[splits.train]
+        plan = shelves.arrange(heights, widths, grid_of(facts))
+        shapes = {name: pixels.shape(name, plan.height, plan.width) for name in pixels.rasters}
+        tiles: dict[str, Any] = {
+            'heights': heights.astype(np.int32),
+            'widths': widths.astype(np.int32),
+            'tops': plan.tops,
+            'lefts': plan.lefts,
+            'thresholds': {
+                part: windows.area_thresholds(heights[chosen], widths[chosen])
+                for part, chosen in held.items()
+                if len(chosen)
+            },
+        }
+        resident['tiles'] = Tiles(**tiles)
+    resident['rasters'] = {
+        n: jax.ShapeDtypeStruct(shape, pixels.dtype(n)) for n, shape in shapes.items()
+    }
+    return Arranged(Resident(**resident), pixels, splits.train, facts.size)
+
+
 def place_training(data: SplitData, streams: Iterable[Stream], mesh: Mesh) -> Resident:
     """Reads the rasters of the training places that streams ask for, onto every device.
 
     Raises:
       UserError: a place that cannot be read.
     """
-    facts, places, splits = data.dataset.facts, data.dataset.places, data.splits
-    everywhere = sharding.replicated(mesh)
-
-    def put(array: np.ndarray) -> Array:
-        return jax.make_array_from_callback(array.shape, everywhere, lambda index: array[index])
-
-    pixels = Pixels(data.dataset.source, facts, rasters_read(streams, facts))
-    parts = {part: np.searchsorted(splits.train, part_of(splits, part)) for part in PARTS}
-    tiles = None
     try:
-        if facts.size is not None:
-            rasters = _equal_places(pixels, splits.train, *facts.size)
-        else:
-            heights, widths = places.heights[splits.train], places.widths[splits.train]
-            plan = shelves.arrange(heights, widths, grid_of(facts))
-            rasters = _one_picture(pixels, splits.train, heights, widths, plan)
-            tiles = Tiles(
-                put(heights.astype(np.int32)),
-                put(widths.astype(np.int32)),
-                put(plan.tops),
-                put(plan.lefts),
-                {
-                    part: put(windows.area_thresholds(heights[chosen], widths[chosen]))
-                    for part, chosen in parts.items()
-                    if len(chosen)
-                },
-            )
+        return arrange(data, streams).placed(mesh)
     except StrangePixels as error:
-        raise UserError(f'{name_at(places.names, error.place)}: {error.reason}') from error
-    return Resident(
-        {name: put(raster) for name, raster in rasters.items()},
-        put(places.labels[splits.train].astype(np.int32)),
-        put(np.isin(splits.train, splits.labelled)),
-        {part: put(chosen.astype(np.int32)) for part, chosen in parts.items()},
-        tiles,
-    )
+        name = name_at(data.dataset.places.names, error.place)
+        raise UserError(f'{name}: {error.reason}') from error
 
 
 def _equal_places(
@@ -132,23 +181,16 @@ def _equal_places(
 
 
 def _one_picture(
-    pixels: Pixels,
-    places: np.ndarray,
-    heights: np.ndarray,
-    widths: np.ndarray,
-    plan: shelves.Shelves,
+    pixels: Pixels, places: np.ndarray, shapes: Mapping[str, Any], tiles: Tiles
 ) -> dict[str, np.ndarray]:
     # Zeros take no memory until they are written to.
-    rasters = {
-        name: np.zeros(pixels.shape(name, plan.height, plan.width), pixels.dtype(name))
-        for name in pixels.rasters
-    }
+    rasters = {name: np.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
 
     def read(i: int) -> None:
         into = {}
         for name, raster in rasters.items():
-            rows, columns = pixels.shape(name, int(heights[i]), int(widths[i]))[:2]
-            top, left = pixels.shape(name, int(plan.tops[i]), int(plan.lefts[i]))[:2]
+            rows, columns = pixels.shape(name, int(tiles.heights[i]), int(tiles.widths[i]))[:2]
+            top, left = pixels.shape(name, int(tiles.tops[i]), int(tiles.lefts[i]))[:2]
             into[name] = raster[top : top + rows, left : left + columns]
         pixels.read(int(places[i]), None, into)
 

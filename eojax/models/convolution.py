@@ -17,6 +17,8 @@ import numpy as np
 from flax import linen as nn
 from jax import Array, lax
 
+from eojax.devices import target
+
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 # Bytes of shifted copies that the kernel's gradient works on at a time.
 _CACHE = 13 * 2**19
@@ -49,14 +51,14 @@ def convolution(images: Array, kernel: Array, stride: int = 1, padding: int | No
         return lax.dot_general(
             images[:, ::stride, ::stride], kernel[0, 0], (((3,), (0,)), ((), ()))
         )
-    if jax.default_backend() == 'cpu':
+    if target.platform() == 'cpu':
         return _convolution_cpu(images, kernel, stride, pad)
     return _convolution_xla(images, kernel, stride, pad)
 
 
 def add_bias(features: Array, bias: Array) -> Array:
     """Adds `bias` `[C]` to `features` `[N, H, W, C]`."""
-    return _add_bias_cpu(features, bias) if jax.default_backend() == 'cpu' else features + bias
+    return _add_bias_cpu(features, bias) if target.platform() == 'cpu' else features + bias
 
 
 @jax.custom_vjp
@@ -174,7 +176,7 @@ def _kernel_gradient(images: Array, cotangent: Array, size: int, stride: int, pa
     """
     num, height, width, features = cotangent.shape
     channels = images.shape[-1]
-    devices = jax.device_count() if num % jax.device_count() == 0 else 1
+    devices = target.num_devices() if num % target.num_devices() == 0 else 1
     share = num // devices
     copies = 4 * height * width * size * (stride * channels + (features if stride == 1 else 0))
     each = max(

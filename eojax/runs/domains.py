@@ -8,7 +8,7 @@ that there is to know of them besides their pixels (`eojax.runs.known`).
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -41,6 +41,10 @@ TARGET, SOURCE = 'data', 'source'
 _SPLITS = {TARGET: 'splits.json', SOURCE: 'source_splits.json'}
 
 
+# Of the options of a data set: what there is of it, before its classes are grouped.
+Reader = Callable[[ConfigDict], Dataset]
+
+
 class Domain(NamedTuple):
     """A data set, split, and what may be learnt from it.
 
@@ -69,20 +73,32 @@ class Domain(NamedTuple):
         return train.with_labels(np.where(labelled, known, -1).astype(np.int32))
 
 
+def read_dataset(options: ConfigDict) -> Dataset:
+    """The data set that the options name, from where they say.
+
+    Raises:
+      UserError: see the data set's `from_config`.
+    """
+    return DATASETS[options.name].from_config(options, sharding.is_main_process())
+
+
 def load_domains(
-    config: ConfigDict, kept: Mapping[str, Facts] = MappingProxyType({})
+    config: ConfigDict,
+    kept: Mapping[str, Facts] = MappingProxyType({}),
+    read: Reader = read_dataset,
 ) -> dict[str, Domain]:
     """Every domain of a config, by its group.
 
     Args:
       kept: the facts of the run that began with them, by group; none for a new one.
+      read: reads a data set.
 
     Raises:
       UserError: see the data set's `from_config`, `regroup` and `make_splits`; or domains of
         different classes.
     """
     found = {
-        group: load_domain(config, group, kept.get(group))
+        group: load_domain(config, group, kept.get(group), read)
         for group in (TARGET, SOURCE)
         if group in config
     }
@@ -91,16 +107,22 @@ def load_domains(
     return found
 
 
-def load_domain(config: ConfigDict, group: str = TARGET, kept: Facts | None = None) -> Domain:
+def load_domain(
+    config: ConfigDict,
+    group: str = TARGET,
+    kept: Facts | None = None,
+    read: Reader = read_dataset,
+) -> Domain:
     """The data set of a config's group, with its classes grouped, and split.
 
     Args:
       kept: the facts of the run that began with it; None for a new one.
+      read: reads the data set.
     """
     options = config[group]
     with errors_name_group(group, options):
         _check_class_folders(options)
-        own = DATASETS[options.name].from_config(options, sharding.is_main_process())
+        own = read(options)
         dataset = class_groups.regroup(own, class_groups.parse(options.classes))
         dataset = unseen_classes.mark_unseen(dataset, unseen_classes.parse(options.unseen_classes))
         if options.synthesised:

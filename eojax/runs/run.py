@@ -28,10 +28,12 @@ from eojax.runs.domains import (
     SOURCE,
     TARGET,
     Domain,
+    Reader,
     as_begun,
     kept_record,
     load_domain,
     load_domains,
+    read_dataset,
     verify_splits,
 )
 from eojax.runs.known import FILE, Known, known_of, read_known, verify_facts
@@ -111,25 +113,38 @@ def build(
     folder: Path,
     known: Mapping[str, Known],
     domains: Mapping[str, Domain] | None = None,
+    mesh: Mesh | None = None,
 ) -> Run:
     """The run of a checked config.
 
     Args:
       known: of its data sets.
       domains: the data sets themselves, to train on.
+      mesh: of the devices; all that are here by default.
 
     Raises:
       UserError: a config that does not fit the data.
     """
-    mesh = sharding.data_mesh()
+    mesh = mesh or sharding.data_mesh()
     _check_labels(config, known)
     task = _task(known, mesh)
     method = METHODS[config.method.name].build(config, task)
     return Run(folder, config, known, task, method, mesh, {}, domains=domains)
 
 
-def prepare(config: ConfigDict, folder: Path) -> Run:
+def prepare(
+    config: ConfigDict,
+    folder: Path,
+    mesh: Mesh | None = None,
+    read: Reader = read_dataset,
+    place: bool = True,
+) -> Run:
     """A run that can be trained: checks the config, reads the data and builds the method.
+
+    Args:
+      mesh: of the devices; all that are here by default.
+      read: reads the data set of a config group.
+      place: whether training data go to the devices; without that, the run can be compiled alone.
 
     Raises:
       UserError: see `check_config` and the data set's `from_config`.
@@ -139,10 +154,10 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
     begun = {group: one.facts for group, one in kept.items()}
     domains = {
         group: as_begun(domain, folder, config, group)
-        for group, domain in load_domains(config, begun).items()
+        for group, domain in load_domains(config, begun, read).items()
     }
     known = {group: known_of(domain) for group, domain in domains.items()}
-    run = build(config, folder, known, domains)
+    run = build(config, folder, known, domains, mesh)
     if sharding.is_main_process():
         for note in run.method.notes:
             say(note)
@@ -162,6 +177,7 @@ def prepare(config: ConfigDict, folder: Path) -> Run:
             config.steps,
             config[group].resident_gigabytes,
             config[group].workers,
+            place,
         )
         for group, domain in domains.items()
     }

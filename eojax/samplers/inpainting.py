@@ -38,6 +38,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax, random
 
+from eojax.devices import target
 from eojax.samplers.starts import StationaryGaussian
 
 Filter = Callable[[Array], Array]
@@ -187,7 +188,7 @@ def inpaint(
 
     moved = deviation * given.draw(white(0)) if options.noise else jnp.zeros_like(given.mean)
     # As in `langevin.run_chain`: convolutions in loops are slow on the CPU.
-    unroll = options.steps if jax.default_backend() == 'cpu' and options.steps <= 32 else 1
+    unroll = options.steps if target.platform() == 'cpu' and options.steps <= 32 else 1
     moved, _ = lax.scan(update, moved, jnp.arange(options.steps), unroll=max(unroll, 1))
     return lax.stop_gradient(given.images(moved))
 

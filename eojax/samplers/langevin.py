@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from ml_collections import ConfigDict
 
+from eojax.devices import target
 from eojax.option import NOT_NEGATIVE, OR_INFINITE, POSITIVE, Option, at_least
 from eojax.samplers import keys
 from eojax.samplers.shortcut import Cut, cut_gradient
@@ -123,7 +124,7 @@ def run_chain(
     update = _update(energy, key, langevin, mask, cut)
     start = (images.astype(jnp.float32), jnp.zeros(len(images), jnp.float32))
     # XLA's CPU backend runs convolutions in loops without its fast path: unroll there.
-    unroll: int | bool = jax.default_backend() == 'cpu' and langevin.steps <= 32
+    unroll: int | bool = target.platform() == 'cpu' and langevin.steps <= 32
     (images, total), _ = lax.scan(update, start, jnp.arange(langevin.steps), unroll=unroll or 1)
     return Chain(lax.stop_gradient(images), lax.stop_gradient(total).mean() / langevin.steps)
 

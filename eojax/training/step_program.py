@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax, random
 
-from eojax.devices import sharding
+from eojax.devices import sharding, target
 from eojax.devices.compiler_options import compiler_options
 from eojax.feed.pipeline import Feed, draw_batch
 from eojax.methods.method import Phase
@@ -92,22 +92,32 @@ def step_program(
     return program
 
 
+def lower_steps(run: Run, phase: Phase, carry: Carry, key: Array, steps: int) -> jax.stages.Lowered:
+    """The program of some steps of a phase, traced and not yet compiled.
+
+    Args:
+      carry, key: arrays, or shapes with shardings.
+    """
+    places = carry_shardings(run, carry)
+    everywhere = sharding.replicated(run.mesh)
+    feed = run.feed.shapes(phase.streams)
+    jitted = jax.jit(
+        step_program(run, phase, steps),
+        donate_argnums=0,
+        in_shardings=(places, jax.tree.map(lambda leaf: leaf.sharding, feed), everywhere),
+        out_shardings=(places, everywhere),
+    )
+    return jitted.lower(carry, feed, key)
+
+
 def compile_phase(run: Run, phase: Phase, carry: Carry, key: Array) -> Programs:
     """Compiles the programs of a phase, before its first step."""
     begun = time.perf_counter()
     places = carry_shardings(run, carry)
     everywhere = sharding.replicated(run.mesh)
-    feed = run.feed.shapes(phase.streams)
-    fed = jax.tree.map(lambda leaf: leaf.sharding, feed)
 
     def compiled(steps: int) -> Any:
-        jitted = jax.jit(
-            step_program(run, phase, steps),
-            donate_argnums=0,
-            in_shardings=(places, fed, everywhere),
-            out_shardings=(places, everywhere),
-        )
-        lowered = jitted.lower(carry, feed, key)
+        lowered = lower_steps(run, phase, carry, key, steps)
         return lowered.compile(compiler_options=compiler_options())
 
     one = compiled(1)
@@ -130,7 +140,7 @@ def steps_per_call(run: Run) -> int:
     """
     if run.feed.streamed:
         return 1
-    return run.config.steps_per_call or (1 if jax.default_backend() == 'cpu' else 10)
+    return run.config.steps_per_call or (1 if target.platform() == 'cpu' else 10)
 
 
 def end_interval(carry: Carry) -> tuple[Carry, Interval]:
