@@ -3,14 +3,9 @@
 The predictions are first-order: bytes over rates, no latency, one utilisation for all chips. They
 say where communication begins to matter, not how fast a cluster is.
 
-Sources of the rates:
-  Google Cloud documentation, "TPU v4", "TPU v5e" and "TPU v5p" (system architecture): bfloat16 peak
-    per chip 275, 197 and 459 TFLOP/s; interconnect per chip, one direction, 2400, 1600 and
-    4800 Gb/s over 6, 4 and 6 ports, so 50, 50 and 100 GB/s a port.
-  NVIDIA, data sheets: "H100 Tensor Core GPU", SXM, 989 TFLOP/s dense bfloat16, NVLink 900 GB/s in
-    both directions together; "DGX H100", 8 GPUs and 8 InfiniBand NDR ports of 400 Gb/s for them.
-  Ring all-reduce: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of
-    workstations, 2009.
+Rates of chips: `benchmarks.chips`.
+Ring all-reduce: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of
+  workstations, 2009.
 """
 
 from __future__ import annotations
@@ -24,6 +19,7 @@ import numpy as np
 from jax import random
 from ml_collections import ConfigDict
 
+from benchmarks.chips import Chip
 from benchmarks.flops import StepFlops
 from eojax.data.facts import Facts, Raster
 from eojax.feed.pipeline import batch_shapes
@@ -37,33 +33,6 @@ _KINDS = (
 _INSTRUCTION = re.compile(rf'= (\(.*?\)|\S+) ({"|".join(_KINDS)})\(')
 _ARRAY = re.compile(r'\b([a-z][a-z0-9]*)\[([0-9,]*)\]')
 _BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 'f64': 8}
-
-
-class Chip(NamedTuple):
-    """A kind of accelerator and what joins it to others; rates as published, in one direction.
-
-    Attributes:
-      title: for tables.
-      flops_per_second: peak in bfloat16.
-      inner: bytes per second that a chip sends in a ring inside its group.
-      group: chips of a group; 0 where all are one group.
-      outer: bytes per second between groups, for each chip.
-    """
-
-    title: str
-    flops_per_second: float
-    inner: float
-    group: int = 0
-    outer: float = 0.0
-
-
-# A TPU's ring takes two of its ports: one ring through all chips, used in both directions.
-CHIPS = {
-    'tpu_v4': Chip('TPU v4', 275e12, 2 * 50e9),
-    'tpu_v5e': Chip('TPU v5e', 197e12, 2 * 50e9),
-    'tpu_v5p': Chip('TPU v5p', 459e12, 2 * 100e9),
-    'h100': Chip('H100 SXM, NVLink in nodes of 8, NDR between', 989e12, 450e9, 8, 50e9),
-}
 
 
 class Prediction(NamedTuple):

@@ -22,7 +22,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchmarks import command, provenance
-from benchmarks.collectives import CHIPS, Prediction, predict, reduced_bytes
+from benchmarks.chips import CHIPS
+from benchmarks.collectives import Prediction, predict, reduced_bytes
 from benchmarks.flops import StepFlops, step_flops
 from benchmarks.forced_devices import BUFFER_PARTS, ForcedDevices, Size
 from benchmarks.suites import CONFIGS
@@ -34,6 +35,7 @@ from eojax.tables import plain_table
 
 CONFIG = 'jem_eurosat.py'
 DEVICES = (1, 2, 4)
+PREDICTED = ('tpu_v4', 'tpu_v5e', 'tpu_v5p', 'h100')
 CHIP_COUNTS = (8, 16, 32, 64, 128, 256)
 SCALINGS = ('strong', 'weak')
 UTILISATION = 0.5
@@ -164,7 +166,7 @@ def predicted_numbers(step: Step, utilisation: float) -> Numbers:
         'predicted_gradient_bytes': step.gradient_bytes,
         'predicted_metric_bytes': step.metric_bytes,
     }
-    for chip in CHIPS:
+    for chip in PREDICTED:
         for scaling in SCALINGS:
             for chips in CHIP_COUNTS:
                 name = f'predicted_{chip}_{scaling}_{chips}_chips_efficiency'
@@ -226,7 +228,8 @@ def predicted_text(numbers: Mapping[str, Any], step: Step, utilisation: float) -
         ' strong: one batch for all, so at most as many chips as images.',
         'none / full: without overlap / beside the whole backward pass of the parameters.',
     ]
-    for chip, about in CHIPS.items():
+    for chip in PREDICTED:
+        about = CHIPS[chip]
         rate = about.inner / 1e9
         link = f'{rate:.0f} GB/s' + (f', then {about.outer / 1e9:.0f} GB/s' if about.group else '')
         rows = [('chips', 'weak none', 'weak full', 'strong none', 'strong full')]

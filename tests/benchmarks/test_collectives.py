@@ -7,9 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
+from benchmarks.chips import CHIPS, Chip
 from benchmarks.collectives import (
-    CHIPS,
-    Chip,
     all_reduce_seconds,
     collectives,
     predict,

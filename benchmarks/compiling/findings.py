@@ -1,0 +1,188 @@
+"""The findings of a compiled program: what it needs, what it moves, and how fast it could be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from benchmarks.chips import Chip
+from benchmarks.collectives import all_reduce_seconds
+from benchmarks.compiling.hlo import Instruction, Program, is_product
+from benchmarks.compiling.programs import Program as Compiled
+from benchmarks.compiling.targets import Target
+from benchmarks.flops import StepFlops, step_flops
+from eojax.data.facts import IMAGES
+from eojax.runs.domains import SOURCE, TARGET
+from eojax.runs.run import image_shape
+
+# Copies of less are not worth a line.
+_LARGE = 2**20
+# Rates that a good program reaches of the published ones: an assumption, the same for all chips.
+REACHED = 0.5
+
+
+class Findings(NamedTuple):
+    """Of one step on one device.
+
+    Attributes:
+      peak_bytes: the most memory in use at a time.
+      held_bytes: what lies there between steps: the state, and training data.
+      temporary_bytes: what a step needs besides.
+      state_bytes: what a step takes and gives back.
+      donated_bytes: what of it is written where it was.
+      flops: of the whole batch on all devices, before anything is optimised; None where it was not
+        counted.
+      traffic_bytes, chain_traffic_bytes: read and written by its kernels, and by an update of the
+        chains.
+      kernels, chain_kernels: how many it starts, and how many an update does.
+      collectives, collective_bytes: outside of the chain.
+      chain_collectives: in the chain: each of its updates waits for them.
+      host_transfers: how many.
+      doubles: instructions in float64.
+      open_loops: loops whose length depends on data.
+      copied_bytes: by copies and transposes of at least a mebibyte.
+      products: convolutions and products by the types of what they multiply.
+      cycles: by XLA's model of a TPU; 0 of others.
+    """
+
+    peak_bytes: int
+    held_bytes: int
+    temporary_bytes: int
+    state_bytes: int
+    donated_bytes: int
+    flops: StepFlops | None
+    traffic_bytes: int
+    chain_traffic_bytes: int
+    kernels: int
+    chain_kernels: int
+    collectives: int
+    collective_bytes: int
+    chain_collectives: int
+    host_transfers: int
+    doubles: int
+    open_loops: int
+    copied_bytes: int
+    products: dict[str, int]
+    cycles: int
+
+
+class Prediction(NamedTuple):
+    """Seconds of a step by rates alone, of which nothing was measured.
+
+    Attributes:
+      products: its operations at the chip's peak.
+      memory: its bytes at the memory's rate.
+      links: its collectives at the links' rate.
+      steps_per_second: where products and memory take turns at half of their rates, and the links
+        are waited for.
+      most_steps_per_second: no program that does these operations is faster.
+    """
+
+    products: float
+    memory: float
+    links: float
+    steps_per_second: float
+    most_steps_per_second: float
+
+
+def chain_steps(config: ConfigDict) -> int:
+    """Updates of a chain in a step; 0 without chains."""
+    return int(config.sampler.steps) if 'sampler' in config else 0
+
+
+def find(compiled: Compiled, config: ConfigDict, count: bool = True) -> Findings:
+    """Reads a compiled step.
+
+    Args:
+      count: whether operations are counted, which traces the step once more.
+    """
+    program = Program(compiled.text, chain_steps(config))
+    chain, memory = program.chain, compiled.memory
+    path = chain.path if chain else None
+    talks = program.collectives()
+    inside = [one for one in talks if path and one.path[: len(path)] == path]
+    outside = [one for one in talks if one not in inside]
+    held, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
+    after = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return Findings(
+        int(held + temporary + after),
+        int(held),
+        int(temporary),
+        compiled.state_bytes,
+        int(memory.alias_size_in_bytes),
+        _flops(compiled, config) if count else None,
+        program.total_traffic(),
+        program.traffic(chain.body) if chain else 0,
+        sum(runs for _, _, runs in program.launched()),
+        sum(1 for _ in program.kernels(chain.body)) if chain else 0,
+        len(outside),
+        sum(one.nbytes * one.runs for one in outside),
+        len(inside),
+        len(program.host_transfers()),
+        len(program.of_type('f64')),
+        sum(loop.trips is None for loop in program.loops),
+        sum(one.nbytes * runs for one, runs, _ in program.copies(_LARGE)),
+        _products(program),
+        program.cycles(),
+    )
+
+
+def predict(found: Findings, target: Target) -> Prediction | None:
+    """By the chip's published rates; None where operations were not counted."""
+    if found.flops is None:
+        return None
+    chip: Chip = target.chip
+    products = found.flops.total / target.devices / chip.flops_per_second
+    memory = found.traffic_bytes / chip.bytes_per_second
+    links = 0.0
+    if target.devices > 1:
+        links = all_reduce_seconds(found.collective_bytes, target.devices, chip)
+    reached = (products + memory) / REACHED + links
+    return Prediction(products, memory, links, 1.0 / reached, 1.0 / products)
+
+
+def numbers(found: Findings, target: Target) -> dict[str, float]:
+    """For a record: flat, by name."""
+    plain = {k: v for k, v in found._asdict().items() if k not in ('flops', 'products')}
+    named = {name: float(value) for name, value in plain.items()}
+    named |= {f'products_{types}': float(num) for types, num in sorted(found.products.items())}
+    named['chip_memory_bytes'] = float(target.chip.memory)
+    if found.flops is not None:
+        named['step_flops'] = found.flops.total
+        named['chain_update_flops'] = found.flops.chain
+    prediction = predict(found, target)
+    if prediction is not None:
+        named |= {f'predicted_{name}': value for name, value in prediction._asdict().items()}
+    return named
+
+
+def _flops(compiled: Compiled, config: ConfigDict) -> StepFlops:
+    known = compiled.run.known
+    target, source = known[TARGET].facts, known.get(SOURCE)
+    phases = compiled.run.method.phases
+    return step_flops(
+        config,
+        image_shape(target),
+        target.num_classes,
+        phases.index(compiled.phase),
+        None if source is None else image_shape(source.facts),
+        {name: raster for name, raster in target.rasters.items() if name != IMAGES},
+    )
+
+
+def _products(program: Program) -> dict[str, int]:
+    """How many convolutions and products there are, each as often as it stands there, by type."""
+    counted: Counter[str] = Counter()
+    for body in program.computations.values():
+        shapes = {one.name: one.shape for one in body}
+        for one in body:
+            if is_product(one):
+                counted[_types(one, shapes)] += 1
+    return dict(counted)
+
+
+def _types(one: Instruction, shapes: dict[str, str]) -> str:
+    types = [shapes.get(name, '?').lstrip('(').partition('[')[0] for name in one.operands[:2]]
+    return types[0] if len(set(types)) == 1 else '_'.join(types)
