@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from eojax.augment.pixels import pick_entries
 from eojax.devices import target
 from eojax.errors import UserError
 
@@ -29,7 +30,7 @@ def look_up(levels: Array, tables: Array) -> Array:
     if tables.shape != (num, bands, LEVELS):
         raise UserError(f'tables must be {[num, bands, LEVELS]}, not {list(tables.shape)}')
     flat = levels.reshape(num, height * width, bands).swapaxes(1, 2)
-    looked = jnp.take_along_axis(tables, flat, axis=2, mode='promise_in_bounds')
+    looked = pick_entries(tables, flat)
     return looked.swapaxes(1, 2).reshape(levels.shape)
 
 

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jax import Array, lax
 
+from eojax.augment.pixels import pick
 from eojax.data.facts import PIXEL_LABELS
 from eojax.errors import UserError
 
@@ -109,9 +110,9 @@ def _taken(name: str, array: Array, places: tuple[Array, ...], inside: Array | N
     # share, and gather ten times slower on the CPU than where it knows what the table is made of.
     array, *places_of_it = lax.optimization_barrier((jnp.asarray(array), *places))
     num, height, width = array.shape[:3]
-    table = sum(places_of_it).reshape(num, height * width, 1)
+    table = sum(places_of_it).reshape(num, height * width)
     flat = array.reshape(num, height * width, -1)
-    pixels = jnp.take_along_axis(flat, table, 1, mode='promise_in_bounds').reshape(array.shape)
+    pixels = pick(flat, table).reshape(array.shape)
     if inside is None:
         return pixels
     if name not in CLASSES:

@@ -13,6 +13,7 @@ from flax import struct
 from jax import Array
 
 from eojax.augment.boxes import Boxes
+from eojax.augment.pixels import pick
 from eojax.augment.sample import Sample, check_sample, take
 from eojax.errors import UserError, unknown_name
 
@@ -176,5 +177,4 @@ def _at(images: Array, rows: Array, columns: Array) -> Array:
     num, height, width, bands = images.shape
     places = jnp.clip(rows, 0, height - 1) * width + jnp.clip(columns, 0, width - 1)
     flat = images.reshape(num, height * width, bands)
-    pixels = jnp.take_along_axis(flat, places.reshape(num, height * width, 1), axis=1)
-    return pixels.reshape(images.shape)
+    return pick(flat, places.reshape(num, height * width)).reshape(images.shape)

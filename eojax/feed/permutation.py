@@ -8,6 +8,7 @@ resuming at step s means asking for the draws of step s.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -15,7 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax, random
 
+from eojax.devices import target
+
 _ROUNDS = 6
+# Turns of a walk that become one kernel.
+_UNROLLED = 16
 
 
 def draw_indices(key: Array, start: Array, num: int, size: int) -> Array:
@@ -109,7 +114,20 @@ def _walk(values: Array, seeds: Array, size: int) -> Array:
     def again(values: Array) -> Array:
         return jnp.where(values >= size, _feistel(values, seeds, half_bits), values)
 
-    return lax.while_loop(outside, again, _feistel(values, seeds, half_bits))
+    first = _feistel(values, seeds, half_bits)
+    if target.platform() != 'gpu':
+        return lax.while_loop(outside, again, first)
+    # The host of a GPU waits at each turn of a loop whose end depends on data: a fixed number of
+    # turns, many in one kernel.
+    turns = _turns(size)
+    walked = lax.fori_loop(0, turns, lambda _, x: again(x), first, unroll=min(_UNROLLED, turns))
+    return jnp.minimum(walked, np.uint32(size - 1))
+
+
+def _turns(size: int) -> int:
+    """So many turns that none of 2**31 draws is still outside, but for a chance of 10**-9."""
+    share = 1.0 - size / 4.0 ** _half_bits(size)
+    return 1 if share <= 0.0 else max(1, math.ceil(math.log(1e-9 / 2**31) / math.log(share)))
 
 
 def _feistel(values: Any, seeds: Any, half_bits: int) -> Any:

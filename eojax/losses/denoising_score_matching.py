@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import Array, random
 
 from eojax.losses.valid_pixels import mean_over
+from eojax.samplers import keys
 
 
 def denoising_score_matching(
@@ -43,7 +44,7 @@ def denoising_score_matching(
     key_level, key_noise = random.split(key)
     low, high = jnp.log(noise_range[0]), jnp.log(noise_range[1])
     level = jnp.exp(random.uniform(key_level, (images.shape[0], 1, 1, 1), minval=low, maxval=high))
-    noise = level * random.normal(key_noise, images.shape)
+    noise = level * keys.normal(key_noise, images.shape)
     if valid is not None:
         noise = jnp.where(valid[..., None], noise, 0.0)
     score = jax.grad(lambda x: log_density(x).sum())(images + noise)

@@ -84,6 +84,7 @@ from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Descent, Trained
 from eojax.models.pixel_network import join_rasters
 from eojax.samplers import langevin, replay_buffer, starts
+from eojax.samplers.keys import normal
 from eojax.samplers.langevin import Chain
 from eojax.samplers.replay_buffer import Draw, ReplayBuffer
 from eojax.samplers.starts import StationaryGaussian
@@ -327,7 +328,7 @@ class _Training(NamedTuple):
     def _noisy(self, images: Array, key: Array) -> Array:
         if not self.options.input_noise:
             return images
-        return images + self.options.input_noise * random.normal(key, images.shape)
+        return images + self.options.input_noise * normal(key, images.shape)
 
     def abilities(self) -> dict[str, Callable[..., Any]]:
         """All that the model can do, by name (`ABILITIES`)."""

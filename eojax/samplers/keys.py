@@ -2,9 +2,16 @@
 
 With a key for each image, what is drawn for it depends neither on its place in the batch nor on
 what stands beside it. With one key it does, which training does not mind.
+
+What is drawn for a batch with one key is drawn as one row of numbers and then given its shape, the
+same values to the bit: of an array whose first axis is split over several TPUs, jax's generator
+would count the places of each axis by itself, and all devices would have to agree on the counters
+in every update of a chain.
 """
 
 from __future__ import annotations
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +25,13 @@ def normal(key: Array, shape: tuple[int, ...]) -> Array:
       key: one, or `[N]`, one for each of the first axis.
     """
     if key.ndim == 0:
-        return random.normal(key, shape)
+        return random.normal(key, (math.prod(shape),)).reshape(shape)
     return jax.vmap(lambda one: random.normal(one, shape[1:]))(key)
+
+
+def uniform(key: Array, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> Array:
+    """Independent values, uniform in [low, high), float32 of `shape`, of one key."""
+    return random.uniform(key, (math.prod(shape),), minval=low, maxval=high).reshape(shape)
 
 
 def fold_in(key: Array, number: int | Array) -> Array:

@@ -20,6 +20,7 @@ from eojax.data.facts import Limits
 from eojax.data.reading.lazy_images import Images
 from eojax.data.value_range import scale_to_unit
 from eojax.option import SHARE, Option, one_of
+from eojax.samplers.keys import normal, uniform
 
 OPTIONS: dict[str, Option] = {
     'start': Option(
@@ -120,7 +121,7 @@ def _fit(
 def sample_stationary_gaussian(gaussian: StationaryGaussian, key: Array, labels: Array) -> Array:
     """Float32 `[N, H, W, bands]` in [-1, 1] (clipped): filtered white noise."""
     _, height, width, bands, _ = gaussian.filters.shape
-    white = random.normal(key, (labels.shape[0], height, width, bands))
+    white = normal(key, (labels.shape[0], height, width, bands))
     waves = _fourier(white)
     filtered = jnp.einsum('nhwab,nhwb->nhwa', gaussian.filters[labels], waves)
     texture = _fourier(filtered, inverse=True).real
@@ -143,7 +144,7 @@ def _fourier(images: Array, inverse: bool = False) -> Array:
 
 def sample_uniform(key: Array, num: int, image_shape: tuple[int, ...]) -> Array:
     """Float32 `[num, H, W, bands]` from U(-1, 1)."""
-    return random.uniform(key, (num, *image_shape), minval=-1.0, maxval=1.0)
+    return uniform(key, (num, *image_shape), -1.0, 1.0)
 
 
 def sample_noise_of_scales(key: Array, num: int, image_shape: tuple[int, ...]) -> Array:
@@ -158,7 +159,7 @@ def sample_noise_of_scales(key: Array, num: int, image_shape: tuple[int, ...]) -
     keys = random.split(key, levels + 2)
     kinds = [
         jax.image.resize(
-            random.uniform(k, (num, 2**level, 2**level, bands), minval=-1.0, maxval=1.0),
+            uniform(k, (num, 2**level, 2**level, bands), -1.0, 1.0),
             (num, height, width, bands),
             'bilinear',
         )

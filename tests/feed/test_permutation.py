@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import Array, random
 
+from eojax.devices import target
 from eojax.feed.permutation import draw_indices
 
 KEY = random.key(3)
@@ -106,3 +107,13 @@ def test_one_program_serves_all_steps():
     assert len(traced) == 1
     counts = np.bincount(np.concatenate(first), minlength=100)
     assert set(counts) == {4, 5}  # 480 draws: four epochs, and most of a fifth
+
+
+@pytest.mark.parametrize('size', [1, 2, 5, 17, 64, 1000, 16_385])
+def test_a_fixed_number_of_turns_gives_the_same_order(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = draw_indices(KEY, jnp.int32(3), 200, size)
+    monkeypatch.setattr(target, 'platform', lambda: 'gpu')
+    program = jax.jit(lambda start: draw_indices(KEY, start, 200, size)).lower(jnp.int32(3))
+    np.testing.assert_array_equal(program.compile()(jnp.int32(3)), expected)

@@ -1,0 +1,172 @@
+"""Targets, stand-ins, the gate, and a tiny step compiled for an accelerator that is not here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import compile_for
+from benchmarks.chips import CHIPS
+from benchmarks.compiling import gate, programs, stand_ins, targets
+from benchmarks.compiling.findings import Findings, find, numbers, predict
+from benchmarks.flops import StepFlops
+from eojax.config.base import base_config
+from eojax.config.command_line import load_config
+from eojax.data.facts import IMAGES
+from eojax.devices import sharding
+from eojax.errors import UserError
+from eojax.runs.domains import load_domain
+from tests.tiny_runs import tiny_config
+
+HOLDS = Findings(
+    peak_bytes=8 * 10**9, held_bytes=1, temporary_bytes=1, state_bytes=10**6,
+    donated_bytes=10**6, flops=StepFlops(1e12, 20, 2e12), traffic_bytes=10**11,
+    chain_traffic_bytes=10**9, kernels=100, chain_kernels=10, collectives=1,
+    collective_bytes=10**8, chain_collectives=0, host_transfers=0, doubles=0, open_loops=0,
+    copied_bytes=0, products={'bf16': 3}, cycles=0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('text', 'devices', 'platform'),
+    [('h100', 1, 'gpu'), ('h100:8', 8, 'gpu'), ('H200:16', 16, 'gpu'), ('v5e:1', 1, 'tpu'),
+     ('v5e:4x4', 16, 'tpu'), ('v4:2x2x1', 4, 'tpu'), ('v5e:4x4*2', 32, 'tpu')],
+)  # fmt: skip
+def test_targets_are_parsed(text: str, devices: int, platform: str) -> None:
+    target = targets.parse(text)
+    assert (target.devices, target.platform) == (devices, platform)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('h1000:8', "did you mean 'h100'"), ('v5e', None), ('h100:2x4', 'say how many'),
+     ('v5e:8', 'the sides of the slice'), ('h100:12', 'whole hosts'), ('h100:0', 'no chips'),
+     ('8 chips', 'is no CHIP:SHAPE')],
+)  # fmt: skip
+def test_other_targets_are_refused_in_one_line(text: str, message: str | None) -> None:
+    if message is None:
+        assert targets.parse(text).devices == 1
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        targets.parse(text)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', CHIPS)
+def test_chips_have_rates_and_memory(name: str) -> None:
+    chip = CHIPS[name]
+    assert 1e14 < chip.flops_per_second < 1e15
+    assert 1e11 < chip.bytes_per_second < 1e13
+    assert (chip.card is None) == name.startswith('tpu')
+
+
+@pytest.mark.parametrize(
+    ('config', 'num', 'shape'),
+    [('jem_eurosat', 27_000, (64, 64, 3)), ('supervised_eurosat_ms', 27_000, (64, 64, 13)),
+     ('swd_transfer_eurosat_airsar', None, None), ('segmentation_geonrw', 7_782, (1000, 1000, 3)),
+     ('segmentation_dfc2020', 6_114, (256, 256, 3)), ('segmentation_vaihingen', 33, None)],
+)  # fmt: skip
+def test_published_sets_stand_there_without_their_pixels(
+    config: str, num: int | None, shape: tuple[int, ...] | None
+) -> None:
+    read = load_config(config)
+    stand_ins.prepare(read)
+    domain = load_domain(read, read=stand_ins.read_stand_in)
+    facts, splits = domain.dataset.facts, domain.splits
+    assert num is None or domain.dataset.places.num == num
+    assert min(len(splits.train), len(splits.validation), len(splits.test)) > 0
+    first = int(splits.train[0])
+    pixels = domain.dataset.source.read(first, None, (IMAGES,))[IMAGES]
+    assert pixels.dtype == facts.images.dtype
+    assert not pixels.any()
+    assert shape is None or pixels.shape == shape
+
+
+def test_a_set_without_a_stand_in_is_named() -> None:
+    config = base_config('supervised', 'convnet', 'ucmerced')
+    with pytest.raises(UserError, match="no stand-in for the data set 'ucmerced'"):
+        stand_ins.read_stand_in(config.data)
+
+
+def test_the_gate_holds_and_each_check_can_fail() -> None:
+    target = targets.parse('v5e:2x4')
+    assert gate.failures(HOLDS, target) == []
+    broken = {
+        'chain_collectives': 1, 'host_transfers': 2, 'doubles': 3, 'donated_bytes': 0,
+        'peak_bytes': 16 * 10**9 + 10**9,
+    }  # fmt: skip
+    for name, value in broken.items():
+        assert len(gate.failures(HOLDS._replace(**{name: value}), target)) == 1, name
+
+
+def test_predictions_are_rates_alone() -> None:
+    target = targets.parse('v5e:2x4')
+    prediction = predict(HOLDS, target)
+    assert prediction is not None
+    chip = CHIPS['tpu_v5e']
+    assert prediction.products == pytest.approx(22e12 / 8 / chip.flops_per_second)
+    assert prediction.memory == pytest.approx(1e11 / chip.bytes_per_second)
+    assert prediction.links == pytest.approx(2 * 7 / 8 * 1e8 / chip.inner)
+    assert prediction.steps_per_second < prediction.most_steps_per_second
+    kept = numbers(HOLDS, target)
+    assert kept['products_bf16'] == 3
+    assert all(np.isfinite(list(kept.values())))
+    assert predict(HOLDS._replace(flops=None), target) is None
+
+
+def test_a_step_is_compiled_with_nothing_placed() -> None:
+    """For the devices that are here: what is compiled for others goes the same way."""
+    config = tiny_config('jem')
+    compiled = programs.compile_step(config, sharding.data_mesh())
+    found = find(compiled, config)
+    assert found.donated_bytes >= found.state_bytes > 0
+    assert found.doubles == found.host_transfers == 0
+    assert found.flops is not None
+    assert found.flops.chain > 0
+
+
+@pytest.mark.parametrize('name', ['h100:2', 'v5e:1x2'])
+def test_a_tiny_step_is_compiled_for_chips_that_are_not_here(name: str, tmp_path: Path) -> None:
+    target = targets.parse(name)
+    lacking = targets.missing(target)
+    if lacking:
+        pytest.skip(f'needs {lacking}')
+    config = tiny_config('jem')
+    config.sampler.buffer_parts = 2
+    compiled = programs.compile_step(config, targets.mesh_for(target))
+    found = find(compiled, config)
+    assert gate.failures(found, target) == []
+    assert found.collectives > 0
+    assert found.chain_kernels > 0
+    assert jax.default_backend() == 'cpu'
+
+
+def test_what_is_missing_is_said_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(targets, 'missing', lambda target: 'libtpu: pip install libtpu')
+    with pytest.raises(SystemExit) as ended:
+        compile_for.main(['--target=v5e:4x4', '--config=jem_eurosat'])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_records_say_what_was_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, 'missing', lambda target: '')
+    monkeypatch.setattr(targets, 'mesh_for', lambda target: sharding.data_mesh())
+    monkeypatch.setattr(compile_for, 'load_config', lambda name: tiny_config('supervised'))
+    compile_for.main(
+        ['--target=h100', '--config=tiny', '--set', 'batch_size=8', f'--out={tmp_path}',
+         '--commit=abc', '--check']
+    )  # fmt: skip
+    [file] = tmp_path.iterdir()
+    record = json.loads(file.read_text())
+    assert record['compiled']['target'] == 'h100'
+    assert record['compiled']['set'] == ['batch_size=8']
+    assert record['numbers']['peak_bytes'] > 0
+    assert record['commit'] == 'abc'
+    assert '--set batch_size=8' in record['command']

@@ -1,0 +1,148 @@
+"""The text of a program, read: a small one written by hand, and one that XLA compiled here."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from benchmarks.compiling.hlo import Program, bytes_of
+
+TEXT = """HloModule step, is_scheduled=true
+
+FileNames
+1 "step.py"
+
+%fused_slice (param_0: f32[100,8], param_1: s32[]) -> f32[1,8] {
+  %param_0 = f32[100,8]{1,0} parameter(0)
+  %param_1 = s32[] parameter(1)
+  %zero = s32[] constant(0)
+  ROOT %slice = f32[1,8]{1,0} dynamic-slice(%param_0, %param_1, %zero), dynamic_slice_sizes={1,8}
+}
+
+%fused_update (param_0.1: f32[100,8], param_1.1: f32[1,8], param_2: s32[]) -> f32[100,8] {
+  %param_0.1 = f32[100,8]{1,0} parameter(0)
+  %param_1.1 = f32[1,8]{1,0} parameter(1)
+  %param_2 = s32[] parameter(2)
+  %zero.1 = s32[] constant(0)
+  ROOT %update = f32[100,8]{1,0} dynamic-update-slice(%param_0.1, %param_1.1, %param_2, %zero.1)
+}
+
+%fused_copy (param_0.2: f32[512,1024]) -> f32[1024,512] {
+  %param_0.2 = f32[512,1024]{1,0} parameter(0)
+  ROOT %transpose.1 = f32[1024,512]{1,0} transpose(%param_0.2), dimensions={1,0}
+}
+
+%body (state: (s32[], f32[4,8], f32[8,8])) -> (s32[], f32[4,8], f32[8,8]) {
+  %state = (s32[], f32[4,8]{1,0}, f32[8,8]{1,0}) parameter(0)
+  %i = s32[] get-tuple-element(%state), index=0
+  %x = f32[4,8]{1,0} get-tuple-element(%state), index=1
+  %w = f32[8,8]{1,0} get-tuple-element(%state), index=2
+  %y = f32[4,8]{1,0} dot(%x, %w), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  %z = f32[4,8]{1,0} all-reduce(%y), to_apply=%sum, metadata={op_name="jit(step)/noise"}
+  ROOT %next = (s32[], f32[4,8]{1,0}, f32[8,8]{1,0}) tuple(%i, %z, %w)
+}
+
+%open_body (state.1: (s32[2])) -> (s32[2]) {
+  %state.1 = (s32[2]{0}) parameter(0)
+  %n = s32[2]{0} get-tuple-element(%state.1), index=0
+  %m = s32[2]{0} add(%n, %n)
+  ROOT %again = (s32[2]{0}) tuple(%m)
+}
+
+%condition (state.2: (s32[2])) -> pred[] {
+  %state.2 = (s32[2]{0}) parameter(0)
+  ROOT %more = pred[] constant(true)
+}
+
+%sum (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %c = f32[] add(%a, %b)
+}
+
+ENTRY %main (data: f32[100,8], weights: f32[8,8], big: f32[512,1024]) -> f32[1024,512] {
+  %data = f32[100,8]{1,0} parameter(0)
+  %weights = f32[8,8]{1,0} parameter(1)
+  %big = f32[512,1024]{1,0} parameter(2)
+  %at = s32[] constant(3)
+  %row = f32[1,8]{1,0} fusion(%data, %at), kind=kLoop, calls=%fused_slice
+  %kept = f32[100,8]{1,0} fusion(%data, %row, %at), kind=kLoop, calls=%fused_update
+  %start = (s32[], f32[4,8]{1,0}, f32[8,8]{1,0}) tuple(%at, %row, %weights)
+  %end = (s32[], f32[4,8]{1,0}, f32[8,8]{1,0}) while(%start), condition=%condition, body=%body, \
+backend_config={"known_trip_count":{"n":"20"}}
+  %open = (s32[2]{0}) while(%start), condition=%condition, body=%open_body
+  %begun = (f32[16]{0}, f32[16]{0}) all-reduce-start(%row), to_apply=%sum
+  %done = f32[16]{0} all-reduce-done(%begun)
+  %wide = f64[2]{0} convert(%row)
+  %out = token[] outfeed(%row), outfeed_config="x"
+  ROOT %turned = f32[1024,512]{1,0} fusion(%big), kind=kInput, calls=%fused_copy
+}
+"""
+
+
+def test_loops_and_collectives_are_found_where_they_are():
+    program = Program(TEXT, chain=20)
+    trips = {loop.body: loop.trips for loop in program.loops}
+    assert trips == {'body': 20, 'open_body': None}
+    assert program.chain is not None
+    assert program.chain.body == 'body'
+    inside, outside = sorted(program.collectives(), key=lambda one: -len(one.path))
+    assert (inside.kind, inside.nbytes, inside.runs) == ('all-reduce', 128, 20)
+    assert inside.path == ('body',)
+    assert inside.source == 'jit(step)/noise'
+    assert outside.path == ()
+    assert outside.asynchronous
+    assert not inside.asynchronous
+
+
+def test_a_loop_with_products_is_the_chain_where_the_compiler_keeps_its_length_to_itself():
+    text = TEXT.replace(', backend_config={"known_trip_count":{"n":"20"}}', '')
+    assert Program(text, chain=7).runs['body'] == 7
+    assert Program(text).chain is None
+
+
+def test_bytes_are_those_that_are_read_and_written():
+    program = Program(TEXT, chain=20)
+    # The product reads 4 x 8 and 8 x 8 and writes 4 x 8; the sum reads and writes 4 x 8.
+    assert program.traffic('body') == 4 * (32 + 64 + 32) + 4 * (32 + 32)
+    # Of the data a row is read; the update reads a row and writes one, and its places are counted.
+    lines = {one.name: one for one in program.computations['main']}
+    shapes = {one.name: one.shape for one in program.computations['main']}
+    assert program._moved(lines['row'], shapes) == 32 + 4 + 32
+    assert program._moved(lines['kept'], shapes) == 32 + 4 + 32
+
+
+def test_what_must_not_be_there_is_found():
+    program = Program(TEXT)
+    assert len(program.host_transfers()) == 1
+    assert [one.name for one in program.of_type('f64')] == ['wide']
+    [(copy, runs, in_loop)] = program.copies(2**20)
+    assert (copy.name, runs, in_loop) == ('turned', 1, False)
+
+
+def test_shapes_have_bytes():
+    assert bytes_of('(bf16[3,5]{1,0:T(8,128)(2,1)}, pred[7], u32[])') == 30 + 7 + 4
+    assert bytes_of('token[]') == 0
+    assert bytes_of('s4[3]') == 2
+
+
+def test_what_is_no_program_is_refused():
+    with pytest.raises(ValueError, match='no entry'):
+        Program('hello')
+
+
+def test_a_program_that_was_compiled_here_is_read():
+    def chain(x, w):
+        def update(_, x):
+            return jnp.tanh(x @ w)
+
+        return jax.lax.fori_loop(0, 5, update, x)
+
+    text = jax.jit(chain).lower(jnp.zeros((8, 16)), jnp.zeros((16, 16))).compile().as_text()
+    program = Program(text, chain=5)
+    assert program.chain is not None
+    assert program.chain.trips == 5
+    assert program.total_traffic() >= 5 * 4 * (8 * 16 + 16 * 16 + 8 * 16)
+    assert not program.collectives()
+    assert not program.of_type('f64')
