@@ -77,7 +77,8 @@ def _grouped(values: Array, places: Array) -> Array:
         return jnp.moveaxis(parts, 1, 0)
 
     def some(group: tuple[Array, Array]) -> Array:
-        found = _selected(*(part.reshape(-1, *part.shape[2:]) for part in group), width)
+        some_values, some_places = (part.reshape(-1, *part.shape[2:]) for part in group)
+        found = _selected(some_values, some_places, width)
         return found.reshape(devices, each, *found.shape[1:])
 
     found = lax.map(some, (groups(values), groups(places)))
