@@ -17,10 +17,11 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from eojax.models import wide_resnet
+from eojax.models.arithmetic import dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.convolutional_autoencoder import doubled
 from eojax.models.model import Network, from_linen
-from eojax.models.wide_resnet import ACTIVATIONS, DTYPES, Normalisation, WideResNet
+from eojax.models.wide_resnet import ACTIVATIONS, Normalisation, WideResNet
 
 
 def build(options: ConfigDict, num_outputs: int, bands: int, decoder_features: int) -> Network:
@@ -41,7 +42,7 @@ def build(options: ConfigDict, num_outputs: int, bands: int, decoder_features: i
         options.norm,
         options.activation,
         options.norm_momentum,
-        DTYPES[options.dtype],
+        dtype_of(options.dtype),
     )
     module = BerundaNet(encoder, decoder)
     return from_linen(module, per_image=options.norm != 'batch', features=True)

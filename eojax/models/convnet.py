@@ -27,13 +27,12 @@ from jax import Array, lax
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
+from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, Sizes, from_linen
 from eojax.models.wide_resnet import (
     ACTIVATION,
     ACTIVATIONS,
-    DTYPE,
-    DTYPES,
     NORM_MOMENTUM,
     NORMS,
     Normalisation,
@@ -95,7 +94,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
         options.normalise_input,
         options.activation,
         options.norm_momentum,
-        DTYPES[options.dtype],
+        dtype_of(options.dtype),
     )
     return from_linen(module, per_image=options.norm != 'batch', features=True)
 

@@ -22,9 +22,10 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
+from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, Sizes, from_linen
-from eojax.models.wide_resnet import ACTIVATION, ACTIVATIONS, DTYPE, DTYPES, Block, Normalisation
+from eojax.models.wide_resnet import ACTIVATION, ACTIVATIONS, Block, Normalisation
 from eojax.option import Option, at_least, name_in
 
 NORMS = ('none', 'group', 'instance')
@@ -95,7 +96,7 @@ def check(model: ConfigDict, sizes: Sizes) -> None:
 def build(options: ConfigDict, image_shape: tuple[int, int, int]) -> Autoencoder:
     """The networks of the config group `model` for images `[height, width, bands]`."""
     features = tuple(options.width * min(2**i, _WIDEST) for i in range(options.stages))
-    shared = (options.blocks, options.norm, options.activation, DTYPES[options.dtype])
+    shared = (options.blocks, options.norm, options.activation, dtype_of(options.dtype))
     encoder = Encoder(options.latent, features, *shared)
     decoder = Decoder(image_shape, features, *shared)
     return Autoencoder(

@@ -39,6 +39,7 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
+from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, from_linen
 from eojax.models.pixel_blocks import cropped, padded_to_multiple
@@ -51,7 +52,7 @@ from eojax.models.spade import (
     SpadeStyle,
     cover_maps,
 )
-from eojax.models.wide_resnet import DTYPE, DTYPES, NORM_MOMENTUM
+from eojax.models.wide_resnet import NORM_MOMENTUM
 from eojax.option import NOT_NEGATIVE, Option, at_least, name_in
 
 GENERATORS = ('fusion', 'label', 'raster', 'concat', 'merge')
@@ -99,7 +100,7 @@ def build(options: ConfigDict, kind: str, num_classes: int, bands: int) -> Netwo
         options.normalization,
         options.normalization_momentum,
         options.padding,
-        DTYPES[options.dtype],
+        dtype_of(options.dtype),
     )
     module = ImageGenerator(
         kind, num_classes, bands, width, options.levels, options.blocks, style, options.remat

@@ -15,12 +15,11 @@ from flax import linen as nn
 from jax import Array, lax
 from ml_collections import ConfigDict
 
+from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution, add_bias
 from eojax.models.wide_resnet import (
     ACTIVATION,
     ACTIVATIONS,
-    DTYPE,
-    DTYPES,
     NORM_MOMENTUM,
     Normalisation,
 )
@@ -98,7 +97,7 @@ def style_of(options: ConfigDict) -> Style:
         options.normalization,
         options.normalization_momentum,
         options.activation,
-        DTYPES[options.dtype],
+        dtype_of(options.dtype),
     )
 
 

@@ -15,9 +15,10 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
+from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, from_linen
-from eojax.models.wide_resnet import ACTIVATION, ACTIVATIONS, DTYPE, DTYPES
+from eojax.models.wide_resnet import ACTIVATION, ACTIVATIONS
 from eojax.option import Option, at_least, such
 
 OPTIONS: dict[str, Option] = {
@@ -36,7 +37,7 @@ OPTIONS: dict[str, Option] = {
 def build(options: ConfigDict, num_outputs: int) -> Network:
     """The network of the config group `model`; its outputs are float32 `[N, h, w, num_outputs]`."""
     module = PixelNetwork(
-        num_outputs, options.width, options.kernel, options.activation, DTYPES[options.dtype]
+        num_outputs, options.width, options.kernel, options.activation, dtype_of(options.dtype)
     )
     return from_linen(module, per_image=True, features=True)
 

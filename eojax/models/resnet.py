@@ -25,9 +25,10 @@ from flax import linen as nn
 from jax import Array
 from ml_collections import ConfigDict
 
+from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, from_linen
-from eojax.models.wide_resnet import DTYPE, DTYPES, NORM_MOMENTUM
+from eojax.models.wide_resnet import NORM_MOMENTUM
 from eojax.option import Option, at_least, one_of, such
 
 # Of each depth the blocks of the four groups, and whether they are bottlenecks.
@@ -64,7 +65,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
         options.width,
         options.stem,
         options.norm_momentum,
-        DTYPES[options.dtype],
+        dtype_of(options.dtype),
     )
     return from_linen(module, per_image=False, features=True)
 

@@ -24,6 +24,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
+from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, Sizes, from_linen
 from eojax.option import BELOW_ONE, Option, at_least, name_in, such
@@ -34,11 +35,9 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     'swish': jax.nn.swish,
 }
 NORMS = ('none', 'batch', 'group', 'instance')
-DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 # Of other networks too.
 NORM_MOMENTUM = Option(0.9, 'decay of the running statistics of batch normalisation', BELOW_ONE)
 ACTIVATION = Option('relu', 'the activation', name_in(ACTIVATIONS))
-DTYPE = Option('float32', 'type of the arithmetic; parameters are float32', name_in(DTYPES))
 _SIX_N = such('10, 16, 22, 28, ... (6 n + 4)', lambda depth: depth >= 10 and depth % 6 == 4)
 OPTIONS: dict[str, Option] = {
     'depth': Option(28, 'layers: 6 n + 4 of them, with n blocks in each of three groups', _SIX_N),
@@ -76,7 +75,7 @@ def build(options: ConfigDict, num_outputs: int) -> Network:
     return from_linen(
         module(options, num_outputs),
         per_image=options.norm != 'batch',
-        stem=_stem(DTYPES[options.dtype], name=None),
+        stem=_stem(dtype_of(options.dtype), name=None),
         affine_stem=True,
         features=True,
     )
@@ -104,7 +103,7 @@ def module(options: ConfigDict, num_outputs: int) -> WideResNet:
         options.dropout,
         options.density_head,
         options.density_alone,
-        DTYPES[options.dtype],
+        dtype_of(options.dtype),
     )
 
 

@@ -23,6 +23,7 @@ from eojax.feed.streams import check_streams
 from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
+from eojax.models.arithmetic import settle
 from eojax.runs import contents
 from eojax.runs.domains import (
     SOURCE,
@@ -150,6 +151,7 @@ def prepare(
       UserError: see `check_config` and the data set's `from_config`.
     """
     check_config(config)
+    config = settle(config, _begun(folder))
     kept = read_known(folder) if (folder / FILE).exists() else {}
     begun = {group: one.facts for group, one in kept.items()}
     domains = {
@@ -289,12 +291,19 @@ def check_folder(folder: Path, config: ConfigDict) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f'--workdir {folder} is not writable')
     if held:
-        differing = differing_keys(config.to_dict(), from_json(file).to_dict())
+        begun = from_json(file)
+        differing = differing_keys(settle(config, begun).to_dict(), begun.to_dict())
         if differing:
             raise UserError(
                 f'{folder} holds a run of another config ({"; ".join(differing)});'
                 ' choose another --workdir, or delete it'
             )
+
+
+def _begun(folder: Path) -> ConfigDict | None:
+    """The config that the run in a folder began with; None where none did."""
+    file = folder / 'config.json'
+    return from_json(file) if file.exists() else None
 
 
 def open_folder(folder: Path, config: ConfigDict) -> None:

@@ -19,8 +19,8 @@ from eojax.losses.feature_matching import feature_matching
 from eojax.losses.hinge import adversarial, hinge_of_fake, hinge_of_real
 from eojax.methods.method import Metrics
 from eojax.models import patch_discriminator, segmentation_discriminator
+from eojax.models.arithmetic import dtype_of
 from eojax.models.model import Network, Parameters
-from eojax.models.wide_resnet import DTYPES
 
 JUDGES = ('patch', 'segmentation')
 
@@ -66,7 +66,7 @@ def build(options: ConfigDict, model: ConfigDict, discriminator: ConfigDict, num
       options: the config group `method`.
       model, discriminator: the groups of these names.
     """
-    dtype, changes = DTYPES[model.dtype], names_in(options.diff_augment)
+    dtype, changes = dtype_of(model.dtype), names_in(options.diff_augment)
     if options.discriminator == 'patch':
         return PatchJudge(
             patch_discriminator.build(discriminator.width, discriminator.scales, dtype),
