@@ -120,8 +120,8 @@ class Program:
         """Reads the text that `jax.stages.Compiled.as_text` gives.
 
         Args:
-          chain: updates of a chain, where the program has one: the TPU's compiler does not write
-            how often a loop runs, and one with products in it is the chain's.
+          chain: updates of a chain, where the program has one: the TPU's compiler does not always
+            write how often a loop runs, and one with products in it is the chain's.
         """
         self._chain = chain
         self.computations, self.entry = _computations(text)
@@ -135,16 +135,31 @@ class Program:
         self.paths.setdefault(name, path)
         for one in self.computations[name]:
             if one.opcode == 'while':
-                found = _TRIPS.search(one.line)
                 body = re.search(r'body=%?([\w.\-]+)', one.line)
                 assert body is not None
                 products = any(map(is_product, self._all_of(body[1])))
-                trips = int(found[1]) if found else (self._chain or None) if products else None
+                trips = self._trips(one)
+                if trips is None and products:
+                    trips = self._chain or None
                 self.loops.append(Loop(body[1], trips, (*path, body[1]), products))
                 self._walk(body[1], runs * (trips or 1), (*path, body[1]))
             elif one.opcode in ('call', 'conditional', 'async-start'):
                 for inner in called(one):
                     self._walk(inner, runs, path)
+
+    def _trips(self, one: Instruction) -> int | None:
+        """How often a loop runs, where that is written, or its counter compared with a number."""
+        found = _TRIPS.search(one.line)
+        if found:
+            return int(found[1])
+        condition = re.search(r'condition=%?([\w.\-]+)', one.line)
+        body = self.computations[condition[1]] if condition else []
+        numbers = {i.name: re.search(r'constant\((\d+)\)', i.line) for i in body}
+        for last in body:
+            if last.root and last.opcode == 'compare' and 'direction=LT' in last.line:
+                number = numbers.get(last.operands[1])
+                return int(number[1]) if number else None
+        return None
 
     def _all_of(self, name: str) -> Iterator[Instruction]:
         """The instructions of a computation and of all that it calls."""

@@ -146,3 +146,19 @@ def test_a_program_that_was_compiled_here_is_read():
     assert program.total_traffic() >= 5 * 4 * (8 * 16 + 16 * 16 + 8 * 16)
     assert not program.collectives()
     assert not program.of_type('f64')
+
+
+def test_a_counter_that_is_compared_with_a_number_says_how_often_a_loop_runs():
+    counted = """%counts (state.3: (s32[], f32[2])) -> pred[] {
+  %limit = s32[] constant(7)
+  %state.3 = (s32[], f32[2]{0}) parameter(0)
+  %i.1 = s32[] get-tuple-element(%state.3), index=0
+  ROOT %less = pred[] compare(%i.1, %limit), direction=LT
+}
+
+"""
+    text = TEXT.replace('%sum (a', counted + '%sum (a').replace(
+        'while(%start), condition=%condition, body=%open_body',
+        'while(%start), condition=%counts, body=%open_body',
+    )
+    assert Program(text, chain=20).runs['open_body'] == 7
