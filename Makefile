@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Newer than all it depends on once the environment is complete: then nothing is installed again.
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test lint format docs clean
+.PHONY: help install demo test lint format docs gate clean
 
 help:
 	@echo 'make install   the environment, in $(VENV)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lint      ruff and mypy'
 	@echo 'make format    formats the code'
 	@echo 'make docs      the documentation as a site, in build/site'
+	@echo 'make gate      small steps compiled for GPUs and TPUs that need not be here, and checked'
 	@echo 'make clean     removes .venv and what tools left behind; runs/ stays'
 
 install: $(STAMP)
@@ -52,6 +53,16 @@ format: $(STAMP)
 	'$(BIN)/python' -m ruff check --fix .
 	'$(BIN)/python' -m ruff format .
 
+# In an environment of its own: jax looks for devices of every plugin that is installed.
+gate:
+	$(PYTHON) -m venv .venv-gate
+	.venv-gate/bin/python -m pip install --disable-pip-version-check --quiet \
+	  --constraint constraints.txt --requirement requirements.txt --editable '.[aot]'
+	.venv-gate/bin/python -m benchmarks.compile_for --check --no-count \
+	  --target=h100:8 --target=v5e:2x4 --config=quickstart --set sampler.buffer_parts=8
+	.venv-gate/bin/python -m benchmarks.compile_for --check --no-count \
+	  --target=v5e:2x4 --config=fixmatch_eurosat_small --set model.depth=10
+
 # Its tools are not those of eojax, so they have an environment of their own.
 docs:
 	$(PYTHON) -m venv .venv-docs
@@ -61,5 +72,5 @@ docs:
 
 # .venv and not $(VENV): a folder that somebody named on the command line is theirs to remove.
 clean:
-	rm -rf .venv .venv-docs .mypy_cache .pytest_cache .ruff_cache build dist eojax.egg-info
+	rm -rf .venv .venv-docs .venv-gate .mypy_cache .pytest_cache .ruff_cache build dist eojax.egg-info
 	find configs eojax tests -name __pycache__ -type d -prune -exec rm -rf {} +

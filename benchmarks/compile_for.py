@@ -9,10 +9,7 @@ what is donated, collectives and whether one sits in the loop of the chains, tra
 types, copies, kernels, bytes, and what the chip's published rates make of all that, a prediction.
 Nothing is run on an accelerator. `--check` ends with exit code 1 where the gate does not hold.
 
-What it takes (no driver, no card):
-
-    pip install --no-deps 'libtpu==0.0.42.*'
-    pip install --no-deps jax-cuda12-plugin==0.10.2 jax-cuda12-pjrt==0.10.2 nvidia-cuda-nvcc-cu12
+It takes the compilers and no driver or card: pip install -e '.[aot]'
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Accelerators to compile for: devices that only a compiler has.
 
 XLA compiles for GPUs and TPUs on a machine that has neither: for TPUs with `libtpu`, for NVIDIA's
-GPUs with jax's CUDA plugin and a description of the card. Nothing can be run on such devices.
-
-    pip install --no-deps 'libtpu==0.0.42.*'
-    pip install --no-deps jax-cuda12-plugin==0.10.2 jax-cuda12-pjrt==0.10.2 nvidia-cuda-nvcc-cu12
+GPUs with jax's CUDA plugin and a description of the card (`pip install -e '.[aot]'`). Nothing can
+be run on such devices.
 """
 
 from __future__ import annotations
@@ -92,12 +90,13 @@ def parse(text: str) -> Target:
 
 def missing(target: Target) -> str:
     """What must be installed to compile for a target, and how; empty where all is there."""
-    if target.platform == 'tpu':
-        there = importlib.util.find_spec('libtpu') is not None
-        return '' if there else "libtpu: pip install --no-deps 'libtpu==0.0.42.*'"
-    there = importlib.util.find_spec('jax_cuda12_plugin') is not None
-    packages = 'jax-cuda12-plugin==0.10.2 jax-cuda12-pjrt==0.10.2 nvidia-cuda-nvcc-cu12'
-    return '' if there else f"jax's CUDA plugin: pip install --no-deps {packages}"
+    module, title = (
+        ('libtpu', 'libtpu')
+        if target.platform == 'tpu'
+        else ('jax_cuda12_plugin', "jax's CUDA plugin")
+    )
+    there = importlib.util.find_spec(module) is not None
+    return '' if there else f"{title}: pip install -e '.[aot]'"
 
 
 def mesh_for(target: Target) -> Mesh:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import compile_for
 from benchmarks.chips import CHIPS
-from benchmarks.compiling import gate, programs, stand_ins, targets
+from benchmarks.compiling import gate, programs, stand_ins, table, targets
 from benchmarks.compiling.findings import Findings, find, numbers, predict
 from benchmarks.flops import StepFlops
 from eojax.config.base import base_config
@@ -170,3 +170,28 @@ def test_records_say_what_was_compiled(tmp_path: Path, monkeypatch: pytest.Monke
     assert record['numbers']['peak_bytes'] > 0
     assert record['commit'] == 'abc'
     assert '--set batch_size=8' in record['command']
+
+
+def test_the_page_says_what_the_records_do(tmp_path: Path) -> None:
+    page, records = tmp_path / 'docs' / 'compiled.md', tmp_path / 'compiled'
+    page.parent.mkdir()
+    records.mkdir()
+    page.write_text(f'above\n{table.BEGIN}\nold\n{table.END}\nbelow\n')
+    target = targets.parse('v5e:2x4')
+    kept = {**numbers(HOLDS, target), 'gate_failures': 0.0}
+    for date, peak in (('2026-01-01', 1e9), ('2026-01-02', 2e9)):
+        about = {'config': 'jem', 'set': [], 'target': 'v5e:2x4', 'devices': 8, 'failures': []}
+        record = {'date': date, 'numbers': {**kept, 'peak_bytes': peak}, 'compiled': about}
+        (records / f'{date}.json').write_text(json.dumps(record))
+    arguments = [f'--records={records}', f'--page={page}']
+    with pytest.raises(SystemExit):
+        table.main([*arguments, '--check'])
+    table.main(arguments)
+    table.main([*arguments, '--check'])
+    [row] = [line for line in page.read_text().splitlines() if line.startswith('| `jem`')]
+    assert '| 2.00 | 17 |' in row
+    assert '[2026-01-02](../benchmarks/results/compiled/2026-01-02.json)' in row
+
+
+def test_the_documentation_is_of_the_newest_records() -> None:
+    table.main(['--check'])
