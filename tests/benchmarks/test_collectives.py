@@ -18,7 +18,7 @@ from benchmarks.collectives import (
 from benchmarks.flops import StepFlops
 from tests.tiny_runs import tiny_config
 
-ROUND = Chip('round numbers', 1e12, 1e9, 4, 1e8)
+ROUND = Chip('round numbers', 1e12, 1e9, 0.0, 0.0, 4, 1e8)
 
 
 def _ring(values: np.ndarray) -> tuple[np.ndarray, list[int]]:
