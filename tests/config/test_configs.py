@@ -80,6 +80,7 @@ OPENED = (
     'segmentation_minifrance', 'segmentation_vaihingen', 'segmentation_christchurch',
     'unet_all_labels_dubai_small', 'berundanet_l1_dubai_small', 'unet_landscapes_small',
     'fixmatch_landscapes_small', 'fixmatch_jem_eurosat', 'fixmatch_then_jem_eurosat',
+    'jem_eurosat_pod',
     'berundanet_eurosat', 'vae_eurosat', 'jem_eurosat_64_small', 'image_synthesis_geonrw',
     'image_synthesis_dfc2020', 'image_synthesis_dubai_small', 'image_synthesis_flair_small',
     'segmentation_geonrw',
