@@ -5,7 +5,8 @@
 
 For each combination the programs of training are compiled for the device that jax computes on, and
 their analysis is printed: what is held between steps, what a step needs besides, and the most that
-is needed at a time. Programs of other devices need other amounts.
+is needed at a time. Programs of other devices need other amounts. No weights are computed, and the
+record is written anew after each combination, so that an interruption costs the last one alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 from jax import random
 from ml_collections import ConfigDict
 
@@ -26,11 +28,15 @@ from benchmarks.suites import suites
 from benchmarks.training_step import Needed, needed_of
 from eojax.config.base import set_key
 from eojax.devices import sharding
+from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.runs import run as runs
-from eojax.runs.carry import initial_carry
+from eojax.runs.carry import abstract_carry, metric_names
 from eojax.tables import plain_table
-from eojax.training.step_program import compile_phase
+from eojax.training.step_program import lower_steps
+
+# Buffers are laid out before code is generated, which takes most of the time and is not run.
+_QUICKLY: dict[str, Any] = {'xla_backend_optimization_level': 0}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,21 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compile_afresh()
         choices = [_choice(text) for text in options.vary]
         fixed = [(key, values[0]) for key, values in map(_choice, options.set)]
-        rows: list[list[str]] = [['options', 'held', 'temporary', 'peak']]
-        numbers: dict[str, float] = {}
-        for values in itertools.product(*(values for _, values in choices)):
-            changed = [(key, value) for (key, _), value in zip(choices, values, strict=True)]
-            words = ', '.join(f'{key}={value}' for key, value in changed) or 'as it is'
-            command.say(f'compiling {options.entry}: {words}')
-            needed = needed_by(_config(options.suite, options.entry, [*fixed, *changed]))
-            rows.append([words, *(f'{size / 2**20:,.0f} MiB' for size in needed)])
-            numbers |= {f'{words}: {name}_bytes': float(x) for name, x in needed._asdict().items()}
-        print('\n'.join(plain_table(rows)))
         words = ' '.join(
             ['python -m benchmarks.memory', f'--suite={options.suite}', f'--entry={options.entry}',
              *(f'--vary {text}' for text in options.vary), *(f'--set {x}' for x in options.set)]
         )  # fmt: skip
-        command.write(options, provenance.record_of(words, commit, numbers, options.notes))
+        rows: list[list[str]] = [['options', 'held', 'temporary', 'peak']]
+        numbers: dict[str, float] = {}
+        for values in itertools.product(*(values for _, values in choices)):
+            changed = [(key, value) for (key, _), value in zip(choices, values, strict=True)]
+            title = ', '.join(f'{key}={value}' for key, value in changed) or 'as it is'
+            command.say(f'compiling {options.entry}: {title}')
+            needed = needed_by(_config(options.suite, options.entry, [*fixed, *changed]))
+            rows.append([title, *(f'{size / 2**20:,.0f} MiB' for size in needed)])
+            numbers |= {f'{title}: {name}_bytes': float(x) for name, x in needed._asdict().items()}
+            command.write(options, provenance.record_of(words, commit, numbers, options.notes))
+        print('\n'.join(plain_table(rows)))
 
 
 def needed_by(config: ConfigDict) -> Needed:
@@ -63,8 +69,11 @@ def needed_by(config: ConfigDict) -> Needed:
     run = runs.prepare(config, Path())  # which writes nothing
     try:
         key = sharding.place_key(random.key(config.seed, impl=config.random), run.mesh)
-        programs = compile_phase(run, run.method.phases[0], initial_carry(run, key), key)
-        return needed_of(programs.one)
+        names = metric_names(run, 0, abstract_carry(run, 0, ()).state)
+        carry = abstract_carry(run, 0, names)
+        options = _QUICKLY if jax.default_backend() == 'cpu' else {}
+        lowered = lower_steps(run, run.method.phases[0], carry, key, 1)
+        return needed_of(lowered.compile(compiler_options={**compiler_options(), **options}))
     finally:
         run.feed.close()
 

@@ -6,9 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+from jax import random
 
 from benchmarks import memory
 from benchmarks.suites import suites
+from benchmarks.training_step import needed_of
+from eojax.devices import sharding
+from eojax.runs import run as runs
+from eojax.runs.carry import initial_carry
+from eojax.training.step_program import compile_phase
 
 
 def test_a_larger_batch_needs_more_and_the_record_says_so(
@@ -29,6 +35,16 @@ def test_a_larger_batch_needs_more_and_the_record_says_so(
         held, peak = (record['numbers'][f'batch_size={size}: {n}_bytes'] for n in ('held', 'peak'))
         assert 0 < held < peak
     assert 'batch_size=16' in capsys.readouterr().out
+
+
+def test_a_step_that_is_compiled_quickly_needs_as_much_as_the_one_that_is_trained() -> None:
+    config = memory._config('tiny', 'supervised', [])
+    quickly = memory.needed_by(config)
+    run = runs.prepare(config, Path())
+    key = sharding.place_key(random.key(config.seed, impl=config.random), run.mesh)
+    programs = compile_phase(run, run.method.phases[0], initial_carry(run, key), key)
+    run.feed.close()
+    assert quickly == needed_of(programs.one)
 
 
 @pytest.mark.parametrize(
