@@ -57,6 +57,9 @@ class Network(NamedTuple):
         of each image as a whole, the numbers that describe its look; None for networks without.
       encoder_means: the same of all levels of an encoder: the spatial means of the maps that it
         hands on to the next coarser one; None for networks without such levels.
+      ready: `parameters -> parameters`, those that each call would bring to the type of the
+        arithmetic brought to it: outputs are the same, and who calls many times does it once. None
+        where calls take them as they are.
     """
 
     init: Init
@@ -68,6 +71,7 @@ class Network(NamedTuple):
     affine_stem: bool = False
     features: Callable[..., Array] | None = None
     encoder_means: Callable[..., Array] | None = None
+    ready: Callable[[Parameters], Parameters] | None = None
 
 
 class Architecture(NamedTuple):

@@ -14,6 +14,7 @@ Notes:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,8 @@ NORMS = ('none', 'batch', 'group', 'instance')
 # Of other networks too.
 NORM_MOMENTUM = Option(0.9, 'decay of the running statistics of batch normalisation', BELOW_ONE)
 ACTIVATION = Option('relu', 'the activation', name_in(ACTIVATIONS))
+# The layers that take their parameters in the type of the arithmetic: all others are small.
+_CONVOLUTIONS = ('stem', 'conv1', 'conv2', 'shortcut')
 _SIX_N = such('10, 16, 22, 28, ... (6 n + 4)', lambda depth: depth >= 10 and depth % 6 == 4)
 OPTIONS: dict[str, Option] = {
     'depth': Option(28, 'layers: 6 n + 4 of them, with n blocks in each of three groups', _SIX_N),
@@ -72,13 +75,25 @@ def check(model: ConfigDict, sizes: Sizes) -> None:
 
 def build(options: ConfigDict, num_outputs: int) -> Network:
     """The network of the config group `model`."""
-    return from_linen(
+    dtype = dtype_of(options.dtype)
+    network = from_linen(
         module(options, num_outputs),
         per_image=options.norm != 'batch',
-        stem=_stem(dtype_of(options.dtype), name=None),
+        stem=_stem(dtype, name=None),
         affine_stem=True,
         features=True,
     )
+    return network._replace(ready=functools.partial(_ready, dtype=dtype))
+
+
+def _ready(parameters: Any, dtype: Any) -> Any:
+    """Kernels and biases of convolutions in the type of the arithmetic; see `Network`."""
+
+    def cast(path: Any, leaf: Array) -> Array:
+        convolves = any(getattr(part, 'key', None) in _CONVOLUTIONS for part in path)
+        return leaf.astype(dtype) if convolves else leaf
+
+    return jax.tree_util.tree_map_with_path(cast, parameters)
 
 
 ARCHITECTURE = Architecture(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax import random
 
@@ -63,3 +64,26 @@ def test_bfloat16_computes_about_the_same_with_float32_parameters() -> None:
     for exact, rounded in zip(*map(jax.tree.leaves, outputs.values()), strict=True):
         assert exact.dtype == rounded.dtype == jnp.float32
         assert float(jnp.abs(exact - rounded).max()) < 0.03 * float(jnp.abs(exact).max()) + 0.01
+
+
+def test_parameters_that_are_ready_give_the_same_numbers() -> None:
+    config = tiny_config('jem')
+    config.model.update({'dtype': 'bfloat16', 'norm': 'group'})
+    network = models.build(config.model, 10)
+    images = random.uniform(random.key(1), (4, 16, 16, 3), minval=-1.0, maxval=1.0)
+    parameters, statistics = network.init(random.key(0), images)
+    parameters = jax.tree.map(lambda x: x + 0.01, parameters)
+    assert network.ready is not None
+    ready = network.ready(parameters)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(ready['group1_block1']['conv1'])} == {
+        'bfloat16'
+    }
+    for name in ('head', 'density1', 'norm'):
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(ready[name])} == {'float32'}
+
+    def energy(parameters):
+        return lambda x: jax.nn.logsumexp(network.apply(parameters, statistics, x), -1).sum()
+
+    for function in (lambda p: energy(p)(images), lambda p: jax.grad(energy(p))(images)):
+        # Without jit: what is compiled together is rounded together.
+        np.testing.assert_array_equal(function(ready), function(parameters))

@@ -53,6 +53,7 @@ def energy_of(
       key: where given, the network is that of training: batch normalisation uses the statistics of
         the images that it sees together, and dropout has this key, one mask for a whole chain.
     """
+    parameters = _ready(network, parameters)
 
     def energy(images: Array) -> Array:
         if key is None:
@@ -73,11 +74,18 @@ def cut_of(
     stem, trunk = network.stem, network.trunk
     if stem is None or trunk is None:
         return None
+    parameters = _ready(network, parameters)
     return Cut(
         lambda images: stem(parameters, images),
         lambda features: _energy(trunk(parameters, statistics, features, key), labels),
         network.affine_stem,
     )
+
+
+def _ready(network: Network, parameters: Any) -> Any:
+    """Brought to the type of the arithmetic once, and not anew in each update of a chain: XLA does
+    not take casts out of loops."""
+    return parameters if network.ready is None else network.ready(parameters)
 
 
 def _energy(logits: Array, labels: Array | None) -> Array:
