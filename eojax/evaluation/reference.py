@@ -222,8 +222,12 @@ def fingerprint(run: Run, state: Any) -> np.ndarray:
     """A number that another training of as many steps does not have, float32 `[]`."""
     kept = [value for name, value in state._asdict().items() if name not in run.method.split]
     leaves = [x for x in jax.tree.leaves(kept) if jnp.issubdtype(x.dtype, jnp.floating)]
-    total = jax.jit(lambda x: sum(jnp.abs(leaf.astype(jnp.float32)).sum() for leaf in x))(leaves)
-    return np.asarray(total, np.float32)
+    return np.asarray(_magnitude(leaves), np.float32)
+
+
+@jax.jit  # here, so that a second state of the same shapes compiles nothing
+def _magnitude(leaves: list[jax.Array]) -> Any:
+    return sum(jnp.abs(leaf.astype(jnp.float32)).sum() for leaf in leaves)
 
 
 def _held(path: Path, names: list[str], num: int, fingerprint: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
 from jax.sharding import Mesh
@@ -40,9 +39,6 @@ class Input(Protocol):
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident | StoredBatch:
         """The input of `draw_batch` at a step; `key` is the one that it gets."""
 
-    def example(self, streams: Mapping[str, Stream], key: Array) -> Resident | StoredBatch:
-        """The feed of step 0, whole, on this process's first device."""
-
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
         """Shapes, types and shardings of a feed."""
 
@@ -65,10 +61,6 @@ class Inputs:
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Feed:
         """The input of `draw_batch` at a step; `key` is the one that it gets."""
         return {data: one.feed(own, key, step) for data, one, own in self._used(streams)}
-
-    def example(self, streams: Mapping[str, Stream], key: Array) -> Feed:
-        """The feed of step 0, whole, on this process's first device."""
-        return {data: one.example(own, key) for data, one, own in self._used(streams)}
 
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
         """Shapes, types and shardings of a feed."""
@@ -136,9 +128,6 @@ class ResidentInput:
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident:
         return self._resident
 
-    def example(self, streams: Mapping[str, Stream], key: Array) -> Resident:
-        return sharding.local(self._resident)
-
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
         return jax.tree.map(_shape_of, self._resident)
 
@@ -200,10 +189,6 @@ class StreamedInput:
             self._ready.append(self._place(batch))
         self._next += 1
         return self._ready.popleft()
-
-    def example(self, streams: Mapping[str, Stream], key: Array) -> StoredBatch:
-        first = StepReader(self._data, streams, sharding.local(key), self._steps).step(0)
-        return jax.tree.map(jnp.asarray, first)
 
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
         facts, source = self._data.dataset.facts, self._data.dataset.source

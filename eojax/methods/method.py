@@ -92,7 +92,8 @@ class Method(NamedTuple):
     Attributes:
       init: `(key, example_batch, fitted) -> state`, a NamedTuple with all that the next step needs.
         What is in the state is in the checkpoint; what is not in the state does not exist. The
-        number of steps done is the loop's and not the state's.
+        number of steps done is the loop's and not the state's. It is traced as a step is; the
+        example has the shapes and types of a batch of the first phase, and all its values are zero.
       phases: in order; most methods have one.
       abilities: what it can do after training, by name, each `(state, ...) -> arrays`:
         `logits(state, images, key)` float32 `[N, classes]`, for images in [-1, 1]; the key of this

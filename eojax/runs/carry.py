@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, random
 
 from eojax.devices import sharding
-from eojax.feed.pipeline import batch_shapes, draw_batch
+from eojax.feed.pipeline import batch_shapes
 from eojax.feed.streams import Batch
 from eojax.methods.method import Metrics, Phase
 from eojax.runs.domains import TARGET
@@ -43,17 +43,21 @@ def initial_carry(run: Run, key: Array, fill: Callable[[Any], Any] = lambda stat
     Args:
       fill: puts weights that training starts from into the method's state.
     """
-    streams, facts = run.method.phases[0].streams, run.facts_by_group
-    key = sharding.local(key)
-    feed = run.feed.example(streams, key)
-    batch = jax.jit(lambda f: draw_batch(f, streams, key, jnp.zeros((), jnp.int32), facts))(feed)
+    first, init = run.method.phases[0], run.method.init
+    shapes = batch_shapes(first.streams, run.facts_by_group)
     fitted = None
     if run.method.fit is not None:
         assert run.domains is not None  # whoever trains has read them
         fitted = run.method.fit(run.domains[TARGET].training)
-    state = fill(run.method.init(random.fold_in(key, 0), batch, fitted))
-    if run.method.phases[0].begin is not None:
-        state = run.method.phases[0].begin(state)
+
+    @jax.jit  # one program: operation by operation, each would be compiled by itself
+    def begun(key: Array, fitted: Any) -> Any:
+        example = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return init(random.fold_in(key, 0), example, fitted)
+
+    state = fill(begun(sharding.local(key), fitted))
+    if first.begin is not None:
+        state = jax.jit(first.begin)(state)
     carry = fresh_sums(metric_names(run, 0, state), state, jnp.zeros((), jnp.int32))
     return sharding.place(carry, carry_shardings(run, carry))
 

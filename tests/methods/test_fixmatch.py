@@ -12,6 +12,7 @@ import pytest
 from jax import Array, random
 
 from eojax.config.base import check_config
+from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.methods import fixmatch
@@ -194,7 +195,7 @@ def test_labelled_images_are_among_the_unlabelled(tmp_path):
     streams = run.method.phases[0].streams
     assert streams['unlabelled'].batch_size == 7 * 4
     key = random.key(0)
-    feed = run.feed.example(streams, key)
+    feed = run.feed.feed(streams, sharding.place_key(key, run.mesh), 0)
     seen: set[int] = set()
     for step in range(12):
         batch = draw_batch(feed, streams, key, jnp.int32(step), run.facts_by_group)

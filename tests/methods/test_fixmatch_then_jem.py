@@ -70,7 +70,7 @@ def test_labelling_meets_every_image_and_keeps_the_given_labels(tmp_path):
     assert (given >= 0).sum() == 10
     phase = run.method.phases[1]
     step = jax.jit(phase.step)
-    feed = run.feed.example(phase.streams, key)
+    feed = run.feed.feed(phase.streams, sharding.place_key(key, run.mesh), 0)
     for number in range(FIRST, FIRST + LABELLING):
         batch = draw_batch(feed, phase.streams, key, jnp.int32(number), run.facts_by_group)
         state, metrics = step(state, batch, key)
@@ -105,7 +105,7 @@ def test_the_joint_model_learns_from_the_labels_in_the_state(tmp_path, monkeypat
     assert phase.begin is not None
     state = phase.begin(state)
     assert state.first == ()
-    feed = run.feed.example(phase.streams, key)
+    feed = run.feed.feed(phase.streams, sharding.place_key(key, run.mesh), 0)
     batch = draw_batch(feed, phase.streams, key, jnp.int32(8), run.facts_by_group)
     assert phase.streams['labelled'].part == 'train'
     new, metrics = phase.step(state, batch, key)

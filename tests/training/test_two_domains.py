@@ -18,6 +18,7 @@ from jax import random
 
 from eojax.data import split_record
 from eojax.data.sets import DATASETS
+from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation import evaluate, reference
 from eojax.evaluation.scoring import score
@@ -83,7 +84,7 @@ def test_streams_of_both_domains_are_scaled_by_their_own_limits(tmp_path: Path) 
     assert run.task.image_shape == (16, 16, 3)
     streams = {'a': Stream('unlabelled', 4), 'b': Stream('train', 4, data='source')}
     key = random.key(0)
-    feed = run.feed.example(streams, key)
+    feed = run.feed.feed(streams, sharding.place_key(key, run.mesh), 0)
     batch = draw_batch(feed, streams, key, jnp.int32(0), run.facts_by_group)
     run.feed.close()
     assert (np.asarray(batch['a']['labels']) == -1).all()  # two labels a class; the source has all
