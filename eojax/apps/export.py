@@ -13,7 +13,8 @@
   state, so that training does not go on from it, nor training images, but for `--examples`.
 `--format=onnx`: the network's logits, for ONNX Runtime and the like (`eojax.exporting.onnx_graph`).
 `--format=torch`: the network's weights by the names and in the layout of PyTorch, as safetensors
-  (`eojax.exporting.torch_wide_resnet`).
+  (`eojax.exporting.torch_wide_resnet`; those of a ResNet are torchvision's,
+  `eojax.exporting.torch_resnet`).
 
 Where `--format` is not given, the ending of `--out` says it.
 """
@@ -90,7 +91,7 @@ def _export(options: argparse.Namespace) -> None:
         count = export_torch(run, state, options.out)
         print(
             f'{options.out}: {count:,} numbers by the names of PyTorch; open it by'
-            ' eojax.exporting.torch_wide_resnet.load'
+            f' eojax.exporting.torch_{run.config.model.name}.load'
         )
         return
     if _format(options) == 'onnx':

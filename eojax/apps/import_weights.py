@@ -5,10 +5,10 @@
       --mean=123.675,116.28,103.53 --std=58.395,57.12,57.375
     eojax train --config=NAME --model=resnet --config.model.weights=encoder.safetensors
 
-Two layouts are known. A Wide-ResNet as `eojax export --format=torch` writes it becomes a run. A
-ResNet-18, -34, -50, -101 or -152 by the names of torchvision, which timm, torchgeo, MoCo and others
-have too (behind `backbone.`, `module.encoder_q.` or any other prefix), becomes a run where
-`--class_names` names its classes, and otherwise an encoder, without a head, which
+Two layouts are known. A Wide-ResNet or ResNet as `eojax export --format=torch` writes it becomes a
+run. Another ResNet-18, -34, -50, -101 or -152 by the names of torchvision, which timm, torchgeo,
+MoCo and others have too (behind `backbone.`, `module.encoder_q.` or any other prefix), becomes a
+run where `--class_names` names its classes, and otherwise an encoder, without a head, which
 `--config.model.weights` starts a training from.
 
 Files are safetensors or NumPy's npz. A pickle (.pt, .pth) is not opened; the message says how to
@@ -143,7 +143,7 @@ def _network(tensors: Tensors, options: argparse.Namespace) -> Imported:
     if wide_resnet.is_wide_resnet(tensors.arrays):
         return wide_resnet.read(tensors, options.activation, title)
     if resnet.prefixes(tensors.arrays):
-        return resnet.read(tensors.arrays, options.prefix, bool(options.class_names), title)
+        return resnet.read(tensors, options.prefix, bool(options.class_names), title)
     names = ', '.join(sorted(tensors.arrays)[:_SHOWN])
     raise UserError(
         f'{title} is neither a Wide-ResNet of "eojax export --format=torch" nor a ResNet of'

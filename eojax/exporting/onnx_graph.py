@@ -1,4 +1,4 @@
-"""The logits of a run's Wide-ResNet as an ONNX model, with any number of images.
+"""The logits of a run's Wide-ResNet or ResNet as an ONNX model, for images of any number and size.
 
 Its operators are of opset 17, so that runtimes of 2022 and later take it. Needs the package
 `onnx`, which is not among eojax's own: `pip install 'eojax[onnx]'`.
@@ -15,6 +15,7 @@ import numpy as np
 import eojax
 from eojax.errors import UserError
 from eojax.exporting.torch_weights import Described, described_network
+from eojax.models.resnet import BLOCKS
 from eojax.runs.run import Run
 
 _OPSET = 17
@@ -38,7 +39,7 @@ def export_onnx(run: Run, state: Any, out: Path) -> None:
     network = described_network(run, state, 'onnx')
     graph = _Graph(onnx, network)
     model = onnx.helper.make_model(
-        graph.build(run.task.image_shape[:2]),
+        graph.build(),
         opset_imports=[onnx.helper.make_opsetid('', _OPSET)],
         ir_version=8,
         producer_name='eojax',
@@ -53,20 +54,34 @@ def export_onnx(run: Run, state: Any, out: Path) -> None:
 
 
 class _Graph:
-    """Nodes of a Wide-ResNet in the order of their arithmetic."""
+    """Nodes of a network in the order of their arithmetic."""
 
     def __init__(self, onnx: Any, network: Described):
         self._onnx = onnx
         self._weights = network.weights
+        self._about = network.about
         self._arguments = network.about['arguments']
         self._nodes: list[Any] = []
         self._constants: dict[str, np.ndarray] = {}
 
-    def build(self, size: tuple[int, int]) -> Any:
-        """The graph for images of a height and width."""
+    def build(self) -> Any:
+        """The graph for images of any number, height and width."""
         helper, floats = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        arguments, kind = self._arguments, self._about['model']
+        logits = self._resnet('images') if kind == 'resnet' else self._wide_resnet('images')
+        self._nodes.append(helper.make_node('Identity', [logits], ['logits']))
+        shape = ['N', arguments['bands'], 'H', 'W']
+        return helper.make_graph(
+            self._nodes,
+            kind,
+            [helper.make_tensor_value_info('images', floats, shape)],
+            [helper.make_tensor_value_info('logits', floats, ['N', arguments['num_outputs']])],
+            [self._onnx.numpy_helper.from_array(a, n) for n, a in self._constants.items()],
+        )
+
+    def _wide_resnet(self, images: str) -> str:
         arguments = self._arguments
-        x = self._convolve('images', 'stem', 1)
+        x = self._convolve(images, 'stem', 1)
         density = ''
         for group in (1, 2, 3):
             for block in range(1, (arguments['depth'] - 4) // 6 + 1):
@@ -79,17 +94,36 @@ class _Graph:
         logits = self._dense(pooled, 'head')
         if arguments['density_alone']:
             logits = self._add('LogSoftmax', logits, axis=1)
-        if density:
-            logits = self._add('Add', logits, density)
-        self._nodes.append(helper.make_node('Identity', [logits], ['logits']))
-        shape = ['N', arguments['bands'], *size]
-        return helper.make_graph(
-            self._nodes,
-            'wide_resnet',
-            [helper.make_tensor_value_info('images', floats, shape)],
-            [helper.make_tensor_value_info('logits', floats, ['N', arguments['num_outputs']])],
-            [self._onnx.numpy_helper.from_array(a, n) for n, a in self._constants.items()],
+        return self._add('Add', logits, density) if density else logits
+
+    def _resnet(self, images: str) -> str:
+        counts, bottleneck = BLOCKS[self._arguments['depth']]
+        mean, deviation = (
+            self._constant(name, np.asarray(self._about[name], np.float32).reshape(1, -1, 1, 1))
+            for name in ('mean', 'deviation')
         )
+        x = self._add('Div', self._add('Sub', images, mean), deviation)
+        large = self._arguments['stem'] == '7x7'
+        x = self._convolve(x, 'conv1', 2 if large else 1)
+        x = self._add('Relu', self._batch(x, 'bn1'))
+        if large:
+            x = self._add('MaxPool', x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+        for group, count in enumerate(counts, 1):
+            for block in range(count):
+                stride = 2 if group > 1 and block == 0 else 1
+                x = self._resnet_block(x, f'layer{group}.{block}', stride, bottleneck)
+        return self._dense(self._pool(x, 'ReduceMean'), 'fc')
+
+    def _resnet_block(self, x: str, name: str, stride: int, bottleneck: bool) -> str:
+        strides = (1, stride, 1) if bottleneck else (stride, 1)
+        y = x
+        for number, step in enumerate(strides, 1):
+            y = self._batch(self._convolve(y, f'{name}.conv{number}', step), f'{name}.bn{number}')
+            y = self._add('Relu', y) if number < len(strides) else y
+        if f'{name}.downsample.0.weight' in self._weights:
+            x = self._convolve(x, f'{name}.downsample.0', stride)
+            x = self._batch(x, f'{name}.downsample.1')
+        return self._add('Relu', self._add('Add', x, y))
 
     def _add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         output = f'{operator}_{len(self._nodes)}'
@@ -142,14 +176,18 @@ class _Graph:
         kind = self._arguments['norm']
         if kind == 'none':
             return x
+        if kind == 'batch':
+            return self._batch(x, name)
         scale, bias = self._constant(f'{name}.weight'), self._constant(f'{name}.bias')
         epsilon = _EPSILON[kind]
-        if kind == 'batch':
-            statistics = [self._constant(f'{name}.running_{what}') for what in ('mean', 'var')]
-            return self._add('BatchNormalization', x, scale, bias, *statistics, epsilon=epsilon)
         if kind == 'instance':
             return self._add('InstanceNormalization', x, scale, bias, epsilon=epsilon)
         return self._group(x, name, epsilon)
+
+    def _batch(self, x: str, name: str) -> str:
+        leaves = ('weight', 'bias', 'running_mean', 'running_var')
+        numbers = [self._constant(f'{name}.{leaf}') for leaf in leaves]
+        return self._add('BatchNormalization', x, *numbers, epsilon=_EPSILON['batch'])
 
     def _group(self, x: str, name: str, epsilon: float) -> str:
         """Group normalisation, which opset 17 has no operator for: each group as one channel."""

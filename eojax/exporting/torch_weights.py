@@ -1,12 +1,14 @@
-"""The weights of a run's Wide-ResNet by the names and in the layout of PyTorch.
+"""The weights of a run's network by the names and in the layout of PyTorch.
 
-`eojax.exporting.torch_wide_resnet` is the module that takes them; nothing here needs torch.
+A Wide-ResNet has our own names, and `eojax.exporting.torch_wide_resnet` is the module that takes
+it; a ResNet has those of torchvision, and `eojax.exporting.torch_resnet` is its module. Nothing
+here needs torch.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +19,16 @@ from safetensors.numpy import save
 from eojax.data.facts import Raster
 from eojax.errors import UserError
 from eojax.methods.update.descent import Trained
-from eojax.models import wide_resnet
+from eojax.models import MODELS
+from eojax.models.resnet import INPUT_DEVIATION, INPUT_MEAN
 from eojax.runs.checkpoint import leaves_by_name
 from eojax.runs.run import Run, build
 
-ARGUMENTS = ('depth', 'width', 'norm', 'activation', 'density_head', 'density_alone')
+# The options of the config group `model` that the modules of torch take, by the network's name.
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    'wide_resnet': ('depth', 'width', 'norm', 'activation', 'density_head', 'density_alone'),
+    'resnet': ('depth', 'width', 'stem'),
+}
 # Of the modules of flax and their parameters; torch has the same numbers by other names.
 _MODULES = ('BatchNorm_0', 'GroupNorm_0')
 LEAVES = {'kernel': 'weight', 'scale': 'weight', 'mean': 'running_mean', 'var': 'running_var'}
@@ -31,16 +38,23 @@ TRACKED = 'num_batches_tracked'
 TO_TORCH: dict[int, tuple[int, ...]] = {0: (), 1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
 
 
+# The modules of our ResNet and of its blocks by the names of torchvision.
+_RESNET_MODULES = {'stem': 'conv1', 'stem_norm': 'bn1', 'head': 'fc'}
+_BLOCK_PARTS = {'shortcut': 'downsample.0', 'shortcut_norm': 'downsample.1'}
+
+
 class Described(NamedTuple):
-    """A Wide-ResNet without its framework.
+    """A network without its framework.
 
     Attributes:
       weights: PyTorch's state dict.
-      about: `arguments` of the torch module, `classes`, `bands`, `limits` of the values that -1 and
-        1 stand for, `dtype` of the values in image files, `title`, `metres`, `citation` and
-        `data_licence` of the data that it was trained on, `input_noise`, the standard deviation of
-        the noise that joint models add to images in training and before their logits (here it is
-        left out), and `pixels`, the size of the images.
+      about: `model`, the kind of network, `arguments` of the torch module, `classes`, `bands`,
+        `limits` of the values that -1 and 1 stand for, `dtype` of the values in image files,
+        `title`, `metres`, `citation` and `data_licence` of the data that it was trained on,
+        `input_noise`, the standard deviation of the noise that joint models add to images in
+        training and before their logits (here it is left out), and `pixels`, the size of the
+        images. Of a ResNet also `mean` and `deviation` of each band, for images from -1 to 1: its
+        first layer takes (x - mean) / deviation.
     """
 
     weights: dict[str, np.ndarray]
@@ -48,7 +62,7 @@ class Described(NamedTuple):
 
 
 def export_torch(run: Run, state: Any, out: Path) -> int:
-    """Writes the averaged weights of a run's Wide-ResNet as a state dict in safetensors.
+    """Writes the averaged weights of a run's network as a state dict in safetensors.
 
     Args:
       run: opened.
@@ -70,7 +84,7 @@ def export_torch(run: Run, state: Any, out: Path) -> int:
 
 
 def described_network(run: Run, state: Any, form: str) -> Described:
-    """The Wide-ResNet of a run, for other frameworks.
+    """The network of a run, for other frameworks.
 
     Args:
       form: of the file, for messages.
@@ -79,14 +93,20 @@ def described_network(run: Run, state: Any, form: str) -> Described:
       UserError: the run has another network.
     """
     trained = _trained(run, state, form)
-    weights = state_dict(trained.average, trained.statistics)
-    model, raster = run.config.model, run.images
+    model, raster, statistics = run.config.model, run.images, dict(trained.statistics)
+    normalised = {}
+    if model.name == 'resnet':
+        for name, leaf in (('mean', INPUT_MEAN), ('deviation', INPUT_DEVIATION)):
+            normalised[name] = np.asarray(statistics.pop(leaf), np.float64).tolist()
+    weights = state_dict(trained.average, statistics, NAMES[model.name])
     about = {
+        'model': model.name,
         'arguments': {
             'bands': len(raster.bands),
-            'num_outputs': weights['head.weight'].shape[0],
-            **{name: model[name] for name in ARGUMENTS},
+            'num_outputs': len(trained.average['head']['bias']),
+            **{name: model[name] for name in ARGUMENTS[model.name]},
         },
+        **normalised,
         'classes': list(run.facts.class_names),
         'bands': list(raster.bands),
         'limits': _limits(raster),
@@ -108,21 +128,23 @@ def _limits(raster: Raster) -> list[list[float]]:
 
 
 def _trained(run: Run, state: Any, form: str) -> Trained:
-    """The Wide-ResNet of a state, which alone must make the run's logits."""
+    """The network of a state, which alone must make the run's logits."""
     trained = getattr(state, 'trained', None)
     model, method = run.config.model, run.config.method.name
     if (
-        model.name != 'wide_resnet'
+        model.name not in ARGUMENTS
         or not isinstance(trained, Trained)
         or 'logits' not in run.method.abilities
         or not {'stem', 'head'} <= set(trained.average)
     ):
         raise UserError(
-            f'--format={form} is for a Wide-ResNet that classifies images by itself; this run is'
-            f' {method} with {model.name}: export it with --format=safetensors'
+            f'--format={form} is for a Wide-ResNet or ResNet that classifies images by itself; this'
+            f' run is {method} with {model.name}: export it with --format=safetensors'
         )
     images = np.random.default_rng(0).uniform(-1, 1, (2, *run.task.image_shape))
-    network = wide_resnet.build(model, trained.average['head']['bias'].shape[0])
+    build_network = MODELS[model.name].build
+    assert build_network is not None
+    network = build_network(model, trained.average['head']['bias'].shape[0])
     images = images.astype(np.float32)
     alone = jax.jit(network.apply)(trained.average, trained.statistics, images)
     whole = jax.jit(_without_noise(run).method.abilities['logits'])(
@@ -146,12 +168,18 @@ def _without_noise(run: Run) -> Run:
 
 
 def state_dict(
-    parameters: Mapping[str, Any], statistics: Mapping[str, Any]
+    parameters: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    name_of: Callable[[str], str],
 ) -> dict[str, np.ndarray]:
-    """Parameters and statistics of a Wide-ResNet by PyTorch's names, in its layout."""
+    """Parameters and statistics of a network by PyTorch's names, in its layout.
+
+    Args:
+      name_of: PyTorch's name of a leaf, of `NAMES`.
+    """
     weights = {}
     for name, leaf in (*leaves_by_name(parameters).items(), *leaves_by_name(statistics).items()):
-        theirs = torch_name(name)
+        theirs = name_of(name)
         array = np.asarray(jax.device_get(leaf), np.float32)
         weights[theirs] = np.ascontiguousarray(array.transpose(TO_TORCH[array.ndim]))
         module, _, last = theirs.rpartition('.')
@@ -160,8 +188,27 @@ def state_dict(
     return weights
 
 
-def torch_name(name: str) -> str:
+def wide_resnet_name(name: str) -> str:
     """PyTorch's name of a leaf of a Wide-ResNet."""
     levels = [level for level in name.split('.') if level not in _MODULES]
     levels[-1] = LEAVES.get(levels[-1], levels[-1])
     return '.'.join(levels)
+
+
+def resnet_name(name: str) -> str:
+    """torchvision's name of a leaf of our ResNet: `layer1.0.bn1.weight` of
+    `group1_block1.norm1.scale`."""
+    module, *levels = name.split('.')
+    leaf = LEAVES.get(levels[-1], levels[-1])
+    if module in _RESNET_MODULES:
+        return f'{_RESNET_MODULES[module]}.{leaf}'
+    group, _, block = module.removeprefix('group').partition('_block')
+    part = _BLOCK_PARTS.get(levels[0], levels[0].replace('norm', 'bn'))
+    return f'layer{group}.{int(block) - 1}.{part}.{leaf}'
+
+
+# Of each network that can be exported, PyTorch's name of a leaf.
+NAMES: Mapping[str, Callable[[str], str]] = {
+    'wide_resnet': wide_resnet_name,
+    'resnet': resnet_name,
+}

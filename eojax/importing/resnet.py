@@ -9,9 +9,10 @@ import numpy as np
 
 from eojax.config.base import base_config
 from eojax.errors import UserError
-from eojax.exporting.torch_weights import LEAVES
+from eojax.exporting.torch_weights import resnet_name
 from eojax.importing.fitting import PARAMETERS, STATISTICS, fitted, shapes_of, torch_shape
 from eojax.importing.network import Imported
+from eojax.importing.tensors import Tensors, about_of
 from eojax.models import resnet
 from eojax.models.resnet import BLOCKS, INPUT_DEVIATION, INPUT_MEAN, STEMS
 
@@ -22,23 +23,9 @@ _HEADS = re.compile(r'(fc|head|classifier|projector|projection_head|predictor)\.
 # Of networks that are trained as pairs: the one that is used afterwards.
 _USUAL = ('module.encoder_q.', 'encoder_q.', 'module.base_encoder.', 'base_encoder.')
 _BLOCK = re.compile(r'layer(\d)\.(\d+)\.')
-# The leaves that the file has none of: the mean and deviation of the images that it knows.
+# The leaves that are no tensors of a file: the mean and deviation of the images that it knows.
 OWN = (f'{STATISTICS}.{INPUT_MEAN}', f'{STATISTICS}.{INPUT_DEVIATION}')
 HEAD = f'{PARAMETERS}.head.'
-_LEVELS = {'stem': 'conv1', 'stem_norm': 'bn1', 'head': 'fc'}
-_PARTS = {'shortcut': 'downsample.0', 'shortcut_norm': 'downsample.1'}
-
-
-def torch_name(name: str) -> str:
-    """torchvision's name of a leaf of our ResNet: `layer1.0.bn1.weight` of
-    `group1_block1.norm1.scale`."""
-    module, *levels = name.split('.')
-    leaf = LEAVES.get(levels[-1], levels[-1])
-    if module in _LEVELS:
-        return f'{_LEVELS[module]}.{leaf}'
-    group, _, block = module.removeprefix('group').partition('_block')
-    part = _PARTS.get(levels[0], levels[0].replace('norm', 'bn'))
-    return f'layer{group}.{int(block) - 1}.{part}.{leaf}'
 
 
 def prefixes(arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -74,20 +61,21 @@ def chosen_prefix(arrays: Mapping[str, np.ndarray], wanted: str | None, title: s
     return usual[0] if len(there) > 1 else there[0]
 
 
-def read(
-    arrays: Mapping[str, np.ndarray], wanted: str | None, with_head: bool, title: str
-) -> Imported:
+def read(tensors: Tensors, wanted: str | None, with_head: bool, title: str) -> Imported:
     """The network of a file; its depth, width, stem and bands follow from the shapes.
 
     Args:
-      arrays: of the file; `prefixes` must have found a ResNet in them.
+      tensors: of the file; `prefixes` must have found a ResNet in them.
       wanted: the prefix, as in `chosen_prefix`.
-      with_head: whether the head is taken, where there is one that gives classes.
+      with_head: whether the head is taken, where there is one that gives classes; that of a file of
+        `eojax export` always is.
       title: of the file, for messages.
 
     Raises:
-      UserError: a tensor that does not fit, by its name.
+      UserError: a tensor that does not fit, by its name, or damaged metadata.
     """
+    arrays, about = tensors.arrays, about_of(tensors, title)
+    with_head = with_head or bool(about)
     prefix = chosen_prefix(arrays, wanted, title)
     inside = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
     stem = inside[_STEM]
@@ -115,10 +103,14 @@ def read(
         if not _HEADS.match(name) or (outputs and name in _HEAD)
     }
     kind = f'ResNet-{options.depth} of width {options.width}'
-    leaves = fitted(theirs, body, torch_name, _behind(title, prefix), kind)
-    leaves |= {OWN[0]: np.zeros(bands, np.float32), OWN[1]: np.ones(bands, np.float32)}
+    leaves = fitted(theirs, body, resnet_name, _behind(title, prefix), kind)
+    for leaf, name, usual in zip(OWN, ('mean', 'deviation'), (0.0, 1.0), strict=True):
+        values = np.asarray(about.get(name, [usual] * bands), np.float32)
+        if values.shape != (bands,) or not np.isfinite(values).all():
+            raise UserError(f'{title}: its metadata are damaged ({name}): export it anew')
+        leaves[leaf] = values
     left = sorted(arrays.keys() - {prefix + name for name in body})
-    return Imported(options, leaves, bands, outputs, tuple(left), {})
+    return Imported(options, leaves, bands, outputs, tuple(left), about)
 
 
 def _behind(title: str, prefix: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import safe_open
@@ -49,6 +50,25 @@ def read_tensors(path: Path) -> Tensors:
     if not tensors.arrays:
         raise UserError(f'{path} holds no tensors')
     return tensors
+
+
+def about_of(tensors: Tensors, title: str) -> dict[str, Any]:
+    """The facts that `eojax export` wrote beside the tensors; empty where somebody else did.
+
+    Args:
+      title: of the file, for messages.
+
+    Raises:
+      UserError: they are damaged.
+    """
+    if 'network' not in tensors.metadata:
+        return {}
+    try:
+        about: dict[str, Any] = json.loads(tensors.metadata['network'])
+        dict(about['arguments'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{title}: its metadata are damaged ({error!r}): export it anew') from error
+    return about
 
 
 def _is_pickle(path: Path) -> bool:

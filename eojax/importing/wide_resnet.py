@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +11,10 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import base_config
 from eojax.errors import UserError
-from eojax.exporting.torch_weights import ARGUMENTS, torch_name
+from eojax.exporting.torch_weights import ARGUMENTS, wide_resnet_name
 from eojax.importing.fitting import Leaves, fitted, shapes_of
 from eojax.importing.network import Imported
-from eojax.importing.tensors import Tensors
+from eojax.importing.tensors import Tensors, about_of
 from eojax.models import wide_resnet
 from eojax.option import check
 
@@ -39,7 +38,7 @@ def read(tensors: Tensors, activation: str, title: str) -> Imported:
     Raises:
       UserError: a tensor that does not fit, by its name, or an activation that nobody names.
     """
-    about = _about(tensors, title)
+    about = about_of(tensors, title)
     options = _options(tensors.arrays, about.get('arguments', {}), activation, title)
     stem, head = tensors.arrays[_STEM], tensors.arrays.get(_HEAD)
     if stem.ndim != 4 or head is None or head.ndim != 2:
@@ -50,20 +49,10 @@ def read(tensors: Tensors, activation: str, title: str) -> Imported:
     bands, outputs = stem.shape[1], head.shape[0]
     network = wide_resnet.build(options, outputs)
     kind = f'Wide-ResNet {options.depth}-{options.width} with norm {options.norm}'
-    leaves: Leaves = fitted(shapes_of(network, bands), tensors.arrays, torch_name, title, kind)
+    leaves: Leaves = fitted(
+        shapes_of(network, bands), tensors.arrays, wide_resnet_name, title, kind
+    )
     return Imported(options, leaves, bands, outputs, (), about)
-
-
-def _about(tensors: Tensors, title: str) -> dict[str, Any]:
-    """The facts that `eojax export` wrote beside the tensors; empty where somebody else did."""
-    if 'network' not in tensors.metadata:
-        return {}
-    try:
-        about: dict[str, Any] = json.loads(tensors.metadata['network'])
-        dict(about['arguments'])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{title}: its metadata are damaged ({error!r}): export it anew') from error
-    return about
 
 
 def _options(
@@ -76,7 +65,7 @@ def _options(
         names = ' or '.join(wide_resnet.ACTIVATIONS)
         raise UserError(f'{title} does not say its activation: give --activation={names}')
     try:
-        options.update({name: guessed[name] for name in ARGUMENTS})
+        options.update({name: guessed[name] for name in ARGUMENTS[NAME]})
         check(wide_resnet.OPTIONS, options, 'model')
     except (KeyError, TypeError) as error:
         raise UserError(f'{title}: its metadata are damaged ({error!r}): export it anew') from error

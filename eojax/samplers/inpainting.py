@@ -38,7 +38,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax, random
 
-from eojax.devices import target
 from eojax.samplers.starts import StationaryGaussian
 
 Filter = Callable[[Array], Array]
@@ -187,9 +186,7 @@ def inpaint(
         return options.keep * moved + change, None
 
     moved = deviation * given.draw(white(0)) if options.noise else jnp.zeros_like(given.mean)
-    # As in `langevin.run_chain`: convolutions in loops are slow on the CPU.
-    unroll = options.steps if target.platform() == 'cpu' and options.steps <= 32 else 1
-    moved, _ = lax.scan(update, moved, jnp.arange(options.steps), unroll=max(unroll, 1))
+    moved, _ = lax.scan(update, moved, jnp.arange(options.steps))
     return lax.stop_gradient(given.images(moved))
 
 

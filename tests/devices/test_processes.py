@@ -64,9 +64,11 @@ def wait_for_rows(folder: Path, num: int, group: list[subprocess.Popen[bytes]], 
         time.sleep(0.02)
 
 
-_JEM = "method='jem', network='convnet', sampler__buffer_parts=4, method__supervised_steps=0"
+# Chains of one step: more of them compile longer, and are cut over the devices as one is.
+_CHAINS = "method='jem', network='convnet', sampler__steps=1"
+_JEM = f'{_CHAINS}, sampler__buffer_parts=4, method__supervised_steps=0'
 # Two phases, a buffer that the devices cannot share, and one device for each process.
-_PHASES = "method='jem', network='convnet', sampler__buffer_parts=1, method__supervised_steps=4"
+_PHASES = f'{_CHAINS}, sampler__buffer_parts=1, method__supervised_steps=4'
 _STREAMED = "method='supervised', network='convnet', data__resident_gigabytes=0.0"
 
 

@@ -28,6 +28,7 @@ from eojax.training.stopping import Stopped
 from tests.data.files_on_access import OnAccess
 from tests.data.sets.geotiff_archives import eurosat_ms_members
 from tests.feed.split_places import SplitPlaces
+from tests.tiny_networks import TINY
 from tests.training_runs import (
     assert_same_bits,
     rows,
@@ -47,14 +48,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def streamed_config(archive: Path, **changes: Any) -> ConfigDict:
-    config = base_config('supervised', 'wide_resnet', 'eurosat_ms')
+def streamed_config(archive: Path, network: str = 'convnet', **changes: Any) -> ConfigDict:
+    config = base_config('supervised', network, 'eurosat_ms')
     values = {
         'steps': 12, 'batch_size': 8, 'log_every': 4, 'evaluate_every': 0, 'checkpoint_every': 5,
         'keep_checkpoints': 10, 'tensorboard': False, 'data.root': str(archive), 'data.size': 32,
-        'data.workers': 0, 'model.depth': 10, 'model.width': 1, 'optimizer.learning_rate': 1e-3,
-        'evaluate.batch_size': 32,
+        'data.workers': 0, 'optimizer.learning_rate': 1e-3, 'evaluate.batch_size': 32,
     }  # fmt: skip
+    config.model.update(TINY[network])
     for key, value in (values | changes).items():
         set_key(config, key.replace('__', '.'), value)
     return config
@@ -121,7 +122,8 @@ def test_streamed_and_resumed_equals_uninterrupted(
 
 
 def test_input_is_faster_than_the_step(archive: Path, tmp_path: Path):
-    config = streamed_config(archive, steps=400, data__resident_gigabytes=0.0, data__workers=1)
+    small = {'steps': 400, 'data__resident_gigabytes': 0.0, 'data__workers': 1}
+    config = streamed_config(archive, 'wide_resnet', **small)
     set_key(config, 'data.size', 64)
     run = runs.prepare(config, tmp_path)
     key = sharding.place_key(random.key(0), run.mesh)

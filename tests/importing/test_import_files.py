@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from eojax.apps import export, import_weights
 from eojax.config import base_config
-from eojax.exporting.torch_weights import state_dict
+from eojax.exporting.torch_weights import state_dict, wide_resnet_name
 from eojax.importing import wide_resnet as wide
 from eojax.importing.tensors import Tensors, read_tensors
 from eojax.models import wide_resnet
@@ -49,7 +49,7 @@ def test_tensors_alone_say_all_but_the_activation(norm: str) -> None:
     network = wide_resnet.build(options, 4)
     key, image = jax.random.key(0), np.zeros((1, 8, 8, 5), np.float32)
     parameters, statistics = network.init(key, image)
-    arrays = state_dict(parameters, statistics)
+    arrays = state_dict(parameters, statistics, wide_resnet_name)
     network_back = wide.read(Tensors(arrays, {}), 'leaky_relu', 'it')
     assert network_back.model == options
     assert (network_back.bands, network_back.outputs) == (5, 4)

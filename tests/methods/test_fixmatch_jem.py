@@ -208,14 +208,14 @@ def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path, monkeypa
     # Its evaluation is tested with the configs.
     monkeypatch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)
     monkeypatch.setattr(evaluate, 'sample_picture', lambda run, state: None)
-    changes = {'data__labels_per_class': '1', 'batch_size': 4, 'model__norm': 'group'}
-    changes |= {'model__density_head': True, 'method__unlabelled_ratio': 2, 'steps': 8}
+    changes = {'data__labels_per_class': '1', 'batch_size': 4, 'model__norm': 'instance'}
+    changes |= {'method__unlabelled_ratio': 2, 'steps': 8}
     changes |= {'fixmatch__steps': 3, 'method__likelihood_batch_size': 4}
     changes |= {'method__threshold': 0.2, 'method__score_matching_weight': 0.2}
-    changes |= {'method__score_matching_steps': 1, 'model__density_alone': True}
+    changes |= {'method__score_matching_steps': 1}
     changes |= {'method__score_matching_batch_size': 4, 'sampler__steps': 2}
     changes |= {'sampler__buffer_size': 20, 'checkpoint_every': 5}
-    config = small_config('fixmatch_jem', **changes)
+    config = small_config('fixmatch_jem', 'convnet', **changes)
     train(config, tmp_path / 'whole')
     state = saved_state(tmp_path / 'whole', 8)
     assert all(np.isfinite(v).all() for v in state.values() if v.dtype.kind == 'f')

@@ -48,7 +48,7 @@ def test_pytorch_computes_our_logits(norm: str) -> None:
         return np.asarray(values, np.float32)
 
     parameters, statistics = jax.tree.map(moved, network.init(jax.random.key(0), images))
-    weights = torch_weights.state_dict(parameters, statistics)
+    weights = torch_weights.state_dict(parameters, statistics, torch_weights.wide_resnet_name)
     ours = network.apply(parameters, statistics, images)
     module = WideResNet(
         4, 7, 10, 1, norm, options.activation, options.density_head, options.density_alone
@@ -91,9 +91,9 @@ def test_onnx_computes_our_logits(norm: str, tmp_path: Path) -> None:
     run, state = _moved(tiny.run._replace(config=config), norm)
     onnx_graph.export_onnx(run, state, tmp_path / 'network.onnx')
     session = runtime.InferenceSession(str(tmp_path / 'network.onnx'))
-    for count in (1, 5):
-        images = np.random.default_rng(0).uniform(-1, 1, (count, *run.task.image_shape))
-        images = images.astype(np.float32)
+    height, width, _ = run.task.image_shape
+    for shape in ((1, height, width), (5, height, width), (2, height + 8, width - 4)):
+        images = np.random.default_rng(0).uniform(-1, 1, (*shape, 3)).astype(np.float32)
         ours = run.method.abilities['logits'](state, images, jax.random.key(0))
         (theirs,) = session.run(None, {'images': images.transpose(0, 3, 1, 2)})
         np.testing.assert_allclose(theirs, ours, atol=1e-4)
