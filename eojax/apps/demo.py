@@ -60,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, text in (
         ('samples/grid.png', 'images that the model makes'),
         ('repaired/grid.png', 'real images with a hole, filled again'),
-        ('map/overview.png', f'a mosaic of {len(images)} images of its own training, mapped'),
+        (
+            'map/overview.png',
+            f'a mosaic of {len(images)} images of its own training, mapped',
+        ),
     ):
         print(f'  {out / name}: {text}')
 

@@ -44,7 +44,7 @@ from eojax.evaluation.sampling import (
 )
 from eojax.evaluation.scoring import score, score_all
 from eojax.feed.pipeline import to_uint8
-from eojax.messages import say
+from eojax.messages import counted, say
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics.summaries import log_probabilities
@@ -140,7 +140,7 @@ def _film(
         shown = choose_starts(run, state, fresh)
     if sharding.is_main_process():
         num = min(_FILM_CHAINS, len(shown.labels))
-        say(f'filming {num} chains of {chain.steps:,} steps for filmstrip.png')
+        say(f'filming {counted(num, "chain")} of {counted(chain.steps, "step")} for filmstrip.png')
     film = film_samples(run, state, shown, request.seed, chain, every, apart)[:, :_FILM_CHAINS]
     steps = [frame * every for frame in range(len(film))]
     if steps[-1] < chain.steps:
@@ -170,7 +170,7 @@ def choose_starts(run: Run, state: Any, request: Request) -> Starts:
         return Starts(labels.astype(np.int32), images, conditional)
     if 0 < capacity < num:
         raise UserError(
-            f'--num={num}: the replay buffer holds {capacity} images;'
+            f'--num={num}: the replay buffer holds {counted(capacity, "image")};'
             ' ask for fewer, or begin afresh with --start=fresh'
         )
     slots = rng.permutation(capacity)
@@ -298,7 +298,7 @@ def _generate(options: argparse.Namespace) -> None:
         order = np.argsort(-counts, kind='stable')[: np.count_nonzero(counts)]
         say('predicted: ' + ', '.join(f'{names[i]} {counts[i]}' for i in order))
     film = ', filmstrip.png' if made.film_steps else ''
-    print(f'{options.num} images, grid.png{film} and samples.npz are in {options.out}')
+    print(f'{counted(options.num, "image")}, grid.png{film} and samples.npz are in {options.out}')
 
 
 if __name__ == '__main__':

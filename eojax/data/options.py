@@ -19,7 +19,10 @@ from eojax.data.sets import DATASETS
 from eojax.data.shared_options import SHARED
 from eojax.data.splits import check_rule, rule_of
 from eojax.errors import UserError, unknown_name
+from eojax.memory import check_fits
 from eojax.option import Option, name_in
+
+_LOWER = 'set it lower'
 
 
 def options_of(name: str) -> dict[str, Option]:
@@ -55,6 +58,8 @@ def check(options: ConfigDict, group: str) -> None:
     """
     with errors_name_group(group, options):
         option.check(options_of(options.name), options, 'data')
+        # Of one band alone: as numbers with a fraction, which resampling and drawing make of it.
+        check_fits(4 * options.size**2, f'data.size {options.size}: the pixels of an image', _LOWER)
         class_groups.parse(options.classes)
         class_folders.parse(options.class_folders)
         unseen_classes.parse(options.unseen_classes)

@@ -32,6 +32,7 @@ from eojax.data.shards.write import Job, make_plan, write_all
 from eojax.data.splits import Rule
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.home import expanded
+from eojax.messages import counted
 from eojax.program_name import program_name
 
 PREPARED: dict[str, PublishedImages] = {
@@ -132,7 +133,9 @@ def write_shards(dataset: Dataset, options: argparse.Namespace) -> str:
     job = Job(dataset, plan, expanded(options.out))
     left_out = Windows(dataset.places.heights, dataset.places.widths, grid).num_without
     if left_out:
-        print(f'eojax: {left_out} places are smaller than a window: left out', file=sys.stderr)
+        print(
+            f'eojax: {counted(left_out, "place")} left out: smaller than a window', file=sys.stderr
+        )
     if options.beam is None:
         write_all(job, options.workers)
     else:

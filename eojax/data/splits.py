@@ -33,6 +33,7 @@ from eojax.data.parts.labelled import (
 )
 from eojax.data.parts.named_parts import KEYS, group_numbers, named_parts, split_names
 from eojax.errors import UserError
+from eojax.messages import counted
 
 # Where validation places come from: whole groups, single places, or the test places once more.
 VALIDATION_BY = ('group', 'place', 'test')
@@ -199,7 +200,11 @@ def make_splits(
             lacking = (
                 'are too few for the three splits' if parts is None else 'but none to train on'
             )
-            kind = f'{title}: {len(members)} image(s)' if title else f'{len(members)} place(s)'
+            kind = (
+                f'{title}: {counted(len(members), "image")}'
+                if title
+                else counted(len(members), 'place')
+            )
             raise UserError(f'{kind} {lacking}')
     able = _able(trains, annotated, groups, amount, label, group_names)
     if one_by_one:

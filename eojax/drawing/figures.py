@@ -261,7 +261,11 @@ def calibration_curves(curves: Mapping[str, ReliabilityCurve], path: str | Path)
 
 
 def log_density_histogram(
-    scores: Mapping[str, np.ndarray], path: str | Path, num_bins: int = 24, of: str = 'images'
+    scores: Mapping[str, np.ndarray],
+    path: str | Path,
+    num_bins: int = 24,
+    of: str = 'images',
+    score: str = 'log p(x), unnormalised',
 ) -> None:
     """Writes histograms of unnormalised log p(x), one outline per set of images or pixels.
 
@@ -275,6 +279,7 @@ def log_density_histogram(
       path: of the PNG.
       num_bins: over the width of the first set.
       of: what has the scores.
+      score: what they are.
     """
     low, high, edges = score_bins(list(scores.values()), num_bins)
     figure = new_figure(8.4, 3.8)
@@ -292,7 +297,7 @@ def log_density_histogram(
         label = '\n'.join([name, *notes])
         axes.stairs(share, edges, color=colour, linewidth=1.5, label=legend_label(label))
         axes.stairs(share, edges, color=colour, alpha=0.15, fill=True)
-    axes.set(xlabel='log p(x), unnormalised', ylabel=f'share of {of}', xlim=(low, high))
+    axes.set(xlabel=score, ylabel=f'share of {of}', xlim=(low, high))
     axes.set_ylim(0, 1.12 * tallest or None)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0), fontsize=9)

@@ -17,7 +17,7 @@ from eojax.data.reading.lazy_images import memory_limit
 from eojax.devices import compilation_cache, processes, sharding
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.evaluate import check, evaluate_run
-from eojax.messages import say
+from eojax.messages import counted, say
 from eojax.program_name import program_name
 from eojax.runs import contents
 from eojax.runs.domains import TARGET
@@ -87,7 +87,7 @@ def _to_test(dataset: Dataset, path: Path, run: Run, with_learnt: bool) -> Datas
         )
     if not learnt.any():
         return dataset
-    many = f'{path}: {run.folder} has learnt from {learnt.sum()} of {len(learnt)} images'
+    many = f'{path}: {run.folder} has learnt from {learnt.sum()} of {counted(len(learnt), "image")}'
     if with_learnt:
         text = f'{many}: they are counted, as --with_learnt says'
     elif learnt.all():

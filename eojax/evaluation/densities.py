@@ -20,6 +20,11 @@ from eojax.messages import say
 from eojax.metrics.summaries import density_numbers
 from eojax.runs.run import Run
 
+_TITLES = {
+    'log_density': 'log p(x), unnormalised',
+    'log_sum_exp': 'log-sum-exp of the logits, not trained to be log p(x)',
+}
+
 
 def density(run: Run, state: Any, name: str, samples: Callable[[], np.ndarray | None]) -> Evaluator:
     """log p(x) of the tested images, beside training images, outliers and samples.
@@ -37,10 +42,11 @@ def density(run: Run, state: Any, name: str, samples: Callable[[], np.ndarray | 
     def finish(held: list[np.ndarray]) -> Measured:
         scores = _scores(run, state, name, np.concatenate(held), samples())
         return Measured(
-            density_numbers(scores),
+            density_numbers(scores, name),
             lambda out: figures.log_density_histogram(
                 {title.replace('_', ' '): values for title, values in scores.items()},
                 out / 'log_density.png',
+                score=_TITLES[name],
             ),
         )
 

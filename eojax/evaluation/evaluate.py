@@ -86,6 +86,7 @@ from eojax.evaluation.synthesis.measure import (
 from eojax.evaluation.synthesis.segmenter import open_segmenter
 from eojax.feed.pipeline import to_uint8
 from eojax.home import expanded
+from eojax.messages import counted
 from eojax.models import inception
 from eojax.runs.run import Run, with_data
 
@@ -140,16 +141,28 @@ def evaluate_run(
     labelled: Dataset | None = None,
     known: tuple[int, int] | None = None,
 ) -> Path:
+    """Evaluates as `measure_run` and returns `out`, the folder with the numbers and figures."""
+    measure_run(run, state, out, labelled, known)
+    return out
+
+
+def measure_run(
+    run: Run,
+    state: Any,
+    out: Path | None,
+    labelled: Dataset | None = None,
+    known: tuple[int, int] | None = None,
+) -> dict[str, Any]:
     """Evaluates a state of a run; all processes of the run call it together.
 
     Args:
-      out: folder for `evaluation.json` and the figures; made if need be.
+      out: folder for `evaluation.json` and the figures; made if need be. None: nothing is written.
       labelled: images of the run's classes and size; the run's test split where None.
       known: of the images that the run has learnt from, how many were known by their pixels when
         `labelled` was read, and how many there are; goes to `evaluation.json`.
 
     Returns:
-      `out`.
+      The numbers of `evaluation.json`.
 
     Raises:
       UserError: see `check`; or images or weights that cannot be read.
@@ -161,7 +174,7 @@ def evaluate_run(
         labelled = run.dataset.subset(run.splits.test)
     tested = evaluation_set(run, labelled)
     check_inputs(run)
-    if main:
+    if main and out is not None:
         _check_writable(out)
     if 'synthesise' in run.method.abilities:
         tested, measured = measure_synthesis(run, state, labelled)
@@ -172,14 +185,18 @@ def evaluate_run(
         measured = evaluators.measure(run, state, tested, chosen, 'test images')
     counts = {} if known is None else {'learnt_known': known[0], 'learnt_images': known[1]}
     numbers = {'step': run.step, 'test_images': tested.num, **counts, **evaluators.joined(measured)}
-    if main:
+    if main and out is not None:
         text = json.dumps(numbers, indent=2, allow_nan=False) + '\n'
         # Before the figures: no drawing loses the numbers.
         write_atomically(out / 'evaluation.json', lambda file: file.write(text.encode()))
         evaluators.draw(measured, out)
+    if main:
         print(_table(numbers))
-        print(f'figures and evaluation.json are in {out}', flush=True)
-    return out
+        where = 'nothing is written: a folder for evaluation.json and figures is given by out'
+        if out is not None:
+            where = f'figures and evaluation.json are in {out}'
+        print(where, flush=True)
+    return numbers
 
 
 def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
@@ -240,9 +257,15 @@ def _table(numbers: Mapping[str, float]) -> str:
     )
     shown = {k: v for k, v in numbers.items() if not k.startswith(left_out) or k == 'f1_macro'}
     width = max(map(len, shown), default=0)
-    lines = [f'{numbers["test_images"]:,} images, step {numbers["step"]:,}']
+    lines = [f'{counted(int(numbers["test_images"]), "image")}, step {numbers["step"]:,}']
     for key, value in shown.items():
-        note = f'  ({numbers["inception_images"]:,} images)' if key in ('fid', 'kid') else ''
+        note = (
+            f'  ({counted(int(numbers["inception_images"]), "image")})'
+            if key in ('fid', 'kid')
+            else ''
+        )
+        if key == 'log_sum_exp_test':
+            note = '  (of the logits: no density was trained; kl_test and auroc are of it too)'
         lines.append(f'  {key:<{width}}  {value:10.4f}{note}')
     return '\n'.join(lines)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +23,7 @@ from eojax.data.reading.any_image import ImageReader
 from eojax.data.reading.raster import Reading
 from eojax.errors import UserError
 from eojax.evaluation.command import read_labelled
-from eojax.evaluation.evaluate import evaluate_run
+from eojax.evaluation.evaluate import measure_run
 from eojax.evaluation.outliers import spread
 from eojax.home import expanded
 from eojax.library.making import in_python
@@ -34,6 +33,7 @@ from eojax.runs import contents
 from eojax.runs.command import open_folder_for_writing
 from eojax.runs.domains import TARGET
 from eojax.runs.run import Run
+from eojax.weights.unpacked import is_unpacked
 
 # That decode at a time.
 _THREADS = 4
@@ -110,7 +110,7 @@ def evaluate(
             labelled = read_labelled(path, run)
             known = contents.known_by_pixels(run.folder, run.known[TARGET])
             name = f'evaluation_{path.stem}'
-        folder = run.folder / name if out is None else expanded(Path(out))
-        evaluate_run(run, state, folder, labelled, known)
-    numbers: dict[str, Any] = json.loads((folder / 'evaluation.json').read_text(encoding='utf-8'))
-    return numbers
+        folder = None if is_unpacked(run.folder) else run.folder / name
+        return measure_run(
+            run, state, folder if out is None else expanded(Path(out)), labelled, known
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eojax.evaluation.scoring import scores_of
+from eojax.messages import counted
 from eojax.runs.domains import SOURCE, TARGET
 from eojax.runs.run import Run
 
@@ -51,7 +52,7 @@ def described(run: Run) -> str:
     lines = [
         f'<eojax run {str(run.folder)!r}: {config.method.name} with {config.model.name}, step'
         f' {run.step:,}',
-        f'  trained on: {title}, {counts["train"]:,} images{some}{drawn}',
+        f'  trained on: {title}, {counted(counts["train"], "image")}{some}{drawn}',
         f'  sees: {size}, {", ".join(images.bands)} as {images.dtype} ({limits}){ground}',
     ]
     others = [name for name in run.method.rasters if name != 'images']

@@ -141,7 +141,7 @@ def restore(
     check_seed(whole('seed', seed, 0), 'seed')
     settings = repair.choose_settings(run, chains, name, sampler, steps, seed)
     with in_python():
-        texture = reference.texture(run)
+        texture = repair.texture_of(run, state)
     return repair.repair(run, state, images, masks, texture, settings)
 
 

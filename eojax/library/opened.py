@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -341,7 +342,8 @@ class OpenedRun(Scorer):
 
         Args:
           data: a labelled folder or zip archive; None for the test split of the run's own data.
-          out: folder for `evaluation.json` and the figures; None for one in the run's folder.
+          out: folder for `evaluation.json` and the figures; None for one in the run's folder, and
+            for an exported file, which has none, nothing is written and a line says so.
 
         Returns:
           The numbers of `evaluation.json`.
@@ -398,8 +400,13 @@ def open_run(
       data_root: where the run's own data lie now, for what needs them; most does not.
 
     Raises:
-      UserError: there is no such run, or it is damaged.
+      UserError: there is no such run, or it is damaged, or what is given is no place.
     """
+    if not isinstance(place, (str, os.PathLike)):
+        raise UserError(
+            'eojax.open takes the folder of a run, an exported file or the name of weights, not'
+            f' {type(place).__name__}'
+        )
     if checkpoint not in ('', 'last', 'best'):
         raise unknown_name('checkpoint', checkpoint, ('last', 'best'))
     compilation_cache.enable()

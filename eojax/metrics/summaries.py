@@ -15,14 +15,17 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
     return log_softmax(np.asarray(logits, np.float64), axis=-1)
 
 
-def density_numbers(scores: Mapping[str, np.ndarray]) -> dict[str, float]:
+def density_numbers(
+    scores: Mapping[str, np.ndarray], name: str = 'log_density'
+) -> dict[str, float]:
     """How log p(x) ranks the test images above each set of outliers, by its keys in the JSON.
 
     Args:
       scores: log p(x) `[num]` of `test`, outlier sets by name, and maybe `train` and `samples`.
+      name: of the score: `log_sum_exp` where nothing has trained it to be a density.
     """
     inside, own = scores['test'], ('train', 'test', 'samples')
-    numbers = {f'log_density_{k}': float(scores[k].mean()) for k in own if k in scores}
+    numbers = {f'{name}_{k}': float(scores[k].mean()) for k in own if k in scores}
     if 'train' in scores:
         numbers['kl_test'] = histogram_kl(inside, scores['train'])
     for name, outside in scores.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ from eojax.data.splits import Splits
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.feed.inputs import Inputs, choose_input
-from eojax.feed.streams import check_streams
+from eojax.feed.pipeline import batch_shapes
+from eojax.feed.streams import Stream, check_streams
+from eojax.memory import check_fits
 from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import Method, Task
@@ -171,6 +174,7 @@ def prepare(
                     f'steps {config.steps} times the {name} batch of {stream.batch_size} images'
                     ' must stay below 2**31, where the count of draws ends'
                 )
+        _check_batches(run, phase.streams)
     inputs = {
         group: choose_input(
             domain,
@@ -184,6 +188,15 @@ def prepare(
         for group, domain in domains.items()
     }
     return run._replace(input=Inputs(inputs))
+
+
+def _check_batches(run: Run, streams: Mapping[str, Stream]) -> None:
+    """Refuses batches that are larger than all memory of this machine."""
+    for name, batch in batch_shapes(streams, run.facts_by_group).items():
+        num_bytes = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in batch.values())
+        size = ' x '.join(map(str, batch[streams[name].rasters[0]].shape[1:3]))
+        what = f'the {name} batch of {streams[name].batch_size} images of {size} pixels'
+        check_fits(num_bytes, what, 'set batch_size or data.size lower')
 
 
 def with_data(run: Run, group: str = TARGET) -> Run:

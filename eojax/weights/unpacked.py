@@ -41,6 +41,11 @@ def is_file(place: str | Path) -> bool:
     return shipped.folder_or_file(place).is_file()
 
 
+def is_unpacked(folder: Path) -> bool:
+    """Whether the folder of an opened run is that of a file, in which nobody looks for results."""
+    return (folder / WEIGHTS).is_file()
+
+
 def unpacked(path: Path) -> Path:
     """The folder that a file was unpacked into, now or before.
 

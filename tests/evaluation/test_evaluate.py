@@ -352,3 +352,17 @@ def test_the_table_of_predictions_has_a_row_for_each_tested_image(tmp_path: Path
     np.testing.assert_allclose([float(row['log_density']) for row in table], scores, rtol=1e-5)
     unseen = [float(row['percentile']) < 1.0 for row in table]
     assert [row['unseen'] == 'true' for row in table] == unseen
+
+
+def test_a_classifier_without_a_density_has_its_log_sum_exp(tmp_path: Path, capsys) -> None:
+    tiny = tiny_run('supervised')
+    evaluate.evaluate_run(tiny.run, tiny.state, tmp_path)
+    numbers = json.loads((tmp_path / 'evaluation.json').read_text())
+    assert not [name for name in numbers if name.startswith('log_density')]
+    tested = tiny.run.dataset.subset(tiny.run.splits.test)
+    scores = score(tiny.run, 'log_sum_exp', tiny.state, tested.images)
+    assert numbers['log_sum_exp_test'] == pytest.approx(float(scores.mean()), rel=1e-5)
+    assert {'log_sum_exp_train', 'kl_test', 'auroc_constant'} <= numbers.keys()
+    said = capsys.readouterr().out
+    assert 'no density was trained' in said
+    assert 'log_density' not in said.replace(str(tmp_path), '')

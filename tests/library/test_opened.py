@@ -26,6 +26,7 @@ from eojax.library.opened import OpenedRun
 from eojax.samplers.keys import keys_of_images
 from tests.data.rasters import write_raster
 from tests.tiny_runs import TinyRun, tiny_run
+from tests.weights.tiny_files import tiny_file
 
 
 @pytest.fixture(scope='module')
@@ -285,3 +286,44 @@ def test_a_network_of_two_domains_answers_for_images_of_its_source() -> None:
         run.predict(decibels)
     with pytest.raises(eojax.UserError, match='answers for one data set alone'):
         _ = OpenedRun(tiny.run, tiny.state).source
+
+
+def test_what_is_no_place_is_refused_in_a_line():
+    with pytest.raises(eojax.UserError, match=r'the folder of a run, .* not int'):
+        eojax.open(3)  # type: ignore[arg-type]
+
+
+def test_an_exported_file_is_evaluated_without_a_trace_in_the_cache(
+    case: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported, folder = tiny_file(16), tmp_path / 'data'
+    images, labels = case.run.dataset.images[:20], case.run.dataset.labels[:20]
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        place = folder / case.run.facts.class_names[label]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(image)).save(place / f'{number}.png')
+    opened = eojax.open(exported)
+    before = sorted(opened.folder.rglob('*'))
+    numbers = opened.evaluate(folder)
+    assert 'nothing is written: a folder' in capsys.readouterr().out
+    assert sorted(opened.folder.rglob('*')) == before
+    assert opened.evaluate(folder, tmp_path / 'out') == numbers
+    assert (tmp_path / 'out' / 'evaluation.json').is_file()
+
+
+def test_a_run_that_was_stopped_restores_without_its_data(
+    case: TinyRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_data(*_: Any) -> None:
+        raise eojax.UserError('no data at /elsewhere')
+
+    monkeypatch.setattr(reference, 'texture', no_data)
+    images = np.asarray(case.run.dataset.images[:2])
+    masks = np.zeros((2, 16, 16), bool)
+    masks[:, 4:9, 4:9] = True
+    run = OpenedRun(case.run, case.state, batch_size=8)
+    restored = run.restore(images, masks, chains=2, steps=1)
+    np.testing.assert_array_equal(restored.mean[~masks], images[~masks])
+    assert np.ptp(restored.mean[masks]) > 0
+    said = capsys.readouterr().err
+    assert said.count('images in the replay buffer: no data at /elsewhere') == 1

@@ -32,7 +32,7 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation.outliers import TAKEN, read_images, spread
 from eojax.home import expanded
-from eojax.messages import say_some
+from eojax.messages import counted, say_some
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 from eojax.runs.run import Run
 
@@ -164,7 +164,9 @@ def find_domain(
         progress = sharding.is_main_process()
         return read_images(path, num, size, run.images.bands, progress, file_format)
 
-    return Domain(name, f'{min(num, total):,} of {total:,} images, resampled to {size} px', read)
+    return Domain(
+        name, f'{min(num, total):,} of {counted(total, "image")}, resampled to {size} px', read
+    )
 
 
 def _scene_files(path: Path, run: Run) -> list[Path]:

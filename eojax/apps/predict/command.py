@@ -46,7 +46,7 @@ from eojax.errors import UserError
 from eojax.evaluation.predictions.rows import PERCENTILE, Training, columns_of, training_of
 from eojax.evaluation.reference import reference_scores
 from eojax.evaluation.scoring import alone
-from eojax.messages import say
+from eojax.messages import counted, say
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
@@ -220,11 +220,11 @@ def _tell(run: Run, course: Course, options: argparse.Namespace) -> None:
     if options.out.suffix.lower() == '.geojson' and not course.located:
         say(f'{options.out}: no image says where on Earth it lies, so that no outline is in it')
     common = ', '.join(f'{name} {num:,}' for name, num in course.classes.most_common(3))
-    print(f'{course.done:,} images: {common}; the table is {options.out}', flush=True)
+    print(f'{counted(course.done, "image")}: {common}; the table is {options.out}', flush=True)
     if course.broken and not options.skip_broken:
         total = course.done + len(course.broken)
         raise UserError(
-            f'{len(course.broken):,} of {total:,} images could not be read and are not in'
+            f'{len(course.broken):,} of {counted(total, "image")} could not be read and are not in'
             f' {options.out}: mend or remove them; --skip_broken makes this no error'
         )
 

@@ -39,6 +39,8 @@ _MEASURES = {
     'log_density_train': ('Mean log p(x), training images', 'unnormalised'),
     'log_density_test': ('Mean log p(x), test images', 'unnormalised'),
     'log_density_samples': ('Mean log p(x), samples', 'unnormalised'),
+    'log_sum_exp_train': ('Mean log-sum-exp, training images', 'of logits, no trained density'),
+    'log_sum_exp_test': ('Mean log-sum-exp, test images', 'of logits, no trained density'),
     'kl_test': ('Divergence of log p(x), test from training\u00a0↓', 'Kullback-Leibler, nats'),
     **synthesis.MEASURES,
 }

@@ -77,6 +77,7 @@ from eojax.data.reading.raster import Reading
 from eojax.devices import sharding
 from eojax.drawing.class_colours import class_colours
 from eojax.errors import UserError
+from eojax.messages import counted
 from eojax.program_name import program_name
 from eojax.runs.command import open_folder_for_writing, open_trained, run_command
 from eojax.runs.domains import TARGET, Domain, load_domain
@@ -257,7 +258,9 @@ def _gather(options: argparse.Namespace, changes: Sequence[str]) -> tuple[Gather
     if sharding.is_main_process():
         drawn = np.bincount(gathered.place, minlength=len(places))
         for place, num in zip(places, drawn, strict=True):
-            print(f'{place.part} {place.name}: {num:,} of {place.total:,} images', flush=True)
+            print(
+                f'{place.part} {place.name}: {num:,} of {counted(place.total, "image")}', flush=True
+            )
     return gathered, about
 
 

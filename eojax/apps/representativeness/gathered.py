@@ -37,6 +37,7 @@ from eojax.data.facts import IMAGES
 from eojax.data.reading.patches import resample
 from eojax.devices import sharding
 from eojax.errors import UserError
+from eojax.messages import counted
 
 THUMBNAIL = 48  # pixels
 _TEXTS = ('groups', 'parts')
@@ -281,8 +282,8 @@ def check_places(gathered: Gathered, least: int) -> None:
     for (name, part), count in zip(gathered.places, counts, strict=True):
         if part != BESIDE and count < least:
             raise UserError(
-                f'{name} ({part}) has {count} images, and a place needs {least}: cut its images'
-                ' into smaller windows (--window=PIXELS), or leave it out'
+                f'{name} ({part}) has {counted(count, "image")}, and a place needs {least}: cut its'
+                ' images into smaller windows (--window=PIXELS), or leave it out'
             )
     if not gathered.numbers(LABELLED, UNLABELLED):
         raise UserError('no training places: name some by --train, --unlabelled or --config')

@@ -50,10 +50,10 @@ from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.drawing.pictures import save_picture, visible_bands
 from eojax.errors import UserError, unknown_name
-from eojax.evaluation import reference
 from eojax.evaluation.outliers import read_images, spread
 from eojax.feed.pipeline import to_uint8
 from eojax.home import expanded
+from eojax.messages import counted
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.metrics import restoration
@@ -256,7 +256,7 @@ def _restore(options: argparse.Namespace) -> None:
         scene.restore(run, state, settings, options)
         return
     case = read_case(run, options)
-    texture = reference.texture(run)
+    texture = repair.texture_of(run, state)
     found = repair.repair(run, state, case.images, case.masks, texture, settings, 'repairing')
     if not sharding.is_main_process():
         return
@@ -279,4 +279,5 @@ def _restore(options: argparse.Namespace) -> None:
         told['note'] = 'what is missing is not known: nothing to compare the repair with'
     save_json(options.out / 'restoration.json', told)
     say_numbers(told)
-    print(f'{len(case.images)} images, grid.png, restoration.json and .npz are in {options.out}')
+    many = counted(len(case.images), 'image')
+    print(f'{many}, grid.png, restoration.json and .npz are in {options.out}')

@@ -17,12 +17,16 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from eojax.data.reading.patches import resample
+from eojax.data.value_range import scale_from_unit
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
-from eojax.errors import unknown_name
-from eojax.evaluation.sampling import batch_size
+from eojax.errors import UserError, unknown_name
+from eojax.evaluation import reference
+from eojax.evaluation.outliers import spread
+from eojax.evaluation.sampling import batch_size, buffer_capacity, buffer_images
 from eojax.evaluation.scoring import score
 from eojax.feed.pipeline import to_uint8
+from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.run import Run
@@ -34,6 +38,9 @@ from eojax.samplers.starts import StationaryGaussian
 # Keeps the keys of repairs apart from those of samples and scores.
 _SALT = 0x4E9A12
 _ROWS_ON_CPU = 16
+
+# Images of the replay buffer that a texture is fitted to.
+_BUFFERED = 1000
 
 
 class Settings(NamedTuple):
@@ -151,6 +158,27 @@ def repair(
     spread = ends.std(1, ddof=1) if chains > 1 else np.zeros_like(start)
     mean = np.where(masks[..., None], ends.mean(1), images)
     return Repaired(start, ends[:, 0], mean, spread * masks[..., None], labels)
+
+
+def texture_of(run: Run, state: Any) -> StationaryGaussian:
+    """The textures of the training images; all processes of a run call it together.
+
+    A run that has not come to its end keeps none, and its data may lie elsewhere: then those of the
+    images in its replay buffer, which its chains brought near them, and a line says so.
+    """
+    try:
+        return reference.texture(run)
+    except UserError as error:
+        capacity = buffer_capacity(run, state)
+        if not capacity:
+            raise
+        if sharding.is_main_process():
+            say(f'the texture of repairs is that of images in the replay buffer: {error}')
+        images, labels = buffer_images(run, state, spread(capacity, _BUFFERED))
+        stored = scale_from_unit(np.clip(images, -1.0, 1.0), run.images.limits)
+        if np.issubdtype(run.images.dtype, np.integer):
+            stored = np.round(stored)
+        return reference.fit_texture(run, stored.astype(run.images.dtype), labels)
 
 
 def _class_shares(run: Run, state: Any, filled: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from eojax.data.reading.lazy_images import Images, LazyImages
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.errors import UserError, unknown_name
 from eojax.home import expanded
+from eojax.messages import counted
 
 
 class LabelledFiles(NamedTuple):
@@ -202,4 +203,7 @@ def _warn_of_capitals(path: Path, names: Sequence[str]) -> None:
 def _warn_of_images_above(path: Path, level: str, counts: Counter[str]) -> None:
     num = sum(count for folder, count in counts.items() if _is_above(folder, level))
     if num:
-        print(f'eojax: {path}: {num} image(s) outside of class folders left out', file=sys.stderr)
+        print(
+            f'eojax: {path}: {counted(num, "image")} outside of class folders left out',
+            file=sys.stderr,
+        )

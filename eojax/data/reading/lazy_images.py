@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from eojax.data.reading.decode import IMAGES_PER_TASK, MAX_THREADS, in_threads
 from eojax.data.reading.image_files import FileReader
 from eojax.errors import UserError
+from eojax.memory import check_fits
 
 # What base_config's `data.resident_gigabytes` is where a config has no such key.
 RESIDENT_GIGABYTES = 4.0
@@ -142,6 +143,8 @@ class LazyImages:
         Raises:
           UserError: the first file, in order, that is not as it should be.
         """
+        what = f'{self.path}: {len(self):,} images of {self.shape[1]} x {self.shape[2]} pixels'
+        check_fits(self.nbytes, what, 'data.resident_gigabytes=0 reads them batch by batch')
         images = np.empty(self.shape, self.dtype)
 
         def read(start: int) -> int:

@@ -22,6 +22,7 @@ from eojax.data.reading.lazy_images import memory_limit
 from eojax.data.reading.tfds.source import prepared_folder, read_tfds
 from eojax.errors import UserError, unknown_name
 from eojax.home import cache_folder, expanded
+from eojax.messages import counted
 
 # Where the pixels come from: a folder or archive of images, or a prepared tfds data set.
 SOURCES = ('files', 'tfds')
@@ -153,4 +154,4 @@ def describe_counts(dataset: Dataset) -> str:
     """The number of images, in all and of each class, in one line."""
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
     parts = [f'{name} {count}' for name, count in zip(dataset.class_names, counts, strict=True)]
-    return f'{len(dataset.labels)} images ({", ".join(parts)})'
+    return f'{counted(len(dataset.labels), "image")} ({", ".join(parts)})'

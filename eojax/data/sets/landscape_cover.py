@@ -30,6 +30,7 @@ from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, Facts, Files, Raster
 from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.data.shared_options import SHARED
 from eojax.errors import UserError
+from eojax.memory import FEWER, check_fits
 from eojax.option import NOT_NEGATIVE, Option, at_least, between, such
 from eojax.synthetic.country import make_tiles
 from eojax.synthetic.palettes import in_palette, make_palette
@@ -166,6 +167,15 @@ def draw_dataset(
       UserError: for arguments outside these ranges.
     """
     _check(num, size, regions, seed, least_share, palette)
+    pixels = num * size**2
+    num_bytes = pixels + sum(
+        pixels
+        // view.raster.scale**2
+        * len(view.raster.bands)
+        * np.dtype(view.raster.dtype).itemsize
+        for view in views.values()
+    )
+    check_fits(num_bytes, f'{num:,} landscapes of {size} x {size} pixels', FEWER)
     arrays = {
         name: np.empty(
             (num, size // view.raster.scale, size // view.raster.scale, len(view.raster.bands)),

@@ -27,6 +27,7 @@ unpaired transfer, take two seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.data.sets.local_climate_zones import CLASS_NAMES, SO2SAT_COUNTS
 from eojax.data.shared_options import SHARED
 from eojax.errors import UserError, unknown_name
+from eojax.memory import FEWER, check_fits
 from eojax.option import NOT_NEGATIVE, Option, at_least, name_in, one_of
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
@@ -163,7 +165,10 @@ def generate(
     labels = _classes(num, frequencies)
     numbers = np.flatnonzero(np.isin(labels, [CLASS_NAMES.index(name) for name in classes]))
     labels = labels[numbers]
-    images = np.empty((len(numbers), size, size, len(view.bands)), view.dtype)
+    shape = (len(numbers), size, size, len(view.bands))
+    num_bytes = math.prod(shape) * np.dtype(view.dtype).itemsize
+    check_fits(num_bytes, f'{len(numbers):,} landscapes of {size} x {size} pixels', FEWER)
+    images = np.empty(shape, view.dtype)
     step = max(1, _BATCH_PIXELS // max(size, 1) ** 2)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -18,6 +18,7 @@ from eojax.data.facts import Files
 from eojax.data.kinds import DatasetKind, check_drawn
 from eojax.data.sets.eurosat import CLASS_COLOURS
 from eojax.errors import UserError
+from eojax.memory import FEWER, check_fits
 from eojax.option import NOT_NEGATIVE, Option, at_least
 from eojax.synthetic.canvas import Canvas
 from eojax.synthetic.chance import Chance
@@ -68,6 +69,7 @@ def generate(num: int, size: int = 64, seed: int = 0, labels: np.ndarray | None 
     _check(chosen, size, seed)
     # Ties keep their order, so this is the order of the zero-padded names too.
     order = np.argsort(chosen, kind='stable')
+    check_fits(num * size**2 * 3, f'{num:,} landscapes of {size} x {size} pixels', FEWER)
     images = np.empty((num, size, size, 3), np.uint8)
     step = max(1, _BATCH_PIXELS // size**2)
     for part in np.split(np.arange(num), np.flatnonzero(np.diff(chosen[order])) + 1):

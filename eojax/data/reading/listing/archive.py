@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import stat
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from eojax.data.reading.listing.folder import is_hidden
 from eojax.data.reading.listing.names import Spellings
 from eojax.errors import UserError
+from eojax.messages import counted, say
 
 _UTF8 = 0x800  # the flag of a member whose name is UTF-8
 
@@ -64,9 +66,11 @@ def list_members(path: Path, archive: zipfile.ZipFile, once: tuple[str, ...]) ->
     files: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
     spellings = Spellings(str(path))
+    outside = 0
     for info in archive.infolist():
         stored = stored_name(info)
         parts = [part for part in stored.split('/') if part not in ('', '.')]
+        outside += '..' in parts and not stored.endswith('/')
         if not parts or any(map(is_hidden, parts)):
             continue
         is_folder = stored.endswith('/')
@@ -79,7 +83,14 @@ def list_members(path: Path, archive: zipfile.ZipFile, once: tuple[str, ...]) ->
             if name in files and name.lower().endswith(once):
                 raise UserError(f'{path}: {name} is in the archive twice')
             files[name] = info
+    if outside:
+        _say_outside(path, outside)
     return Members(files, folders)
+
+
+@functools.cache  # once, however often the archive is listed
+def _say_outside(path: Path, num: int) -> None:
+    say(f'{path}: {counted(num, "file")} left out, as ".." in a name leads out of the archive')
 
 
 def stored_name(info: zipfile.ZipInfo) -> str:

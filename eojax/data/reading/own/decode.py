@@ -15,6 +15,7 @@ from eojax.data.reading.patches import resample
 from eojax.data.reading.scenes.band_names import plain
 from eojax.data.reading.scenes.validity import Validity
 from eojax.errors import UserError
+from eojax.messages import counted
 
 # A decoded file; a larger one is a scene, or a decompression bomb.
 MAX_DECODED_BYTES = 2**30
@@ -187,8 +188,8 @@ def check_kind(
     wanted = f'{len(file_bands)} band(s) of {dtype}'
     if like:
         raise UserError(
-            f'{name}: {count} band(s) of {held}, and {like} has {wanted}: the images of a data set'
-            ' must be of one kind; convert one of them, or leave it out'
+            f'{name}: {counted(count, "band")} of {held}, and {like} has {wanted}: the images of a'
+            ' data set must be of one kind; convert one of them, or leave it out'
         )
     known = '' if held in TYPES else f' (these types are read: {", ".join(TYPES)})'
     raise UserError(

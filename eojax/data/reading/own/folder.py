@@ -26,7 +26,7 @@ from eojax.data.reading.own.decode import THREADS, check_kind, decode_own
 from eojax.data.reading.own.kind import Kind, chosen_bands, kind_of_image
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.errors import UserError
-from eojax.messages import say
+from eojax.messages import counted, say
 
 FORMAT = 'raster'
 # Files that are looked at, evenly spread, to see what all of them are like.
@@ -162,7 +162,8 @@ def _text(dataset: Dataset, limits: Limits, num: int) -> str:
     pairs = zip(dataset.bands, limits, strict=True)
     listed = ', '.join(f'{band} {low:g}:{high:g}' for band, (low, high) in pairs)
     return (
-        f'{dataset.facts.title}: {dataset.places.num:,} images of {dataset.facts.images.dtype};'
+        f'{dataset.facts.title}: {counted(dataset.places.num, "image")} of'
+        f' {dataset.facts.images.dtype};'
         f' the values of {num:,} training images that become -1 and +1 are {listed}'
         f' (percentiles {band_limits.PERCENTILES[0]:g} and {band_limits.PERCENTILES[1]:g})'
     )
