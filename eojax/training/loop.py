@@ -35,7 +35,7 @@ from eojax.runs.lock import Lock
 from eojax.runs.opening import checkpoint_folder, load_state, restore_carry
 from eojax.runs.run import Run
 from eojax.runs.starting import Start, read_start
-from eojax.training import recovery
+from eojax.training import recovery, sinks
 from eojax.training.profiling import Trace
 from eojax.training.progress import Progress
 from eojax.training.recovery import Recovery
@@ -94,6 +94,8 @@ def _train(
     run = runs.prepare(config, folder)
     check_data(run)
     evaluate.check_inputs(run)  # hours before they are used
+    if sharding.is_main_process():
+        sinks.check(run.config)
     start = None if _has_begun(folder) else read_start(run)
     assert run.domains is not None
     when_checked()

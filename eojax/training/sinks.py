@@ -87,6 +87,20 @@ _KINDS: dict[str, Callable[[Any, Path, str, Mapping[str, Any]], Tracker]] = {
 }
 
 
+def check(config: ConfigDict) -> None:
+    """Refuses trackers whose package is not there, before anything is written.
+
+    Raises:
+      UserError: the package of one is not installed.
+    """
+    _modules(config)
+
+
+def _modules(config: ConfigDict) -> dict[str, Any]:
+    names = [name.strip() for name in config.sinks.split(',') if name.strip()]
+    return {name: _import(name) for name in names}
+
+
 class Sinks:
     """The trackers of a run.
 
@@ -105,8 +119,7 @@ class Sinks:
         Raises:
           UserError: the package of one is not installed.
         """
-        names = [name.strip() for name in config.sinks.split(',') if name.strip()]
-        modules = {name: _import(name) for name in names}
+        modules = _modules(config)
         self._file = folder / 'sinks.json'
         self._kept: dict[str, dict[str, Any]] = {}
         self._open: dict[str, Tracker] = {}

@@ -10,8 +10,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from eojax.errors import UserError
+from eojax.training.loop import train
 from eojax.training.progress import Progress
 from eojax.training.sinks import Sinks
+from tests.training_runs import small_config
 
 
 class FakeWandb(ModuleType):
@@ -133,3 +135,11 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, 'wandb', None)
     with pytest.raises(UserError, match=r"pip install 'eojax\[wandb\]'"):
         Sinks(tmp_path, config_of('wandb'))
+
+
+def test_a_missing_package_leaves_no_run_behind(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, 'wandb', None)
+    config = small_config('supervised', 'convnet', sinks='wandb')
+    with pytest.raises(UserError, match=r"pip install 'eojax\[wandb\]'"):
+        train(config, tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
