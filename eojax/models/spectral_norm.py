@@ -10,16 +10,12 @@ s goes to the largest singular value of W. For the gradient, u and v are constan
 One iteration a training step is enough, as W changes little from step to step.
 
 Networks know nothing of it: they get the normalised parameters in place of their own.
-
-A network has dozens of kernels, and each product with one is a program of its own for the compiler.
-So small kernels of equal shape are stacked, and one batched product serves all of them. Large ones
-stay alone: a copy of them takes memory, and there are few.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -31,9 +27,6 @@ from eojax.errors import UserError
 
 # Iterations before the first step, as of other implementations.
 _FIRST = 15
-# Kernels of more numbers are not stacked.
-_SMALL = 2**18
-_Place = tuple[str, ...]
 
 
 class Vectors(NamedTuple):
@@ -96,40 +89,37 @@ def begin(parameters: Any, chosen: Callable[[str], bool], key: Array) -> Spectra
 
 def iterated(parameters: Any, spectra: Spectra, times: int = 1) -> Spectra:
     """The vectors after some power iterations; no gradient goes through them."""
-    flat, held = traverse_util.flatten_dict(parameters), _flat(spectra)
-    groups = _groups(flat, held)
-    matrices = [lax.stop_gradient(_stacked(flat, group)) for group in groups]
+    flat = traverse_util.flatten_dict(parameters)
+    matrices = {place: lax.stop_gradient(_matrix(flat[place])) for place in _flat(spectra)}
 
-    def once(vectors: list[Vectors]) -> list[Vectors]:
-        new = []
-        for matrix, (_, outputs) in zip(matrices, vectors, strict=True):
-            inputs = _unit(jnp.einsum('...io,...o->...i', matrix, outputs))
-            new.append(Vectors(inputs, _unit(jnp.einsum('...i,...io->...o', inputs, matrix))))
+    def once(held: dict[tuple[str, ...], Vectors]) -> dict[tuple[str, ...], Vectors]:
+        new = {}
+        for place, matrix in matrices.items():
+            inputs = _unit(matrix @ held[place].outputs)
+            new[place] = Vectors(inputs, _unit(inputs @ matrix))
         return new
 
     # One loop for all kernels: one for each would take the compiler minutes.
-    begun = [_vectors(held, group) for group in groups]
-    new = once(begun) if times == 1 else lax.fori_loop(0, times, lambda _, x: once(x), begun)
-    each = {
-        place: Vectors(*(x[number] if len(group) > 1 else x for x in vectors))
-        for group, vectors in zip(groups, new, strict=True)
-        for number, place in enumerate(group)
-    }
-    after: Spectra = traverse_util.unflatten_dict({place: each[place] for place in held})
+    begun = _flat(spectra)
+    new = once(begun) if times == 1 else lax.fori_loop(0, times, lambda _, held: once(held), begun)
+    after: Spectra = traverse_util.unflatten_dict(new)
     return after
 
 
 def norms(parameters: Any, spectra: Spectra) -> dict[str, Array]:
     """s of each normalised kernel, by its name."""
-    found = _norms(traverse_util.flatten_dict(parameters), _flat(spectra))
-    return {'/'.join(place): norm for place, norm in found.items()}
+    flat = traverse_util.flatten_dict(parameters)
+    return {
+        '/'.join(place): _norm(flat[place], vectors) for place, vectors in _flat(spectra).items()
+    }
 
 
 def normalised(parameters: Any, spectra: Spectra) -> Any:
     """The parameters with W / s in place of each normalised kernel; all others as they are."""
     flat = dict(traverse_util.flatten_dict(parameters))
-    found = _norms(flat, _flat(spectra))
-    return traverse_util.unflatten_dict(flat | {p: flat[p] / norm for p, norm in found.items()})
+    for place, vectors in _flat(spectra).items():
+        flat[place] = flat[place] / _norm(flat[place], vectors)
+    return traverse_util.unflatten_dict(flat)
 
 
 def _flat(spectra: Spectra) -> dict[tuple[str, ...], Vectors]:
@@ -137,47 +127,15 @@ def _flat(spectra: Spectra) -> dict[tuple[str, ...], Vectors]:
     return flat
 
 
-def _groups(flat: Mapping[_Place, Array], held: Iterable[_Place]) -> list[list[_Place]]:
-    """Places of kernels whose matrices are stacked, or of one that stays alone."""
-    groups: dict[Any, list[_Place]] = {}
-    for place in held:
-        matrix = _matrix(flat[place])
-        # A large one is a group of its own, by its name.
-        key = (matrix.shape, matrix.dtype) if matrix.size <= _SMALL else place
-        groups.setdefault(key, []).append(place)
-    return [*groups.values()]
-
-
-def _stacked(flat: Mapping[_Place, Array], group: list[_Place]) -> Array:
-    """The matrices of a group, `[n, inputs, outputs]`; of one kernel without the first axis."""
-    matrices = [_matrix(flat[place]) for place in group]
-    return jnp.stack(matrices) if len(group) > 1 else matrices[0]
-
-
-def _vectors(held: Mapping[_Place, Vectors], group: list[_Place]) -> Vectors:
-    """Those of a group, stacked as its matrices are."""
-    if len(group) == 1:
-        return held[group[0]]
-    return Vectors(*(jnp.stack(each) for each in zip(*(held[p] for p in group), strict=True)))
-
-
 def _matrix(kernel: Array) -> Array:
     return kernel.reshape(-1, kernel.shape[-1])
 
 
-def _norms(flat: Mapping[_Place, Array], held: Mapping[_Place, Vectors]) -> dict[_Place, Array]:
-    """s of each kernel; the gradient goes through W alone."""
-    found: dict[_Place, Array] = {}
-    for group in _groups(flat, held):
-        inputs, outputs = (lax.stop_gradient(x) for x in _vectors(held, group))
-        product = jnp.einsum('...io,...o->...i', _stacked(flat, group), outputs)
-        # A kernel of zeros, such as nobody starts with, stays one.
-        of_group = jnp.maximum((inputs * product).sum(-1), 1e-12)
-        found |= {p: of_group[n] if len(group) > 1 else of_group for n, p in enumerate(group)}
-    return {place: found[place] for place in held}
+def _norm(kernel: Array, vectors: Vectors) -> Array:
+    inputs, outputs = (lax.stop_gradient(vector) for vector in vectors)
+    # A kernel of zeros, such as nobody starts with, stays one.
+    return jnp.maximum(inputs @ (_matrix(kernel) @ outputs), 1e-12)
 
 
-def _unit(vectors: Array) -> Array:
-    """Along the last axis."""
-    length = jnp.sqrt(jnp.square(vectors).sum(-1, keepdims=True))
-    return vectors / jnp.maximum(length, 1e-12)
+def _unit(vector: Array) -> Array:
+    return vector / jnp.maximum(jnp.sqrt(jnp.square(vector).sum()), 1e-12)

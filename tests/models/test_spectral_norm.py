@@ -76,47 +76,6 @@ def test_its_gradient_takes_the_vectors_as_constants() -> None:
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize('small', [50, 2**18])
-def test_kernels_of_one_shape_are_normalised_together_as_each_would_be_alone(
-    small: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stacked or not, in any number: values and gradients are those of one kernel at a time."""
-    monkeypatch.setattr(spectral_norm, '_SMALL', small)
-    shapes = ((3, 3, 2, 4), (3, 3, 2, 4), (18, 4), (5, 2), (2, 1, 3, 7), (5, 2), (6, 7))
-    parameters = {
-        f'layer{n}': {'kernel': (n + 1) * random.normal(random.key(n), shape), 'bias': jnp.ones(2)}
-        for n, shape in enumerate(shapes)
-    }
-    spectra = spectral_norm.begin(parameters, spectral_norm.named('kernel'), KEYS[3])
-
-    def together(parameters: Any, times: int) -> Any:
-        new = spectral_norm.iterated(parameters, spectra, times)
-        normal = spectral_norm.normalised(parameters, new)
-        kernels = [normal[name]['kernel'] for name in parameters]
-        return sum(jnp.sin(3.0 * x).sum() for x in kernels), (new, kernels)
-
-    def alone(parameters: Any, times: int) -> Any:
-        new, kernels = {}, []
-        for name, layer in parameters.items():
-            kernel = layer['kernel']
-            matrix = kernel.reshape(-1, kernel.shape[-1])
-            inputs, outputs = spectra[name]['kernel']
-            held = jax.lax.stop_gradient(matrix)
-            for _ in range(times):
-                inputs = held @ outputs / jnp.linalg.norm(held @ outputs)
-                outputs = inputs @ held / jnp.linalg.norm(inputs @ held)
-            new[name] = {'kernel': spectral_norm.Vectors(inputs, outputs)}
-            kernels.append(kernel / (inputs @ matrix @ outputs))
-        return sum(jnp.sin(3.0 * x).sum() for x in kernels), (new, kernels)
-
-    for times in (1, 3):
-        pair = [
-            jax.jit(jax.value_and_grad(one, has_aux=True), static_argnums=1)(parameters, times)
-            for one in (together, alone)
-        ]
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *pair)
-
-
 def test_kernels_are_chosen_by_name() -> None:
     def chosen(pattern: str) -> list[Any]:
         choice = spectral_norm.named(pattern)
