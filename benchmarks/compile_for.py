@@ -26,6 +26,7 @@ from ml_collections import ConfigDict
 from benchmarks import command, provenance
 from benchmarks.compiling import gate, programs, targets
 from benchmarks.compiling.findings import Findings, find, numbers, predict
+from benchmarks.compiling.table import rate_text
 from benchmarks.compiling.targets import Target
 from eojax.config.base import set_key
 from eojax.config.command_line import load_config
@@ -146,7 +147,7 @@ def _row(result: Result) -> tuple[str, ...]:
     rates = ['-', '-']
     if prediction is not None:
         both = (prediction.steps_per_second, prediction.most_steps_per_second)
-        rates = [f'{rate:.3g}' for rate in both]
+        rates = [rate_text(rate) for rate in both]
     return (
         result.title, target.name, f'{found.peak_bytes / 1e9:.2f}',
         f'{target.chip.memory / 1e9:.0f}', f'{found.traffic_bytes / 1e9:.1f}', str(found.kernels),

@@ -57,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_atomically(options.page, lambda file: file.write(new.encode()))
 
 
+def rate_text(rate: float) -> str:
+    """A predicted rate: two digits are more than is known of it."""
+    return f'{rate:.2g}' if rate < 100 else f'{float(f"{rate:.2g}"):,.0f}'
+
+
 def table(records: Path, page: Path) -> str:
     """The table of all records of a folder, as Markdown for a page."""
     newest: dict[tuple[str, ...], tuple[Path, Mapping[str, Any]]] = {}
@@ -83,7 +88,7 @@ def _row(file: Path, record: Mapping[str, Any], page: Path) -> tuple[str, ...]:
     title = ' '.join([f'`{about["config"]}`', *(f'`{text}`' for text in about['set'])])
     chain = numbers['chain_kernels']
     rates = [
-        f'{numbers[name]:.2g}' if name in numbers else '-'
+        rate_text(numbers[name]) if name in numbers else '-'
         for name in ('predicted_steps_per_second', 'predicted_most_steps_per_second')
     ]
     link = Path(*['..'] * (len(page.parent.relative_to(page.parent.parent).parts)))
