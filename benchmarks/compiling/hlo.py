@@ -40,6 +40,9 @@ _CALLS = re.compile(
 _TRIPS = re.compile(r'known_trip_count\D*(\d+)')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _PRODUCTS = re.compile(r'custom_call_target="__(?:cudnn|cublas)')
+# In the program's first line, which arguments its results may be written over.
+_OVERWRITTEN = re.compile(r'\{[\d, ]*\}: \((\d+), ')
+_PARAMETER = re.compile(r'parameter\((\d+)\)')
 _NAME = re.compile(r'%([\w.\-]+)')
 
 
@@ -124,6 +127,7 @@ class Program:
             write how often a loop runs, and one with products in it is the chain's.
         """
         self._chain = chain
+        self._head = text.partition('\n')[0]
         self.computations, self.entry = _computations(text)
         self.runs: dict[str, int] = {}
         self.paths: dict[str, tuple[str, ...]] = {}
@@ -166,6 +170,19 @@ class Program:
         for one in self.computations[name]:
             yield one
             yield from self.inside(one)
+
+    def arguments(self, name: str) -> tuple[int, int]:
+        """Bytes of an argument of the traced function that the program takes, and of that part of
+        it which the program writes its results over; what it hands on untouched it does not take.
+        """
+        over = {int(number) for number in _OVERWRITTEN.findall(self._head)}
+        taken = donated = 0
+        for one in self.computations[self.entry]:
+            number = _PARAMETER.search(one.line) if one.opcode == 'parameter' else None
+            if number and re.match(rf'{name}\b', source_of(one)):
+                taken += one.nbytes
+                donated += one.nbytes if int(number[1]) in over else 0
+        return taken, donated
 
     @property
     def chain(self) -> Loop | None:

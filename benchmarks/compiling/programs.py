@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from jax import random
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -36,7 +35,6 @@ class Program(NamedTuple):
       phase: of which it is a step.
       text: the optimised program.
       memory: jax's analysis of it, of one device.
-      state_bytes: of the carry, which a step donates, on one device.
       trace_seconds, compile_seconds: what it took here.
     """
 
@@ -44,7 +42,6 @@ class Program(NamedTuple):
     phase: Phase
     text: str
     memory: Any
-    state_bytes: int
     trace_seconds: float
     compile_seconds: float
 
@@ -83,7 +80,6 @@ def compile_step(config: ConfigDict, mesh: Mesh, phase: int = -1, effort: float 
         chosen,
         compiled.as_text(),
         compiled.memory_analysis(),
-        sum(_local_bytes(leaf) for leaf in jax.tree.leaves(carry)),
         traced - begun,
         time.perf_counter() - traced,
     )
@@ -99,9 +95,3 @@ def _compiled(lowered: jax.stages.Lowered, effort: float) -> Any:
         raise UserError(f'the compiler refuses the program: {first[:400]}') from error
     finally:
         jax.config.update(_EFFORT, before)
-
-
-def _local_bytes(leaf: Any) -> int:
-    """Of a device's share of an array."""
-    shape = leaf.sharding.shard_shape(leaf.shape)
-    return int(np.prod(shape, dtype=np.int64)) * leaf.dtype.itemsize

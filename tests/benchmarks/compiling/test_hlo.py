@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.compiling.hlo import Program, bytes_of
 
-TEXT = """HloModule step, is_scheduled=true
+TEXT = """HloModule step, is_scheduled=true, input_output_alias={ {0}: (1, {}, may-alias) }
 
 FileNames
 1 "step.py"
@@ -63,8 +63,8 @@ FileNames
 
 ENTRY %main (data: f32[100,8], weights: f32[8,8], big: f32[512,1024]) -> f32[1024,512] {
   %data = f32[100,8]{1,0} parameter(0)
-  %weights = f32[8,8]{1,0} parameter(1)
-  %big = f32[512,1024]{1,0} parameter(2)
+  %weights = f32[8,8]{1,0} parameter(1), metadata={op_name="carry.state.weights"}
+  %big = f32[512,1024]{1,0} parameter(2), metadata={op_name="carry.state.big"}
   %at = s32[] constant(3)
   %row = f32[1,8]{1,0} fusion(%data, %at), kind=kLoop, calls=%fused_slice
   %kept = f32[100,8]{1,0} fusion(%data, %row, %at), kind=kLoop, calls=%fused_update
@@ -111,6 +111,12 @@ def test_bytes_are_those_that_are_read_and_written():
     shapes = {one.name: one.shape for one in program.computations['main']}
     assert program._moved(lines['row'], shapes) == 32 + 4 + 32
     assert program._moved(lines['kept'], shapes) == 32 + 4 + 32
+
+
+def test_what_is_taken_and_given_back_in_its_place_is_known():
+    program = Program(TEXT)
+    assert program.arguments('carry') == (4 * (8 * 8 + 512 * 1024), 4 * 8 * 8)
+    assert program.arguments('feed') == (0, 0)
 
 
 def test_what_must_not_be_there_is_found():
