@@ -21,6 +21,7 @@ from eojax.config.base import base_config, flatten, set_key
 from eojax.config.command_line import load_config
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS
+from eojax.models.arithmetic import settle
 
 CONFIGS = Path(__file__).parent.parent / 'configs'
 # Entry to config. One whose file is not there is not in the suites.
@@ -276,7 +277,7 @@ def described(config: ConfigDict) -> str:
         words.append(f'{method.num_projections} projections')
     if 'sampler' in config:
         words += _chains(config)
-    return ', '.join([*words, config.model.dtype])
+    return ', '.join([*words, settle(config).model.dtype])
 
 
 def _network(model: ConfigDict) -> str:

@@ -36,13 +36,14 @@ def settle(config: ConfigDict, begun: ConfigDict | None = None) -> ConfigDict:
     """A config whose `model.dtype` is settled; the config itself where it is already.
 
     Args:
-      begun: the config that a run began with, whose type stands for `auto`; None of a new run.
+      begun: the config that a run began with, whose type stands for `auto`, so that no device is
+        asked for; None of a new run.
     """
     if config.model.get('dtype') != AUTO:
         return config
     kept = None if begun is None else begun.model.get('dtype')
     settled = config.copy_and_resolve_references()
-    settled.model.dtype = _settled(kept or AUTO)
+    settled.model.dtype = _settled(AUTO) if kept is None else kept
     return settled
 
 

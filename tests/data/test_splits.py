@@ -136,9 +136,9 @@ def test_too_few_images_name_the_class() -> None:
     make_splits(names, labels, 3, 0, 29)
     with pytest.raises(UserError, match=r"class 'Town' has only 29 training images"):
         make_splits(names, labels, 3, 0, 60)
-    with pytest.raises(UserError, match=r"class 'B': 2 image\(s\) are too few"):
+    with pytest.raises(UserError, match=r"class 'B': 2 images are too few"):
         make_splits(*names_and_labels({'A': 9, 'B': 2}), 2, 0)
-    with pytest.raises(UserError, match=r'class 3: 0 image\(s\) are too few'):
+    with pytest.raises(UserError, match=r'class 3: 0 images are too few'):
         make_splits(names, labels, 4, 0)
 
 
@@ -184,7 +184,7 @@ def test_what_is_not_published_is_drawn_from_the_training_part() -> None:
 def test_parts_that_cannot_be() -> None:
     names, labels, parts = published()
     parts[labels == 1] = 2
-    with pytest.raises(UserError, match=r"class 'River': 63 image\(s\) but none to train on"):
+    with pytest.raises(UserError, match=r"class 'River': 63 images but none to train on"):
         make_splits(names, labels, 3, 0, parts=parts)
     with pytest.raises(UserError, match="class 'water'"):
         make_splits(names, labels, 3, 0, parts=parts, class_names=('crop', 'water', 'urban'))
@@ -330,7 +330,7 @@ def test_few_groups_and_labels_that_there_are_not_are_refused() -> None:
         make_splits(names, labels, 4, 0, groups=groups % 2, label='pixel')
     with pytest.raises(UserError, match='this data set has no labels'):
         make_splits(names, labels, 1, 0, labelled_in_all=3, label='none')
-    with pytest.raises(UserError, match=r'2 place\(s\) are too few for the three splits'):
+    with pytest.raises(UserError, match=r'2 places are too few for the three splits'):
         make_splits(['a', 'b'], [-1, -1], 1, 0, label='none')
 
 
