@@ -59,7 +59,8 @@ gate:
 	.venv-gate/bin/python -m pip install --disable-pip-version-check --quiet \
 	  --constraint constraints.txt --requirement requirements.txt --editable '.[aot]'
 	.venv-gate/bin/python -m benchmarks.compile_for --check --no-count \
-	  --target=h100:8 --target=v5e:2x4 --config=quickstart --set sampler.buffer_parts=8
+	  --target=h100:8 --target=v5e:2x4 --config=quickstart --set sampler.buffer_parts=8 \
+	  --set sampler.buffer_size=512
 	.venv-gate/bin/python -m benchmarks.compile_for --check --no-count \
 	  --target=v5e:2x4 --config=fixmatch_eurosat_small --set model.depth=10
 
