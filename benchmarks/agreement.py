@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.suites import suites
 from eojax.devices import sharding, target
-from eojax.errors import UserError, one_line_errors
+from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.tables import plain_table
@@ -64,9 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         jax.config.update('jax_default_matmul_precision', 'highest')
         entries = suites()['tiny'].entries
         wanted = [name for name in options.method.split(',') if name] or list(entries)
-        unknown = [name for name in wanted if name not in entries]
-        if unknown:
-            raise UserError(f'no entry {unknown[0]!r}; there are {", ".join(entries)}')
+        for name in wanted:
+            if name not in entries:
+                raise unknown_name('entry of the tiny suite', name, entries)
+        if options.steps < 1:
+            raise UserError(f'--steps must be at least 1, not {options.steps}')
         rows, worst = [['method', 'difference']], 0.0
         here, cpu = jax.devices()[:1], jax.devices('cpu')[:1]
         for name in wanted:
@@ -77,11 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for devices in (here, cpu)
             ]
             different = difference(*found)
-            worst = max(worst, different)
+            worst = float(np.maximum(worst, different))  # what is no number stays none
             rows.append([name, f'{different:.1e}'])
         print(f'{here[0].device_kind} beside the CPU, {options.steps} steps')
         print('\n'.join(plain_table(rows)))
-        if worst > options.tolerance:
+        if not worst <= options.tolerance:
             raise UserError(f'a metric differs by {worst:.1e}, more than {options.tolerance:g}')
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -72,6 +73,14 @@ def write(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     if options.out:
         provenance.write_record(options.out, record)
         print(f'recorded in {options.out}')
+
+
+def plain_value(text: str) -> Any:
+    """The value of KEY=VALUE: `False`, `256` and the like as what they are; all else as text."""
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
 
 
 def whole_numbers(flag: str, text: str) -> tuple[int, ...]:

@@ -15,11 +15,10 @@ It takes the compilers and no driver or card: pip install -e '.[aot]'
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -63,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lacking = {why for target in chosen if (why := targets.missing(target))}
         if lacking:
             raise UserError(f'to compile for these targets, install {"; ".join(sorted(lacking))}')
+        if options.text and not Path(options.text).absolute().parent.is_dir():
+            raise UserError(f'--text {options.text}: there is no such folder')
         commit = _commit_for(options)
         targets.on_the_cpu()
         results, refused = [], []
@@ -130,15 +131,8 @@ def _config(name: str, changes: Sequence[str]) -> ConfigDict:
         key, equals, value = text.partition('=')
         if not equals:
             raise UserError(f'--set {text!r}: say KEY=VALUE')
-        set_key(config, key, _value(value))
+        set_key(config, key, command.plain_value(value))
     return config
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text.lower())
-    except ValueError:
-        return text
 
 
 def _row(result: Result) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def _config(suite: str, entry: str, changes: Sequence[tuple[str, str]]) -> Confi
         raise unknown_name(f'entry of the {suite} suite', entry, known[suite].entries)
     config = known[suite].entries[entry]()
     for key, text in changes:
-        set_key(config, key, _value(text))
+        set_key(config, key, command.plain_value(text))
     config.steps_per_call = 1
     return config
 
@@ -96,14 +95,6 @@ def _choice(text: str) -> tuple[str, list[str]]:
     if not equals or not values:
         raise UserError(f'{text!r}: say KEY=VALUE, or KEY=VALUE,VALUE')
     return key, values.split(',')
-
-
-def _value(text: str) -> Any:
-    """`False`, `256` and the like as what they are; all else as text."""
-    try:
-        return json.loads(text.lower())
-    except ValueError:
-        return text
 
 
 def _parser() -> argparse.ArgumentParser:

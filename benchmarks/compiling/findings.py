@@ -99,17 +99,15 @@ def find(compiled: Compiled, config: ConfigDict, count: bool = True) -> Findings
       count: whether operations are counted, which traces the step once more.
     """
     program = Program(compiled.text, chain_steps(config))
-    chain, memory = program.chain, compiled.memory
+    chain = program.chain
     path = chain.path if chain else None
     talks = program.collectives()
     inside = [one for one in talks if path and one.path[: len(path)] == path]
     outside = [one for one in talks if one not in inside]
-    held, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
-    after = memory.output_size_in_bytes - memory.alias_size_in_bytes
     return Findings(
-        int(held + temporary + after),
-        int(held),
-        int(temporary),
+        compiled.needed.peak,
+        compiled.needed.held,
+        compiled.needed.temporary,
         *program.arguments('carry'),
         _flops(compiled, config) if count else None,
         program.total_traffic(),

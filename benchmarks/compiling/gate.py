@@ -11,12 +11,8 @@ _LEFT = 0.06
 _SMALL = 4096
 
 
-def failures(found: Findings, target: Target, streamed: bool = False) -> list[str]:
-    """What does not hold, a line each; empty where all does.
-
-    Args:
-      streamed: whether batches come from the host, which then places them before the step.
-    """
+def failures(found: Findings, target: Target) -> list[str]:
+    """What does not hold, a line each; empty where all does."""
     lines = []
     if found.chain_collectives:
         lines.append(f'{found.chain_collectives} collectives in the loop of the chains')

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from benchmarks.compiling import stand_ins
+from benchmarks.training_step import Needed, needed_of
 from eojax.devices import sharding, target
 from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError
@@ -34,14 +35,14 @@ class Program(NamedTuple):
       run: of the config, with nothing read or placed.
       phase: of which it is a step.
       text: the optimised program.
-      memory: jax's analysis of it, of one device.
+      needed: memory of one device, by jax's analysis.
       trace_seconds, compile_seconds: what it took here.
     """
 
     run: Run
     phase: Phase
     text: str
-    memory: Any
+    needed: Needed
     trace_seconds: float
     compile_seconds: float
 
@@ -63,7 +64,10 @@ def compile_step(config: ConfigDict, mesh: Mesh, phase: int = -1, effort: float 
     begun = time.perf_counter()
     with target.compiling_for(mesh):
         run = runs.prepare(config, Path(), mesh, stand_ins.read_stand_in, place=False)
-        number = phase % len(run.method.phases)
+        count = len(run.method.phases)
+        if not -count <= phase < count:
+            raise UserError(f'there is no phase {phase}: the config has {count}, from 0 on')
+        number = phase % count
         chosen = run.method.phases[number]
         before = sum(earlier.steps for earlier in run.method.phases[:number])
         state = abstract_carry(run, before, ()).state
@@ -79,7 +83,7 @@ def compile_step(config: ConfigDict, mesh: Mesh, phase: int = -1, effort: float 
         run,
         chosen,
         compiled.as_text(),
-        compiled.memory_analysis(),
+        needed_of(compiled),
         traced - begun,
         time.perf_counter() - traced,
     )

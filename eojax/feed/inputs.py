@@ -146,9 +146,6 @@ class ResidentShapes:
     def feed(self, streams: Mapping[str, Stream], key: Array, step: int) -> Resident:
         raise ValueError('nothing was placed: this run is there to be compiled')
 
-    def example(self, streams: Mapping[str, Stream], key: Array) -> Resident:
-        raise ValueError('nothing was placed: this run is there to be compiled')
-
     def shapes(self, streams: Mapping[str, Stream]) -> Any:
         return self._shapes
 

@@ -88,3 +88,19 @@ def test_an_unknown_method_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         agreement.main(['--method=jam'])
     assert 'jam' in capsys.readouterr().err
+
+
+def test_what_is_no_number_is_a_difference(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = iter([{'loss': float('nan')}, {'loss': 1.0}])
+    monkeypatch.setattr(agreement, 'metrics_on', lambda *_: next(numbers))
+    with pytest.raises(SystemExit):
+        agreement.main(['--method=jem'])
+    assert 'nan' in capsys.readouterr().err
+
+
+def test_no_steps_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        agreement.main(['--method=jem', '--steps=0'])
+    assert capsys.readouterr().err.count('\n') == 1

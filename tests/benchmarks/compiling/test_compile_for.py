@@ -195,3 +195,8 @@ def test_the_page_says_what_the_records_do(tmp_path: Path) -> None:
 
 def test_the_documentation_is_of_the_newest_records() -> None:
     table.main(['--check'])
+
+
+def test_a_phase_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UserError, match='there is no phase 5: the config has 1'):
+        programs.compile_step(tiny_config('supervised'), sharding.data_mesh(), phase=5)
