@@ -14,6 +14,8 @@ from eojax.data.sets import (
     landscape_zones,
     landscapes,
     prepared,
+    resisc45,
+    rsscn7,
     so2sat,
     ucmerced,
 )
@@ -30,6 +32,8 @@ DATASETS: dict[str, DatasetKind] = {
     'landscape_zones': landscape_zones.KIND,
     'landscapes': landscapes.KIND,
     'prepared': prepared.KIND,
+    'resisc45': resisc45.KIND,
+    'rsscn7': rsscn7.KIND,
     'so2sat': so2sat.KIND,
     'ucmerced': ucmerced.KIND,
     **PIXEL_DATASETS,
