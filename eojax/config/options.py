@@ -90,6 +90,28 @@ EVALUATE: dict[str, Option] = {
     'segmenter': Option(
         '', 'run that segments real images, to judge synthesised ones: folder, file or name'
     ),
+    'coverage': Option(
+        0.0,
+        'share of places whose set of classes must hold the true one, calibrated on the validation'
+        ' part; 0: no sets',
+        BELOW_ONE,
+    ),
+    'set_score': Option(
+        'lac', 'score of these sets: lac, the smallest ones, or aps, larger where a place is hard',
+        one_of('lac', 'aps'),
+    ),
+    'not_known': Option(
+        0.0,
+        'share of the validation part that is left open, as the least to be trusted; 0: none',
+        BELOW_ONE,
+    ),
+    'not_known_by': Option(
+        'confidence', 'what says how far an answer is to be trusted',
+        one_of('confidence', 'log_density', 'set_size'),
+    ),
+    'areas': Option(
+        False, 'whether areas are corrected by the errors in the validation part, with intervals'
+    ),
     'keep_reference': Option(
         True, "whether training ends with the scores of the run's images, for the apps"
     ),

@@ -11,7 +11,7 @@ from eojax.data.dataset import Dataset
 from eojax.evaluation import evaluators
 from eojax.evaluation.classes import image_classes
 from eojax.evaluation.command import read_labelled
-from eojax.evaluation.evaluate import evaluation_set
+from eojax.evaluation.evaluation_set import evaluation_set
 from eojax.evaluation.pixels.classes import pixel_calibration
 from eojax.metrics.calibration import curve_of, error_of
 from eojax.metrics.classification import Sums

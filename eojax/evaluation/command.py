@@ -127,6 +127,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         '--window_overlap', type=float,
         help='of the windows of methods for pixels, as a share of their side',
     )  # fmt: skip
+    parser.add_argument(
+        '--coverage', type=float, metavar='LEVEL',
+        help='sets of classes that hold the true one for this share of places, such as 0.9',
+    )  # fmt: skip
+    parser.add_argument('--set_score', help='of these sets: lac (the default) or aps')
+    parser.add_argument(
+        '--not_known', type=float, metavar='SHARE',
+        help='leave this share open, as the least to be trusted, and say what that gains',
+    )  # fmt: skip
+    parser.add_argument('--not_known_by', help='confidence (the default), log_density or set_size')
+    parser.add_argument(
+        '--areas', action='store_true', default=None,
+        help='correct the areas of classes by the errors in the validation part',
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     with one_line_errors():
         compilation_cache.enable()
@@ -143,6 +157,11 @@ def _evaluate(options: argparse.Namespace) -> None:
         'evaluate.inception_images': options.inception_images,
         'evaluate.outliers': options.outliers,
         'evaluate.window_overlap': options.window_overlap,
+        'evaluate.coverage': options.coverage,
+        'evaluate.set_score': options.set_score,
+        'evaluate.not_known': options.not_known,
+        'evaluate.not_known_by': options.not_known_by,
+        'evaluate.areas': options.areas,
     }
     folder = run_folder(options.workdir)
     if options.out is None and is_file(options.workdir):

@@ -15,6 +15,9 @@ evaluator (`eojax.evaluation.evaluators`):
   reliability.png, segmentation.png. Windows overlap by `evaluate.window_overlap` of their side.
 `pixel_log_density`, or `pixel_logits` where the config names outliers or unseen classes:
   auroc_<set>_<score> of pixels (`eojax.evaluation.pixels.unseen`); unseen_pixels.png.
+`logits` or `pixel_logits`, where the config asks for it: sets of classes, corrected areas and what
+  is left open, set_, area_, not_known_, aurc_ and error_at_ (`eojax.evaluation.guarantees`);
+  sets.png, areas.png, areas.csv, risk_coverage.png.
 `log_density`: auroc_ and fpr95_<set> against each set of outliers (`eojax.evaluation.outliers`),
   kl_test against the training images; log_density.png. Of a classifier alone, the log-sum-exp of
   its logits stands for it.
@@ -54,9 +57,12 @@ from eojax.errors import UserError
 from eojax.evaluation import evaluators
 from eojax.evaluation.classes import image_classes
 from eojax.evaluation.densities import density
-from eojax.evaluation.evaluation_set import EvaluationSet
+from eojax.evaluation.evaluation_set import EvaluationSet, evaluation_set
 from eojax.evaluation.evaluators import Evaluator
 from eojax.evaluation.generation import generated, samples_of
+from eojax.evaluation.guarantees.evaluator import guarantees
+from eojax.evaluation.guarantees.rules import asked_in, check_asked
+from eojax.evaluation.guarantees.sample import density_of
 from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.pixels import unseen
 from eojax.evaluation.pixels.classes import (
@@ -101,6 +107,12 @@ def check(config: ConfigDict) -> None:
     """
     options = config.evaluate
     option.check(EVALUATE, options, 'evaluate')
+    check_asked(asked_in(options))
+    if asked_in(options).any and config.data.validation_by == 'test':
+        raise UserError(
+            'evaluate.coverage, not_known and areas are calibrated on the validation part, and with'
+            ' data.validation_by=test that is the test part itself: choose group or place'
+        )
     parse_outliers(options.outliers)
     if options.inception and not expanded(options.inception).is_file():
         raise UserError(f'evaluate.inception: no such file: {options.inception}')
@@ -113,6 +125,7 @@ def check_inputs(run: Run) -> None:
       UserError: an image or a file that cannot be read, by name.
     """
     options, abilities = run.config.evaluate, set(run.method.abilities)
+    check_asked(asked_in(options), density=density_of(run) is not None)
     if 'synthesise' in abilities:
         open_segmenter(run)
     if options.outliers and 'pixel_logits' in abilities:
@@ -199,20 +212,6 @@ def measure_run(
     return numbers
 
 
-def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
-    """A data set as the run's method is tested on it."""
-    options, method = run.config.evaluate, run.method
-    centre = options.centre if dataset.facts.label == 'pixel' else 0
-    return EvaluationSet(
-        dataset,
-        method.rasters,
-        centre or method.window,
-        options.batch_size,
-        options.window_overlap,
-        centre=bool(centre),
-    )
-
-
 def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator]:
     """The evaluators of a method, chosen by its abilities."""
     abilities, names = run.method.abilities, run.facts.class_names
@@ -225,10 +224,13 @@ def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator
             *([pixel_borders()] if tested.border else []),
             pixel_examples(tested, 'pixel_log_density' in abilities),
             *([unseen_pixels(run, state, tested)] if unseen.asked_for(run) else []),
+            *([guarantees(run, state, tested)] if asked_in(run.config.evaluate).any else []),
         ]
     chosen, samples = [], samples_of(run, state, tested.num)
     if 'logits' in abilities:
         chosen += [image_classes(names), image_predictions(run, state, tested)]
+        if asked_in(run.config.evaluate).any:
+            chosen.append(guarantees(run, state, tested))
     if {'logits', 'log_density'} & set(abilities):
 
         def images() -> np.ndarray | None:
@@ -253,6 +255,11 @@ def _table(numbers: Mapping[str, float]) -> str:
         'fpr95_',
         'frechet_features',
         'texture_distance_',
+        'set_coverage_',
+        'area_mapped_',
+        'area_low_',
+        'area_high_',
+        'area_true_',
         *counts,
     )
     shown = {k: v for k, v in numbers.items() if not k.startswith(left_out) or k == 'f1_macro'}

@@ -24,6 +24,7 @@ from eojax.data.reading.lazy_images import Images
 from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
 from eojax.metrics.segmentation import near_border
+from eojax.runs.run import Run
 
 # The label of pixels of a class that was kept from training; below 0, it counts nowhere else.
 UNSEEN_LABEL = -2
@@ -264,6 +265,20 @@ class EvaluationSet(NamedTuple):
             labels = self.dataset.places.labels[index].astype(np.int32)
         rows, columns = (np.array([w[axis] for w in windows]) for axis in (0, 1))
         return EvaluationBatch(rasters, labels, index, rows, columns, counted, near)
+
+
+def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
+    """A data set as the run's method is tested on it."""
+    options, method = run.config.evaluate, run.method
+    centre = options.centre if dataset.facts.label == 'pixel' else 0
+    return EvaluationSet(
+        dataset,
+        method.rasters,
+        centre or method.window,
+        options.batch_size,
+        options.window_overlap,
+        centre=bool(centre),
+    )
 
 
 def _along(length: int, side: int, stride: int, grid: int) -> Iterator[tuple[int, int, int]]:

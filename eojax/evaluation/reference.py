@@ -115,7 +115,7 @@ def reference_scores(
             for end, rows in (('lowest', order[:ENDS]), ('highest', order[::-1][:ENDS])):
                 more[f'{TEST}_{end}'] = np.asarray(run.dataset.images[chosen[rows]])
         if sharding.is_main_process():
-            _write(path, {**_read(path, mark), **held, **more, FINGERPRINT: mark})
+            write_kept(path, {**read_kept(path, mark), **held, **more, FINGERPRINT: mark})
     return {name: held[f'{part}_{name}'] for name in names}
 
 
@@ -134,7 +134,7 @@ def reference_pixels(run: Run, state: Any) -> np.ndarray:
         training = run.dataset.subset(run.splits.train)
         held = {name: pixel_densities(run, state, training, _WINDOWS, _PIXELS)}
         if sharding.is_main_process():
-            _write(path, {**_read(path, mark), **held, FINGERPRINT: mark})
+            write_kept(path, {**read_kept(path, mark), **held, FINGERPRINT: mark})
     return held[name]
 
 
@@ -143,14 +143,14 @@ def test_ends(run: Run, state: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Empty where none are kept.
     """
-    kept = _read(run.folder / 'reference' / f'step_{run.step}.npz', fingerprint(run, state))
+    kept = read_kept(run.folder / 'reference' / f'step_{run.step}.npz', fingerprint(run, state))
     nothing = np.zeros((0, *run.task.image_shape), run.images.dtype)
     return kept.get(f'{TEST}_lowest', nothing), kept.get(f'{TEST}_highest', nothing)
 
 
 def kept_scores(run: Run, state: Any) -> dict[str, np.ndarray]:
     """All that is kept of the scores of this very state, by name; empty where there is nothing."""
-    return _read(run.folder / 'reference' / f'step_{run.step}.npz', fingerprint(run, state))
+    return read_kept(run.folder / 'reference' / f'step_{run.step}.npz', fingerprint(run, state))
 
 
 def examples(run: Run) -> Examples:
@@ -174,7 +174,7 @@ def examples(run: Run) -> Examples:
     chosen = split[spread(len(split), max(1, min(_EXAMPLES, _EXAMPLE_BYTES // each)))]
     made = Examples(np.asarray(run.dataset.images[chosen]), run.dataset.labels[chosen])
     if sharding.is_main_process():
-        _write(path, made._asdict())
+        write_kept(path, made._asdict())
     return made
 
 
@@ -194,7 +194,7 @@ def texture(run: Run) -> StationaryGaussian:
     made = fit_texture(run, training.images, training.labels)
     made = jax.tree.map(np.asarray, made)
     if sharding.is_main_process():
-        _write(path, made._asdict())
+        write_kept(path, made._asdict())
     return made
 
 
@@ -232,7 +232,7 @@ def _magnitude(leaves: list[jax.Array]) -> Any:
 
 def _held(path: Path, names: list[str], num: int, fingerprint: np.ndarray) -> dict[str, np.ndarray]:
     """The scores that process 0 read in the run folder, in all processes."""
-    kept = _read(path, fingerprint) if sharding.is_main_process() else {}
+    kept = read_kept(path, fingerprint) if sharding.is_main_process() else {}
     held = np.array([name in kept and kept[name].shape == (num,) for name in names])
     if jax.process_count() == 1:
         return {name: kept[name] for name, here in zip(names, held, strict=True) if here}
@@ -246,7 +246,7 @@ def _held(path: Path, names: list[str], num: int, fingerprint: np.ndarray) -> di
     }
 
 
-def _read(path: Path, fingerprint: np.ndarray) -> dict[str, np.ndarray]:
+def read_kept(path: Path, fingerprint: np.ndarray) -> dict[str, np.ndarray]:
     """The scores kept of this very checkpoint; nothing where the file is absent or damaged."""
     kept = load(path)
     # The sum's last bits may depend on the machine.
@@ -263,7 +263,7 @@ def load(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _write(path: Path, arrays: dict[str, Any]) -> None:
+def write_kept(path: Path, arrays: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: np.savez(file, **arrays))

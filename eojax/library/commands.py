@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from eojax.apps.map_scene.command import check_run
+from eojax.apps.map_scene.command import check_run, wanted_of
+from eojax.apps.map_scene.guarantees import AREAS_FILES, Wanted
 from eojax.apps.map_scene.job import (
     PICTURE,
     Job,
@@ -24,6 +25,7 @@ from eojax.data.reading.raster import Reading
 from eojax.errors import UserError
 from eojax.evaluation.command import read_labelled
 from eojax.evaluation.evaluate import measure_run
+from eojax.evaluation.guarantees.rules import Asked
 from eojax.evaluation.outliers import spread
 from eojax.home import expanded
 from eojax.library.making import in_python
@@ -78,6 +80,7 @@ def map_scene(
     reading: tuple[str, str, float | None, float | None],
     rasters: Mapping[str, str | Path],
     percentile: float,
+    wanted: Wanted,
 ) -> SceneMap:
     """The map of a scene; args and errors as `OpenedRun.map_scene`."""
     scene, out = expanded(scene), expanded(out)
@@ -90,19 +93,24 @@ def map_scene(
         raise UserError(f'{scene}: no such file')
     files = {name: expanded(path) for name, path in rasters.items()}
     with in_python():
-        check_run(run, files)
+        wanted = wanted_of(wanted.asked, wanted.reference, wanted.block, prefix='')
+        check_run(run, files, wanted, '')
         open_folder_for_writing(out, 'out')
-        model = prepare_model(run, state, percentile)
+        model = prepare_model(run, state, percentile, wanted)
         options = Options(patch, stride, Reading(*reading), files)
         summary = make_map(Job(scene, out), model, options)
     layers = {layer.name: out / layer.files[0] for layer in layers_of(model)}
-    return SceneMap(out, summary, {**layers, 'overview': out / PICTURE})
+    tables = {Path(name).name: out / name for name in AREAS_FILES if wanted.areas}
+    return SceneMap(out, summary, {**layers, 'overview': out / PICTURE, **tables})
 
 
 def evaluate(
-    run: Run, state: Any, data: str | Path | None, out: str | Path | None
+    run: Run, state: Any, data: str | Path | None, out: str | Path | None, asked: Asked
 ) -> dict[str, Any]:
     """The numbers of an evaluation; args and errors as `OpenedRun.evaluate`."""
+    config = run.config.copy_and_resolve_references()
+    config.evaluate.update(asked._asdict())
+    run = run._replace(config=config)
     with in_python():
         labelled, known, name = None, None, 'evaluation'
         if data is not None:

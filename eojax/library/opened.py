@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax.apps.map_scene.guarantees import REFERENCE_BLOCK, Wanted
 from eojax.apps.synthesise.network import model_of
 from eojax.data.value_range import scale_from_unit, scale_to_unit
 from eojax.devices import compilation_cache
 from eojax.errors import UserError, unknown_name
+from eojax.evaluation.guarantees.rules import Asked, asked_in
 from eojax.home import expanded
 from eojax.library import commands, making
 from eojax.library.arrays import check_units
@@ -313,6 +315,13 @@ class OpenedRun(Scorer):
         nodata: float | None = None,
         rasters: Mapping[str, str | Path] | None = None,
         percentile: float = 1.0,
+        coverage: float = 0.0,
+        set_score: str = 'lac',
+        not_known: float = 0.0,
+        not_known_by: str = 'confidence',
+        areas: bool = False,
+        reference: str | Path | None = None,
+        reference_block: int = REFERENCE_BLOCK,
     ) -> SceneMap:
         """Maps a GeoTIFF of any size, as `eojax.apps.map_scene` does.
 
@@ -326,6 +335,15 @@ class OpenedRun(Scorer):
           offset, nodata: of the values; None for what the file says.
           rasters: files of further rasters that the run sees, by name.
           percentile: of log p(x) of the training set, below which a place is unseen.
+          coverage: gives sets of classes that hold the true one for this share of places, such as
+            0.9; 0 for none.
+          set_score: of these sets: `lac`, the smallest ones, or `aps`.
+          not_known: leaves open what is less to be trusted than this share of the validation part.
+          not_known_by: what says so: `confidence`, `log_density` or `set_size`.
+          areas: whether the areas of classes are corrected by the map's errors, with intervals.
+          reference: labelled places of the scene for these, points or a label raster; None for the
+            validation part.
+          reference_block: side in pixels of the squares of a label raster that count as one block.
 
         Raises:
           UserError: a scene that cannot be mapped; the message says why.
@@ -333,10 +351,22 @@ class OpenedRun(Scorer):
         return commands.map_scene(
             self.run, self.state, Path(scene), Path(out), patch, stride,
             (bands, scale, offset, nodata), rasters or {}, percentile,
+            Wanted(
+                Asked(coverage, set_score, not_known, not_known_by, areas),
+                None if reference is None else expanded(Path(reference)), reference_block,
+            ),
         )  # fmt: skip
 
     def evaluate(
-        self, data: str | Path | None = None, out: str | Path | None = None
+        self,
+        data: str | Path | None = None,
+        out: str | Path | None = None,
+        *,
+        coverage: float | None = None,
+        set_score: str | None = None,
+        not_known: float | None = None,
+        not_known_by: str | None = None,
+        areas: bool | None = None,
     ) -> dict[str, Any]:
         """Evaluates on held-out images, as `eojax.evaluate` does; writes numbers and figures.
 
@@ -344,6 +374,8 @@ class OpenedRun(Scorer):
           data: a labelled folder or zip archive; None for the test split of the run's own data.
           out: folder for `evaluation.json` and the figures; None for one in the run's folder, and
             for an exported file, which has none, nothing is written and a line says so.
+          coverage, set_score, not_known, not_known_by, areas: guarantees that are calibrated on
+            the validation part, as for `map_scene`; None for what the run's config says.
 
         Returns:
           The numbers of `evaluation.json`.
@@ -351,7 +383,14 @@ class OpenedRun(Scorer):
         Raises:
           UserError: data that are not there, or not of the run's classes.
         """
-        return commands.evaluate(self.run, self.state, data, out)
+        given: dict[str, Any] = {
+            'coverage': coverage, 'set_score': set_score, 'not_known': not_known,
+            'not_known_by': not_known_by, 'areas': areas,
+        }  # fmt: skip
+        asked = asked_in(self.run.config.evaluate)._replace(
+            **{name: value for name, value in given.items() if value is not None}
+        )
+        return commands.evaluate(self.run, self.state, data, out, asked)
 
     def _class(self, label: str | int) -> int:
         """The number of a class."""

@@ -27,6 +27,18 @@ What is written to `--out`, or for several scenes to a folder in it named as the
 `unseen.tif`: uint8, 1 where log p(x) is below a percentile of the training set (`--percentile`, the
   1st), or of the pixels of its windows; 255 is no data. Left out, with a line, where neither the
   run's folder nor its data say that percentile, as of a run that was stopped.
+What the map guarantees, calibrated on the run's validation part:
+
+`--coverage=LEVEL`: a set of classes for each place, which holds the true one for so many of the
+  places of new ground (`eojax.metrics.conformal`). `set_size.tif`: uint8, how many classes;
+  `class_set.tif`: uint32, bit k for class k, all bits for no data; of at most 31 classes.
+`--not_known=SHARE`: one class more, `not known`, where max p(y|x) (or `--not_known_by`) is below
+  that share of the validation part; it is counted apart.
+`--areas`: the areas of classes corrected by the map's errors, with 95 % intervals
+  (`eojax.metrics.areas`), in `areas.csv`, `areas.png` and `summary.json`; by the validation part,
+  or by `--reference=FILE` of labelled places of the scene
+  (`eojax.apps.map_scene.reference_places`).
+
 `overview.png`: scene, map, confidence and log p(x) side by side.
 `summary.json`: `hectares` by class, `hectares_unclassified`, `share_unseen`, `patches`, ...; last.
 
@@ -48,6 +60,13 @@ from orbax.checkpoint import multihost
 
 from eojax.apps.map_scene.companions import check_rasters, parse_rasters
 from eojax.apps.map_scene.files import SUMMARY, check_classes, write_summary
+from eojax.apps.map_scene.guarantees import (
+    NOTHING,
+    REFERENCE_BLOCK,
+    Guarantees,
+    Wanted,
+    check_classes_for,
+)
 from eojax.apps.map_scene.job import (
     PERCENTILE,
     Job,
@@ -58,10 +77,12 @@ from eojax.apps.map_scene.job import (
     open_scene,
     prepare_model,
 )
+from eojax.apps.map_scene.reference_places import check_reference
 from eojax.apps.map_scene.scores import classifies_pixels, learned_density
 from eojax.data.reading.raster import SUFFIXES, Reading
 from eojax.devices import sharding
 from eojax.errors import UserError
+from eojax.evaluation.guarantees.rules import Asked, check_asked
 from eojax.messages import say
 from eojax.methods import METHODS
 from eojax.methods.method import ability
@@ -142,7 +163,71 @@ def main(arguments: Sequence[str] | None = None) -> None:
         '--percentile', type=float, default=PERCENTILE,
         help='of log p(x) of the training set, below which a place is unseen (default: 1)',
     )  # fmt: skip
+    _add_guarantees(parser)
     run_command(parser, arguments, _check, _map)
+
+
+def _add_guarantees(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--coverage', type=float, default=0.0, metavar='LEVEL',
+        help='give sets of classes that hold the true one for this share of places, such as 0.9',
+    )  # fmt: skip
+    parser.add_argument(
+        '--set_score', default='lac', help='of these sets: lac, the smallest ones, or aps'
+    )
+    parser.add_argument(
+        '--not_known', type=float, default=0.0, metavar='SHARE',
+        help='leave open what is less to be trusted than this share of the validation part',
+    )  # fmt: skip
+    parser.add_argument(
+        '--not_known_by', default='confidence', help='confidence, log_density or set_size'
+    )
+    parser.add_argument(
+        '--areas', action='store_true',
+        help="correct the areas of classes by the map's errors, with 95%% intervals",
+    )  # fmt: skip
+    parser.add_argument(
+        '--reference', type=Path,
+        help='labelled places of the scene for --areas: points (.csv, .geojson) or a label raster'
+        " (.tif); else the run's validation part",
+    )  # fmt: skip
+    parser.add_argument(
+        '--reference_block', type=int, default=REFERENCE_BLOCK, metavar='PIXELS',
+        help='side of the squares of a label raster that count as one block (default: 128)',
+    )  # fmt: skip
+
+
+def wanted_of(
+    asked: Asked, reference: Path | None, block: int, scenes: int = 1, prefix: str = '--'
+) -> Wanted:
+    """The guarantees that are asked of maps, checked.
+
+    Args:
+      scenes: how many are mapped.
+      prefix: of the options, for messages.
+
+    Raises:
+      UserError: options that make no sense.
+    """
+    check_asked(asked, prefix)
+    if block < 1:
+        raise UserError(f'{prefix}reference_block must be at least 1, not {block}')
+    if reference is not None:
+        check_reference(reference)
+        if scenes > 1:
+            raise UserError(
+                f'{prefix}reference={reference} is of one scene, and {scenes} are to be mapped: map'
+                ' them one by one'
+            )
+    return Wanted(asked, reference, block)
+
+
+def _wanted(options: argparse.Namespace) -> Wanted:
+    asked = Asked(
+        options.coverage, options.set_score, options.not_known, options.not_known_by, options.areas
+    )
+    scenes = len(find_jobs(options.scene, options.out))
+    return wanted_of(asked, options.reference, options.reference_block, scenes)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -154,24 +239,34 @@ def _check(options: argparse.Namespace) -> None:
     if not 0.0 < options.percentile < 100.0:
         raise UserError(f'--percentile must lie between 0 and 100, not {options.percentile:g}')
     parse_rasters(options.raster)
-    find_jobs(options.scene, options.out)
+    _wanted(options)
     open_folder_for_writing(options.out)
 
 
-def check_run(run: Run, rasters: Mapping[str, Path]) -> None:
+def check_run(
+    run: Run, rasters: Mapping[str, Path], wanted: Wanted = NOTHING, prefix: str = '--'
+) -> None:
     """Refuses a run that cannot map scenes with these files of further rasters.
 
+    Args:
+      wanted: the guarantees that are asked.
+      prefix: of their options, for messages.
+
     Raises:
-      UserError: a method without classes, or rasters that are missing or not seen.
+      UserError: a method without classes, rasters that are missing or not seen, or guarantees that
+        the method cannot give.
     """
     check_rasters(run, rasters)
+    check_asked(wanted.asked, prefix, learned_density(run))
+    check_classes_for(wanted, run.facts.class_names)
     if not classifies_pixels(run):
         ability(run.method, 'logits', run.config.method.name, METHODS)
     check_classes(run.facts.class_names)
 
 
 def _map(options: argparse.Namespace) -> None:
-    can_map = functools.partial(check_run, rasters=parse_rasters(options.raster))
+    wanted = _wanted(options)
+    can_map = functools.partial(check_run, rasters=parse_rasters(options.raster), wanted=wanted)
     run, state = open_trained(
         options.workdir, options.checkpoint, options.data_root, can_map, options.class_folders
     )
@@ -185,14 +280,17 @@ def _map(options: argparse.Namespace) -> None:
     how = Options(options.patch, options.stride, reading, parse_rasters(options.raster))
     own = jobs[jax.process_index() :: jax.process_count()]
     # All are opened before anything is scored, so that what is wrong with one shows at once.
-    unready = Model(run, state, 0.0 if learned_density(run) else None, '', options.percentile)
+    unready = Model(
+        run, state, 0.0 if learned_density(run) else None, '', options.percentile,
+        Guarantees(wanted),
+    )  # fmt: skip
     for job in own:
         raster, _ = open_scene(job, unready, how)
         with raster, companions_of(unready, raster, how):
             for note in raster.notes:
                 say(note)
         open_folder_for_writing(job.out)
-    model = prepare_model(run, state, options.percentile)
+    model = prepare_model(run, state, options.percentile, wanted)
     for job in own:
         _tell(job, map_scene(job, model, how))
     say_if_drawn(run)
@@ -225,4 +323,6 @@ def _tell(job: Job, summary: dict[str, Any]) -> None:
     largest = sorted((name for name in areas if areas[name]), key=lambda name: -areas[name])[:3]
     text = ', '.join(f'{name} {_hectares(areas[name])} ha' for name in largest)
     unseen = f'; {summary["share_unseen"]:.1%} unseen' if 'share_unseen' in summary else ''
+    if 'not_known' in summary:
+        unseen += f'; {summary["not_known"]["share"]:.1%} not known'
     print(f'{job.scene.name}: {text}{unseen}; the map is in {job.out}', flush=True)

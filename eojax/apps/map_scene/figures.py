@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from eojax.apps.map_scene.coordinates import Frame, draw_ticks
 from eojax.drawing.class_colours import NO_DATA_COLOUR, Colour, rgb
+from eojax.drawing.guarantees import size_colours
 from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, save_figure
 
 # In inches: a panel's longest side, the space between panels, titles, what explains them below.
@@ -43,6 +44,10 @@ class Overview(NamedTuple):
       shares: by class name, of the scene's area.
       pixel_metres: of the figure's pixels on the ground; None where that is not known.
       frame: its coordinates; None where it has none.
+      open_class: the number of the class of what is left open; None where nothing is.
+      set_sizes: int `[height, width]`, classes in the set of each place, -1 where nothing was
+        classified; None without sets.
+      level: of these sets.
     """
 
     title: str
@@ -57,12 +62,15 @@ class Overview(NamedTuple):
     shares: Mapping[str, float]
     pixel_metres: float | None
     frame: Frame | None = None
+    open_class: int | None = None
+    set_sizes: np.ndarray | None = None
+    level: float = 0.0
 
 
 def scene_map(
     overview: Overview, names: Sequence[str], colours: Sequence[Colour], path: str | Path
 ) -> None:
-    """Writes the scene, the map with its legend, the confidence and log p(x) side by side.
+    """Writes scene, map with its legend, confidence, log p(x) and sizes of sets side by side.
 
     Args:
       names, colours: of the classes.
@@ -72,7 +80,7 @@ def scene_map(
     scale = _PANEL / max(height, width)
     # Wide enough for a legend of two columns below a narrow scene.
     high, wide = max(height * scale, 0.6), max(width * scale, 3.6)
-    num = 3 if overview.log_density is None else 4
+    num = 3 + (overview.log_density is not None) + (overview.set_sizes is not None)
     room = 0.0 if overview.frame is None else _TICKS
     full = (room + num * wide + (num + 1) * _GAP, _TITLE + high + room + _BELOW)
     figure = new_figure(*full, layout=None)
@@ -100,7 +108,10 @@ def scene_map(
     below[0].text(0, 0.62, system, transform=below[0].transAxes, va='top', size=8.5, color=TEXT)
     upper[1].imshow(_coloured(overview.classes, colours), interpolation='nearest')
     upper[1].set_title('class map', loc='left', size=10)
-    _legend(below[1], overview.shares, dict(zip(names, colours, strict=True)))
+    if overview.open_class is not None:
+        _hatch(upper[1], overview.classes == overview.open_class)
+    open_name = None if overview.open_class is None else names[overview.open_class]
+    _legend(below[1], overview.shares, dict(zip(names, colours, strict=True)), open_name)
     confidence = upper[2].imshow(overview.confidence, cmap='viridis', vmin=0, vmax=1)
     upper[2].set_title('confidence, max p(y|x)', loc='left', size=10)
     bar = axes(2, _BELOW - 0.3, 0.14, margin=0.1)
@@ -109,7 +120,34 @@ def scene_map(
     if overview.log_density is not None:
         bar = axes(3, _BELOW - 0.3, 0.14, margin=0.1)
         _density_panel(figure, upper[3], bar, overview)
+    if overview.set_sizes is not None:
+        bar = axes(num - 1, _BELOW - 0.3, 0.14, margin=0.1)
+        _size_panel(upper[num - 1], bar, overview.set_sizes, overview.level)
     save_figure(figure, path)
+
+
+def _hatch(axes: Axes, chosen: np.ndarray) -> None:
+    """Hatches what is left open: its grey alone might pass for a class."""
+    if chosen.any():
+        drawn = axes.contourf(
+            chosen.astype(float), levels=[0.5, 1.5], colors='none', hatches=['////////']
+        )
+        drawn.set(edgecolor='white', linewidth=0.0)
+
+
+def _size_panel(axes: Axes, bar: Axes, sizes: np.ndarray, level: float) -> None:
+    """How many classes the set of each place has, and below it what the colours say."""
+    largest = max(int(sizes.max(initial=1)), 1)
+    colours = size_colours(largest + 1)
+    axes.imshow(_coloured(sizes, colours), interpolation='nearest')
+    axes.set_title(f'classes in sets of level {level:.0%}', loc='left', size=10)
+    first = 0 if (sizes == 0).any() else 1
+    shown = np.array([colours[first:]], np.uint8)
+    bar.imshow(shown, aspect='auto', extent=(first - 0.5, largest + 0.5, 0, 1))
+    step = -(-(largest + 1) // 12)
+    bar.set_xticks(range(first, largest + 1, step))
+    bar.set_yticks([])
+    _tidy(bar)
 
 
 def _density_panel(figure: Figure, axes: Axes, bar: Axes, overview: Overview) -> None:
@@ -168,8 +206,17 @@ def _coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
     return table[classes]
 
 
-def _legend(axes: Axes, shares: Mapping[str, float], colours: Mapping[str, Colour]) -> None:
-    """The classes that are there, with their share of the scene, in two columns."""
+def _legend(
+    axes: Axes,
+    shares: Mapping[str, float],
+    colours: Mapping[str, Colour],
+    open_name: str | None = None,
+) -> None:
+    """The classes that are there, with their share of the scene, in two columns.
+
+    Args:
+      open_name: of what is left open, which is hatched.
+    """
     present = sorted((name for name in shares if shares[name] > 0), key=lambda n: -shares[n])
     entries = [(name, colours[name], shares[name]) for name in present]
     if len(entries) > _SHOWN_CLASSES + 1:
@@ -180,6 +227,9 @@ def _legend(axes: Axes, shares: Mapping[str, float], colours: Mapping[str, Colou
     if empty > 5e-4:
         entries.append(('not classified', rgb(NO_DATA_COLOUR), empty))
     handles = [Patch(facecolor='#{:02x}{:02x}{:02x}'.format(*colour)) for _, colour, _ in entries]
+    for handle, (name, *_) in zip(handles, entries, strict=True):
+        if name == open_name:
+            handle.set(hatch='////////', edgecolor='white', linewidth=0.0)
     labels = [legend_label(f'{name} {share:.1%}') for name, _, share in entries]
     axes.legend(
         handles, labels, ncols=2, loc='upper left', bbox_to_anchor=(0, 1), frameon=False,

@@ -33,6 +33,8 @@ SUMMARY = 'summary.json'
 BLOCK = 512
 _PARTIAL = '.map_scene-'  # begins the name of a folder of unfinished files
 _NO_CLASS = 255
+_NO_BITS = 2**32 - 1
+MOST_BITS = 31  # of an uint32 that all bits together are no data of
 
 
 class Layer(NamedTuple):
@@ -43,20 +45,26 @@ class Layer(NamedTuple):
       text: what it holds.
       classes: the names of 0, 1, ...; empty for a layer of float32 values.
       colours: of these, `(red, green, blue)` from 0 to 255.
+      bits: what bit 0, 1, ... of an uint32 says where it is 1; empty for other layers.
     """
 
     name: str
     text: str
     classes: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
+    bits: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> str:
+        if self.bits:
+            return 'uint32'
         return 'uint8' if self.classes else 'float32'
 
     @property
     def nodata(self) -> float:
-        """255, or NaN, which no value can be mistaken for."""
+        """255, all 32 bits, or NaN, which no value can be mistaken for."""
+        if self.bits:
+            return _NO_BITS
         return _NO_CLASS if self.classes else float('nan')
 
     @property
@@ -185,17 +193,19 @@ class LayerFiles:
     def _describe(self, file: rasterio.io.DatasetWriter, layer: Layer) -> None:
         file.set_band_description(1, layer.text)
         names = {f'CLASS_{number}': name for number, name in enumerate(layer.classes)}
-        file.update_tags(**self._tags, **names)
+        bits = {f'BIT_{number}': name for number, name in enumerate(layer.bits)}
+        file.update_tags(**self._tags, **names, **bits)
         if layer.classes:
             colours = {number: (*colour, 255) for number, colour in enumerate(layer.colours)}
             file.write_colormap(1, colours | {_NO_CLASS: (0, 0, 0, 0)})
 
     def _optimise(self, layer: Layer) -> None:
         path = self._folder / f'{layer.name}.tif'
-        way = Resampling.mode if layer.classes else Resampling.average
+        discrete = bool(layer.classes or layer.bits)
+        way = Resampling.mode if discrete else Resampling.average
         rasterio.shutil.copy(
             self._plain(layer.name), path, driver='COG', blocksize=BLOCK, compress='deflate',
-            predictor='no' if layer.classes else 'yes', overview_resampling=way.name.upper(),
+            predictor='no' if discrete else 'yes', overview_resampling=way.name.upper(),
             bigtiff='if_safer',
         )  # fmt: skip
         if layer.classes:
@@ -222,7 +232,8 @@ class LayerFiles:
 
 def _count(values: np.ndarray) -> int:
     """Pixels that are not nodata."""
-    empty = values == _NO_CLASS if values.dtype == np.uint8 else np.isnan(values)
+    whole = {'u1': _NO_CLASS, 'u4': _NO_BITS}.get(values.dtype.str[1:])
+    empty = np.isnan(values) if whole is None else values == whole
     return values.size - int(np.count_nonzero(empty))
 
 

@@ -26,25 +26,43 @@ from eojax.apps.map_scene.files import (
     unfinished,
     written,
 )
+from eojax.apps.map_scene.guarantees import (
+    AREAS_FILES,
+    NOT_KNOWN_COLOUR,
+    NOTHING,
+    AreaTable,
+    Guarantees,
+    SetTotals,
+    Wanted,
+    area_table,
+    calibrate,
+    check_classes_for,
+    unlike_text,
+)
 from eojax.apps.map_scene.patch_map import CellRow, map_rows
 from eojax.apps.map_scene.pixel_map import map_pixels
+from eojax.apps.map_scene.reference_places import check_places
 from eojax.apps.map_scene.scores import classifies_pixels, learned_density, warm_up
 from eojax.apps.map_scene.tiling import Tiling, find_tiling
 from eojax.apps.map_scene.totals import Course, Totals
 from eojax.data.reading.raster import Raster, Reading
 from eojax.devices import sharding
 from eojax.drawing.class_colours import Colour, class_colours
+from eojax.drawing.guarantees import area_intervals
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
+from eojax.evaluation.guarantees.areas import write_areas
+from eojax.evaluation.guarantees.rules import NOT_KNOWN
 from eojax.evaluation.reference import reference_pixels, reference_scores
 from eojax.evaluation.scoring import alone
 from eojax.messages import say
 from eojax.runs.run import Run
 
 PICTURE = 'overview.png'
-_LAYERS = ('class_map', 'confidence', 'log_density', 'unseen')
+_LAYERS = ('class_map', 'confidence', 'log_density', 'unseen', 'set_size', 'class_set')
 # Layers of another method, and what other programs (QGIS) note beside them.
 _STALE = tuple(f'{name}{suffix}' for name in _LAYERS for suffix in ('.tif', '.tif.aux.xml'))
+_STALE += AREAS_FILES
 PERCENTILE = 1.0  # of the training set's log p(x): below it a place counts as unseen, by default
 _OVERVIEW_PIXELS = 900
 
@@ -70,6 +88,7 @@ class Model(NamedTuple):
         classify these; None for a method without it, and where nothing says it.
       checksum: of the state: another training has another one.
       percentile: which one.
+      guarantees: that maps give; none by default.
     """
 
     run: Run
@@ -77,6 +96,7 @@ class Model(NamedTuple):
     threshold: float | None
     checksum: str
     percentile: float = PERCENTILE
+    guarantees: Guarantees = Guarantees()
 
     @property
     def threshold_text(self) -> str:
@@ -101,15 +121,25 @@ class Options(NamedTuple):
     rasters: Mapping[str, Path] = MappingProxyType({})
 
 
-def prepare_model(run: Run, state: Any, percentile: float = PERCENTILE) -> Model:
-    """The run and its state with what the training set says; all processes call it together.
+def prepare_model(
+    run: Run, state: Any, percentile: float = PERCENTILE, wanted: Wanted = NOTHING
+) -> Model:
+    """The run and its state with what its own data say; all processes call it together.
 
     Args:
       percentile: of log p(x) of the training set, below which a place counts as unseen.
+      wanted: the guarantees that are asked of maps.
+
+    Raises:
+      UserError: guarantees that cannot be calibrated.
     """
     threshold = _threshold(run, state, percentile) if learned_density(run) else None
+    guarantees = calibrate(run, state, wanted)
+    if sharding.is_main_process():
+        for note in guarantees.notes:
+            say(note)
     run, state = alone(run, state)
-    return Model(run, state, threshold, _checksum(run, state), percentile)
+    return Model(run, state, threshold, _checksum(run, state), percentile, guarantees)
 
 
 def _threshold(run: Run, state: Any, percentile: float) -> float | None:
@@ -153,6 +183,9 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
         model.run.facts.own_units, decibels=images.decibels,
     )  # fmt: skip
     try:
+        reference = model.guarantees.wanted.reference
+        if reference is not None:
+            check_places(reference, raster, model.run.facts.class_names)
         return raster, find_tiling(raster, model.run, options.patch, options.stride)
     except BaseException:
         raster.close()
@@ -174,8 +207,10 @@ def layers_of(model: Model) -> list[Layer]:
     """The layers of a map by a run."""
     names = model.run.facts.class_names
     check_classes(names)
+    check_classes_for(model.guarantees.wanted, names)
+    shown, colours = _classes_shown(model)
     layers = [
-        Layer('class_map', 'most probable class', names, _colours(model)),
+        Layer('class_map', 'most probable class', shown, colours),
         Layer('confidence', 'max p(y|x)'),
     ]
     if learned_density(model.run):
@@ -185,12 +220,16 @@ def layers_of(model: Model) -> list[Layer]:
         text = f'log p(x) below {model.threshold:.4f}, {model.threshold_text}'
         colours = ((217, 217, 217), (213, 94, 0))
         layers.append(Layer('unseen', text, ('like training', 'unseen'), colours))
-    return layers
+    return layers + model.guarantees.layers(names)
 
 
-def _colours(model: Model) -> tuple[Colour, ...]:
+def _classes_shown(model: Model) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
+    """The classes of a map and their colours; what is left open is one more."""
     facts = model.run.facts
-    return class_colours(facts.class_names, facts.class_colours)
+    colours = class_colours(facts.class_names, facts.class_colours)
+    if model.guarantees.open_rule is None:
+        return facts.class_names, colours
+    return (*facts.class_names, NOT_KNOWN), (*colours, NOT_KNOWN_COLOUR)
 
 
 def settings_of(
@@ -219,6 +258,7 @@ def settings_of(
         **_place_and_mask(raster),
         **({'rasters': others} if others else {}),
         **({'blended': True} if tiling.by_pixel else {}),
+        **({'guarantees': kept} if (kept := model.guarantees.settings()) else {}),
     }
 
 
@@ -291,7 +331,8 @@ class _Rows(NamedTuple):
 
 
 def files_of(model: Model) -> list[str]:
-    return [name for layer in layers_of(model) for name in layer.files] + [PICTURE]
+    tables = AREAS_FILES if model.guarantees.wanted.areas else ()
+    return [*(name for layer in layers_of(model) for name in layer.files), PICTURE, *tables]
 
 
 def _make(
@@ -300,16 +341,21 @@ def _make(
     """Writes all files but the summary into a folder; returns the summary."""
     raster, tiling = parts.raster, parts.tiling
     warm_up(model.run, model.state, raster)
-    totals = Totals(raster, tiling, model.run.task.num_classes)
+    guarantees, names = model.guarantees, model.run.facts.class_names
+    totals = Totals(raster, tiling, len(_classes_shown(model)[0]))
+    sets = SetTotals(len(names))
     course = Course(tiling, model.threshold, raster.name)
     run = model.run.folder.resolve().name
     tags = {'scene': job.scene.name, 'run': run, 'step': settings['step']}
     try:
         with LayerFiles(folder, raster, layers_of(model), tags) as files:
-            for row in parts.of(model, course):
+            for number, row in enumerate(parts.of(model, course)):
                 chosen = row.classified
-                totals.add(row.labels[chosen], row.confidence[chosen], chosen)
-                values = {'class_map': row.labels, 'confidence': row.confidence}
+                labels, values = guarantees.judge(row, number)
+                totals.add(labels[chosen], row.confidence[chosen], chosen)
+                if 'set_size' in values:
+                    sets.add(values['set_size'][chosen])
+                values |= {'class_map': labels, 'confidence': row.confidence}
                 if row.log_density is not None:
                     values['log_density'] = row.log_density
                 if row.log_density is not None and model.threshold is not None:
@@ -328,8 +374,46 @@ def _make(
             files.finish()
     finally:
         course.stop()
+    table = area_table(
+        guarantees, raster, folder / 'class_map.tif', names, totals.areas, totals.known
+    )
+    if table is not None:
+        write_areas(folder / AREAS_FILES[0], table.rows)
+        area_intervals(table.areas, names, folder / AREAS_FILES[1])
     _draw(model, raster, totals, course, folder)
-    return _summary(model, raster, tiling, settings, totals, course)
+    return {
+        **_summary(model, raster, tiling, settings, totals, course),
+        **_guaranteed(model, totals, sets, table),
+        'settings': dict(settings),
+    }
+
+
+def _guaranteed(
+    model: Model, totals: Totals, sets: SetTotals, table: AreaTable | None
+) -> dict[str, Any]:
+    """The part of the summary on what the map guarantees."""
+    rule, open_rule = model.guarantees.rule, model.guarantees.open_rule
+    part: dict[str, Any] = {}
+    if open_rule is not None:
+        part['not_known'] = {
+            'by': open_rule.by,
+            'share_of_validation': open_rule.share,
+            'threshold': open_rule.threshold,
+            'share': float(totals.areas[-1] / totals.areas.sum()),
+            'hectares': round(float(totals.areas[-1]), 4) if totals.known else None,
+        }
+        if (line := unlike_text(open_rule, part['not_known']['share'])) is not None:
+            part['guarantee_notes'] = [line]
+            say(line)
+    if rule is not None:
+        part['sets'] = sets.summary(rule)
+    if table is not None:
+        part['areas'] = table.summary
+        part['area_notes'] = list(table.notes)
+        for note in table.notes:
+            if note not in model.guarantees.notes:
+                say(note)
+    return part
 
 
 def _summary(
@@ -340,7 +424,8 @@ def _summary(
     totals: Totals,
     course: Course,
 ) -> dict[str, Any]:
-    names, areas = model.run.facts.class_names, totals.areas.round(4).tolist()
+    names = model.run.facts.class_names
+    areas = totals.areas[: len(names)].round(4).tolist()
     empty = round(totals.whole - float(totals.areas.sum()), 4)
     density = {'share_unseen': course.share_unseen, 'unseen_threshold': model.threshold}
     return {
@@ -361,7 +446,6 @@ def _summary(
         'bands': raster.indexes,
         'scale': raster.scale_text,
         'notes': list(raster.notes),
-        'settings': dict(settings),
     }
 
 
@@ -369,7 +453,11 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
     """Writes the figure from the finished layers, which have smaller versions of themselves."""
     part = raster.overview(_OVERVIEW_PIXELS)
     run, shape = model.run, part.valid.shape
-    names, images = run.facts.class_names, run.images
+    (names, colours), images = _classes_shown(model), run.images
+    sizes = None
+    if model.guarantees.rule is not None:
+        held = _reduced(folder / 'set_size.tif', shape, Resampling.nearest).astype(np.int16)
+        sizes = np.where(held == 255, -1, held)
     classes = _reduced(folder / 'class_map.tif', shape, Resampling.nearest).astype(np.int16)
     density = None
     if learned_density(run):
@@ -390,8 +478,10 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
         dict(zip(names, totals.areas / totals.whole, strict=True)),
         None if metres is None else metres * raster.width / shape[1],
         frame_of(raster.crs, raster.transform, raster.height, raster.width),
+        None if model.guarantees.open_rule is None else len(run.facts.class_names),
+        sizes,
+        0.0 if model.guarantees.rule is None else model.guarantees.rule.level,
     )
-    colours = _colours(model)
     figures.scene_map(overview, names, colours, folder / PICTURE)
 
 

@@ -60,12 +60,14 @@ class CellRow(NamedTuple):
       labels: int `[cells]`, the most probable class.
       confidence: `[cells]`, its probability.
       log_density: float64 `[cells]`; None for a method without it.
+      probabilities: of all classes, `[cells, classes]`, of classified cells.
     """
 
     classified: np.ndarray
     labels: np.ndarray
     confidence: np.ndarray
     log_density: np.ndarray | None
+    probabilities: np.ndarray
 
 
 class CellMeans(NamedTuple):
@@ -110,7 +112,7 @@ def map_rows(
 
     for cells in average_rows(scored(), tiling):
         labels, confidence = cells.probabilities.argmax(-1), cells.probabilities.max(-1)
-        yield CellRow(cells.classified, labels, confidence, cells.log_density)
+        yield CellRow(cells.classified, labels, confidence, cells.log_density, cells.probabilities)
 
 
 def read_strips(raster: Raster, tiling: Tiling) -> Iterator[Strip]:

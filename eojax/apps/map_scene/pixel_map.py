@@ -144,7 +144,9 @@ class _Blend:
             density = self._density[:num, : self._width] / total
         for row in range(num):
             of_row = None if density is None else density[row]
-            yield CellRow(valid[row], labels[row], confidence[row], of_row)
+            # Of one row: those of the strip are as large as its sums.
+            probabilities = sums[row] / total[row][:, None]
+            yield CellRow(valid[row], labels[row], confidence[row], of_row, probabilities)
         self._top += num
         self._sums = _moved_up(self._sums, num)
         if self._density is not None:

@@ -1,0 +1,1 @@
+"""What a run guarantees: sets of classes, areas, and what it leaves unanswered."""
