@@ -92,8 +92,7 @@ EVALUATE: dict[str, Option] = {
     ),
     'coverage': Option(
         0.0,
-        'share of places whose set of classes must hold the true one, calibrated on the validation'
-        ' part; 0: no sets',
+        'share of places whose set of classes must hold the true one; 0: no sets',
         BELOW_ONE,
     ),
     'set_score': Option(
