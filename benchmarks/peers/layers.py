@@ -10,6 +10,7 @@ from torch.nn import functional as F
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     'relu': F.relu,
     'leaky_relu': lambda x: F.leaky_relu(x, 0.2),
+    'leaky_relu_0.1': lambda x: F.leaky_relu(x, 0.1),
     'swish': F.silu,
 }
 _GROUP_EPSILON = 1e-6  # flax's; that of batch normalisation is PyTorch's own

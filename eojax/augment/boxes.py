@@ -32,7 +32,9 @@ class Boxes(NamedTuple):
         return in_rows[:, :, None] & in_columns[:, None, :]
 
 
-def draw_squares(key: Array, num: int, height: int, width: int, share: float) -> Boxes:
+def draw_squares(
+    key: Array, num: int, height: int, width: int, share: float, drawn: bool = False
+) -> Boxes:
     """Squares whose centres are uniform in the image.
 
     What of a square lies outside of the image is lost, as in DeVries and Taylor, "Improved
@@ -40,6 +42,7 @@ def draw_squares(key: Array, num: int, height: int, width: int, share: float) ->
 
     Args:
       share: the side, in shorter sides of the image.
+      drawn: each side is uniform from 0 to that share, and not the share itself.
 
     Raises:
       UserError: `share` does not lie in [0, 1].
@@ -47,8 +50,11 @@ def draw_squares(key: Array, num: int, height: int, width: int, share: float) ->
     if not 0.0 <= share <= 1.0:
         raise UserError(f'the share of a cutout must lie in [0, 1], not {share}')
     key_row, key_column = random.split(key)
-    side = round(share * min(height, width))
-    top = random.randint(key_row, (num,), 0, height) - side // 2
-    left = random.randint(key_column, (num,), 0, width) - side // 2
-    sides = jnp.full((num,), side, jnp.int32)
+    side = share * min(height, width)
+    sides = jnp.full((num,), round(side), jnp.int32)
+    if drawn:
+        uniform = random.uniform(random.fold_in(key, 2), (num,))
+        sides = jnp.round(uniform * side).astype(jnp.int32)
+    top = random.randint(key_row, (num,), 0, height) - sides // 2
+    left = random.randint(key_column, (num,), 0, width) - sides // 2
     return Boxes(top, left, sides, sides)

@@ -98,6 +98,7 @@ def strong(
     cutout_share: float = 0.5,
     interpolation: str = 'nearest',
     operations: tuple[str, ...] = OPERATIONS,
+    cutout_drawn: bool = False,
 ) -> tuple[dict[str, Array], Warped]:
     """RandAugment with `passes` operations for each image, then a square cut out.
 
@@ -109,6 +110,7 @@ def strong(
         image.
       interpolation: of warps of `images`, `nearest` or `bilinear`; all else takes nearest pixels.
       operations: that are drawn from, a part of `OPERATIONS`.
+      cutout_drawn: the square's side is uniform from 0 to that share.
 
     Returns:
       The sample: `images` of their type, black where a warp leaves nothing and grey in the square,
@@ -127,7 +129,7 @@ def strong(
     images, matrices = sample[IMAGES], []
     _check_range(images)
     keys = random.split(key, passes + 1)
-    squares = draw_squares(keys[-1], num, height, width, cutout_share)
+    squares = draw_squares(keys[-1], num, height, width, cutout_share, cutout_drawn)
     for number in range(passes):
         drawn = draw(keys[number], num, operations)
         matrices.append(_matrices(drawn, height, width))

@@ -140,7 +140,8 @@ class _Graph:
         y = self._act(self._normalise(x, f'{name}.norm1'))
         shortcut = x
         if f'{name}.shortcut.weight' in self._weights:
-            shortcut = self._convolve(x, f'{name}.shortcut', stride)
+            of = y if self._arguments['shortcut'] == 'activated' else x
+            shortcut = self._convolve(of, f'{name}.shortcut', stride)
         y = self._convolve(y, f'{name}.conv1', stride)
         y = self._act(self._normalise(y, f'{name}.norm2'))
         return self._add('Add', shortcut, self._convolve(y, f'{name}.conv2', 1))
@@ -170,7 +171,9 @@ class _Graph:
         kind = self._arguments['activation']
         if kind == 'swish':
             return self._add('Mul', x, self._add('Sigmoid', x))
-        return self._add('Relu', x) if kind == 'relu' else self._add('LeakyRelu', x, alpha=0.2)
+        if kind == 'relu':
+            return self._add('Relu', x)
+        return self._add('LeakyRelu', x, alpha={'leaky_relu': 0.2, 'leaky_relu_0.1': 0.1}[kind])
 
     def _normalise(self, x: str, name: str) -> str:
         kind = self._arguments['norm']

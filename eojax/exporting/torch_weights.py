@@ -26,7 +26,9 @@ from eojax.runs.run import Run, build
 
 # The options of the config group `model` that the modules of torch take, by the network's name.
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
-    'wide_resnet': ('depth', 'width', 'norm', 'activation', 'density_head', 'density_alone'),
+    'wide_resnet': (
+        'depth', 'width', 'norm', 'activation', 'density_head', 'density_alone', 'shortcut',
+    ),
     'resnet': ('depth', 'width', 'stem'),
 }
 # Of the modules of flax and their parameters; torch has the same numbers by other names.

@@ -21,6 +21,7 @@ from torch.nn import functional
 _ACTIVATIONS = {
     'relu': functional.relu,
     'leaky_relu': lambda x: functional.leaky_relu(x, 0.2),
+    'leaky_relu_0.1': lambda x: functional.leaky_relu(x, 0.1),
     'swish': functional.silu,
 }
 
@@ -28,8 +29,18 @@ _ACTIVATIONS = {
 class Block(nn.Module):
     """Pre-activation residual block: two 3 x 3 convolutions and a shortcut."""
 
-    def __init__(self, before: int, features: int, stride: int, norm: str, activation: str):
+    def __init__(
+        self,
+        before: int,
+        features: int,
+        stride: int,
+        norm: str,
+        activation: str,
+        shortcut: str = 'input',
+    ):
         super().__init__()
+        # Whether a shortcut that is a convolution is of the input after norm and activation.
+        self.activated = shortcut == 'activated' and (before != features or stride != 1)
         bias = norm in ('none', 'group')
         self.act = _ACTIVATIONS[activation]
         self.norm1 = _normalisation(norm, before)
@@ -42,8 +53,9 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features `[N, features, H / stride, W / stride]` of features `[N, before, H, W]`."""
-        y = self.conv1(self.act(self.norm1(x)))
-        return self.shortcut(x) + self.conv2(self.act(self.norm2(y)))
+        active = self.act(self.norm1(x))
+        y = self.conv2(self.act(self.norm2(self.conv1(active))))
+        return self.shortcut(active if self.activated else x) + y
 
 
 class WideResNet(nn.Module):
@@ -59,6 +71,7 @@ class WideResNet(nn.Module):
         activation: str = 'leaky_relu',
         density_head: bool = False,
         density_alone: bool = False,
+        shortcut: str = 'input',
     ):
         super().__init__()
         self.act = _ACTIVATIONS[activation]
@@ -69,7 +82,7 @@ class WideResNet(nn.Module):
         for group, features in enumerate((16, 32, 64), 1):
             for block in range(1, self.blocks + 1):
                 stride = 2 if group > 1 and block == 1 else 1
-                layer = Block(before, features * width, stride, norm, activation)
+                layer = Block(before, features * width, stride, norm, activation, shortcut)
                 self.add_module(f'group{group}_block{block}', layer)
                 before = features * width
             if density_head:

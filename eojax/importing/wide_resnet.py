@@ -61,6 +61,7 @@ def _options(
     """The config group `model` of a file, by what it says or by its tensors."""
     options = base_config('supervised', NAME, 'folder').model
     guessed = dict(arguments) or {**_guess(arrays), 'activation': activation}
+    guessed.setdefault('shortcut', 'input')  # files of before there was a choice do not say it
     if not guessed.get('activation'):
         names = ' or '.join(wide_resnet.ACTIVATIONS)
         raise UserError(f'{title} does not say its activation: give --activation={names}')

@@ -18,7 +18,10 @@ Notes:
   teachers", 2017): these err less, and the weak views need no gradient. The network's statistics
   of batch normalisation then see the labelled images and the strong views alone.
   The strong view is an independent weak one, then RandAugment and cutout, as published. Which of
-  its operations are drawn is an option (`eojax.augment.randaugment.SETS`).
+  its operations are drawn is an option (`eojax.augment.randaugment.SETS`). The PyTorch code that the
+  thesis has its numbers from (LeeDoYup/FixMatch-pytorch) draws three operations, a square of up to
+  half of the side, and does both before the flips and crops: `strong_operations` 3,
+  `cutout_drawn` and `strong_first`.
 """
 
 from __future__ import annotations
@@ -83,6 +86,12 @@ OPTIONS = {
         'cutout_share': Option(
             0.5, 'side of the square that cutout covers, as a share of the shorter side', SHARE
         ),
+        'cutout_drawn': Option(
+            False, 'whether the side of the square is uniform from 0 to that share'
+        ),
+        'strong_first': Option(
+            False, 'whether RandAugment and cutout come before the flips and crops'
+        ),
         'interpolation': Option(
             'nearest', 'of rotations and shears of a strong view', name_in(INTERPOLATIONS)
         ),
@@ -138,6 +147,7 @@ def strong_view(
         options.cutout_share,
         options.interpolation,
         operations_of(options.strong_set),
+        options.cutout_drawn,
     )
 
 
@@ -146,7 +156,12 @@ def views(images: Array, key: Array, options: ConfigDict) -> Views:
     weakly = AUGMENTATIONS[options.augment]
     key_weak, key_other, key_strong = random.split(key, 3)
     weak, _ = weakly({'images': images}, key_weak)
-    other, _ = weakly({'images': images}, key_other)
+    other = {'images': images}
+    if options.strong_first:
+        strongly, _ = strong_view(other, key_strong, options)
+        other, _ = weakly({'images': strongly['images']}, key_other)
+        return Views(weak['images'], other['images'])
+    other, _ = weakly(other, key_other)
     strongly, _ = strong_view(other, key_strong, options)
     return Views(weak['images'], strongly['images'])
 

@@ -8,6 +8,9 @@ Notes:
   code's fixed 8 x 8 pool leaves a 2 x 2 map at 64 px.
   A group's first convolution carries its stride, as in the wide residual networks' paper; the
   published JEM code has it in the second, which costs twice the arithmetic in that block.
+  The shortcut of a block that changes width or size is a 1 x 1 convolution of the block's input. In
+  the wide residual networks' own code, and in the PyTorch codes of FixMatch, it is of that input
+  after the first normalisation and activation: `shortcut='activated'`.
   Kernels start with He's variance, where the published code has PyTorch's default of a sixth of it;
   without normalisation, each block's second convolution starts with its share of the variance.
 """
@@ -28,14 +31,16 @@ from eojax.errors import UserError
 from eojax.models.arithmetic import DTYPE, dtype_of
 from eojax.models.convolution import Convolution
 from eojax.models.model import Architecture, Network, Sizes, from_linen
-from eojax.option import BELOW_ONE, Option, at_least, name_in, such
+from eojax.option import BELOW_ONE, Option, at_least, name_in, one_of, such
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     'relu': jax.nn.relu,
     'leaky_relu': lambda x: jax.nn.leaky_relu(x, 0.2),
+    'leaky_relu_0.1': lambda x: jax.nn.leaky_relu(x, 0.1),  # FixMatch's
     'swish': jax.nn.swish,
 }
 NORMS = ('none', 'batch', 'group', 'instance')
+SHORTCUTS = ('input', 'activated')
 # Of other networks too.
 NORM_MOMENTUM = Option(0.9, 'decay of the running statistics of batch normalisation', BELOW_ONE)
 ACTIVATION = Option('relu', 'the activation', name_in(ACTIVATIONS))
@@ -47,6 +52,12 @@ OPTIONS: dict[str, Option] = {
     'width': Option(10, 'widening factor: features are 16, 32 and 64 times it', at_least(1)),
     'norm': Option('none', 'normalisation between the layers', name_in(NORMS)),
     'activation': ACTIVATION.but('leaky_relu'),
+    'shortcut': Option(
+        'input',
+        'of what the shortcut of a block that changes width or size is: its input as it is, or'
+        ' after norm and activation',
+        one_of(*SHORTCUTS),
+    ),
     'norm_momentum': NORM_MOMENTUM,
     'dropout': Option(0.0, 'rate of dropout in each block', BELOW_ONE),
     'density_head': Option(
@@ -118,6 +129,7 @@ def module(options: ConfigDict, num_outputs: int) -> WideResNet:
         options.dropout,
         options.density_head,
         options.density_alone,
+        options.shortcut,
         dtype_of(options.dtype),
     )
 
@@ -153,6 +165,7 @@ class Block(nn.Module):
     act: Callable[[Array], Array]
     norm_momentum: float
     dropout: float
+    shortcut: str
     dtype: Any
     first_init: nn.initializers.Initializer
     second_init: nn.initializers.Initializer
@@ -178,8 +191,11 @@ class Block(nn.Module):
 
         y = self.act(normalise('norm1')(x, train))
         shortcut = x
+        shortened = y if self.shortcut == 'activated' else x
         if x.shape[-1] != self.features or self.stride != 1:
-            shortcut = convolve(1, self.stride, nn.initializers.lecun_normal(), 'shortcut')(x)
+            shortcut = convolve(1, self.stride, nn.initializers.lecun_normal(), 'shortcut')(
+                shortened
+            )
         y = convolve(3, self.stride, self.first_init, 'conv1')(y)
         y = self.act(normalise('norm2')(y, train))
         if self.dropout:
@@ -213,6 +229,7 @@ class WideResNet(nn.Module):
         sees texture at full resolution, and its scale is free of the classifier's.
       density_alone: log p(x) is h(x) and nothing else: what h(x) is added to is log p(y|x). It is
         flat at first, however sharp the classifier.
+      shortcut: one of `SHORTCUTS`.
       dtype: of the arithmetic; parameters and logits are float32.
     """
 
@@ -225,6 +242,7 @@ class WideResNet(nn.Module):
     dropout: float = 0.0
     density_head: bool = False
     density_alone: bool = False
+    shortcut: str = 'input'
     dtype: Any = jnp.float32
 
     def __call__(
@@ -264,6 +282,7 @@ class WideResNet(nn.Module):
                     act,
                     self.norm_momentum,
                     self.dropout,
+                    self.shortcut,
                     self.dtype,
                     first,
                     second,

@@ -224,6 +224,20 @@ def test_a_square_of_half_the_side_is_cut_out():
     assert covered[:, SIZE // 2, SIZE // 2].mean() == pytest.approx(0.25, abs=0.035)
 
 
+def test_the_sides_of_drawn_squares_are_uniform_up_to_the_share():
+    squares = draw_squares(random.key(2), 4000, 40, 60, 0.5, drawn=True)
+    np.testing.assert_array_equal(squares.height, squares.width)
+    sides = np.asarray(squares.height)
+    assert sides.min() == 0
+    assert sides.max() == 20
+    # Inner sides get a twentieth each, the ends half of that.
+    counts = np.bincount(sides) / len(sides)
+    np.testing.assert_allclose(counts[1:-1], 1 / 20, atol=0.015)
+    np.testing.assert_allclose(counts[[0, -1]], 1 / 40, atol=0.01)
+    middles = np.asarray(squares.top) + sides // 2
+    assert (middles.min(), middles.max()) == (0, 39)
+
+
 def test_strong_depends_on_its_key_alone_and_changes_most_images():
     images = _images(64)[2:]
     one, again, other = (

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import Array, random
 
+from eojax.augment.boxes import draw_squares
 from eojax.config.base import check_config
 from eojax.devices import sharding
 from eojax.errors import UserError
@@ -187,6 +188,27 @@ def test_adaptive_threshold_and_alignment_change_what_is_chosen(monkeypatch, fix
         beliefs[name] = state.trained.parameters['w']
     assert np.abs(beliefs['fixed'] - beliefs['adaptive']).max() > 1e-4
     assert np.abs(beliefs['fixed'] - beliefs['aligned']).max() > 1e-4
+
+
+def test_strong_views_come_before_or_after_the_flips_and_crops():
+    options = plain(method__augment='flips_shift', method__strong_set='identity').method
+    # A square that is grey where it was cut, and moves with a crop that comes after it.
+    images = jnp.full((64, 16, 16, 3), -1.0)
+    images = images.at[:, 0].set(1.0)
+    inside = {}
+    for first in (False, True):
+        options.strong_first = first
+        view = np.asarray(fixmatch.views(images, random.key(0), options).strong)
+        grey = (view == 0.0).all(-1)
+        rows = grey.any(2)
+        inside[first] = [np.flatnonzero(r)[[0, -1]] for r in rows if r.any()]
+        assert grey.any((1, 2)).all()
+    # Cut first, a square that the border had shortened may be moved off it, or be mirrored; cut
+    # last, its rows are a draw from the key alone.
+    squares = draw_squares(random.split(random.split(random.key(0), 3)[2], 3)[-1], 64, 16, 16, 0.5)
+    tops = np.clip(np.asarray(squares.top), 0, None)
+    np.testing.assert_array_equal([first for first, _ in inside[False]], tops)
+    assert any(first != top for (first, _), top in zip(inside[True], tops, strict=True))
 
 
 def test_labelled_images_are_among_the_unlabelled(tmp_path):

@@ -187,7 +187,9 @@ def hand_contrastive(vectors: np.ndarray, labels: np.ndarray, temperature: float
     return float(np.mean(terms))
 
 
-def test_contrastive_source_phase_by_hand(monkeypatch):
+@pytest.mark.parametrize('size', [3, 0])
+def test_contrastive_source_phase_by_hand(monkeypatch, size):
+    """Eq. 3 of projections, and of the encoder's output as printed."""
     monkeypatch.setattr(
         EmbeddingClassifier,
         'views',
@@ -195,7 +197,7 @@ def test_contrastive_source_phase_by_hand(monkeypatch):
     )
     config = plain(
         method__contrastive_weight=0.7, method__contrastive_temperature=0.5,
-        method__contrastive_size=3,
+        method__contrastive_size=size,
     )  # fmt: skip
     method = build_linear(monkeypatch, config)
     batch = small_batch()
@@ -207,20 +209,21 @@ def test_contrastive_source_phase_by_hand(monkeypatch):
              'labels': jnp.tile(batch['source']['labels'], 2)}  # fmt: skip
     cross_entropy = hand_cross_entropy(state.trained.parameters, 'source', views)
     embedding = np.asarray(hand_embedding(state.trained.parameters['source'], views['images']))
-    first, second = (
-        jax.tree.map(np.asarray, state.trained.parameters['projection'][f'dense{n}'])
-        for n in (1, 2)
-    )
-    hidden = np.maximum(embedding @ first['kernel'] + first['bias'], 0.0)
-    projected = hidden @ second['kernel'] + second['bias']
+    projected = embedding
+    if size:
+        first, second = (
+            jax.tree.map(np.asarray, state.trained.parameters['projection'][f'dense{n}'])
+            for n in (1, 2)
+        )
+        hidden = np.maximum(embedding @ first['kernel'] + first['bias'], 0.0)
+        projected = hidden @ second['kernel'] + second['bias']
+        moved = new.trained.parameters['projection']['dense1']['kernel']
+        assert np.abs(moved - first['kernel']).max() > 1e-4
+    assert ('projection' in state.trained.parameters) == bool(size)
     contrastive = hand_contrastive(projected, np.asarray(views['labels']), 0.5)
     assert float(metrics['contrastive']) == pytest.approx(contrastive, rel=1e-4)
     assert float(metrics['loss']) == pytest.approx(
         float(cross_entropy) + 0.7 * contrastive, rel=1e-4
-    )
-    assert (
-        np.abs(new.trained.parameters['projection']['dense1']['kernel'] - first['kernel']).max()
-        > 1e-4
     )
     # The target's encoder waits; afterwards nothing is left of the contrastive head.
     jax.tree.map(

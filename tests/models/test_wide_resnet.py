@@ -76,7 +76,9 @@ def test_parameters_are_as_many_as_published():
     assert count(network(depth=28, width=10, norm='none')) == 36_479_194 + 16 - 17_952 + 10_080
 
 
-def plain_forward(parameters: Any, images: Array) -> Array:
+def plain_forward(
+    parameters: Any, images: Array, slope: float = 0.2, activated: bool = False
+) -> Array:
     """WRN-10-1 without norm, leaky ReLU, written out with XLA's convolution."""
 
     def convolve(x: Array, layer: Any, stride: int = 1) -> Array:
@@ -88,14 +90,15 @@ def plain_forward(parameters: Any, images: Array) -> Array:
         return out + layer['bias']
 
     def act(x: Array) -> Array:
-        return jnp.where(x > 0.0, x, 0.2 * x)
+        return jnp.where(x > 0.0, x, slope * x)
 
     x = convolve(images, parameters['stem'])
     for group in (1, 2, 3):
         block, stride = parameters[f'group{group}_block1'], 1 if group == 1 else 2
         y = convolve(act(x), block['conv1'], stride)
         y = convolve(act(y), block['conv2'])
-        x = y + (convolve(x, block['shortcut'], stride) if 'shortcut' in block else x)
+        shortened = act(x) if activated else x
+        x = y + (convolve(shortened, block['shortcut'], stride) if 'shortcut' in block else x)
     pooled = act(x).mean((1, 2))
     return pooled @ parameters['head']['kernel'] + parameters['head']['bias']
 
@@ -107,6 +110,19 @@ def test_logits_are_those_of_the_network_written_out():
     found = model.apply(parameters, statistics, images)
     expected = jax.jit(plain_forward)(parameters, images)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fixmatchs_slope_and_shortcut_are_those_of_the_network_written_out():
+    plain = network()
+    parameters, statistics, images = initialised(plain, size=12)
+    parameters = spread(parameters)
+    changed = network(activation='leaky_relu_0.1', shortcut='activated')
+    found = changed.apply(parameters, statistics, images)
+    expected = jax.jit(plain_forward, static_argnums=(2, 3))(parameters, images, 0.1, True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    for option in ({'activation': 'leaky_relu_0.1'}, {'shortcut': 'activated'}, {}):
+        other = network(**option).apply(parameters, statistics, images)
+        assert np.abs(other - found).max() > 1e-2
 
 
 @pytest.mark.parametrize('norm', wide_resnet.NORMS)
@@ -156,6 +172,7 @@ def test_activations_are_the_named_functions():
     expected = {
         'relu': np.maximum(x, 0.0),
         'leaky_relu': np.where(x > 0.0, x, 0.2 * x),
+        'leaky_relu_0.1': np.where(x > 0.0, x, 0.1 * x),
         'swish': x / (1.0 + np.exp(-x)),
     }
     assert set(wide_resnet.ACTIVATIONS) == set(expected)

@@ -32,13 +32,22 @@ def test_a_file_for_pytorch_holds_the_averaged_weights_in_its_layout(tmp_path: P
     assert weights['head.weight'].shape == (*weights['head.bias'].shape, 64)
 
 
-@pytest.mark.parametrize('norm', ['none', 'batch', 'group', 'instance'])
-def test_pytorch_computes_our_logits(norm: str) -> None:
+@pytest.mark.parametrize(
+    ('norm', 'activation', 'shortcut'),
+    [
+        ('none', 'leaky_relu', 'input'),
+        ('batch', 'leaky_relu_0.1', 'activated'),
+        ('group', 'swish', 'input'),
+        ('instance', 'relu', 'activated'),
+    ],
+)
+def test_pytorch_computes_our_logits(norm: str, activation: str, shortcut: str) -> None:
     torch = pytest.importorskip('torch')
     from eojax.exporting.torch_wide_resnet import WideResNet
 
     options = base_config('supervised', 'wide_resnet', 'eurosat').model
     options.update({'depth': 10, 'width': 1, 'norm': norm, 'density_head': True})
+    options.update({'activation': activation, 'shortcut': shortcut})
     network = wide_resnet.build(options, 7)
     images = np.random.default_rng(0).uniform(-1, 1, (3, 16, 20, 4)).astype(np.float32)
     noise = np.random.default_rng(1)
@@ -51,7 +60,7 @@ def test_pytorch_computes_our_logits(norm: str) -> None:
     weights = torch_weights.state_dict(parameters, statistics, torch_weights.wide_resnet_name)
     ours = network.apply(parameters, statistics, images)
     module = WideResNet(
-        4, 7, 10, 1, norm, options.activation, options.density_head, options.density_alone
+        4, 7, 10, 1, norm, activation, options.density_head, options.density_alone, shortcut
     ).eval()
     module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     with torch.no_grad():
@@ -81,13 +90,24 @@ def test_pytorch_opens_an_exported_file(tmp_path: Path) -> None:
     assert about['limits'] == [[0.0, 255.0]] * 3
 
 
-@pytest.mark.parametrize('norm', ['none', 'batch', 'group', 'instance'])
-def test_onnx_computes_our_logits(norm: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ('norm', 'activation', 'shortcut'),
+    [
+        ('none', 'leaky_relu', 'input'),
+        ('batch', 'leaky_relu_0.1', 'activated'),
+        ('group', 'swish', 'input'),
+        ('instance', 'relu', 'activated'),
+    ],
+)
+def test_onnx_computes_our_logits(
+    norm: str, activation: str, shortcut: str, tmp_path: Path
+) -> None:
     pytest.importorskip('onnx')
     runtime = pytest.importorskip('onnxruntime')
     tiny = tiny_run('supervised', network='wide_resnet')
     config = tiny.run.config.copy_and_resolve_references()
     config.model.update({'norm': norm, 'density_head': True})
+    config.model.update({'activation': activation, 'shortcut': shortcut})
     run, state = _moved(tiny.run._replace(config=config), norm)
     onnx_graph.export_onnx(run, state, tmp_path / 'network.onnx')
     session = runtime.InferenceSession(str(tmp_path / 'network.onnx'))

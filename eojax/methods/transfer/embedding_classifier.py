@@ -10,8 +10,9 @@ that the paper compares differ in what trains these, and in nothing else:
   `sar_only`: psi and h on the target.
 
 Notes:
-  The paper leaves open the size of the embedding, the classifier and the contrastive head; the head
-  is that of Khosla et al. (2020), one hidden layer and 128 outputs.
+  The paper leaves open the size of the embedding and the classifier. It prints its contrastive loss
+  as one of the encoder's output, z = phi(x), without a head; the head that is an option is that of
+  Khosla et al. (2020), one hidden layer.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ the labelled source minimises
     L(h(phi(x_S)), y_S) + w SupCon                                                   (Eq. 2 and 3)
 
 with L the cross-entropy and, where w is above 0, the supervised contrastive loss of two views of
-each image, of projections that nothing else uses. Training on the labelled target minimises
+each image: of z = phi(x), the encoder's output, as printed below Eq. 3, or with `contrastive_size`
+of projections of it that nothing else uses, as in Khosla et al. (2020). Training on the labelled target minimises
 L(h(psi(x'_T)), y'_T).
 
 Notes:
@@ -50,7 +51,9 @@ OPTIONS: dict[str, Option] = {
         0.0, 'w, the weight of the supervised contrastive loss; 0: none', NOT_NEGATIVE
     ),
     'contrastive_temperature': Option(0.1, 'temperature of the contrastive loss', POSITIVE),
-    'contrastive_size': Option(128, 'length of the projections that it is of', at_least(1)),
+    'contrastive_size': Option(
+        0, "length of the projections that it is of; 0: of the encoder's output", NOT_NEGATIVE
+    ),
 }
 
 
@@ -121,7 +124,9 @@ def stage(config: ConfigDict, moved: Sequence[str], first_step: int, steps: int)
 
 def source_stage(config: ConfigDict) -> Stage:
     """The stage of training on the source."""
-    projection = ('projection',) if config.method.contrastive_weight else ()
+    options = config.method
+    projects = options.contrastive_weight and options.contrastive_size
+    projection = ('projection',) if projects else ()
     names = ('source', 'classifier', *projection)
     return stage(config, names, 0, config.method.source_steps)
 
@@ -170,9 +175,9 @@ def source_phase(network: EmbeddingClassifier, first: Stage) -> Phase:
         loss, accuracy = network.classification(parameters, embedding, labels)
         metrics = {'source_cross_entropy': loss, 'source_accuracy': accuracy}
         if weight:
-            projected = network.project(parameters, embedding)
+            z = network.project(parameters, embedding) if options.contrastive_size else embedding
             contrastive = supervised_contrastive(
-                projected, labels, options.contrastive_temperature
+                z, labels, options.contrastive_temperature
             )  # Eq. 3
             loss += weight * contrastive
             metrics['contrastive'] = contrastive
