@@ -44,6 +44,6 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 100
     config.optimizer.clip_norm = 5.0
 
-    # With few labels the network soon knows them by heart: validation says when to stop.
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
     config.evaluate.checkpoint = 'best'
     return config

@@ -46,4 +46,7 @@ def get_config() -> ConfigDict:
     config.optimizer.cosine_cycles = 7 / 32
     config.optimizer.warmup_steps = 100
     config.optimizer.clip_norm = 5.0
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
     return config

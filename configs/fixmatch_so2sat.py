@@ -15,12 +15,13 @@ from eojax.config import base_config
 def get_config() -> ConfigDict:
     config = base_config('fixmatch', 'wide_resnet', 'so2sat')
     config.batch_size = 64
-    config.steps = 100_000
+    config.steps = 100_000  # FixMatch has 2 ** 20
     config.log_every = 100
     config.evaluate_every = 2_000
     config.checkpoint_every = 2_000
 
     config.data.labels_per_class = '100'
+    config.data.validation_file = False  # 10 % of the training patches instead, as in the thesis
 
     config.model.depth = 28
     config.model.width = 2
@@ -37,4 +38,7 @@ def get_config() -> ConfigDict:
     config.optimizer.weight_decay = 5e-4
     config.optimizer.schedule = 'cosine'
     config.optimizer.cosine_cycles = 7 / 32
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
     return config

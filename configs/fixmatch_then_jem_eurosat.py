@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
 
     config.data.labels_per_class = '10'
 
-    config.fixmatch.steps = 100_000
+    config.fixmatch.steps = 100_000  # FixMatch has 2 ** 20
     config.fixmatch.batch_size = 64
     config.fixmatch.model.depth = 28
     config.fixmatch.model.width = 2
@@ -63,6 +63,6 @@ def get_config() -> ConfigDict:
     config.optimizer.milestones = (0.8, 0.9)
     config.optimizer.milestone_factor = 0.3
 
-    # Early stopping: the best of the joint model's own phase in validation.
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
     config.evaluate.checkpoint = 'best'
     return config

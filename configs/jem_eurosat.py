@@ -3,7 +3,9 @@
 Paper: "Energy-based Models in Earth Observation: from Generation to Semi-supervised Learning"
   (Castillo-Navarro et al., 2022), sections III and IV-A, Table II; the recipe is that of JEM
   (Grathwohl et al., 2020): Adam 1e-4, 200 epochs, rate x 0.3 at epochs 160 and 180, SGLD with
-  gradient and noise decoupled (20 steps of size 1, noise 0.01), a buffer of 10,000.
+  gradient and noise decoupled (20 steps of size 1, noise 0.01), a buffer of 10,000. Vertical flips
+  are ours: that code pads, crops and flips left and right alone (--config.method.augment and
+  likelihood_augment=mirror_shift), and a satellite image has no upside.
 Command: python -m eojax.main --config=configs/jem_eurosat.py --config.data.root=EuroSAT.zip
 Expected: accuracy 97.42 +- 0.19 %, FID 122.1, KID 0.06 (Table II).
 Measured: not yet; it needs an accelerator. Divergence is known to happen with this recipe: the run
@@ -52,4 +54,7 @@ def get_config() -> ConfigDict:
     config.optimizer.milestone_factor = 0.3
 
     config.evaluate.inception_images = 4_000
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
     return config

@@ -59,4 +59,7 @@ def get_config() -> ConfigDict:
     config.optimizer.milestone_factor = 0.2
 
     config.evaluate.inception_images = 4_000
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
     return config

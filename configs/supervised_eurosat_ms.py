@@ -39,5 +39,6 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 1_000
     config.optimizer.schedule = 'cosine'
 
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
     config.evaluate.checkpoint = 'best'
     return config

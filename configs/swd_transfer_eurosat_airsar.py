@@ -49,4 +49,7 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 50
     config.optimizer.schedule = 'cosine'
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
     return config

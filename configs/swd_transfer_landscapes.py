@@ -3,8 +3,8 @@
 Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et
   al., 2022), Figure 1, on the landscapes of `eojax.data.sets.landscape_zones`: RGB of some places
   as EO, the complex VV channel of other places as SAR, classes as frequent as in So2Sat. The
-  paper's Eq. 1 sums over the batch where ours is a mean: its lambda and eta of 1 are 64 (the batch)
-  and 8 (the labelled patches of a class) here.
+  paper states neither lambda nor eta: 64, the batch, and 8, the labelled patches of a class in it,
+  make each 1 on sums over a batch, as its Eq. 1 has them.
 Command: python -m eojax.main --config=configs/swd_transfer_landscapes.py
   python -m eojax.apps.transfer_study --config=configs/swd_transfer_landscapes.py --labelled=32
 Expected: above fine-tuning and SAR-only, as in the paper's Figure 1, which has no numbers.
@@ -54,4 +54,7 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 50
     config.optimizer.schedule = 'cosine'
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
     return config

@@ -2,9 +2,8 @@
 
 Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et
   al., 2022), Figure 1: RGB of Sentinel-2 as EO, real and imaginary part of the unfiltered VV
-  channel of Sentinel-1 as SAR, the published splits. The paper states neither network nor schedule.
-  Its Eq. 1 sums over the batch where ours is a mean: its lambda and eta of 1 are 128 (the batch)
-  and 8 (the labelled patches of a class) here.
+  channel of Sentinel-1 as SAR, the published splits. The paper states neither network nor schedule,
+  neither lambda nor eta: both are 1 here, on distances that are sums over a batch as in its Eq. 1.
 Command: python -m eojax.main --config=configs/swd_transfer_so2sat.py
   --config.data.root=So2Sat --config.source.root=So2Sat
   --config.data.labelled_in_all=128 (0 for all); --config.data.classes and --config.source.classes
@@ -43,11 +42,15 @@ def get_config() -> ConfigDict:
     config.method.augment = 'dihedral_shift'
     config.method.start_from_source = True
     config.method.embedding_size = 128
-    config.method.alignment_weight = 128.0
-    config.method.class_alignment_weight = 8.0
+    config.method.sum_over_batch = True
+    config.method.alignment_weight = 1.0
+    config.method.class_alignment_weight = 1.0
     config.method.average_decay = 0.999
 
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 500
     config.optimizer.schedule = 'cosine'
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
     return config

@@ -31,6 +31,7 @@ from eojax.exporting.export_run import Wishes, export_run
 from eojax.exporting.onnx_graph import export_onnx
 from eojax.exporting.torch_weights import export_torch
 from eojax.runs.command import open_trained, run_command, run_parser
+from eojax.runs.opening import state_evaluated
 from eojax.weights.card import described
 from eojax.weights.unpacked import sha256_of
 
@@ -106,7 +107,7 @@ def _export(options: argparse.Namespace) -> None:
         options.training,
         tuple(options.limit),
     )
-    which = options.checkpoint or run.config.evaluate.checkpoint
+    which = options.checkpoint or state_evaluated(run)
     wishes = Wishes(which, options.buffer, options.examples, words)
     content = export_run(run, state, wishes, options.out)
     size = options.out.stat().st_size

@@ -47,5 +47,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     'flips': Augmentation(geometric.draw_flips),
     'dihedral': Augmentation(geometric.draw_dihedral),
     'flips_shift': Augmentation(geometric.draw_flips_shift),
+    'mirror_shift': Augmentation(geometric.draw_mirror_shift),
     'dihedral_shift': Augmentation(geometric.draw_dihedral_shift),
 }

@@ -161,6 +161,11 @@ def draw_flips_shift(key: Array, num: int, height: int, width: int) -> Move:
     return _then_shifted(move, draw_shift(key_shift, num, height, width))
 
 
+def draw_mirror_shift(key: Array, num: int, height: int, width: int) -> Move:
+    """Left and right exchanged in half of the places, then a shift: as of photographs."""
+    return dataclasses.replace(draw_flips_shift(key, num, height, width), upside_down=None)
+
+
 def draw_dihedral_shift(key: Array, num: int, height: int, width: int) -> Move:
     """A symmetry of the square, then a shift."""
     key_dihedral, key_shift = random.split(key)

@@ -9,6 +9,7 @@ from eojax.data import options as data_options
 from eojax.errors import unknown_name
 from eojax.methods import METHODS
 from eojax.methods.update import optimizers
+from eojax.metrics.out_of_distribution import DIVERGENCES
 from eojax.models import MODELS, SHARED
 from eojax.option import (
     BELOW_ONE,
@@ -74,6 +75,12 @@ EVALUATE: dict[str, Option] = {
     'inception_images': Option(2000, 'images, and samples, for FID and KID', at_least(2), 'images'),
     'outliers': Option('', 'sets that log p(x) is compared with: name=PATH,...'),
     'outlier_images': Option(1000, 'images of each such set', at_least(2), 'images'),
+    'divergence': Option(
+        'neighbours',
+        'estimate of the KL divergence of log p(x) from that of training images: by nearest'
+        " neighbours, without a bound, or of histograms, the papers' way",
+        name_in(DIVERGENCES),
+    ),
     'window_overlap': Option(
         0.0,
         'share of its side by which a window overlaps the next, of pixels; 0 in synthesis: 0.25',

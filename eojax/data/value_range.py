@@ -21,7 +21,8 @@ def scale_to_unit(images: Values, limits: Limits | None = None) -> Values:
     Args:
       images: `[..., bands]`, of NumPy or of jax, whose arithmetic is used; uint8 is 0 to 255
         whatever the limits are, any other type is in the data set's units.
-      limits: per band the values that become -1 and +1; those beyond are clipped.
+      limits: per band the values that become -1 and +1; those beyond are clipped, except of
+        float16, the type of measurements that are kept without a greatest value.
 
     Raises:
       UserError: another type than uint8 without limits.
@@ -33,7 +34,8 @@ def scale_to_unit(images: Values, limits: Limits | None = None) -> Values:
     if limits is None:
         raise UserError(f'images of type {images.dtype} need limits, the values of -1 and +1')
     low, high = np.asarray(limits, np.float32).T
-    return numpy.clip((values - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
+    scaled = (values - low) * (2.0 / (high - low)) - 1.0
+    return scaled if images.dtype == np.float16 else numpy.clip(scaled, -1.0, 1.0)
 
 
 def scale_from_unit(values: np.ndarray, limits: Limits | None = None) -> np.ndarray:

@@ -42,7 +42,7 @@ def density(run: Run, state: Any, name: str, samples: Callable[[], np.ndarray | 
     def finish(held: list[np.ndarray]) -> Measured:
         scores = _scores(run, state, name, np.concatenate(held), samples())
         return Measured(
-            density_numbers(scores, name),
+            density_numbers(scores, name, run.config.evaluate.divergence),
             lambda out: figures.log_density_histogram(
                 {title.replace('_', ' '): values for title, values in scores.items()},
                 out / 'log_density.png',
@@ -65,7 +65,7 @@ def _scores(
         scores = {'train': _of_training(run, state, name, len(tested)), **scores}
     except UserError as error:
         if progress:
-            say(f'no log p(x) of training images, and no kl_test: {error}')
+            say(f'no log p(x) of training images, and no kl: {error}')
     if samples is not None:
         sets = {'samples': samples, **sets}
     for title, images in sets.items():

@@ -19,12 +19,13 @@ evaluator (`eojax.evaluation.evaluators`):
   is left open, set_, area_, not_known_, aurc_ and error_at_ (`eojax.evaluation.guarantees`);
   sets.png, areas.png, areas.csv, risk_coverage.png.
 `log_density`: auroc_ and fpr95_<set> against each set of outliers (`eojax.evaluation.outliers`),
-  kl_test against the training images; log_density.png. Of a classifier alone, the log-sum-exp of
-  its logits stands for it.
+  kl_test, kl_samples and kl_<set>, the divergence from the training images; log_density.png. Of a
+  classifier alone, the log-sum-exp of its logits stands for it.
 `sample`: fid, kid and inception_images, with the weights of `evaluate.inception`; samples.png. They
   compare the evaluated images with as many samples, by default ends of the chains of training that
   are run on once more (`eojax.evaluation.sampling.run_on_starts`). FID falls with the number of
-  images.
+  images. sample_share_<Class>: the share of `samples` that the run takes for the class; of chains
+  that are drawn for a class, the share that was drawn.
 `synthesise`: mae, psnr and ssim of synthesised and real images, texture_distance, that of each
   class and texture_match (`eojax.evaluation.synthesis.textures`), synthesis.png; with
   `evaluate.segmenter` truth_, agreement_ and real_pixel_accuracy, _mean_iou, _mean_iou_all and
@@ -247,12 +248,13 @@ def evaluators_of(run: Run, state: Any, tested: EvaluationSet) -> list[Evaluator
 
 def _table(numbers: Mapping[str, float]) -> str:
     """The main numbers, for people."""
-    counts = ('step', 'test_images', 'learnt_', 'inception_images')
+    counts = ('step', 'samples', 'test_images', 'learnt_', 'inception_images')
     left_out = (
         'precision_',
         'recall_',
         'f1_',
         'fpr95_',
+        'sample_share_',
         'frechet_features',
         'texture_distance_',
         'set_coverage_',
@@ -272,7 +274,7 @@ def _table(numbers: Mapping[str, float]) -> str:
             else ''
         )
         if key == 'log_sum_exp_test':
-            note = '  (of the logits: no density was trained; kl_test and auroc are of it too)'
+            note = '  (of the logits: no density was trained; kl and auroc are of it too)'
         lines.append(f'  {key:<{width}}  {value:10.4f}{note}')
     return '\n'.join(lines)
 

@@ -1,9 +1,9 @@
-"""The evaluator of generated images: FID and KID, and a grid of samples beside real images."""
+"""The evaluator of generated images: FID and KID, class shares, and a grid beside real images."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,9 +78,25 @@ def generated(
         numbers = (
             _distances(run.config.evaluate, tested, samples) if sharding.is_main_process() else {}
         )
+        shares = {} if classes is None else class_shares(classes, run.facts.class_names)
+        numbers |= {'samples': len(samples.images), **shares}
         return Measured(numbers, lambda out: _draw_grid(run, samples.images, classes, out))
 
     return Evaluator((), lambda: None, lambda held, outputs, batch: held, finish)
+
+
+def class_shares(classes: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """The share of samples that each class has, by `sample_share_<Class>`.
+
+    Args:
+      classes: int `[N]`, of the samples.
+      names: of all classes.
+    """
+    counts = np.bincount(classes, minlength=len(names))
+    return {
+        f'sample_share_{name}': float(count / len(classes))
+        for name, count in zip(names, counts, strict=True)
+    }
 
 
 def _classes_of(run: Run, state: Any, samples: Samples) -> np.ndarray | None:
@@ -134,7 +150,7 @@ def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: P
         figures.image_grid(beside, out / 'samples.png', column_labels=columns, title='Samples')
         return
     grid = grid_by_class(seen, labels, made, classes, num_classes)
-    shares = np.bincount(classes, minlength=num_classes) / len(classes)
+    shares = class_shares(classes, run.facts.class_names).values()
     rows = [f'{n}  {s:.0%}' for n, s in zip(run.facts.class_names, shares, strict=True)]
     columns = ['real'] * REAL_COLUMNS + ['sample'] * SAMPLE_COLUMNS
     title = f'Samples by class, and the share of {len(samples)} that each class has'

@@ -2,7 +2,8 @@
 
 Each number has the table or figure it is from. All runs of [1] and [2] are of WRN-28-10, trained
 for 200 epochs on 64 px images, of which 20% are held out and 10% of the rest serve validation;
-except FixMatch, which [3] trains as its authors do. Where [3] repeats a number of [2], the place in
+except that So2Sat has 32 px and its own test images, and FixMatch, which [3] trains as its authors
+do, with WRN-28-2. Where [3] repeats a number of [2], the place in
 [2] is given.
 
 [1]: Castillo-Navarro et al., "Classification and generation of Earth observation images using a
@@ -27,10 +28,16 @@ PAPERS = {
     'thesis 2022': 'J. Castillo-Navarro. Semi-supervised learning for large-scale Earth observation'
     ' data understanding. Doctoral thesis, 2022.',
 }
-# Of all runs of both papers.
-IMAGE_SIZE = 64
-NETWORK = 'WRN-28-10'
+# Side of the images, by data set; '' is all others.
+_SIZES = {'so2sat': 32, '': 64}
+# By method; '' is all others.
+NETWORKS = {'fixmatch': 'WRN-28-2', '': 'WRN-28-10'}
 EPOCHS = 200
+
+
+def image_size(data: str | None) -> int:
+    """The side in pixels of the images of a data set in the papers."""
+    return _SIZES.get(data or '', _SIZES[''])
 
 
 class PublishedResult(NamedTuple):

@@ -27,7 +27,13 @@ from eojax.runs.run import Run, build
 # The options of the config group `model` that the modules of torch take, by the network's name.
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     'wide_resnet': (
-        'depth', 'width', 'norm', 'activation', 'density_head', 'density_alone', 'shortcut',
+        'depth',
+        'width',
+        'norm',
+        'activation',
+        'density_head',
+        'density_alone',
+        'shortcut',
     ),
     'resnet': ('depth', 'width', 'stem'),
 }

@@ -68,6 +68,7 @@ def class_conditional_sliced_wasserstein(
     key: Array,
     num_projections: int,
     target_weights: Array | None = None,
+    by_size: bool = False,
 ) -> Array:
     """The squared distances within each class, summed over classes (Eq. 2, last term).
 
@@ -83,6 +84,8 @@ def class_conditional_sliced_wasserstein(
       num_projections: L, at least 1.
       target_weights: how much each target counts within its class, not negative, `[M]`; no gradient
         reaches them. All count the same where this is None, which takes less time.
+      by_size: whether each class counts as often as it has targets, or as they weigh: Eq. 1 sums
+        over samples, and the mean over them is what a class adds otherwise.
 
     Returns:
       float32 `[]`, differentiable in both batches of features.
@@ -98,7 +101,7 @@ def class_conditional_sliced_wasserstein(
     directions = random_projections(key, num_projections, source.shape[1])
     sources = _side(project(source, directions), source_labels, None, num_classes)
     targets = _side(project(target, directions), target_labels, target_weights, num_classes)
-    return _class_distances(sources, targets)
+    return _class_distances(sources, targets, by_size)
 
 
 def distance(squared_distance: Array) -> Array:
@@ -198,12 +201,14 @@ class _Side(NamedTuple):
       levels: share of its class's weight that lies at or below each value, in [0, 1]; float32
         `[L, N]`, or `[1, N]` where all lines have the same.
       present: bool `[K + 1]`, which classes have any weight; False for K.
+      sizes: float32 `[K + 1]`, the sum of each class's weights.
     """
 
     values: Array
     labels: Array
     levels: Array
     present: Array
+    sizes: Array
 
 
 def _side(projected: Array, labels: Array, weights: Array | None, num_classes: int) -> _Side:
@@ -211,21 +216,24 @@ def _side(projected: Array, labels: Array, weights: Array | None, num_classes: i
     order = order_of(lax.stop_gradient(projected), labels)
     ordered = jnp.sort(labels)
     if weights is None:
-        mass = jnp.ones((1, len(labels)), jnp.float32)
+        weighs = jnp.ones(len(labels), jnp.float32)
+        mass = weighs[None]
     else:
-        weights = lax.stop_gradient(weights).astype(jnp.float32)
-        totals = jnp.zeros(num_classes + 1).at[labels].add(weights)[labels]
-        mass = jnp.where(totals > 0.0, weights / totals, 0.0)[order]
+        weighs = lax.stop_gradient(weights).astype(jnp.float32)
+    sizes = jnp.zeros(num_classes + 1, jnp.float32).at[labels].add(weighs)
+    if weights is not None:
+        totals = sizes[labels]
+        mass = jnp.where(totals > 0.0, weighs / totals, 0.0)[order]
     # Totals are differences of the same sums as the levels, so that a class's last level is 1.
     ends = jnp.pad(jnp.cumsum(mass, 1), ((0, 0), (1, 0)))
     starts = jnp.searchsorted(ordered, jnp.arange(num_classes + 2))
     below, total = ends[:, starts[:-1]], jnp.diff(ends[:, starts], axis=1)
     present = (total[0] > 0.0).at[num_classes].set(False)
     levels = (ends[:, 1:] - below[:, ordered]) / jnp.where(total > 0.0, total, 1.0)[:, ordered]
-    return _Side(jnp.take_along_axis(projected, order, 1), ordered, levels, present)
+    return _Side(jnp.take_along_axis(projected, order, 1), ordered, levels, present, sizes)
 
 
-def _class_distances(source: _Side, target: _Side) -> Array:
+def _class_distances(source: _Side, target: _Side, by_size: bool) -> Array:
     """The squared distance of each class, summed, and averaged over lines.
 
     Between two neighbours among the levels of both sides, either side's quantile function stays at
@@ -238,7 +246,8 @@ def _class_distances(source: _Side, target: _Side) -> Array:
     upper, labels = jnp.take_along_axis(merged, order, 1), jnp.sort(labels)
     first = jnp.diff(labels, prepend=-1) > 0
     lower = jnp.where(first, 0.0, jnp.pad(upper[:, :-1], ((0, 0), (1, 0))))
-    mass = (upper - lower) * (source.present & target.present)[labels]
+    counts = jnp.where(source.present & target.present, target.sizes if by_size else 1.0, 0.0)
+    mass = (upper - lower) * counts[labels]
     # A piece belongs to the next level of each side: as many lie below as were passed.
     size = source.levels.shape[1]
     from_source = order < size

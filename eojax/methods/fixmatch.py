@@ -18,10 +18,12 @@ Notes:
   teachers", 2017): these err less, and the weak views need no gradient. The network's statistics
   of batch normalisation then see the labelled images and the strong views alone.
   The strong view is an independent weak one, then RandAugment and cutout, as published. Which of
-  its operations are drawn is an option (`eojax.augment.randaugment.SETS`). The PyTorch code that the
-  thesis has its numbers from (LeeDoYup/FixMatch-pytorch) draws three operations, a square of up to
-  half of the side, and does both before the flips and crops: `strong_operations` 3,
+  its operations are drawn is an option (`eojax.augment.randaugment.SETS`). The PyTorch code that
+  the thesis has its numbers from (LeeDoYup/FixMatch-pytorch) draws three operations, a square of up
+  to half of the side, and does both before the flips and crops: `strong_operations` 3,
   `cutout_drawn` and `strong_first`.
+  The network has a leaky ReLU of 0.2 and shortcuts of a block's input; FixMatch's has a slope of
+  0.1, and in its first group shortcuts after norm and activation (`eojax.models.wide_resnet`).
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ from eojax.methods.update.descent import Aside, Trained
 from eojax.option import SHARE, Option, one_of
 
 _FIXMATCH = ('threshold', 'threshold_kind', 'teacher', 'consistency_weight', 'beliefs_decay',
-             'strong_operations', 'strong_set', 'cutout_share', 'cutout_drawn', 'interpolation')  # fmt: skip
+             'strong_operations', 'strong_set', 'cutout_share', 'cutout_drawn',
+             'interpolation')  # fmt: skip
 OPTIONS: dict[str, dict[str, Option]] = {
     'method': {
         **windows.OPTIONS,

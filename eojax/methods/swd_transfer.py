@@ -19,9 +19,12 @@ Notes:
   makes the aligned distribution a fixed one.
   X_T holds the labelled images too. Both streams of the target pass psi as one batch, and share its
   statistics of batch normalisation, which phi does not see.
-  The paper's SW^2 is a sum over the batch and ours a mean (`eojax.losses.sliced_wasserstein`): a
-  lambda of the paper is `alignment_weight` over the batch size here. That matters: on drawn zones a
-  weight of 5 gains little over fine-tuning, and 64, the batch size, four points.
+  The paper states neither lambda nor eta. Its SW^2 is a sum over the batch and ours a mean
+  (`eojax.losses.sliced_wasserstein`), which does not change with the batch. With `sum_over_batch`
+  it is the paper's: lambda counts once for each image of the batch, and eta once for each labelled
+  image of a class in it (where numbers differ, of the target's), so that more classes in one batch
+  weigh no more. The size matters: on drawn zones a lambda of 5 on the mean gains little over
+  fine-tuning, and 64, the batch size, which is 1 on the sum, four points.
   Options that the paper does not have, off by default: psi begins with phi's weights; confident
   pseudo-labels let unlabelled images into the class-conditional term.
 """
@@ -54,6 +57,9 @@ OPTIONS = {
         **transfer_phases.OPTIONS,
         'alignment_weight': Option(1.0, 'lambda, the weight of all images', NOT_NEGATIVE),
         'class_alignment_weight': Option(1.0, 'eta, the weight of each class', NOT_NEGATIVE),
+        'sum_over_batch': Option(
+            False, 'whether the two distances are sums over the images of a batch, else means'
+        ),
         'num_projections': Option(128, 'projections of the sliced distance', at_least(1)),
         'train_source_encoder': Option(True, 'whether the second phase moves phi too'),
         'start_from_source': Option(False, "whether psi begins with phi's weights"),
@@ -157,7 +163,8 @@ class _Alignment(NamedTuple):
         }
         if options.alignment_weight:
             aligned = sliced_wasserstein(source, every, key_alignment, options.num_projections)
-            loss += options.alignment_weight * aligned
+            images = len(source) if options.sum_over_batch else 1
+            loss += options.alignment_weight * images * aligned
             metrics['alignment'] = aligned
         if options.class_alignment_weight:
             known, labels_known, more = self._labelled(parameters, few, every, batch)
@@ -169,6 +176,7 @@ class _Alignment(NamedTuple):
                 self.task.num_classes,
                 random.fold_in(key_alignment, 1),
                 options.num_projections,
+                by_size=options.sum_over_batch,
             )
             loss += options.class_alignment_weight * matched
             metrics |= {'class_alignment': matched, **more}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import log_softmax
 
-from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
+from eojax.metrics.out_of_distribution import DIVERGENCES, auroc, fpr_at_95_tpr
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -16,18 +16,23 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def density_numbers(
-    scores: Mapping[str, np.ndarray], name: str = 'log_density'
+    scores: Mapping[str, np.ndarray],
+    name: str = 'log_density',
+    divergence: str = 'neighbours',
 ) -> dict[str, float]:
     """How log p(x) ranks the test images above each set of outliers, by its keys in the JSON.
 
     Args:
       scores: log p(x) `[num]` of `test`, outlier sets by name, and maybe `train` and `samples`.
       name: of the score: `log_sum_exp` where nothing has trained it to be a density.
+      divergence: of `train`, one of `eojax.metrics.out_of_distribution.DIVERGENCES`.
     """
     inside, own = scores['test'], ('train', 'test', 'samples')
     numbers = {f'{name}_{k}': float(scores[k].mean()) for k in own if k in scores}
     if 'train' in scores:
-        numbers['kl_test'] = histogram_kl(inside, scores['train'])
+        measure = DIVERGENCES[divergence]
+        for one in (key for key in scores if key != 'train'):
+            numbers[f'kl_{one}'] = measure(scores[one], scores['train'])
     for name, outside in scores.items():
         if name not in own:
             numbers[f'auroc_{name}'] = auroc(inside, outside)

@@ -165,10 +165,10 @@ class Block(nn.Module):
     act: Callable[[Array], Array]
     norm_momentum: float
     dropout: float
-    shortcut: str
     dtype: Any
     first_init: nn.initializers.Initializer
     second_init: nn.initializers.Initializer
+    shortcut: str = 'input'
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -282,10 +282,10 @@ class WideResNet(nn.Module):
                     act,
                     self.norm_momentum,
                     self.dropout,
-                    self.shortcut,
                     self.dtype,
                     first,
                     second,
+                    self.shortcut,
                     name=f'group{group + 1}_block{block + 1}',
                 )(x, train)
             if self.density_head:

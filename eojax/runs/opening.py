@@ -76,7 +76,7 @@ def load_state(run: Run, which: str = '', step: int | None = None) -> tuple[Run,
     """The run at the step of a checkpoint, and the state of the method there.
 
     Args:
-      which: the `last` or the `best`; what the config's `evaluate.checkpoint` says where empty.
+      which: the `last` or the `best`; see `state_evaluated` where empty.
       step: one of `saved_steps`; the newest where None.
 
     Raises:
@@ -84,7 +84,7 @@ def load_state(run: Run, which: str = '', step: int | None = None) -> tuple[Run,
     """
     if (run.folder / WEIGHTS).is_file():
         return _load_weights(run, which)
-    place = checkpoint_folder(run.folder, which or run.config.evaluate.checkpoint)
+    place = checkpoint_folder(run.folder, which or state_evaluated(run))
     if not place.is_dir():
         raise UserError(f'{run.folder} has no checkpoint in {place.name}/: train the run first')
     checkpoints = Checkpoints(place, run.config.keep_checkpoints)
@@ -132,6 +132,19 @@ def saved_steps(run: Run) -> list[int]:
         return [run_file.read(run.folder / WEIGHTS).step]
     place = checkpoint_folder(run.folder)
     return Checkpoints(place, run.config.keep_checkpoints).steps() if place.is_dir() else []
+
+
+def state_evaluated(run: Run) -> str:
+    """The state that is used where nobody asks for one: `last`, or `best`.
+
+    It is what the config's `evaluate.checkpoint` says, and the last where no validation image has
+    said yet which is the best.
+    """
+    which: str = run.config.evaluate.checkpoint
+    if (run.folder / WEIGHTS).is_file():
+        return run_file.read(run.folder / WEIGHTS).which
+    place = checkpoint_folder(run.folder, which)
+    return which if place.is_dir() and any(place.iterdir()) else 'last'
 
 
 def checkpoint_folder(folder: Path, which: str = 'last') -> Path:

@@ -102,7 +102,7 @@ def _train(
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
     run, state = _Loop(run, held, start).run_to_end()
     if run.config.evaluate.checkpoint == 'best':
-        run, state = load_state(run, 'best')
+        run, state = load_state(run)
     held.check()
     done = evaluate.evaluate_run(run, state, folder / 'evaluation')
     if run.config.evaluate.keep_reference:

@@ -15,8 +15,6 @@ from scipy.special import logsumexp, softmax
 from eojax.apps.compare_domains import command as compare_domains
 from eojax.apps.compare_domains import comparison
 from eojax.apps.compare_domains.comparison import (
-    BINS,
-    SMOOTHING,
     Comparison,
     Judged,
     remarks,
@@ -125,12 +123,13 @@ def _false_positives(inside: np.ndarray, outside: np.ndarray) -> float:
 
 
 def _divergence(sample: np.ndarray, reference: np.ndarray) -> float:
-    edges = np.linspace(reference.min(), reference.max(), BINS + 1, dtype=np.float64)
-    edges = np.concatenate([[-np.inf], edges, [np.inf]])
-    edges[-2] = np.nextafter(edges[-2], np.inf)
-    p, q = (np.histogram(x, edges)[0] / len(x) + SMOOTHING for x in (sample, reference))
-    p, q = p / p.sum(), q / q.sum()
-    return float(np.sum(p * np.log(p / q)))
+    k = round(min(len(sample) - 1, len(reference)) ** 0.5)
+    x, y = sample.astype(np.float64), reference.astype(np.float64)
+    own = np.sort(np.abs(x[:, None] - x), 1)[:, k]
+    others = np.sort(np.abs(x[:, None] - y), 1)[:, k - 1]
+    smallest = np.spacing(np.abs(sample))
+    ratios = np.maximum(others, smallest) / np.maximum(own, smallest)
+    return float(np.log(ratios).mean() + np.log(len(y) / (len(x) - 1)))
 
 
 def test_numbers_are_those_of_scores_computed_here(jem, compared):
@@ -192,7 +191,7 @@ def test_writes_a_figure_for_each_domain_and_the_settings(compared):
     numbers = {'domains.json', 'domains_supervised.json', 'comparison.json', 'domains.md'}
     assert names == figures | numbers | {'overview.png'}
     settings = _read(compared, 'comparison.json')
-    assert (settings['kl_bins'], settings['kl_smoothing']) == (BINS, SMOOTHING)
+    assert settings['run']['divergence'] == 'neighbours'
     assert '6 patches' in settings['run']['domains']['scene']
     assert 'patches of 16 px, 8-bit values' in settings['run']['domains']['scene']
     assert '30 of 30 images, resampled to 16 px' in settings['run']['domains']['bright']

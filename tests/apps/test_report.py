@@ -28,6 +28,7 @@ CLASSES = ('Forest', '<script>', 'HerbaceousVegetation')
 EVALUATION = {
     'step': 400, 'test_images': 1234, 'accuracy': 0.91234, 'nll': 0.3361, 'ece': 0.0543,
     'f1_macro': 0.8912, 'log_density_test': -1234.5678, 'kl_test': 0.1234, 'auroc_constant': 0.9421,
+    'kl_constant': 7.25, 'samples': 256, 'sample_share_Forest': 0.005, 'sample_share_River': 0.995,
     'fpr95_constant': 0.122, 'fid': 148.72, 'kid': 0.0654, 'inception_images': 500,
     **{f'{kind}_{name}': 0.5 + 0.1 * i + 0.01 * j for i, name in enumerate(CLASSES)
        for j, kind in enumerate(('precision', 'recall', 'f1'))},
@@ -160,7 +161,12 @@ def test_numbers_are_those_of_the_evaluation(page):
     assert page.row('Mean log p(x), test')[1] == '-1,235'
     assert page.row('FID')[:2] == ['FID\u00a0↓Fréchet inception distance, 500 images', '148.7']
     assert page.row('KID')[1] == '0.065'
-    assert page.row('constant') == ['constant', '0.942', '12.20%']
+    assert page.row('constant') == ['constant', '0.942', '12.20%', '7.250']
+    assert page.row('Divergence of log p(x), test')[1] == '0.1234'
+    shares = [row for row in page.rows if len(row) == 2 and row[1] in ('99.5%', '0.5%')]
+    assert shares == [['River', '99.5%'], ['Forest', '0.5%']]
+    assert 'Of 256 samples' in page.text
+    assert 'kl constant' not in page.text
     assert '1,234 images of the test split' in page.text
     for i, name in enumerate(CLASSES):
         scores = [50 + 10 * i + j for j in (2, 0, 1)]
@@ -190,6 +196,14 @@ def test_other_data_and_labels_have_no_papers_numbers(tmp_path, data):
     assert len(page.row('Accuracy')) == 2
     assert '97.42' not in page.text
     assert 'protocols differ' not in page.text
+
+
+def test_so2sat_is_of_32_pixels_in_the_papers(tmp_path):
+    data = {'name': 'so2sat', 'labels_per_class': 'all', 'size': 32}
+    page = _page(_run(tmp_path / 'run', data=data))
+    assert '54.60' in page.row('Accuracy')[2]
+    assert '64 px in the papers' not in page.text
+    assert 'px in the papers' not in page.text
 
 
 def test_published_numbers_are_of_the_same_labels():

@@ -51,7 +51,20 @@ def test_all_of_a_sample_is_moved_by_the_same_draw(name):
         assert (np.asarray(moved['place']) != sample['place']).any((1, 2, 3)).mean() > 0.6
 
 
-@pytest.mark.parametrize('name', ['none', 'flips', 'flips_shift'])
+def test_a_mirror_leaves_what_is_up_where_it_is():
+    places = np.broadcast_to(np.arange(32.0)[:, None, None], (200, 32, 32, 1))
+    sample = {'place': np.concatenate([places, places.swapaxes(1, 2)], -1)}
+    moved, move = AUGMENTATIONS['mirror_shift'](sample, random.key(3))
+    assert move.upside_down is None
+    assert move.transposed is None
+    down, across = np.moveaxis(np.asarray(moved['place'])[:, 8:24, 8:24], -1, 0)
+    assert (np.diff(down, axis=1) == 1).all()
+    mirrored = (np.diff(across, axis=2) == -1).all((1, 2))
+    assert ((np.diff(across, axis=2) == 1).all((1, 2)) | mirrored).all()
+    assert 0.35 < mirrored.mean() < 0.65
+
+
+@pytest.mark.parametrize('name', ['none', 'flips', 'flips_shift', 'mirror_shift'])
 def test_images_that_are_not_square(name):
     sample = sample_of(NUM, 16, 31)
     moved, move = jax.jit(AUGMENTATIONS[name])(sample, random.key(1))
@@ -74,7 +87,8 @@ def test_what_was_moved_is_brought_back(name):
         rows, columns = np.mgrid[:SIZE, :SIZE]
         for i in range(NUM):
             row, column = rows, columns
-            row = SIZE - 1 - row if move.upside_down[i] else row
+            turned = move.upside_down is not None and move.upside_down[i]
+            row = SIZE - 1 - row if turned else row
             column = SIZE - 1 - column if move.left_right[i] else column
             if move.transposed is not None and move.transposed[i]:
                 row, column = column, row

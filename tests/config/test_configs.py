@@ -12,11 +12,12 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import check_config, flatten, set_key, to_json
 from eojax.config.command_line import load_config
+from eojax.data.sets import aid, ucmerced
 from eojax.evaluation import evaluate, generation
 from eojax.methods import METHODS
 from eojax.runs.run import prepare
 from eojax.training.loop import train
-from tests.data.labelled_archives import eurosat_members, write_zip
+from tests.data.labelled_archives import encode, eurosat_members, pixels, write_zip
 from tests.data.sets import so2sat_files
 from tests.data.sets.airsar_scenes import write_scene
 from tests.data.sets.geotiff_archives import eurosat_ms_members
@@ -88,7 +89,9 @@ OPENED = (
     'supervised_eurosat_small', 'fixmatch_so2sat', 'fixmatch_jem_eurosat_small',
     'fixmatch_then_jem_eurosat_small', 'unet_dubai_small', 'sada_jem_eurosat', 'jempp_eurosat',
     'jem_eurosat_small', 'segmentation_dubai_small', 'berundanet_dubai_small',
-    'w_net_dubai_small', 'swd_transfer_eurosat_airsar',
+    'w_net_dubai_small', 'swd_transfer_eurosat_airsar', 'supervised_eurosat_batch_norm',
+    'supervised_so2sat', 'jem_so2sat', 'berundanet_so2sat', 'supervised_aid', 'jem_aid',
+    'berundanet_aid', 'supervised_ucmerced', 'jem_ucmerced', 'berundanet_ucmerced',
 )  # fmt: skip
 TRAINED = [path for path in CONFIGS if path.stem not in OPENED]
 # One of the two steps is in the first phase, where there are two.
@@ -105,6 +108,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         'eurosat_ms': write_zip(folder / 'EuroSAT_MS.zip', eurosat_ms_members(10)),
         'airsar': write_scene(folder),
         'so2sat': folder / 'So2Sat',
+        'aid': write_zip(folder / 'AID.zip', scenes('AID', aid.CLASS_NAMES, 600)),
+        'ucmerced': write_zip(
+            folder / 'UCM.zip', scenes('UCMerced_LandUse/Images', ucmerced.CLASS_NAMES, 32)
+        ),
         'pixel_folder': tiles.write_files(folder / 'Dubai.zip', tiles.dubai_tiles()),
         'flair': tiles.write_files(folder / 'FLAIR.zip', tiles.flair()),
         'minifrance': tiles.write_files(folder / 'MiniFrance.zip', tiles.france()),
@@ -114,6 +121,16 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             folder / 'DFC2020', tiles.dfc2020({'test': 8, 'validation': 1})
         ),
         'christchurch': tiles.write_files(folder / 'CASD.zip', tiles.christchurch(24, 24)),
+    }
+
+
+def scenes(top: str, names: tuple[str, ...], size: int) -> dict[str, bytes]:
+    """Ten images of each class, all of a class alike."""
+    images = {name: encode(pixels(n, size, size), 'JPEG') for n, name in enumerate(names)}
+    return {
+        f'{top}/{name}/{name.lower()}_{i + 1}.jpg': images[name]
+        for name in names
+        for i in range(10)
     }
 
 
@@ -157,6 +174,35 @@ def test_config_says_what_it_is(path: Path, archives: dict[str, Path]) -> None:
     assert len(text.splitlines()) <= 120
     # The command that runs it, for whoever opens the file.
     assert f'--config=configs/{path.name}' in text
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_whatever_classifies_images_is_stopped_early(path: Path) -> None:
+    config = load_config(str(path))
+    if 'logits' not in METHODS[config.method.name].abilities:
+        return  # pixels, syntheses and densities without classes
+    # Where the last phase makes a classifier generative, it is the most accurate before it is that.
+    continues = config.method.name == 'fixmatch_jem' or config.method.get('supervised_steps')
+    assert config.evaluate.checkpoint == ('last' if continues else 'best')
+
+
+@pytest.mark.parametrize(
+    ('name', 'images'),
+    [('eurosat', 19_440), ('aid', 7_200), ('ucmerced', 1_512), ('so2sat', 317_129)],
+)
+def test_published_baselines_are_the_joint_models_network_and_epochs(
+    name: str, images: int
+) -> None:
+    joint, plain, two = (
+        load_config(str(CONFIGS[0].with_stem(f'{method}_{name}')))
+        for method in ('jem', 'supervised', 'berundanet')
+    )
+    assert joint.model.norm == 'none'
+    for baseline in (plain, two):
+        assert baseline.model.to_dict() == joint.model.to_dict()
+        assert baseline.optimizer.to_dict() == joint.optimizer.to_dict()
+        assert baseline.steps == joint.steps
+    assert joint.steps == math.ceil(200 * images / joint.batch_size)
 
 
 @pytest.mark.parametrize('name', OPENED)

@@ -15,7 +15,7 @@ KEY = random.key(5)
 # As steps call them: one program, where operations by themselves are dozens to compile.
 sliced_wasserstein = jax.jit(module.sliced_wasserstein, static_argnums=3)
 class_conditional_sliced_wasserstein = jax.jit(
-    module.class_conditional_sliced_wasserstein, static_argnums=(4, 6)
+    module.class_conditional_sliced_wasserstein, static_argnums=(4, 6), static_argnames='by_size'
 )
 
 
@@ -161,6 +161,19 @@ def test_unequal_counts_compare_quantiles():
         for g in directions
     ]
     np.testing.assert_allclose(found, np.mean(expected), rtol=1e-3)
+
+
+def test_by_size_each_class_counts_once_for_each_of_its_targets():
+    x, z = normal(0, 7, 3), normal(1, 7, 3) + 0.5
+    labels_x, labels_z = jnp.array([0, 0, 1, 1, 1, 2, 2]), jnp.array([0, 0, 1, 1, 1, -1, 3])
+    whole = class_conditional_sliced_wasserstein(x, labels_x, z, labels_z, 4, KEY, 5, by_size=True)
+    one, two = (sliced_wasserstein(x[labels_x == k], z[labels_z == k], KEY, 5) for k in (0, 1))
+    np.testing.assert_allclose(whole, 2 * one + 3 * two, rtol=1e-5)
+    weights = jnp.array([0.5, 0.5, 2.0, 2.0, 2.0, 1.0, 1.0])
+    weighed = class_conditional_sliced_wasserstein(
+        x, labels_x, z, labels_z, 4, KEY, 5, weights, by_size=True
+    )
+    np.testing.assert_allclose(weighed, 1 * one + 6 * two, rtol=1e-4)
 
 
 def test_weights_count_as_repetitions():

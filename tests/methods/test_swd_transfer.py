@@ -102,6 +102,23 @@ def test_one_step_of_the_alignment_by_hand(monkeypatch, weight, class_weight, tr
     assert ('alignment' in metrics, 'class_alignment' in metrics) == (weight > 0, class_weight > 0)
 
 
+def test_sums_over_a_batch_are_means_times_its_images(monkeypatch):
+    batch, key = small_batch(), random.key(1)
+    images = len(batch['source']['labels'])
+    of_class = len(batch['labelled']['labels']) / 3
+    losses = []
+    for summed, weight, class_weight in ((True, 0.5, 0.25), (False, images / 2, of_class / 4)):
+        config = plain(
+            method__sum_over_batch=summed,
+            method__alignment_weight=weight,
+            method__class_alignment_weight=class_weight,
+        )
+        method = build_linear(monkeypatch, config)
+        _, metrics = jax.jit(method.phases[1].step)(aligned(method), batch, key)
+        losses.append(float(metrics['loss']))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
 def test_without_weights_the_loss_is_two_cross_entropies(monkeypatch):
     config = plain(method__alignment_weight=0.0, method__class_alignment_weight=0.0)
     method = build_linear(monkeypatch, config)

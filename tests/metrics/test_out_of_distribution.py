@@ -47,8 +47,55 @@ def test_divergence_of_two_gaussians_nears_the_closed_form():
 def test_divergence_without_a_common_bin_is_bounded_by_the_smoothing():
     reference = np.linspace(0, 1, 100)
     far = np.array([-1e9, -np.inf])
-    assert ood.histogram_kl(far, reference) == pytest.approx(-math.log(1e-12), rel=1e-3)
+    bounded = ood.histogram_kl(far, reference)
+    assert bounded == pytest.approx(-math.log(1e-16), rel=1e-3)
+    assert bounded > 28.2  # as the papers report, which 1e-12 would not let through
     assert ood.histogram_kl(far, reference, smoothing=0) == np.inf
+
+
+def closed_form(mean: float, deviation: float) -> float:
+    """D(N(mean, deviation^2) || N(0, 1))."""
+    return 0.5 * (deviation**2 + mean**2 - 1.0) - math.log(deviation)
+
+
+@pytest.mark.parametrize(('mean', 'deviation'), [(0.0, 1.0), (0.5, 1.0), (0.0, 0.5), (1.5, 0.7)])
+def test_divergence_by_neighbours_nears_the_closed_form(mean, deviation):
+    generator = np.random.default_rng(1)
+    scores, reference = generator.normal(mean, deviation, 5000), generator.normal(0, 1, 8000)
+    found = ood.neighbour_kl(scores, reference)
+    assert found == pytest.approx(closed_form(mean, deviation), abs=0.04)
+    shifted = ood.neighbour_kl(scores * 1e4 - 3e4, reference * 1e4 - 3e4)
+    assert shifted == pytest.approx(found, abs=1e-3)  # whatever the units
+
+
+def test_divergence_by_neighbours_grows_without_a_bound():
+    generator = np.random.default_rng(2)
+    scores, reference = generator.normal(0, 1, 500), generator.normal(0, 1, 700)
+    away = [ood.neighbour_kl(scores + 10.0**power, reference) for power in (2, 3, 4, 5)]
+    np.testing.assert_allclose(np.diff(away), math.log(10.0), atol=0.1)
+    # Against a histogram's, which is the same for all that share no bin.
+    assert len({round(ood.histogram_kl(scores + 10.0**p, reference), 6) for p in (2, 4)}) == 1
+
+
+def test_divergence_by_neighbours_is_that_of_its_definition():
+    generator = np.random.default_rng(3)
+    x, y = generator.normal(0, 1, 40), generator.normal(0.3, 2, 25)
+    for k in (1, 3, 7):
+        own = np.sort(np.abs(x[:, None] - x), 1)[:, k]  # the first is the score itself
+        others = np.sort(np.abs(x[:, None] - y), 1)[:, k - 1]
+        expected = np.log(others / own).mean() + math.log(len(y) / (len(x) - 1))
+        assert ood.neighbour_kl(x, y, k) == pytest.approx(expected)
+
+
+def test_divergence_by_neighbours_of_repeated_scores_is_finite():
+    repeated = np.full(50, -3.0, np.float32)
+    reference = np.linspace(0, 1, 100)
+    assert np.isfinite(ood.neighbour_kl(repeated, reference))
+    assert np.isfinite(ood.neighbour_kl(repeated, repeated))
+    assert ood.neighbour_kl(repeated, reference) > ood.neighbour_kl(repeated, repeated)
+    for scores in (np.array([1.0]), np.array([1.0, np.inf])):
+        with pytest.raises(ValueError, match='finite, and at least 2'):
+            ood.neighbour_kl(scores, reference)
 
 
 def test_refuses_nan_and_nothing():

@@ -9,8 +9,9 @@ compared too. Scores, each higher for images that are more like the training's
 (`eojax.evaluation.scoring.scores_of`): log p(x), for a classifier the log-sum-exp of its logits;
 max p(y|x); -||grad_x log p(x)||.
 
-KL is the divergence of the histogram of log p(x) from that of the training images, of at most 5,000
-(`histogram_kl` in `eojax.metrics.out_of_distribution` states bins and smoothing). AUROC and FPR at
+KL is the divergence of log p(x) from that of the training images, of at most 5,000, estimated by
+nearest neighbours or, with `--divergence=histogram`, of histograms, as the papers do
+(`eojax.metrics.out_of_distribution`). AUROC and FPR at
 95% TPR tell the test split, in distribution, from the domain; for `test` itself they tell training
 images from it, and 0.5 means alike. Below 0.5 a score ranks the domain above real test images, a
 known weakness of likelihoods with smooth images. What is written to `--out`:
@@ -19,7 +20,7 @@ known weakness of likelihoods with smooth images. What is written to `--out`:
   for it), `max_probability` and `gradient` each `auroc`, `fpr95` and `mean`.
 `domains_supervised.json`: the same of the run of `--supervised`, which reads all images at its own
   size, with its own training images and test split.
-`comparison.json`: runs, steps, bins and smoothing, and how each domain was read.
+`comparison.json`: runs, steps, the estimate of KL, and how each domain was read.
 `domains.md`: the table that is printed, and where log p(x) fails.
 `domain_<NAME>.png`: histograms of a domain beside those of the training images, and its images with
   the lowest and the highest log p(x). `overview.png`: all domains.
@@ -55,6 +56,7 @@ from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.methods.method import having_ability
+from eojax.metrics.out_of_distribution import DIVERGENCES
 from eojax.runs.command import open_folder_for_writing, open_trained, run_command, run_parser
 from eojax.runs.run import Run
 
@@ -111,6 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         '--supervised_data_root', default='', metavar='PATH',
         help="where the second run's own data set lies now",
     )  # fmt: skip
+    parser.add_argument(
+        '--divergence', choices=tuple(DIVERGENCES),
+        help="estimate of KL (default: evaluate.divergence of the run's config)",
+    )  # fmt: skip
     group = parser.add_argument_group('scenes')
     group.add_argument(
         '--patch', type=int,
@@ -165,7 +171,7 @@ def _compare(options: argparse.Namespace) -> None:
         opened.append(open_domains(options.supervised, options.supervised_data_root))
     titles = run_titles([run.folder for run, *_ in opened])
     comparisons = {
-        title: compare(run, state, domains, options.images)
+        title: compare(run, state, domains, options.images, options.divergence or '')
         for title, (run, state, domains) in zip(titles, opened, strict=True)
     }
     if not sharding.is_main_process():

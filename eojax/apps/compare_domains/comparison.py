@@ -13,11 +13,10 @@ from eojax.drawing.pictures import displayed
 from eojax.evaluation.outliers import spread
 from eojax.evaluation.reference import TEST, reference_scores, test_ends
 from eojax.evaluation.scoring import density_name, score_all
-from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr, histogram_kl
+from eojax.metrics.out_of_distribution import DIVERGENCES, auroc, fpr_at_95_tpr
 from eojax.runs.run import Run
 from eojax.tables import markdown_table
 
-BINS, SMOOTHING = 50, 1e-12
 _EXAMPLES = 18  # at either end of log p(x)
 
 
@@ -44,15 +43,19 @@ class Comparison(NamedTuple):
       density: log p(x) or what stands for it, for people.
       training: scores as in `Judged`, of training images.
       domains: by name, `test` among them.
+      divergence: the estimate of KL, one of `eojax.metrics.out_of_distribution.DIVERGENCES`.
     """
 
     run: dict[str, Any]
     density: str
     training: dict[str, np.ndarray]
     domains: dict[str, Judged]
+    divergence: str = 'neighbours'
 
 
-def compare(run: Run, state: Any, domains: Sequence[Domain], num: int) -> Comparison:
+def compare(
+    run: Run, state: Any, domains: Sequence[Domain], num: int, divergence: str = ''
+) -> Comparison:
     """Reads and scores one domain after the other; all processes of a run call it together.
 
     The test split, which comes first, is that whose scores the run's folder keeps: the run's data
@@ -61,6 +64,7 @@ def compare(run: Run, state: Any, domains: Sequence[Domain], num: int) -> Compar
     Args:
       domains: all others.
       num: at most so many images of the test split.
+      divergence: the estimate of KL; empty: that of the run's config.
 
     Raises:
       UserError: images that cannot be read, or a run whose outputs are not finite.
@@ -94,7 +98,8 @@ def compare(run: Run, state: Any, domains: Sequence[Domain], num: int) -> Compar
         'test_images': len(judged['test'].scores['log_density']),
     }
     title = 'log p(x)' if density == 'log_density' else 'log-sum-exp'
-    return Comparison(about, title, training, judged)
+    divergence = divergence or run.config.evaluate.divergence
+    return Comparison(about, title, training, judged, divergence)
 
 
 def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
@@ -106,7 +111,7 @@ def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
         density = outside['log_density']
         numbers[name] = {
             'images': len(density),
-            'kl': histogram_kl(density, found.training['log_density'], BINS, SMOOTHING),
+            'kl': DIVERGENCES[found.divergence](density, found.training['log_density']),
         } | {
             score: {
                 'auroc': auroc(inside[score], outside[score]),
@@ -167,9 +172,10 @@ def table(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
 def summary(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
     """The table, what it means, and where log p(x) fails: printed, and in `domains.md`."""
     lines = [table(comparisons, escape), '']
+    estimates = ' and '.join(dict.fromkeys(one.divergence for one in comparisons.values()))
     lines.append(
-        f'KL in nats: log p(x) beside that of the training images, {BINS} bins over their range and'
-        f' an open one at either end, {SMOOTHING:g} added to each share. Scores: AUROC / FPR at 95%'
+        'KL in nats: the divergence of log p(x) from that of the training images, estimated by'
+        f' {estimates}. Scores: AUROC / FPR at 95%'
         ' TPR, the test split against the domain; for test, training images against it. Gradient:'
         ' minus the norm of the gradient of log p(x).'
     )
@@ -188,8 +194,10 @@ def summary(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
 def settings(comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
     """The content of `comparison.json`."""
     runs = [
-        found.run | {'domains': {name: judged.text for name, judged in found.domains.items()}}
+        found.run
+        | {'divergence': found.divergence}
+        | {'domains': {name: judged.text for name, judged in found.domains.items()}}
         for found in comparisons.values()
     ]
     keys = ('run', 'supervised')[: len(runs)]
-    return {'kl_bins': BINS, 'kl_smoothing': SMOOTHING, **dict(zip(keys, runs, strict=True))}
+    return dict(zip(keys, runs, strict=True))

@@ -12,10 +12,10 @@ from eojax.apps.report.pictures import Picture, read_picture
 from eojax.apps.report.wording import number, words
 from eojax.evaluation.published_results import (
     EPOCHS,
-    IMAGE_SIZE,
-    NETWORK,
+    NETWORKS,
     PAPERS,
     PublishedResult,
+    image_size,
     published_results,
 )
 
@@ -42,6 +42,7 @@ _MEASURES = {
     'log_sum_exp_train': ('Mean log-sum-exp, training images', 'of logits, no trained density'),
     'log_sum_exp_test': ('Mean log-sum-exp, test images', 'of logits, no trained density'),
     'kl_test': ('Divergence of log p(x), test from training\u00a0↓', 'Kullback-Leibler, nats'),
+    'kl_samples': ('Divergence of log p(x), samples from training\u00a0↓', 'likewise'),
     **synthesis.MEASURES,
 }
 _FIGURES = {
@@ -58,9 +59,11 @@ _FIGURES = {
 }
 _OF_CLASS = ('precision_', 'recall_', 'f1_', 'iou_')
 _OF_GROUP = ('pixel_accuracy_', 'mean_iou_')
-_OF_SET = ('auroc_', 'fpr95_')
+_OF_SET = ('auroc_', 'fpr95_', 'kl_')
+_OF_SAMPLES = 'sample_share_'
 _COUNTS = (
-    'step', 'test_images', 'learnt_known', 'learnt_images', 'inception_images', *synthesis.COUNTS
+    'step', 'samples', 'test_images', 'learnt_known', 'learnt_images', 'inception_images',
+    *synthesis.COUNTS
 )  # fmt: skip
 
 
@@ -122,6 +125,7 @@ class Evaluation(NamedTuple):
       differences: from the papers' protocols; empty where no numbers of papers are shown.
       cited: the papers.
       sets: test images against others; None without such numbers.
+      samples: the share of samples that each class has; None where none were made.
       classes: the scores of each.
       groups: the scores of each city; None where there are none.
       synthesis: of methods that synthesise images.
@@ -134,6 +138,7 @@ class Evaluation(NamedTuple):
     differences: Sequence[str]
     cited: Sequence[str]
     sets: Table | None
+    samples: Table | None
     classes: Sequence[ClassScore]
     groups: Table | None
     synthesis: Sequence[Table]
@@ -168,6 +173,7 @@ def describe_evaluation(
         differences=[*_differences(trained, numbers, published)] if trained and published else [],
         cited=[PAPERS[name] for name in sorted({result.paper for result in published})],
         sets=_sets(numbers),
+        samples=_samples(numbers),
         classes=[*_classes(numbers)],
         groups=_groups(numbers),
         synthesis=synthesis.synthesis_tables(
@@ -194,8 +200,8 @@ def _measures(numbers: Mapping[str, Any], published: list[PublishedResult]) -> l
     groups = {f'{prefix}{name}' for prefix in _OF_GROUP for name in _group_names(numbers)}
     rest = [
         key for key in numbers if key not in (*_MEASURES, *_COUNTS)
-        and not _of_class(key, numbers) and not key.startswith(_OF_SET) and key not in groups
-        and not synthesis.in_tables(key)
+        and not _of_class(key, numbers) and not key.startswith((*_OF_SET, _OF_SAMPLES))
+        and key not in groups and not synthesis.in_tables(key)
     ]  # fmt: skip
     measures = []
     for key in [*(k for k in _MEASURES if k in numbers), *rest]:
@@ -220,10 +226,12 @@ def _differences(
 ) -> Iterator[str]:
     """The differences that keep this run's numbers from being compared with the papers'."""
     keys = {result.key for result in published}
-    if trained.size not in (None, IMAGE_SIZE):
-        yield f'Images of {trained.size} px here, of {IMAGE_SIZE} px in the papers.'
-    if trained.network is not None and trained.network != NETWORK:
-        yield f'The network is {trained.network} here, {NETWORK} in the papers.'
+    size = image_size(trained.data)
+    if trained.size not in (None, size):
+        yield f'Images of {trained.size} px here, of {size} px in the papers.'
+    network = NETWORKS.get(trained.method or '', NETWORKS[''])
+    if trained.network not in (None, network):
+        yield f'The network is {trained.network} here, {network} in the papers.'
     if trained.epochs is not None:
         yield (
             f'{trained.epochs:,.1f} passes over {number(trained.train)} training'
@@ -241,8 +249,9 @@ def _differences(
         )
     if 'kl_test' in keys:
         yield (
-            'The divergence depends on the bins, which the papers do not state (here 50 over the'
-            ' training images and one at either end); the two papers differ about it too.'
+            'The divergence depends on its estimate: the papers have histograms and do not state'
+            ' their bins (evaluate.divergence=histogram is the nearest), and they differ about the'
+            ' number too.'
         )
     if 'ece' in keys:
         yield 'The calibration error is of 15 equal bins here; the paper does not state its own.'
@@ -281,19 +290,31 @@ def _groups(numbers: Mapping[str, Any]) -> Table | None:
     return Table('Scores of each city', header, rows, note=note)
 
 
+def _samples(numbers: Mapping[str, Any]) -> Table | None:
+    keys = [key for key in numbers if key.startswith(_OF_SAMPLES)]
+    if not keys:
+        return None
+    # One decimal, as of the classes: there are some hundred samples.
+    shares = sorted(((numbers[key], key.removeprefix(_OF_SAMPLES)) for key in keys), reverse=True)
+    rows = [[name, f'{share:.1%}'] for share, name in shares]
+    note = f'Of {number(numbers.get("samples"))} samples, by the class that the run sees in each.'
+    return Table('Samples by class', ['class', 'share of samples'], rows, note=note)
+
+
 def _sets(numbers: Mapping[str, Any]) -> Table | None:
     names = [key.removeprefix('auroc_') for key in numbers if key.startswith('auroc_')]
     if not names:
         return None
     rows = [
         [words(name), number(numbers[f'auroc_{name}'], 'auroc'),
-         number(numbers.get(f'fpr95_{name}'), 'fpr95')]
+         number(numbers.get(f'fpr95_{name}'), 'fpr95'), number(numbers.get(f'kl_{name}'), 'kl')]
         for name in names
     ]  # fmt: skip
     note = (
         'How well log p(x) tells the test images from others: the AUROC is 1 where all test images'
-        ' are likelier, 0.5 where it cannot tell; the last column is the share of the others that'
-        ' pass a threshold which 95% of the test images pass.'
+        ' are likelier, 0.5 where it cannot tell; the second column is the share of the others that'
+        ' pass a threshold which 95% of the test images pass; the last is the Kullback-Leibler'
+        ' divergence of their log p(x) from that of training images, in nats.'
     )
-    header = ['set', 'AUROC\u00a0↑', 'passes at 95%\u00a0↓']
+    header = ['set', 'AUROC\u00a0↑', 'passes at 95%\u00a0↓', 'divergence']
     return Table('Test images against other sets', header, rows, note=note)

@@ -18,7 +18,7 @@ from eojax.data.reading.lazy_images import LazyImages
 
 # Part of every key: raise it when the decoding or the files' layout changes.
 FORMAT = 2
-_TYPES = (np.uint8, np.uint16, np.int16, np.float32)
+_TYPES = (np.uint8, np.uint16, np.int16, np.float16, np.float32)
 
 
 def cached_dataset(

@@ -5,7 +5,8 @@ Climate Zones", IEEE GRSM 8(3), 2020. Some 400,000 places, each seen by both sen
 pixels of 10 m, in HDF5 files with `sen1` `[N, 32, 32, 8]` and `sen2` `[N, 32, 32, 10]`, float64,
 and `label` `[N, 17]`, one-hot. Version 2 is `training.h5` (42 cities, 352,366 patches),
 `validation.h5` and `testing.h5` (the west and the east of ten other cities); version 3 has three
-splits in folders of their own, `{random,block,culture_10}/{training,testing}.h5`.
+splits in folders of their own, `{random,block,culture_10}/{training,testing}.h5`. "Energy-based
+models in Earth observation" and the thesis train on training.h5, less 10% for validation.
 
 Values and their limits: see `so2sat_patches`. A file of 50 GB is never read as a whole: a set that
 fits into the memory is read once, by windows, and kept in the cache of decoded pixels; of a larger
@@ -33,7 +34,7 @@ from eojax.data.shared_options import SHARED
 from eojax.data.splits import TEST, TRAIN, VALIDATION
 from eojax.errors import UserError
 from eojax.home import cache_folder, expanded
-from eojax.option import POSITIVE, Option, name_in
+from eojax.option import NOT_NEGATIVE, Option, name_in
 
 NAME = 'so2sat'
 # About three standard deviations.
@@ -51,7 +52,16 @@ OPTIONS: dict[str, Option] = {
         'rgb', 'the sensor: three or ten bands of Sentinel-2, or Sentinel-1', name_in(SENSORS)
     ),
     'version': Option('v2', 'version of the published files', name_in(VERSIONS)),
-    'vv_limit': Option(VV_LIMIT, 'amplitude of vv that becomes 1', POSITIVE),
+    'vv_limit': Option(
+        VV_LIMIT,
+        'amplitude of vv that becomes 1 and at which values are cut; 0: nothing is cut',
+        NOT_NEGATIVE,
+    ),
+    'validation_file': Option(
+        True,
+        'whether validation.h5 of version 2 is for validation; else it is not read, and validation'
+        ' images are drawn from those for training, as in the papers',
+    ),
 }
 PARTS = {'training': TRAIN, 'validation': VALIDATION, 'testing': TEST}
 SO2SAT = PublishedImages(
@@ -81,11 +91,14 @@ def load(
     *,
     size: int = SIZE,
     vv_limit: float = VV_LIMIT,
+    validation_file: bool = True,
     progress: bool = True,
     cache: bool = True,
     resident_bytes: int | None = None,
 ) -> Dataset:
-    """So2Sat as uint16 `[num, size, size, bands]`, with the published split as its `parts`.
+    """So2Sat as `[num, size, size, bands]`, with the published split as its `parts`.
+
+    It is uint16, or float16 where `vv_limit` is 0.
 
     Images are called `<file>/<row>`, `training/0000123`. Version 3 has no validation images.
 
@@ -95,7 +108,8 @@ def load(
         imaginary part).
       version: one of `VERSIONS`.
       size: height and width in pixels; other than 32 is resampled, see `patches.resample`.
-      vv_limit: the greatest value of 'vv' that is told from greater ones.
+      vv_limit: the greatest value of 'vv' that is told from greater ones; 0: none is cut.
+      validation_file: whether validation.h5 of version 2 is read.
       progress: show a bar, and the number of images of each class, on stderr.
       cache: keep the decoded pixels in the cache folder.
       resident_bytes: a larger set stays on disk, `LazyImages`, its patches but the first being
@@ -108,7 +122,7 @@ def load(
     if size < 1:
         raise UserError(f'{SO2SAT.title} cannot be resized to {size} pixels; give a positive size')
     path = expanded(root) if root else download_published(SO2SAT)
-    files = _find_files(path, version)
+    files = _find_files(path, version, validation_file)
     coding = Coding(sensor, size, vv_limit)
 
     def build() -> Dataset:
@@ -122,13 +136,15 @@ def load(
             'size': size,
             'vv_limit': vv_limit if sensor == 'vv' else None,
         }
+        if version == 'v2' and not validation_file:
+            key['validation_file'] = False
         state = ' '.join(map(fingerprint, files.values()))
         title = f'so2sat-{version}-{sensor}'
         dataset = cached_dataset(cache_folder(), title, key, state, build, resident_bytes)
     else:
         dataset = build()
     parts = np.asarray([PARTS[name.partition('/')[0]] for name in dataset.names], np.int8)
-    dataset = SO2SAT.describe(dataset).with_limits(SENSORS[sensor].limits)
+    dataset = SO2SAT.describe(dataset).with_limits(coding.limits)
     dataset = dataset._replace(places=dataset.places._replace(parts=parts))
     if progress:
         print(f'eojax: {SO2SAT.title}, {path}: {describe_counts(dataset)}', file=sys.stderr)
@@ -146,6 +162,7 @@ def _from_config(options: ConfigDict, progress: bool) -> Dataset:
         options.version,
         size=options.size,
         vv_limit=options.vv_limit,
+        validation_file=options.validation_file,
         progress=progress,
         resident_bytes=memory_limit(options),
     )
@@ -156,20 +173,22 @@ def _check_options(sensor: str, version: str, vv_limit: float) -> None:
         OPTIONS[key].within.refuse(f'data.{key}', value)
 
 
-def _files(root: Path, version: str) -> dict[str, Path]:
+def _files(root: Path, version: str, validation: bool = True) -> dict[str, Path]:
     folder, parts = VERSIONS[version]
-    return {part: root / folder / f'{part}.h5' for part in parts}
+    read = [part for part in parts if validation or part != 'validation']
+    return {part: root / folder / f'{part}.h5' for part in read}
 
 
-def _find_files(root: Path, version: str) -> dict[str, Path]:
+def _find_files(root: Path, version: str, validation: bool) -> dict[str, Path]:
     """The files of a version by name, sorted.
 
     Raises:
       UserError: one is missing; the message tells what to do, as far as what is there shows it.
     """
-    missing = next((f for f in _files(root, version).values() if not f.is_file()), None)
+    files = _files(root, version, validation)
+    missing = next((file for file in files.values() if not file.is_file()), None)
     if missing is None:
-        return _files(root, version)
+        return files
     packed = missing.with_name(f'{missing.name}.gz')
     others = [v for v in VERSIONS if all(f.is_file() for f in _files(root, v).values())]
     if packed.is_file():

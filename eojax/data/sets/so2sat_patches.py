@@ -10,7 +10,9 @@ a standard deviation of 0.46, but single reflectors reach -5,007 and 12,702: val
     stored = round(32767 v / vv_limit) + 32767,
 
 so that zero remains zero: sign, phase and speckle are kept, and only the strongest reflectors
-become equal.
+become equal. With a `vv_limit` of 0 nothing is cut, as in "EO-to-SAR transfer" (Hussing et al.,
+2022): stored is float16, within one part in 2,048 of each value, `UNCUT_LIMIT` becomes 1, and the
+strongest reflectors some thousands.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ STD = (
 )  # fmt: skip
 # Steps from zero to `vv_limit`.
 VV_STEPS = 32767
+# About three standard deviations: what becomes 1 where nothing is cut.
+UNCUT_LIMIT = 1.5
 
 
 class Sensor(NamedTuple):
@@ -88,12 +92,25 @@ class Coding(NamedTuple):
     Attributes:
       sensor: one of `SENSORS`.
       size: height and width in pixels.
-      vv_limit: the greatest value of 'vv' that is told from greater ones.
+      vv_limit: the greatest value of 'vv' that is told from greater ones; 0: none is cut.
     """
 
     sensor: str
     size: int = SIZE
     vv_limit: float = 1.5
+
+    @property
+    def limits(self) -> Limits:
+        """Of the stored values, what becomes -1 and +1."""
+        sensor = SENSORS[self.sensor]
+        if self.uncut:
+            return ((-UNCUT_LIMIT, UNCUT_LIMIT),) * len(sensor.bands)
+        return sensor.limits
+
+    @property
+    def uncut(self) -> bool:
+        """Whether values of 'vv' are stored as they are."""
+        return SENSORS[self.sensor].key == 'sen1' and not self.vv_limit
 
 
 def encode(patches: np.ndarray, coding: Coding, title: Callable[[int], str]) -> np.ndarray:
@@ -105,10 +122,10 @@ def encode(patches: np.ndarray, coding: Coding, title: Callable[[int], str]) -> 
       title: of the patch with that number, for messages.
 
     Returns:
-      uint16 `[num, size, size, bands]`.
+      uint16 `[num, size, size, bands]`; float16 where nothing is cut.
 
     Raises:
-      UserError: a value that is NaN or infinite, in a channel that is taken.
+      UserError: a value that is NaN or infinite, in a channel that is taken, or beyond float16.
     """
     sensor = SENSORS[coding.sensor]
     values = patches[..., list(sensor.channels)].astype(np.float64, copy=False)
@@ -116,6 +133,12 @@ def encode(patches: np.ndarray, coding: Coding, title: Callable[[int], str]) -> 
     if not finite.all():
         number = int(np.flatnonzero(~finite.all((1, 2, 3)))[0])
         raise UserError(f'{title(number)}: pixels of {sensor.key} are NaN or infinite')
+    if coding.uncut:
+        largest = np.abs(values).max(initial=0.0)
+        if largest > np.finfo(np.float16).max:
+            number = int(np.abs(values).max((1, 2, 3)).argmax())
+            raise UserError(f'{title(number)}: {largest:g} in {sensor.key} is beyond float16')
+        return resample(values.astype(np.float32), coding.size).astype(np.float16)
     if sensor.key == 'sen2':
         stored = np.rint(values * UNITS_PER_REFLECTANCE).clip(0, 2**16 - 1)
     else:

@@ -8,8 +8,8 @@ the labelled source minimises
 
 with L the cross-entropy and, where w is above 0, the supervised contrastive loss of two views of
 each image: of z = phi(x), the encoder's output, as printed below Eq. 3, or with `contrastive_size`
-of projections of it that nothing else uses, as in Khosla et al. (2020). Training on the labelled target minimises
-L(h(psi(x'_T)), y'_T).
+of projections of it that nothing else uses, as in Khosla et al. (2020). Training on the labelled
+target minimises L(h(psi(x'_T)), y'_T).
 
 Notes:
   With w above 0 the cross-entropy is taken of both views.

@@ -19,6 +19,7 @@ from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.reading.patches import patch_pixels
 from eojax.data.sets import DATASETS, so2sat
 from eojax.data.sets.so2sat_patches import MEAN, SENSORS, STD
+from eojax.data.splits import rule_of, split_dataset
 from eojax.data.value_range import scale_to_unit
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
@@ -74,6 +75,45 @@ def test_complex_backscatter_in_every_layout(tmp_path: Path, layout: str) -> Non
     # What the networks see: zero is zero, the limits are -1 and 1.
     seen = scale_to_unit(dataset.images[:], dataset.limits)
     np.testing.assert_allclose(seen, expected.clip(-0.8, 0.8) / 0.8, atol=2e-5)
+
+
+@pytest.mark.parametrize('resident_bytes', [None, 0])
+def test_backscatter_that_is_not_cut(tmp_path: Path, resident_bytes: int | None) -> None:
+    content = write_version(tmp_path, 'v2')
+    dataset = load(tmp_path, 'vv', vv_limit=0, resident_bytes=resident_bytes)
+    assert dataset.images.dtype == np.float16
+    assert dataset.facts.rasters['images'].dtype == 'float16'
+    expected = joined(content, 'sen1')[..., [2, 3]]
+    np.testing.assert_allclose(dataset.images[:], expected, rtol=2**-11, atol=1e-7)
+    # The networks see all of it, on the scale of what is cut otherwise.
+    seen = scale_to_unit(dataset.images[:], dataset.limits)
+    np.testing.assert_allclose(seen, expected / 1.5, rtol=2**-10, atol=1e-6)
+    assert np.abs(seen).max() > 100.0
+    assert displayed(dataset.images[:2], dataset.bands, dataset.limits).dtype == np.uint8
+
+
+def test_backscatter_beyond_the_type_is_refused(tmp_path: Path) -> None:
+    content = write_version(tmp_path, 'v2')
+    content['testing']['sen1'][3, 0, 0, 2] = 1e5
+    write(tmp_path / 'testing.h5', content['testing'])
+    load(tmp_path, 'vv')
+    with pytest.raises(UserError, match=r'testing/0000003: 100000 in sen1 is beyond float16'):
+        load(tmp_path, 'vv', vv_limit=0)
+
+
+def test_validation_images_from_those_for_training(tmp_path: Path) -> None:
+    write_version(tmp_path, 'v2', 340)
+    (tmp_path / 'validation.h5').unlink()
+    config = base_config('supervised', 'wide_resnet', 'so2sat')
+    config.data.update({'root': str(tmp_path), 'validation_file': False})
+    for _ in range(2):  # read, and from the cache
+        dataset = so2sat.KIND.from_config(config.data, False)
+        split = split_dataset(dataset, rule_of(config.data, 0))
+        parts = [dataset.names[i].partition('/')[0] for i in split.validation]
+        assert set(parts) == {'training'}
+        assert len(parts) == pytest.approx(0.1 * 680, abs=17 / 2)
+        assert {dataset.names[i].partition('/')[0] for i in split.test} == {'testing'}
+        assert len(split.train) + len(parts) == 680
 
 
 def test_zero_and_the_limits_of_backscatter_are_exact(tmp_path: Path) -> None:
@@ -305,7 +345,7 @@ def test_missing_files_say_what_to_do(tmp_path: Path) -> None:
     [
         ('sensor', 'vh', r"unknown data\.sensor 'vh'; did you mean 'vv'\? \(known: rgb, s2, vv\)"),
         ('version', 'v3', r"unknown data\.version 'v3'"),
-        ('vv_limit', 0.0, r'data\.vv_limit must be positive, not 0\.0'),
+        ('vv_limit', -1.0, r'data\.vv_limit must not be negative'),
         ('vv_limit', float('inf'), r'data\.vv_limit must be a finite number'),
         ('source', 'tfds', r"data\.source of the data set 'so2sat' is 'files'"),
         ('labels_per_class', 'some', r'labels_per_class'),

@@ -1,0 +1,57 @@
+"""Joint energy-based model on So2Sat LCZ42 in true colour, as published.
+
+Paper: "Energy-based Models in Earth Observation: from Generation to Semi-supervised Learning"
+  (Castillo-Navarro et al., 2022), Table IV, column JEM, with the recipe of configs/jem_eurosat.py.
+Command: python -m eojax.main --config=configs/jem_so2sat.py --config.data.root=So2Sat
+  With few labels: --config.data.labels_per_class=1000
+Expected: accuracy 54.60 +- 0.35 % with all labels;
+  48.59, 42.43, 38.71 % with 1,000, 200, 100 labels per class.
+Measured: not yet; the data were not at hand.
+"""
+
+from ml_collections import ConfigDict
+
+from eojax.config import base_config
+
+
+def get_config() -> ConfigDict:
+    config = base_config('jem', 'wide_resnet', 'so2sat')
+    config.batch_size = 64
+    config.steps = 991_029  # 200 epochs of 317,129 training images
+    config.log_every = 100
+    config.evaluate_every = 10_000
+    config.checkpoint_every = 10_000
+    config.keep_checkpoints = 5
+
+    config.data.validation_file = False  # 10 % of the training patches instead, as in the paper
+
+    config.model.depth = 28
+    config.model.width = 10
+    config.model.norm = 'none'
+    config.model.activation = 'leaky_relu'
+
+    config.method.likelihood_batch_size = 64
+    config.method.input_noise = 0.03
+    config.method.augment = 'flips_shift'
+    config.method.likelihood_augment = 'flips_shift'
+
+    config.sampler.steps = 20
+    config.sampler.step_size = 1.0
+    config.sampler.noise = 0.01
+    config.sampler.buffer_size = 10_000
+    config.sampler.buffer_parts = 8  # for up to 8 devices, each drawing from parts of its own
+    config.sampler.reinitialise = 0.05
+    config.sampler.start = 'uniform'
+
+    config.optimizer.name = 'adam'
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.warmup_steps = 1_000
+    config.optimizer.schedule = 'milestones'
+    config.optimizer.milestones = (0.8, 0.9)
+    config.optimizer.milestone_factor = 0.3
+
+    config.evaluate.inception_images = 4_000
+
+    # Early stopping, as in all that classify (docs/training.md): the state best in validation.
+    config.evaluate.checkpoint = 'best'
+    return config
