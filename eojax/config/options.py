@@ -77,8 +77,7 @@ EVALUATE: dict[str, Option] = {
     'outlier_images': Option(1000, 'images of each such set', at_least(2), 'images'),
     'divergence': Option(
         'neighbours',
-        'estimate of the KL divergence of log p(x) from that of training images: by nearest'
-        " neighbours, without a bound, or of histograms, the papers' way",
+        'estimate of the KL divergence of log p(x) from that of training images',
         name_in(DIVERGENCES),
     ),
     'window_overlap': Option(

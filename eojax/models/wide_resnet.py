@@ -54,8 +54,7 @@ OPTIONS: dict[str, Option] = {
     'activation': ACTIVATION.but('leaky_relu'),
     'shortcut': Option(
         'input',
-        'of what the shortcut of a block that changes width or size is: its input as it is, or'
-        ' after norm and activation',
+        'a shortcut that changes width or size: of the input, or of it after norm and activation',
         one_of(*SHORTCUTS),
     ),
     'norm_momentum': NORM_MOMENTUM,

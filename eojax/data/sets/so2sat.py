@@ -59,8 +59,7 @@ OPTIONS: dict[str, Option] = {
     ),
     'validation_file': Option(
         True,
-        'whether validation.h5 of version 2 is for validation; else it is not read, and validation'
-        ' images are drawn from those for training, as in the papers',
+        'whether validation.h5 is read; else validation images are drawn from those for training',
     ),
 }
 PARTS = {'training': TRAIN, 'validation': VALIDATION, 'testing': TEST}
