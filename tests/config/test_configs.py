@@ -51,6 +51,7 @@ TINY_OF = {
     'landscape_cover': {
         'data.size': 32,
         'data.num_images': 32,
+        'data.regions': 8,
         'data.test_groups': '',
         'method.window': 16,
     },
