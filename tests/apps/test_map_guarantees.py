@@ -77,6 +77,8 @@ def test_sets_hold_the_classes_that_the_rule_says(jem, scene, tmp_path, kind, st
     assert summary['sets']['share_one'] == pytest.approx((sizes[~empty] == 1).mean())
     rule = calibrate_sets(validation_sample(jem.run, jem.state), 0.7, kind)
     assert summary['sets']['threshold'] == rule.threshold
+    overlap = [note for note in summary['guarantee_notes'] if 'averaged over patches' in note]
+    assert bool(overlap) == (stride < 16)
     if kind == 'lac':
         top, confidence = _layer(tmp_path, 'class_map'), _layer(tmp_path, 'confidence')
         inside = (bits[~empty] >> top[~empty]) & 1

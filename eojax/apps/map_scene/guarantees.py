@@ -40,6 +40,7 @@ from eojax.evaluation.guarantees.rules import (
     trust,
 )
 from eojax.evaluation.guarantees.sample import validation_sample
+from eojax.messages import say
 from eojax.metrics.areas import Areas
 from eojax.runs.run import Run
 
@@ -53,6 +54,11 @@ _OF_VALIDATION = (
 _OF_SCENE = (
     'areas are corrected by the reference places: the intervals hold where these were drawn by'
     ' chance from the mapped scene'
+)
+
+_AVERAGED = (
+    'sets and thresholds are calibrated on single patches, and here p(y|x) is averaged over patches'
+    ' that overlap: the level is exact for patches side by side, without --stride'
 )
 
 
@@ -233,6 +239,48 @@ class AreaTable(NamedTuple):
     rows: list[dict[str, Any]]
     summary: dict[str, Any]
     notes: tuple[str, ...]
+
+
+def summary_of(
+    guarantees: Guarantees,
+    areas: np.ndarray,
+    hectares: bool,
+    sets: SetTotals,
+    table: AreaTable | None,
+    averaged: bool,
+) -> dict[str, Any]:
+    """The part of `summary.json` on what a map guarantees; what a reader must know is said too.
+
+    Args:
+      areas: of the map's classes, and last of what it leaves open, if it does.
+      hectares: whether these are hectares.
+      averaged: whether p(y|x) is a mean over patches that overlap.
+    """
+    rule, open_rule = guarantees.rule, guarantees.open_rule
+    part: dict[str, Any] = {}
+    notes: list[str] = []
+    if rule is not None:
+        part['sets'] = sets.summary(rule)
+    if open_rule is not None:
+        share = float(areas[-1] / areas.sum())
+        part['not_known'] = {
+            'by': open_rule.by,
+            'share_of_validation': open_rule.share,
+            'threshold': open_rule.threshold,
+            'share': share,
+            'hectares': round(float(areas[-1]), 4) if hectares else None,
+        }
+        notes += [line] if (line := unlike_text(open_rule, share)) else []
+    if averaged and (rule is not None or open_rule is not None):
+        notes.append(_AVERAGED)
+    if table is not None:
+        part['areas'] = table.summary
+        notes += table.notes
+    for note in notes:
+        if note not in guarantees.notes:
+            say(note)
+    every = dict.fromkeys([*guarantees.notes, *notes])
+    return {**part, **({'guarantee_notes': list(every)} if every else {})}
 
 
 def area_table(

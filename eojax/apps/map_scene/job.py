@@ -30,14 +30,13 @@ from eojax.apps.map_scene.guarantees import (
     AREAS_FILES,
     NOT_KNOWN_COLOUR,
     NOTHING,
-    AreaTable,
     Guarantees,
     SetTotals,
     Wanted,
     area_table,
     calibrate,
     check_classes_for,
-    unlike_text,
+    summary_of,
 )
 from eojax.apps.map_scene.patch_map import CellRow, map_rows
 from eojax.apps.map_scene.pixel_map import map_pixels
@@ -381,39 +380,12 @@ def _make(
         write_areas(folder / AREAS_FILES[0], table.rows)
         area_intervals(table.areas, names, folder / AREAS_FILES[1])
     _draw(model, raster, totals, course, folder)
+    averaged = not tiling.by_pixel and tiling.overlap > 1
     return {
         **_summary(model, raster, tiling, settings, totals, course),
-        **_guaranteed(model, totals, sets, table),
+        **summary_of(guarantees, totals.areas, totals.known, sets, table, averaged),
         'settings': dict(settings),
     }
-
-
-def _guaranteed(
-    model: Model, totals: Totals, sets: SetTotals, table: AreaTable | None
-) -> dict[str, Any]:
-    """The part of the summary on what the map guarantees."""
-    rule, open_rule = model.guarantees.rule, model.guarantees.open_rule
-    part: dict[str, Any] = {}
-    if open_rule is not None:
-        part['not_known'] = {
-            'by': open_rule.by,
-            'share_of_validation': open_rule.share,
-            'threshold': open_rule.threshold,
-            'share': float(totals.areas[-1] / totals.areas.sum()),
-            'hectares': round(float(totals.areas[-1]), 4) if totals.known else None,
-        }
-        if (line := unlike_text(open_rule, part['not_known']['share'])) is not None:
-            part['guarantee_notes'] = [line]
-            say(line)
-    if rule is not None:
-        part['sets'] = sets.summary(rule)
-    if table is not None:
-        part['areas'] = table.summary
-        part['area_notes'] = list(table.notes)
-        for note in table.notes:
-            if note not in model.guarantees.notes:
-                say(note)
-    return part
 
 
 def _summary(
