@@ -64,7 +64,9 @@ def commit_for(options: argparse.Namespace) -> str:
 
 def spelled(name: str, options: argparse.Namespace, flags: Sequence[str]) -> str:
     """The command as it can be run elsewhere: without where its record went here."""
-    given = [f'--{flag}={value}' for flag in flags if (value := getattr(options, flag)) != '']
+    given = [
+        f'--{flag}={value}' for flag in flags if (value := getattr(options, flag)) not in ('', None)
+    ]
     return ' '.join([f'python -m benchmarks.{name}', *given])
 
 

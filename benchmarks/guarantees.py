@@ -1,7 +1,7 @@
 """Measures whether the guarantees of a run hold: sets of classes, areas, answers left open.
 
     python -m benchmarks.guarantees --workdir=runs/seg_jem_landscapes_small [--level=0.9]
-        [--calibration=10,20,40] [--draws=300] [--out=FILE.json]
+        [--calibration=10,20,40] [--draws=300] [--scene=S2.tif] [--out=FILE.json]
 
 The held-out blocks of ground, those of the validation and of the test part together, are divided by
 chance, draw after draw: some are calibrated on, the others are tested. Sets are calibrated with
@@ -9,11 +9,13 @@ blocks as units (`eojax.metrics.conformal`), with places as units as if they wer
 on the training part. Intervals of areas are computed with blocks and without
 (`eojax.metrics.areas`); the reference blocks are drawn from the mapped ground itself, all of the
 held-out blocks, or from other ground than is mapped. What is gained by leaving answers open is
-measured once, from the validation to the test part, with noise and single colours beside it.
+measured once, from the validation to the test part, with noise and single colours beside it, and
+with a scene of other ground, which is mapped patch by patch.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +25,9 @@ from scipy.special import softmax
 
 from benchmarks import command, provenance
 from benchmarks.command import Numbers, rounded
+from eojax.apps.map_scene import job
+from eojax.apps.map_scene.guarantees import Wanted
+from eojax.data.reading.raster import DEFAULT_READING
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation import evaluators
 from eojax.evaluation.evaluation_set import evaluation_set
@@ -79,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--data_root', default='', help="where the run's own data lie now")
     parser.add_argument('--level', type=float, default=0.9, help='of the sets')
     parser.add_argument('--calibration', default='10,20,40', help='blocks that are calibrated on')
+    parser.add_argument('--scene', type=Path, help='a GeoTIFF that is mapped too')
     parser.add_argument('--draws', type=int, default=300, help='divisions of the blocks')
     options = parser.parse_args(arguments)
     with one_line_errors():
@@ -112,7 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command.say(f'{size} blocks to calibrate on')
             numbers |= drawn_numbers(held, learnt, size, options.level, options.draws)
         numbers |= open_numbers(run, state, parts['validation'], parts['test'])
-        flags = ('workdir', 'data_root', 'level', 'calibration', 'draws')
+        if options.scene is not None:
+            numbers |= scene_numbers(run, state, options.scene, options.level)
+        flags = ('workdir', 'data_root', 'level', 'calibration', 'draws', 'scene')
         words = command.spelled('guarantees', options, flags)
         record = provenance.record_of(words, commit, numbers, options.notes)
         print(text(numbers, sizes))
@@ -255,6 +263,23 @@ def open_numbers(run: Run, state: Any, held: Sample, tested: Sample) -> Numbers:
         limit = calibrate_open(held, _OPEN, by, None).threshold
         for title, scores in outlier_scores(run, state, by):
             numbers[f'not_known_share_of_{title}_by_{by}'] = rounded(float(np.mean(scores < limit)))
+    return numbers
+
+
+def scene_numbers(run: Run, state: Any, scene: Path, level: float) -> Numbers:
+    """What the map of a scene leaves open, and how large its sets are, by each score."""
+    numbers: Numbers = {}
+    reading = job.Options(None, None, DEFAULT_READING)
+    for by in ('confidence', *(('log_density',) if density_of(run) else ())):
+        for kind in SCORES if by == 'confidence' else ('lac',):
+            wanted = Wanted(Asked(level, kind, _OPEN, by))
+            model = job.prepare_model(run, state, wanted=wanted)
+            with tempfile.TemporaryDirectory() as folder:
+                summary = job.map_scene(job.Job(scene, Path(folder)), model, reading)
+            numbers[f'scene_not_known_share_by_{by}'] = rounded(summary['not_known']['share'])
+            if by == 'confidence':
+                for key in ('mean_size', 'share_one', 'share_empty'):
+                    numbers[f'scene_{kind}_{key}'] = rounded(summary['sets'][key])
     return numbers
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import guarantees
 from eojax.evaluation.guarantees.sample import Sample
+from tests.data.rasters import write_raster
 from tests.tiny_runs import tiny_run
 
 
@@ -52,12 +53,15 @@ def test_a_record_of_a_run(tmp_path, capsys):
     shutil.copytree(case.folder, folder)
     out = tmp_path / 'record.json'
     arguments = ['--calibration=8', '--draws=3', f'--out={out}', '--commit=0', '--level=0.5']
-    guarantees.main([f'--workdir={folder}', *arguments])
+    pixels = np.random.default_rng(0).integers(1, 256, (96, 96, 3), dtype=np.uint8)
+    scene = write_raster(tmp_path / 'scene.tif', pixels, ('red', 'green', 'blue'))
+    guarantees.main([f'--workdir={folder}', f'--scene={scene}', *arguments])
     record = json.loads(out.read_text())
     numbers = record['numbers']
     assert numbers['held_out_blocks'] == numbers['held_out_places'] == 110
     assert 0.0 < numbers['aps_by_blocks_coverage_of_8'] <= 1.0
     assert 'not_known_share_of_constant_by_log_density' in numbers
+    assert 0.0 <= numbers['scene_not_known_share_by_log_density'] <= 1.0
     assert 'draws that fall short' in capsys.readouterr().out
 
 
