@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eojax.apps.report import synthesis
+from eojax.apps.report import guarantees, synthesis
 from eojax.apps.report.page import Table
 from eojax.apps.report.pictures import Picture, read_picture
 from eojax.apps.report.wording import number, words
@@ -43,6 +43,7 @@ _MEASURES = {
     'log_sum_exp_test': ('Mean log-sum-exp, test images', 'of logits, no trained density'),
     'kl_test': ('Divergence of log p(x), test from training\u00a0↓', 'Kullback-Leibler, nats'),
     'kl_samples': ('Divergence of log p(x), samples from training\u00a0↓', 'likewise'),
+    **guarantees.MEASURES,
     **synthesis.MEASURES,
 }
 _FIGURES = {
@@ -55,6 +56,7 @@ _FIGURES = {
     'reliability': 'Reliability: how often the run is right, by how sure it is; on the dashed line '
     'it is as often right as it says.',
     'log_density': 'Unnormalised log p(x) of training and test images, samples and other sets.',
+    **guarantees.FIGURES,
     **synthesis.FIGURES,
 }
 _OF_CLASS = ('precision_', 'recall_', 'f1_', 'iou_')
@@ -63,7 +65,7 @@ _OF_SET = ('auroc_', 'fpr95_', 'kl_')
 _OF_SAMPLES = 'sample_share_'
 _COUNTS = (
     'step', 'samples', 'test_images', 'learnt_known', 'learnt_images', 'inception_images',
-    *synthesis.COUNTS
+    *guarantees.COUNTS, *synthesis.COUNTS
 )  # fmt: skip
 
 
@@ -128,7 +130,7 @@ class Evaluation(NamedTuple):
       samples: the share of samples that each class has; None where none were made.
       classes: the scores of each.
       groups: the scores of each city; None where there are none.
-      synthesis: of methods that synthesise images.
+      tables: of guarantees, and of methods that synthesise images.
       figures: of the folder, but for the samples.
     """
 
@@ -141,7 +143,7 @@ class Evaluation(NamedTuple):
     samples: Table | None
     classes: Sequence[ClassScore]
     groups: Table | None
-    synthesis: Sequence[Table]
+    tables: Sequence[Table]
     figures: Sequence[Picture]
 
     @property
@@ -176,9 +178,12 @@ def describe_evaluation(
         samples=_samples(numbers),
         classes=[*_classes(numbers)],
         groups=_groups(numbers),
-        synthesis=synthesis.synthesis_tables(
-            numbers, trained and trained.data, trained and trained.generator
-        ),
+        tables=[
+            *guarantees.guarantee_tables(numbers),
+            *synthesis.synthesis_tables(
+                numbers, trained and trained.data, trained and trained.generator
+            ),
+        ],
         figures=_figures(folder),
     )
 
@@ -202,6 +207,7 @@ def _measures(numbers: Mapping[str, Any], published: list[PublishedResult]) -> l
         key for key in numbers if key not in (*_MEASURES, *_COUNTS)
         and not _of_class(key, numbers) and not key.startswith((*_OF_SET, _OF_SAMPLES))
         and key not in groups and not synthesis.in_tables(key)
+        and not guarantees.in_tables(key)
     ]  # fmt: skip
     measures = []
     for key in [*(k for k in _MEASURES if k in numbers), *rest]:

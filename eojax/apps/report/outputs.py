@@ -30,6 +30,8 @@ KINDS = {
 _NOT_OUTPUTS = ('checkpoints', 'best', 'tensorboard', 'samples', 'profile')
 _FIRST = ('overview', 'domains', 'table', 'restoration', 'calibration', 'grid', 'filmstrip')
 _CAPTIONS = {
+    ('map_scene', 'areas'): 'The share of each class, as the map counts it and corrected for its'
+    ' errors, with 95 % intervals.',
     ('map_scene', 'overview'): 'The scene, its land cover, and how sure the run is of it.',
     ('compare_domains', 'overview'): 'All domains beside the training images.',
     ('calibration', 'calibration'): 'How often each run is right, by how sure it is; a calibrated '

@@ -8,7 +8,7 @@ from typing import Any
 
 _SHARES = (
     'accuracy', 'ece', 'precision', 'recall', 'f1', 'iou', 'fpr95', 'share', 'pixel', 'boundary',
-    'interior',
+    'interior', 'answered',
 )  # fmt: skip
 
 
