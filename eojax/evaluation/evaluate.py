@@ -63,7 +63,7 @@ from eojax.evaluation.evaluators import Evaluator
 from eojax.evaluation.generation import generated, samples_of
 from eojax.evaluation.guarantees.evaluator import guarantees
 from eojax.evaluation.guarantees.rules import asked_in, check_asked
-from eojax.evaluation.guarantees.sample import density_of
+from eojax.evaluation.guarantees.sample import check_validation, density_of
 from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.pixels import unseen
 from eojax.evaluation.pixels.classes import (
@@ -126,7 +126,9 @@ def check_inputs(run: Run) -> None:
       UserError: an image or a file that cannot be read, by name.
     """
     options, abilities = run.config.evaluate, set(run.method.abilities)
-    check_asked(asked_in(options), density=density_of(run) is not None)
+    if asked_in(options).any:
+        check_validation(run)
+        check_asked(asked_in(options), density=density_of(run) is not None)
     if 'synthesise' in abilities:
         open_segmenter(run)
     if options.outliers and 'pixel_logits' in abilities:

@@ -197,6 +197,16 @@ def test_a_run_without_a_validation_part_is_refused(jem):
     run = jem.run._replace(known={'data': known._replace(counts=counts)})
     with pytest.raises(UserError, match='no validation part'):
         validation_sample(run, jem.state)
+    # Before the training already.
+    with pytest.raises(UserError, match='no validation part'):
+        evaluate.check_inputs(_with(run, coverage=0.9))
+
+
+def test_a_method_without_classes_is_refused(jem):
+    abilities = {k: v for k, v in jem.run.method.abilities.items() if k != 'logits'}
+    run = jem.run._replace(method=jem.run.method._replace(abilities=abilities))
+    with pytest.raises(UserError, match='logits'):
+        evaluate.check_inputs(_with(run, areas=True))
 
 
 def test_images_without_labels_are_nothing_to_calibrate_on(jem):

@@ -24,6 +24,8 @@ from eojax.evaluation import evaluators
 from eojax.evaluation.evaluation_set import EvaluationBatch, EvaluationSet, evaluation_set
 from eojax.evaluation.evaluators import Evaluator, Measured, Outputs
 from eojax.evaluation.reference import FINGERPRINT, fingerprint, read_kept, write_kept
+from eojax.methods import METHODS
+from eojax.methods.method import ability
 from eojax.runs.run import Run, with_data
 
 # Of a part's pixels that are kept, about.
@@ -138,6 +140,21 @@ def _joined(parts: list[_Part], places: Places) -> Sample:
     )
 
 
+def check_validation(run: Run) -> None:
+    """Refuses a run that nothing can be calibrated on, as it is known without its data.
+
+    Raises:
+      UserError: the run's method has no classes, or the run no validation part.
+    """
+    if not by_pixel(run):
+        ability(run.method, 'logits', run.config.method.name, METHODS)
+    if not run.known['data'].counts['validation']:
+        raise UserError(
+            f'{run.folder}: the run has no validation part (data.validation_fraction was 0), and'
+            ' nothing else to calibrate sets, areas and thresholds on'
+        )
+
+
 def validation_sample(run: Run, state: Any) -> Sample:
     """The sample of the run's validation part; all processes of the run call it together.
 
@@ -147,11 +164,7 @@ def validation_sample(run: Run, state: Any) -> Sample:
       UserError: the run has no validation part, or one without labels; or nothing is kept and the
         data are not there.
     """
-    if not run.known['data'].counts['validation']:
-        raise UserError(
-            f'{run.folder}: the run has no validation part (data.validation_fraction was 0), and'
-            ' nothing else to calibrate on'
-        )
+    check_validation(run)
     path = run.folder / 'reference' / f'validation_step_{run.step}.npz'
     mark = fingerprint(run, state)
     # Several processes, which may see a shared folder at different times, all compute it.
