@@ -51,7 +51,7 @@ from eojax.runs.run import Run, with_data
 from eojax.tables import plain_table
 
 # Of a block that are kept, so that a draw takes milliseconds.
-_PLACES = 2000
+_PLACES = 500
 _OPEN = 0.1
 # The kinds of numbers that a draw gives.
 Draw = dict[str, float]
