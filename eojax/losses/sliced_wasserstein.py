@@ -36,13 +36,21 @@ def random_projections(key: Array, num_projections: int, features: int) -> Array
     return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def sliced_wasserstein(source: Array, target: Array, key: Array, num_projections: int) -> Array:
+def sliced_wasserstein(
+    source: Array,
+    target: Array,
+    key: Array,
+    num_projections: int,
+    source_weights: Array | None = None,
+) -> Array:
     """The squared distance (Eq. 1), float32 `[]`, differentiable in both batches.
 
     Args:
       source, target: features `[N, D]`, as many on both sides; computed with in float32.
       key: of the projections.
       num_projections: L, at least 1.
+      source_weights: how much each source sample counts, not negative, `[N]`; no gradient reaches
+        them. All count the same where this is None, which takes less time.
 
     Raises:
       UserError: batches of different sizes, or no projection.
@@ -56,6 +64,11 @@ def sliced_wasserstein(source: Array, target: Array, key: Array, num_projections
         )
     directions = random_projections(key, num_projections, source.shape[1])
     sources, targets = project(source, directions), project(target, directions)
+    if source_weights is not None:
+        _check_labels((source, source_weights))
+        everything = jnp.zeros(len(source), jnp.int32)
+        weighed = _side(sources, everything, source_weights, 1)
+        return _class_distances(_side(targets, everything, None, 1), weighed, False)
     return jnp.square(in_order(sources) - in_order(targets)).mean()
 
 

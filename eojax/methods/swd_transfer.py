@@ -26,7 +26,10 @@ Notes:
   weigh no more. The size matters: on drawn zones a lambda of 5 on the mean gains little over
   fine-tuning, and 64, the batch size, which is 1 on the sum, four points.
   Options that the paper does not have, off by default: psi begins with phi's weights; confident
-  pseudo-labels let unlabelled images into the class-conditional term.
+  pseudo-labels let unlabelled images into the class-conditional term; the source is weighed to the
+  class shares of the target, estimated or given, in the third term
+  (`eojax.methods.transfer.class_shares`); lambda rises over the first steps of the second phase,
+  so that what the labels say comes first.
 """
 
 from __future__ import annotations
@@ -45,11 +48,11 @@ from eojax.losses.consistency import pseudo_labels
 from eojax.losses.sliced_wasserstein import class_conditional_sliced_wasserstein, sliced_wasserstein
 from eojax.methods.fixmatch import guess_metrics
 from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
-from eojax.methods.transfer import embedding_classifier, transfer_phases
+from eojax.methods.transfer import class_shares, embedding_classifier, transfer_phases
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
 from eojax.methods.transfer.transfer_phases import Stage, TransferState
 from eojax.methods.update.descent import Aside
-from eojax.option import NOT_NEGATIVE, SHARE, Option, at_least
+from eojax.option import BELOW_ONE, NOT_NEGATIVE, SHARE, Option, at_least
 
 OPTIONS = {
     'method': {
@@ -57,6 +60,14 @@ OPTIONS = {
         **transfer_phases.OPTIONS,
         'alignment_weight': Option(1.0, 'lambda, the weight of all images', NOT_NEGATIVE),
         'class_alignment_weight': Option(1.0, 'eta, the weight of each class', NOT_NEGATIVE),
+        'target_shares': Option(
+            class_shares.EQUAL,
+            'class shares of the target: as_source, estimated, or water=0.6,urban=0.4',
+        ),
+        'shares_decay': Option(0.99, 'decay of the running estimate of these shares', BELOW_ONE),
+        'alignment_warmup': Option(
+            0, 'first steps of the alignment over which lambda rises from 0', NOT_NEGATIVE, 'steps'
+        ),
         'sum_over_batch': Option(
             False, 'whether the two distances are sums over the images of a batch, else means'
         ),
@@ -79,6 +90,7 @@ def check(config: ConfigDict) -> None:
     """
     transfer_phases.check(config)
     options = config.method
+    class_shares.parse(options.target_shares, ())
     if options.pseudo_labels and not options.class_alignment_weight:
         raise UserError(
             'method.pseudo_labels enter the class-conditional term alone: it needs a'
@@ -90,6 +102,7 @@ def build(config: ConfigDict, task: Task) -> Method:
     """The method of a config."""
     network = embedding_classifier.from_config(config, task)
     options = config.method
+    given = class_shares.parse(options.target_shares, task.facts.class_names)
     first = transfer_phases.source_stage(config)
     encoders = ('source', 'target') if options.train_source_encoder else ('target',)
     second = transfer_phases.stage(
@@ -107,7 +120,10 @@ def build(config: ConfigDict, task: Task) -> Method:
             )
             copied = jax.tree.map(jnp.copy, statistics['source'])
             statistics = {**statistics, 'target': copied}
-        return second.begin(parameters, statistics)
+        state = second.begin(parameters, statistics)
+        if options.target_shares == class_shares.EQUAL:
+            return state
+        return state._replace(target_shares=class_shares.initial(given, task.label_counts))
 
     def source_logits(state: TransferState, images: Array, key: Array) -> Array:
         average = state.trained.average
@@ -142,13 +158,11 @@ class _Alignment(NamedTuple):
 
     def step(self, state: TransferState, batch: Batch, key: Array) -> tuple[TransferState, Metrics]:
         """One update of Eq. 2."""
-        return self.stage.update(
-            state, lambda p: self._loss(p, state.trained.statistics, batch, key)
-        )
+        return self.stage.update(state, lambda p: self._loss(p, state, batch, key))
 
-    def _loss(self, parameters: Any, statistics: Any, batch: Batch, key: Array) -> Any:
+    def _loss(self, parameters: Any, state: TransferState, batch: Batch, key: Array) -> Any:
         key_source, key_target, key_alignment = random.split(key, 3)
-        network, options = self.network, self.options
+        network, options, statistics = self.network, self.options, state.trained.statistics
         labels_s, labels_t = batch['source']['labels'], batch['labelled']['labels']
         source, statistics = self._embed_source(parameters, statistics, batch, key_source)
         few, every, statistics = self._embed_target(parameters, statistics, batch, key_target)
@@ -161,11 +175,18 @@ class _Alignment(NamedTuple):
             'cross_entropy': loss_t,
             'accuracy': accuracy_t,
         }
+        shares = state.target_shares
         if options.alignment_weight:
-            aligned = sliced_wasserstein(source, every, key_alignment, options.num_projections)
+            weights = None if shares is None else class_shares.weights(shares, labels_s)
+            aligned = sliced_wasserstein(
+                source, every, key_alignment, options.num_projections, weights
+            )
             images = len(source) if options.sum_over_batch else 1
-            loss += options.alignment_weight * images * aligned
+            loss += self._lambda(state) * images * aligned
             metrics['alignment'] = aligned
+        if shares is not None:
+            shares, more = self._shares(parameters, shares, every, (labels_s, labels_t))
+            metrics |= more
         if options.class_alignment_weight:
             known, labels_known, more = self._labelled(parameters, few, every, batch)
             matched = class_conditional_sliced_wasserstein(
@@ -180,7 +201,27 @@ class _Alignment(NamedTuple):
             )
             loss += options.class_alignment_weight * matched
             metrics |= {'class_alignment': matched, **more}
-        return loss, Aside(metrics, statistics)
+        return loss, Aside(metrics, statistics, shares)
+
+    def _lambda(self, state: TransferState) -> Array | float:
+        options = self.options
+        if not options.alignment_warmup:
+            return float(options.alignment_weight)
+        risen = state.target_updates / options.alignment_warmup
+        return options.alignment_weight * jnp.minimum(risen, 1.0)
+
+    def _shares(
+        self, parameters: Any, shares: Array, every: Array, labels: tuple[Array, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        """The target's shares after the step, and the metrics that tell them."""
+        if self.options.target_shares == class_shares.ESTIMATED:
+            logits = self.network.classify(parameters, jax.lax.stop_gradient(every))
+            both = [class_shares.shares_of(own, self.task.num_classes) for own in labels]
+            prior = (both[0] + both[1]) / 2.0
+            decay = self.options.shares_decay
+            shares = class_shares.updated(shares, jax.nn.softmax(logits), prior, decay)
+        names = [name.replace(' ', '_') for name in self.task.facts.class_names]
+        return shares, {f'target_share_{n}': s for n, s in zip(names, shares, strict=True)}
 
     def _embed_source(
         self, parameters: Any, statistics: Any, batch: Batch, key: Array

@@ -202,6 +202,18 @@ def test_classes_absent_on_one_side_and_unlabelled_samples_contribute_nothing():
     assert nothing == 0.0
 
 
+def test_weights_of_all_samples_count_as_repetitions():
+    x, z = normal(0, 6, 3), normal(1, 6, 3) + 0.5
+    weights = jnp.array([1.0, 2.0, 0.0, 3.0, 0.0, 0.0])
+    repeated = jnp.array([0, 1, 1, 3, 3, 3])
+    found = sliced_wasserstein(x, z, KEY, 5, weights)
+    np.testing.assert_allclose(found, sliced_wasserstein(x[repeated], z, KEY, 5), rtol=1e-5)
+    even = sliced_wasserstein(x, z, KEY, 5, jnp.full(6, 0.3))
+    np.testing.assert_allclose(even, sliced_wasserstein(x, z, KEY, 5), rtol=1e-5)
+    gradients = jax.grad(lambda a: sliced_wasserstein(a, z, KEY, 5, weights))(x)
+    np.testing.assert_array_equal(gradients[weights == 0.0], 0.0)
+
+
 def test_gradients_within_classes_are_those_of_finite_differences():
     x, z = normal(0, 7, 2), normal(1, 5, 2)
     labels_x, labels_z = jnp.array([0, 0, 0, 1, 1, 1, 1]), jnp.array([0, 0, 1, 1, 1])

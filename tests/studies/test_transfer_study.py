@@ -84,6 +84,8 @@ class Fake:
             accuracy = _ACCURACY[values.method.name] + spread[values.method.name] * values.seed
             accuracy -= 0.2 * (values.model.norm == 'batch')
             accuracy += 0.1 * values.method.get('contrastive_weight', 0.0)
+            accuracy += 0.07 * (values.method.get('target_shares') == 'estimated')
+            accuracy += 0.01 * (values.method.get('contrastive_size', 0) > 0)
             write_finished(folder, values, accuracy=accuracy, ece=0.1)
             record = {'parts': [PROVENANCE], 'error': None}
             (folder / 'provenance.json').write_text(json.dumps(record))
@@ -110,8 +112,9 @@ def _rows(workdir: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize('method', ['swd_transfer', 'fine_tune', 'sar_only'])
 def test_a_variants_config_is_that_of_the_study_but_for_what_it_varies(method):
-    weight = None if method == 'sar_only' else 0.5
-    own = variant_config(small_study(), Variant('urban', method, 'batch', weight))
+    weight, head = (None, None) if method == 'sar_only' else (0.5, 7)
+    shares = 'estimated' if method == 'swd_transfer' else None
+    own = variant_config(small_study(), Variant('urban', method, 'batch', weight, head, shares))
     check_config(own)
     assert ('source' in own) == (method != 'sar_only')
     assert own.method.name == method
@@ -120,12 +123,15 @@ def test_a_variants_config_is_that_of_the_study_but_for_what_it_varies(method):
     assert own.steps == 9  # the same number of updates, whatever they are spent on
     study = dict(flatten(small_study()))
     varied = {'method.name', 'model.norm', 'data.classes', 'source.classes',
-              'method.contrastive_weight'}  # fmt: skip
+              'method.contrastive_weight', 'method.contrastive_size',
+              'method.target_shares'}  # fmt: skip
     for key, value in flatten(own):
         if key not in varied:
             assert value == study[key], key
     if weight is not None:
         assert own.method.contrastive_weight == 0.5
+        assert own.method.contrastive_size == 7
+        assert own.method.get('target_shares') == shares
         assert own.source.classes == own.data.classes
 
 
@@ -171,14 +177,16 @@ def variants_in_order(trained: Sequence[str]) -> list[str]:
         ('methods', {'swd_transfer_instance', 'fine_tune_instance', 'sar_only_instance'}),
         ('normalisation', {'swd_transfer_instance', 'fine_tune_instance', 'swd_transfer_none',
                            'fine_tune_none'}),
-        ('contrastive', {'swd_transfer_instance', 'swd_transfer_instance_supcon_0.5'}),
+        ('contrastive', {'swd_transfer_instance', 'swd_transfer_instance_supcon_0.5',
+                         'swd_transfer_instance_supcon_0.5_head_4'}),
+        ('shares', {'swd_transfer_instance', 'swd_transfer_instance_shares_estimated'}),
     ],
 )  # fmt: skip
 def test_an_experiment_trains_what_it_needs(files, experiment, expected):
     fake = Fake()
     _run(f'--config={files}/study.py', f'--workdir={files}/grid', f'--experiments={experiment}',
          '--labelled=8', '--seeds=1', '--norms=instance,none', '--contrastive=0,0.5',
-         start=fake)  # fmt: skip
+         '--heads=0,4', start=fake)  # fmt: skip
     trained = [run for run in fake.started if not run.startswith('embed')]
     assert set(variants_in_order(trained)) == expected
     assert len(trained) == len(expected)
@@ -227,9 +235,32 @@ def test_the_table_has_means_standard_errors_and_paired_differences(files):
     assert any('same number of optimisation steps' in line for line in lines)
 
 
+def test_shares_and_heads_have_comparisons_of_their_own(files):
+    workdir = files / 'grid'
+    _run(f'--config={files}/study.py', f'--workdir={workdir}', '--labelled=8', '--seeds=2',
+         '--experiments=methods,contrastive,shares', '--heads=0,4', start=Fake())  # fmt: skip
+    lines = (workdir / 'table.md').read_text().splitlines()
+    title = '### class shares of the target (SWD-transfer, instance normalisation): accuracy in %'
+    start = lines.index(title)
+    assert cells_of(lines[start + 2])[1:3] == [
+        'source as it is',
+        'source weighed to estimated shares',
+    ]
+    assert cells_of(lines[start + 4])[3] == '+7.00 ± 0.00'
+    start = lines.index(
+        '### contrastive pre-training (SWD-transfer, instance normalisation): accuracy in %'
+    )
+    assert cells_of(lines[start + 2])[1:4] == ['no SupCon', 'SupCon 1', 'SupCon 1 of 4 projections']
+    assert cells_of(lines[start + 4])[4:] == ['+10.00 ± 0.00', '+11.00 ± 0.00']
+    start = lines.index('### methods (instance normalisation, no SupCon): accuracy in %')
+    assert cells_of(lines[start + 2])[1:4] == ['SWD-transfer', 'fine-tuning', 'SAR only']
+
+
 def test_the_methods_are_compared_with_what_most_of_them_have():
     rows = [
-        {'method': method, 'norm': norm, 'contrastive': weight}
+        {'method': method, 'norm': norm, 'contrastive': weight,
+         'head': None if weight is None else 0,
+         'target_shares': 'as_source' if method == 'swd_transfer' else None}
         for method, norm, weight in (
             ('swd_transfer', 'batch', 0.5), ('fine_tune', 'batch', 0.5),
             ('sar_only', 'batch', None),
@@ -237,7 +268,7 @@ def test_the_methods_are_compared_with_what_most_of_them_have():
             ('swd_transfer', 'batch', 0.0),
         )
     ]  # fmt: skip
-    assert reference(rows) == ('batch', 0.5)
+    assert reference(rows) == ('swd_transfer', 'batch', 0.5, 0, 'as_source')
     found = {comparison.name: comparison for comparison in comparisons(rows)}
     keys = {name: [series.key[:2] for series in c.series] for name, c in found.items()}
     assert keys['methods'] == [('swd_transfer', 'batch'), ('fine_tune', 'batch'),
@@ -301,6 +332,10 @@ WRONG = {
     'norm': (('--config={}/study.py', '--norms=layer'), "unknown model.norm 'layer'"),
     'weights': (('--config={}/study.py', '--contrastive=0,-1'), 'expected numbers from 0 on'),
     'weights twice': (('--config={}/study.py', '--contrastive=1,1.0'), 'one is given twice'),
+    'heads': (('--config={}/study.py', '--heads=-1'), 'expected whole numbers from 0 on'),
+    'shares': (
+        ('--config={}/study.py', '--target_shares=estimatd'), "did you mean 'estimated'"
+    ),
     'labelled': (('--config={}/study.py', '--labelled=0'), '--labelled=0: expected positive'),
     'labelled twice': (('--config={}/study.py', '--labelled=8,08'), 'one is given twice'),
     'too many labelled': (

@@ -65,10 +65,13 @@ class TransferState(NamedTuple):
         `classifier`, and of the contrastive `projection`, where there is one; a phase drops what it
         has no use for. Its statistics are those of the encoders, by domain.
       target_updates: int32, how many updates have trained the target's encoder.
+      target_shares: float32 `[K]`, the class shares of the target (`class_shares`); None where
+        nothing is weighed by them.
     """
 
     trained: Trained
     target_updates: Array
+    target_shares: Array | None = None
 
 
 def check(config: ConfigDict) -> None:
@@ -102,10 +105,13 @@ class Stage(NamedTuple):
         return TransferState(trained, jnp.zeros((), jnp.int32))
 
     def update(self, state: TransferState, loss_of: Loss) -> tuple[TransferState, Metrics]:
-        """The state after one step, and the metrics of the loss with `gradient_norm`."""
+        """The state after one step, and the metrics of the loss with `gradient_norm`.
+
+        What the loss keeps beside it are the target's shares after the step, where there are any.
+        """
         trained, aside = self.descent.step(state.trained, loss_of)
         more = int('target' in self.descent.moved)
-        return TransferState(trained, state.target_updates + more), aside.metrics
+        return TransferState(trained, state.target_updates + more, aside.kept), aside.metrics
 
 
 def stage(config: ConfigDict, moved: Sequence[str], first_step: int, steps: int) -> Stage:

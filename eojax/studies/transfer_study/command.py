@@ -9,7 +9,10 @@
 
 `methods`: SWD-transfer, fine-tuning and SAR-only, with the config's norm and contrastive weight;
 `normalisation`: SWD-transfer and fine-tuning with each of `--norms`;
-`contrastive`: SWD-transfer with each weight of the contrastive loss in `--contrastive`.
+`contrastive`: SWD-transfer with each weight of the contrastive loss in `--contrastive`, of the
+  encoder's output or of each number of projections in `--heads`;
+`shares`, not the paper's: SWD-transfer with the source as it is, and weighed to the class shares of
+  the target, each of `--target_shares` (`eojax.methods.transfer.class_shares`).
 
 A run that several experiments need is trained once, in an ordinary run folder
 `WORKDIR/VARIANT/LABELLED/seed_SEED`; the same command goes on where it was stopped. The seed is the
@@ -18,13 +21,13 @@ config's: it draws the hold-out, the labelled images and the initial parameters.
 it:
 
 `table.json`: a list of rows, one for each run: `config` (its variant), `method`, `norm`,
-  `contrastive` (weight; null without a source), `classes`, `num_classes`, `labelled` (a number or
-  `all`), `seed`, `data`, `source`, `network`, `image_size`, `steps`, `accuracy`, `ece` and all else
-  that rows have in `eojax.studies.label_efficiency.command`.
+  `contrastive` (weight; null without a source), `head`, `target_shares`, `classes`, `num_classes`,
+  `labelled` (a number or `all`), `seed`, `data`, `source`, `network`, `image_size`, `steps`,
+  `accuracy`, `ece` and all else that rows have in `eojax.studies.label_efficiency.command`.
 `table.md`: mean and standard error over the seeds for each experiment, and of differences paired by
   seed.
-`methods.png`, `normalisation.png`, `contrastive.png`: accuracy against the number of labelled
-  images, with standard errors.
+`methods.png`, `normalisation.png`, `contrastive.png`, `shares.png`: accuracy against the number of
+  labelled images, with standard errors.
 `embedding.png`: the test images of both domains in the embedding of `swd_transfer`, before the
   alignment and after it with each number of labelled images, with the lowest seed
   (`eojax.studies.transfer_study.embedding`). Runs of that seed keep their checkpoints from the
@@ -42,6 +45,7 @@ from eojax.config.command_line import changed_config
 from eojax.data.parts.labelled import LABELS_KEY, TOTAL_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.evaluation.embeddings import embeddings_file
+from eojax.methods.transfer import class_shares
 from eojax.program_name import program_name
 from eojax.studies.grid.cells import Cell, Row, rows_of
 from eojax.studies.grid.configs import (
@@ -58,6 +62,7 @@ from eojax.studies.transfer_study.table import markdown, sort_rows
 from eojax.studies.transfer_study.variants import (
     EXPERIMENTS,
     OF_A_RUN,
+    SHARES,
     Wanted,
     check_base,
     found_files,
@@ -81,7 +86,9 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
     )
     parser.add_argument('--config', default='', help='a config of swd_transfer')
     parser.add_argument(
-        '--experiments', default=','.join(EXPERIMENTS), help='which of them (default: all)'
+        '--experiments',
+        default=','.join(EXPERIMENTS),
+        help=f"which of them, or {SHARES} (default: all of the paper's)",
     )
     parser.add_argument(
         '--classes', default='', help="lowrise, urban, all; else the config's own classes"
@@ -89,6 +96,11 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
     parser.add_argument('--labelled', default='32,128,1024,all', help='in all: numbers, or all')
     parser.add_argument('--norms', default='instance,batch', help='for normalisation')
     parser.add_argument('--contrastive', default='0,1', help='weights, for contrastive')
+    parser.add_argument('--heads', default='0', help='lengths of projections, for contrastive')
+    parser.add_argument(
+        '--target_shares', default=f'{class_shares.EQUAL},{class_shares.ESTIMATED}',
+        help=f'for {SHARES}',
+    )  # fmt: skip
     parser.add_argument('--seeds', default='5', help='how many, or which with commas between')
     parser.add_argument('--workdir', type=Path, default=Path('runs/transfer_study'))
     parser.add_argument('--table_only', action='store_true', help='train nothing, measure nothing')
@@ -127,8 +139,8 @@ def _cells(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:
         raise UserError('say what to train: --config=configs/NAME.py, a config of swd_transfer')
     experiments = parse_list('experiments', options.experiments)
     for name in experiments:
-        if name not in EXPERIMENTS:
-            raise unknown_name('experiment', name, EXPERIMENTS)
+        if name not in (*EXPERIMENTS, SHARES):
+            raise unknown_name('experiment', name, (*EXPERIMENTS, SHARES))
     wanted = Wanted(
         experiments,
         parse_list('classes', options.classes) if options.classes else [],
@@ -136,6 +148,8 @@ def _cells(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:
         _parse_weights(options.contrastive),
         _parse_labelled(options.labelled),
         parse_seeds_or_number(options.seeds),
+        _parse_heads(options.heads),
+        _parse_shares(options.target_shares),
     )
     _check_changes(changes, wanted)
     config = changed_config(options.config, changes)
@@ -159,6 +173,24 @@ def _parse_labelled(text: str) -> list[str]:
     if len(set(found)) < len(found):
         raise UserError(f'--labelled={text}: one is given twice')
     return found
+
+
+def _parse_heads(text: str) -> list[int]:
+    entries = parse_list('heads', text)
+    if not all(entry.isascii() and entry.isdigit() for entry in entries):
+        raise UserError(f'--heads={text}: expected whole numbers from 0 on')
+    if len(set(map(int, entries))) < len(entries):
+        raise UserError(f'--heads={text}: one is given twice')
+    return [int(entry) for entry in entries]
+
+
+def _parse_shares(text: str) -> list[str]:
+    kinds = (class_shares.EQUAL, class_shares.ESTIMATED)
+    entries = parse_list('target_shares', text)
+    for entry in entries:
+        if entry not in kinds:
+            raise unknown_name('kind of --target_shares', entry, kinds)
+    return list(dict.fromkeys(entries))
 
 
 def _parse_weights(text: str) -> list[float]:

@@ -21,7 +21,7 @@ from eojax.drawing.style import COLOURS, FAINT, TEXT, new_figure, save_figure
 from eojax.evaluation.embeddings import Embedded, Embeddings, read_embeddings
 from eojax.evaluation.outliers import spread
 from eojax.studies.grid.cells import Row
-from eojax.studies.transfer_study.table import TITLES, parts_of, reference, weight_title
+from eojax.studies.transfer_study.table import TITLES, key_of, parts_of, reference, weight_title
 from eojax.studies.transfer_study.variants import ALIGNED
 
 _SOURCE_MARKER, _TARGET_MARKER = 'o', '^'
@@ -46,8 +46,7 @@ class Panel(NamedTuple):
 def embedded_runs(rows: Sequence[Row]) -> dict[str, dict[Any, Path]]:
     """By data and classes and by number of labelled images the folder of the run that is drawn.
 
-    It is the one of the lowest seed of `swd_transfer` with the norm and weight that the methods are
-    compared with.
+    It is the one of the lowest seed of `swd_transfer` with the options of the methods' comparison.
     """
     trained = [row for row in rows if row['error'] is None]
     if not trained:
@@ -56,7 +55,7 @@ def embedded_runs(rows: Sequence[Row]) -> dict[str, dict[Any, Path]]:
     found: dict[str, dict[Any, Path]] = {}
     for title, own in parts_of(trained).items():
         for row in sorted(own, key=lambda row: row['seed']):
-            if row['method'] == ALIGNED and (row['norm'], row['contrastive']) == of_methods:
+            if key_of(row) == of_methods:
                 found.setdefault(title, {}).setdefault(row['labelled'], Path(row['folder']))
     return found
 
@@ -80,10 +79,10 @@ def embedding_figure(rows: Sequence[Row], path: Path) -> None:
         return
     columns = max(map(len, lines.values()))
     figure = new_figure(2.2 + 3.0 * columns, 0.5 + 3.5 * len(lines))
-    norm, weight = reference([row for row in rows if row['error'] is None])
+    usual = reference([row for row in rows if row['error'] is None])
     figure.suptitle(
         f'embedding of {TITLES[ALIGNED]} in two principal components'
-        f' ({norm} norm, {weight_title(weight)})',
+        f' ({usual.norm} norm, {weight_title(usual)})',
         x=0.01, ha='left', size=12,
     )  # fmt: skip
     parts = figure.subfigures(len(lines), 1, squeeze=False).ravel()

@@ -80,7 +80,7 @@ def _styles(series: Sequence[Series]) -> list[dict[str, Any]]:
 
     Where all are of one method, a colour for each.
     """
-    methods = [one.key[0] for one in series]
+    methods = [one.key.method for one in series]
     styles = []
     for number, method in enumerate(methods):
         again = methods[:number].count(method) if len(set(methods)) > 1 else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from eojax.methods.transfer import class_shares
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.tables import (
     by_folder,
@@ -25,9 +26,26 @@ TITLES = {'swd_transfer': 'SWD-transfer', 'fine_tune': 'fine-tuning', 'sar_only'
 _CLASS_TITLES = {'lowrise': 'four low-rise zones', 'urban': 'ten urban zones', 'all': 'all zones'}
 _MEASURES = {'accuracy': 'accuracy in %', 'ece': 'expected calibration error in %'}
 # Keys of a row that tell the series of a comparison apart.
-_KEYS = ('method', 'norm', 'contrastive')
+_KEYS = ('method', 'norm', 'contrastive', 'head', 'target_shares')
 _TOLD = {'config': 'variant', 'data': 'data', 'source': 'source', 'network': 'network',
          'image_size': 'px'}  # fmt: skip
+
+
+class Key(NamedTuple):
+    """What tells the series of a comparison apart; None where a method has no such thing."""
+
+    method: str
+    norm: str
+    weight: float | None
+    head: int | None
+    shares: str | None
+
+    def like(self, other: Key, *free: str) -> bool:
+        """Whether all is as of another key that both have, but for what is named."""
+        return all(
+            name in free or None in (ours, theirs) or ours == theirs
+            for name, ours, theirs in zip(self._fields, self, other, strict=True)
+        )
 
 
 class Series(NamedTuple):
@@ -35,11 +53,11 @@ class Series(NamedTuple):
 
     Attributes:
       title: for the legend.
-      key: method, norm and contrastive weight of its runs.
+      key: of its runs.
     """
 
     title: str
-    key: tuple[str, str, float | None]
+    key: Key
 
 
 class Comparison(NamedTuple):
@@ -69,6 +87,8 @@ def sort_rows(rows: Sequence[Row]) -> list[Row]:
             METHODS_COMPARED.index(row['method']),
             _norm_rank(row['norm']),
             row['contrastive'] or 0.0,
+            row['head'] or 0,
+            _shares_rank(row['target_shares']),
             -labels_rank(row['labelled']),
             row['seed'],
         ),
@@ -77,6 +97,15 @@ def sort_rows(rows: Sequence[Row]) -> list[Row]:
 
 def _norm_rank(norm: str) -> tuple[bool, str]:
     return norm != 'instance', norm
+
+
+def _shares_rank(shares: str | None) -> tuple[bool, str]:
+    return shares not in (None, class_shares.EQUAL), shares or ''
+
+
+def key_of(row: Row) -> Key:
+    """The series that a run is of."""
+    return Key(*(row[key] for key in _KEYS))
 
 
 def parts_of(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -93,18 +122,27 @@ def labels_of_rows(rows: Sequence[Row]) -> list[Any]:
     return sorted({row['labelled'] for row in rows}, key=labels_rank, reverse=True)
 
 
-def reference(rows: Sequence[Row]) -> tuple[str, float]:
-    """The norm and contrastive weight that most methods have runs of: those of the study's config.
+def reference(rows: Sequence[Row]) -> Key:
+    """The options that most methods have runs of: those of the study's config.
 
-    Where several have as many, the one with more runs; then instance normalisation and the lowest
-    weight.
+    Where several have as many, those with more runs; then instance normalisation, the lowest weight
+    and head, and a source as it is.
     """
-    options = {(row['norm'], row['contrastive'] or 0.0) for row in rows}
+    keys = [key_of(row) for row in rows]
+    options = {
+        key._replace(
+            method=ALIGNED,
+            weight=key.weight or 0.0,
+            head=key.head or 0,
+            shares=key.shares or class_shares.EQUAL,
+        )
+        for key in keys
+    }
 
-    def rank(option: tuple[str, float]) -> Any:
-        norm, weight = option
-        own = [r for r in rows if r['norm'] == norm and r['contrastive'] in (None, weight)]
-        return -len({r['method'] for r in own}), -len(own), _norm_rank(norm), weight
+    def rank(option: Key) -> Any:
+        own = [key for key in keys if key.like(option, 'method')]
+        last = _norm_rank(option.norm), option.weight, option.head, _shares_rank(option.shares)
+        return -len({key.method for key in own}), -len(own), *last
 
     return min(options, key=rank)
 
@@ -113,35 +151,54 @@ def comparisons(rows: Sequence[Row]) -> Iterator[Comparison]:
     """The experiments that there are at least two series of."""
     if not rows:
         return
-    norm, weight = reference(rows)
-    keys = list(dict.fromkeys(tuple(row[key] for key in _KEYS) for row in rows))
-    same = weight_title(weight)
-    found = [Series(TITLES[k[0]], k) for k in keys if k[1] == norm and k[2] in (None, weight)]
-    first = next((i for i, series in enumerate(found) if series.key[0] == ALIGNED), None)
+    usual = reference(rows)
+    keys = list(dict.fromkeys(key_of(row) for row in rows))
+    same = weight_title(usual)
+    found = [Series(TITLES[k.method], k) for k in keys if k.like(usual, 'method')]
+    first = next((i for i, series in enumerate(found) if series.key.method == ALIGNED), None)
     others = [] if first is None else [(first, i) for i in range(len(found)) if i != first]
-    yield Comparison('methods', f'methods ({norm} normalisation, {same})', found, others)
-    found = [Series(f'{TITLES[k[0]]}, {k[1]}', k) for k in keys if k[2] == weight]
+    yield Comparison('methods', f'methods ({usual.norm} normalisation, {same})', found, others)
+    found = [
+        Series(f'{TITLES[k.method]}, {k.norm}', k) for k in keys
+        if k.weight is not None and k.like(usual, 'method', 'norm')
+    ]  # fmt: skip
     pairs = [
         (i, j) for i, a in enumerate(found) for j, b in enumerate(found)
-        if i < j and a.key[0] == b.key[0]
+        if i < j and a.key.method == b.key.method
     ]  # fmt: skip
     if pairs:
         yield Comparison('normalisation', f'normalisation ({same})', found, pairs)
-    found = [Series(weight_title(k[2]), k) for k in keys if k[0] == ALIGNED and k[1] == norm]
-    pairs = [(j, 0) for j in range(1, len(found))]
-    if pairs:
-        title = f'contrastive pre-training ({TITLES[ALIGNED]}, {norm} normalisation)'
-        yield Comparison('contrastive', title, found, pairs)
+    aligned = [k for k in keys if k.method == ALIGNED]
+    of_aligned = f'{TITLES[ALIGNED]}, {usual.norm} normalisation'
+    found = [Series(weight_title(k), k) for k in aligned if k.like(usual, 'weight', 'head')]
+    if len(found) > 1:
+        title = f'contrastive pre-training ({of_aligned})'
+        yield Comparison('contrastive', title, found, [(j, 0) for j in range(1, len(found))])
+    found = [Series(shares_title(k.shares), k) for k in aligned if k.like(usual, 'shares')]
+    if len(found) > 1:
+        title = f'class shares of the target ({of_aligned})'
+        yield Comparison('shares', title, found, [(j, 0) for j in range(1, len(found))])
 
 
-def weight_title(weight: float | None) -> str:
+def weight_title(key: Key) -> str:
     """The contrastive loss in words."""
-    return f'SupCon {weight:g}' if weight else 'no SupCon'
+    if not key.weight:
+        return 'no SupCon'
+    return f'SupCon {key.weight:g}' + (f' of {key.head} projections' if key.head else '')
+
+
+def shares_title(shares: str | None) -> str:
+    """How the source is weighed, in words."""
+    titles = {
+        class_shares.EQUAL: 'source as it is',
+        class_shares.ESTIMATED: 'source weighed to estimated shares',
+    }
+    return titles.get(shares or class_shares.EQUAL, 'source weighed to given shares')
 
 
 def belongs(row: Row, series: Series) -> bool:
     """Whether a run is of a series."""
-    return tuple(row[key] for key in _KEYS) == series.key
+    return key_of(row) == series.key
 
 
 def runs_of_series(rows: Sequence[Row], measure: str, series: Series) -> pd.Series:

@@ -2,7 +2,8 @@
 
 "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et al.,
 2022), section 3, compares three methods (Figure 1), two normalisations (Figure 2), and pre-training
-with and without supervised contrastive loss (Figure 3), on three sets of classes.
+with and without supervised contrastive loss (Figure 3), on three sets of classes. Beside these, a
+source as it is and one weighed to the class shares of the target.
 
 Notes:
   All methods take the same number of optimisation steps in all, the config's `steps`. SWD-transfer
@@ -28,12 +29,15 @@ from eojax.data.parts.labelled import LABELS_KEY, TOTAL_KEY, parse_labels_per_cl
 from eojax.data.sets import DATASETS, local_climate_zones
 from eojax.errors import UserError, unknown_name
 from eojax.methods import METHODS
+from eojax.methods.transfer import class_shares
 from eojax.studies.grid.cells import Cell
 from eojax.studies.grid.configs import with_method
 
 ALIGNED = 'swd_transfer'
 METHODS_COMPARED = (ALIGNED, 'fine_tune', 'sar_only')
+# The paper's, which are the default, and ours.
 EXPERIMENTS = ('methods', 'normalisation', 'contrastive')
+SHARES = 'shares'
 CLASS_SETS: dict[str, tuple[str, ...]] = {
     'lowrise': local_climate_zones.LOW_RISE,
     'urban': local_climate_zones.URBAN,
@@ -41,7 +45,8 @@ CLASS_SETS: dict[str, tuple[str, ...]] = {
 }
 # The classes of a config that are none of these.
 OWN_CLASSES = 'own'
-WEIGHT_KEY = 'method.contrastive_weight'
+WEIGHT_KEY, HEAD_KEY = 'method.contrastive_weight', 'method.contrastive_size'
+SHARES_KEY = 'method.target_shares'
 # In these the runs of a variant differ; `keep_checkpoints` changes nothing that is computed.
 OF_A_RUN = ('seed', TOTAL_KEY, LABELS_KEY)
 # Checkpoints of interrupted runs that may push out none of those that are wanted.
@@ -56,18 +61,27 @@ class Variant(NamedTuple):
       method: one of `METHODS_COMPARED`.
       norm: of the encoders, `model.norm`.
       weight: of the contrastive loss; None for a method without a phase on the source.
+      head: length of the projections that the contrastive loss is of; 0 where it is of the
+        encoder's output, or where there is no such loss; None as for `weight`.
+      shares: `method.target_shares`; None for a method without an alignment.
     """
 
     classes: str
     method: str
     norm: str
     weight: float | None
+    head: int | None = None
+    shares: str | None = None
 
     @property
     def name(self) -> str:
         """Of the folder with its runs."""
         prefix = '' if self.classes == OWN_CLASSES else f'{self.classes}_'
         suffix = f'_supcon_{self.weight:g}' if self.weight else ''
+        suffix += f'_head_{self.head}' if self.head else ''
+        if self.shares not in (None, class_shares.EQUAL):
+            estimated = self.shares == class_shares.ESTIMATED
+            suffix += '_shares_estimated' if estimated else '_shares_given'
         return f'{prefix}{self.method}_{self.norm}{suffix}'
 
 
@@ -75,9 +89,10 @@ class Wanted(NamedTuple):
     """The runs to be trained.
 
     Attributes:
-      experiments: of `EXPERIMENTS`.
+      experiments: of `EXPERIMENTS`, or `SHARES`.
       classes: of `CLASS_SETS`; those of the config where empty.
-      norms, weights: of Figure 2 and of Figure 3.
+      norms, weights, heads: of Figure 2 and of Figure 3.
+      shares: of `method.target_shares`.
       labelled: numbers of labelled images of the target in all, or `all`.
       seeds: of the runs.
     """
@@ -88,6 +103,8 @@ class Wanted(NamedTuple):
     weights: Sequence[float]
     labelled: Sequence[str]
     seeds: Sequence[int]
+    heads: Sequence[int] = (0,)
+    shares: Sequence[str] = (class_shares.EQUAL, class_shares.ESTIMATED)
 
 
 def check_base(config: ConfigDict, classes: Sequence[str]) -> None:
@@ -139,25 +156,35 @@ def study_cells(workdir: Path, config: ConfigDict, wanted: Wanted) -> list[Cell]
 
 def variants(config: ConfigDict, wanted: Wanted) -> list[Variant]:
     """The variants that the experiments need, each once; other settings are the config's."""
-    norm, weight = config.model.norm, float(config.method.contrastive_weight)
+    own = variant_of(config)
     found: list[Variant] = []
-    for classes in wanted.classes or [classes_of(config)]:
+    for classes in wanted.classes or [own.classes]:
+        base = own._replace(classes=classes)
         if 'methods' in wanted.experiments:
-            found += [_variant(classes, method, norm, weight) for method in METHODS_COMPARED]
+            found += [base._replace(method=method) for method in METHODS_COMPARED]
         if 'normalisation' in wanted.experiments:
             found += [
-                _variant(classes, method, other, weight)
+                base._replace(method=method, norm=other)
                 for method in METHODS_COMPARED[:2]
                 for other in wanted.norms
             ]
         if 'contrastive' in wanted.experiments:
-            found += [_variant(classes, ALIGNED, norm, other) for other in wanted.weights]
-    return list(dict.fromkeys(found))
+            found += [
+                base._replace(weight=weight, head=head)
+                for weight in wanted.weights
+                for head in wanted.heads
+            ]
+        if SHARES in wanted.experiments:
+            found += [base._replace(shares=shares) for shares in wanted.shares]
+    return list(dict.fromkeys(_sensible(variant) for variant in found))
 
 
-def _variant(classes: str, method: str, norm: str, weight: float) -> Variant:
-    learns = METHODS[method].needs_source
-    return Variant(classes, method, norm, weight if learns else None)
+def _sensible(variant: Variant) -> Variant:
+    """A variant without what its method does not have."""
+    if not METHODS[variant.method].needs_source:
+        return variant._replace(weight=None, head=None, shares=None)
+    shares = variant.shares if variant.method == ALIGNED else None
+    return variant._replace(head=(variant.head or 0) if variant.weight else 0, shares=shares)
 
 
 def variant_config(config: ConfigDict, variant: Variant) -> ConfigDict:
@@ -167,6 +194,10 @@ def variant_config(config: ConfigDict, variant: Variant) -> ConfigDict:
     values: dict[str, Any] = {'model.norm': variant.norm}
     if variant.weight is not None:
         values[WEIGHT_KEY] = variant.weight
+        if variant.weight:
+            values[HEAD_KEY] = variant.head
+    if variant.shares is not None:
+        values[SHARES_KEY] = variant.shares
     if variant.classes != OWN_CLASSES:
         classes = ','.join(CLASS_SETS[variant.classes])
         values |= {f'{group}.classes': classes for group in ('data', 'source') if group in own}
@@ -205,7 +236,16 @@ def classes_of(config: ConfigDict) -> str:
 def variant_of(config: ConfigDict) -> Variant:
     """The variant that a run's config belongs to."""
     weight = config.method.get('contrastive_weight')
-    return Variant(classes_of(config), config.method.name, config.model.norm, weight)
+    return _sensible(
+        Variant(
+            classes_of(config),
+            config.method.name,
+            config.model.norm,
+            None if weight is None else float(weight),
+            config.method.get('contrastive_size'),
+            config.method.get('target_shares'),
+        )
+    )
 
 
 def labels_of(config: ConfigDict) -> dict[str, Any]:
@@ -218,6 +258,8 @@ def labels_of(config: ConfigDict) -> dict[str, Any]:
         'method': variant.method,
         'norm': variant.norm,
         'contrastive': variant.weight,
+        'head': variant.head,
+        'target_shares': variant.shares,
         'classes': variant.classes,
         'num_classes': len(names) or None,
         'labelled': config.data.labelled_in_all or per_class or 'all',
