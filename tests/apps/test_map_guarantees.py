@@ -135,6 +135,7 @@ def test_areas_by_points_of_the_scene(jem, scene, tmp_path, capsys):
     summary = _map(jem, scene, tmp_path / 'map', Wanted(Asked(areas=True), file))
     said = capsys.readouterr().err
     assert '1 point outside of the scene left out' in said
+    assert 'fewer than 10 blocks where the map says' in said
     areas = summary['areas']
     with Raster(scene, COLOURS) as raster:
         points = read_points(file, raster, names)

@@ -24,6 +24,7 @@ from eojax.evaluation.guarantees.areas import (
     FILE,
     corrected,
     counts_of,
+    few_text,
     overall_of,
     rows_of,
     unsampled_text,
@@ -313,7 +314,15 @@ def area_table(
         places = Places(guarantees.counts, guarantees.one_by_one, ())
         told, notes = "the run's validation part", (_OF_VALIDATION,)
     areas = corrected(places.counts, places.one_by_one, strata)
-    line = unsampled_text(areas, [*names, NOT_KNOWN], strata)
+    shown = [*names, NOT_KNOWN]
+    lines = [
+        line
+        for line in (
+            unsampled_text(areas, shown, strata),
+            few_text(places.counts, places.one_by_one, shown, strata),
+        )
+        if line is not None
+    ]
     rows = rows_of(areas, names, float(strata.sum()) if hectares else None)
     summary = {
         'reference': told,
@@ -322,4 +331,4 @@ def area_table(
         **overall_of(areas),
         'classes': rows,
     }
-    return AreaTable(areas, rows, summary, (*notes, *([line] if line else [])))
+    return AreaTable(areas, rows, summary, (*notes, *lines))

@@ -18,6 +18,8 @@ from eojax.evaluation.predictions.tables import write_csv
 from eojax.metrics.areas import Areas, Estimate, error_matrices, estimate_areas
 
 FILE = 'areas.csv'
+# Below these the variance of a stratum is a guess.
+_FEW_PLACES, _FEW_BLOCKS = 30, 10
 
 
 def strata_of(sample: Sample, rule: SetRule | None, open_rule: OpenRule | None) -> np.ndarray:
@@ -68,6 +70,30 @@ def unsampled_text(areas: Areas, names: Sequence[str], map_shares: np.ndarray) -
     return (
         f'areas: the reference sample has too few places (2, of 2 blocks) where the map says'
         f' {listed}: the intervals are widened by all of that ground'
+    )
+
+
+def few_text(
+    counts: np.ndarray, one_by_one: bool, names: Sequence[str], map_shares: np.ndarray
+) -> str | None:
+    """A line on map classes with so few reference places that intervals are too short; else None.
+
+    A class of which five places were looked at, all right, has a variance of 0.
+
+    Args:
+      counts, one_by_one, map_shares: as for `corrected`.
+      names: of the strata.
+    """
+    of_block = counts.sum(-1)
+    num = of_block.sum(0) if one_by_one else (of_block > 0).sum(0)
+    least, what = (_FEW_PLACES, 'places') if one_by_one else (_FEW_BLOCKS, 'blocks')
+    few = np.flatnonzero((num > 0) & (num < least) & (np.asarray(map_shares) > 0))
+    if not len(few):
+        return None
+    listed = ', '.join(f'{names[i]} ({num[i]})' for i in few.tolist())
+    return (
+        f'areas: the reference sample has fewer than {least} {what} where the map says {listed}:'
+        ' the intervals may be too short'
     )
 
 

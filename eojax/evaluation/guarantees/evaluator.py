@@ -188,9 +188,13 @@ def _areas(judged: Judged, held: Sample, tested: Sample, names: tuple[str, ...])
         if sharding.is_main_process():
             say(str(error))
         return judged
-    line = area_tables.unsampled_text(areas, [*names, NOT_KNOWN], map_shares)
-    if line is not None and sharding.is_main_process():
-        say(line)
+    shown = [*names, NOT_KNOWN]
+    for line in (
+        area_tables.unsampled_text(areas, shown, map_shares),
+        area_tables.few_text(counts, held.one_by_one, shown, map_shares),
+    ):
+        if line is not None and sharding.is_main_process():
+            say(line)
     truth = np.bincount(tested.labels, minlength=num) / len(tested.labels)
     inside = (areas.shares.low <= truth) & (truth <= areas.shares.high)
     numbers = {
