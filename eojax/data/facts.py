@@ -32,6 +32,8 @@ DRAWN_TEXT = 'drawn landscapes, not real images'
 AMPLITUDE, POWER = 20.0, 10.0
 # Of the entries of a source that say which pixels of a raster hold data (`valid_of`).
 _VALID = 'valid:'
+# What `data.json` says of a raster only where it is not the default: older ones do not have it.
+_LATER = ('missing', 'decibels', 'unit_metres', 'surface')
 
 
 class Raster(NamedTuple):
@@ -48,6 +50,8 @@ class Raster(NamedTuple):
       decibels: 0 where files hold what the raster does; `AMPLITUDE` or `POWER` where they hold
         these, and the raster their decibels (`decibels_of`). Sources give decibels, and the limits
         are in decibels.
+      surface: whether Sentinel-2's values are reflectance at the surface (level 2A); without it they
+        are at the top of the atmosphere, as EuroSAT's are.
       unit_metres: of heights, how many metres a value of 1 means: 0.1 for decimetres; 0 where the
         data set does not say, and of all that are no heights.
     """
@@ -59,6 +63,7 @@ class Raster(NamedTuple):
     missing: bool = False
     decibels: float = 0.0
     unit_metres: float = 0.0
+    surface: bool = False
 
     @property
     def empty(self) -> np.ndarray:
@@ -248,7 +253,7 @@ def from_json(plain: Mapping[str, Any]) -> Facts:
 def _plain(raster: Raster) -> dict[str, Any]:
     plain = raster._asdict()
     # What was written before there were these stays as it is.
-    return {k: v for k, v in plain.items() if v or k not in ('missing', 'decibels', 'unit_metres')}
+    return {k: v for k, v in plain.items() if v or k not in _LATER}
 
 
 def _plain_files(files: Files) -> dict[str, Any]:
@@ -273,6 +278,7 @@ def _raster(plain: Mapping[str, Any]) -> Raster:
         bool(plain.get('missing', False)),
         float(plain.get('decibels', 0.0)),
         float(plain.get('unit_metres', 0.0)),
+        bool(plain.get('surface', False)),
     )
     if not raster.bands or (raster.limits and len(raster.limits) != len(raster.bands)):
         raise ValueError(f'bands {raster.bands}, limits {raster.limits}')

@@ -227,6 +227,7 @@ def _open(path: Path, run: Run, reading: Reading) -> Raster:
         images.dtype,
         run.facts.own_units,
         decibels=images.decibels,
+        surface=images.surface,
     )
 
 

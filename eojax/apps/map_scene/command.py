@@ -2,7 +2,9 @@
 
     python -m eojax.apps.map_scene --workdir=runs/jem_eurosat --scene=S2.tif --out=map
 
-A scene is a GeoTIFF, read by windows, so that its size does not matter. Square patches of as much
+A scene is a GeoTIFF, a `.SAFE` product of Sentinel-2 (zipped or not), or a folder of its bands in
+files of their own (`eojax.data.reading.bands`). It is read by windows, so that its size does not
+matter. Square patches of as much
 ground as a training image shows (`--patch`) are classified, side by side or overlapping
 (`--stride`); where they overlap their p(y|x) and log p(x) are averaged. Patches with a pixel
 without data, and borders that no whole patch covers, are not classified.
@@ -79,7 +81,8 @@ from eojax.apps.map_scene.job import (
 )
 from eojax.apps.map_scene.reference_places import check_reference
 from eojax.apps.map_scene.scores import classifies_pixels, learned_density
-from eojax.data.reading.raster import SUFFIXES, Reading
+from eojax.data.reading.raster import Reading
+from eojax.data.reading.scene_paths import is_one_scene, name_of, scenes_at
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.evaluation.guarantees.rules import Asked, check_asked
@@ -100,30 +103,20 @@ def find_jobs(scenes: Sequence[Path], out: Path) -> list[Job]:
     Raises:
       UserError: no such scene, a folder without any, or two of the same name.
     """
-    files: list[Path] = []
-    for path in scenes:
-        if not path.exists():
-            raise UserError(f'--scene={path}: no such file or folder')
-        if path.is_file():
-            files.append(path)
-            continue
-        found = [
-            file for file in sorted(path.iterdir())
-            if file.suffix.lower() in SUFFIXES and file.is_file() and file.name[0] != '.'
-        ]  # fmt: skip
-        if not found:
-            raise UserError(f'--scene={path}: no GeoTIFF ({", ".join(SUFFIXES)}) in this folder')
-        files += found
-    if len(scenes) == 1 and scenes[0].is_file():
-        return [Job(files[0], out)]
+    found = [(scene, path) for path in scenes for scene in scenes_at(path, '--scene')]
+    if len(scenes) == 1 and is_one_scene(scenes[0]):
+        return [Job(found[0][0], out)]
     by_name: dict[str, Path] = {}
-    for file in files:
-        same = by_name.setdefault(file.stem, file)
-        if same is not file:
+    jobs = []
+    for scene, path in found:
+        name = name_of(scene, path)
+        same = by_name.setdefault(name, scene)
+        if same is not scene:
             raise UserError(
-                f'{same} and {file} have the same name, and so would their maps: rename one'
+                f'{same} and {scene} have the same name, and so would their maps: rename one'
             )
-    return [Job(file, out / file.stem) for file in files]
+        jobs.append(Job(scene, out / name))
+    return jobs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -136,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         '--scene', type=Path, action='append', required=True,
-        help='a GeoTIFF, or a folder of them; repeat',
+        help='a GeoTIFF, a .SAFE product (zipped or not), a folder of bands (..._B02.tif), or a'
+        ' folder of such scenes; repeat',
     )  # fmt: skip
     parser.add_argument(
         '--patch', type=int,

@@ -44,6 +44,7 @@ from eojax.apps.map_scene.reference_places import check_places
 from eojax.apps.map_scene.scores import classifies_pixels, learned_density, warm_up
 from eojax.apps.map_scene.tiling import Tiling, find_tiling
 from eojax.apps.map_scene.totals import Course, Totals
+from eojax.data.reading.bands.files import stamp_of
 from eojax.data.reading.raster import Raster, Reading
 from eojax.devices import sharding
 from eojax.drawing.class_colours import Colour, class_colours
@@ -70,7 +71,7 @@ class Job(NamedTuple):
     """A scene to be mapped.
 
     Attributes:
-      scene: path of the GeoTIFF.
+      scene: path of the GeoTIFF, product or folder of bands.
       out: folder of its map.
     """
 
@@ -179,7 +180,7 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
     images = model.run.images
     raster = Raster(
         job.scene, images.bands, images.limits, options.reading, images.dtype,
-        model.run.facts.own_units, decibels=images.decibels,
+        model.run.facts.own_units, decibels=images.decibels,surface=images.surface,
     )  # fmt: skip
     try:
         reference = model.guarantees.wanted.reference
@@ -235,15 +236,15 @@ def settings_of(
     job: Job, model: Model, raster: Raster, tiling: Tiling, options: Options
 ) -> dict[str, Any]:
     """All that a map depends on: a map of the same settings need not be made again."""
-    status, run, reading = job.scene.stat(), model.run, options.reading
+    (num_bytes, modified), run, reading = stamp_of(job.scene), model.run, options.reading
     others = {
         name: [str(path.resolve()), *_stamp(path), *_mask_beside(path)]
         for name, path in sorted(options.rasters.items())
     }
     return {
         'scene': str(job.scene.resolve()),
-        'scene_bytes': status.st_size,
-        'scene_modified_ns': status.st_mtime_ns,
+        'scene_bytes': num_bytes,
+        'scene_modified_ns': modified,
         'run': str(run.folder.resolve()),
         'step': model.run.step,
         'checksum': model.checksum,

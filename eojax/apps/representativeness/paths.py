@@ -198,6 +198,7 @@ def _scene_cut(
         images.dtype,
         facts.own_units,
         decibels=images.decibels,
+        surface=images.surface,
     ) as scene:
         notes += scene.notes
         side = form.window
@@ -257,6 +258,7 @@ def _scene_reader(folder: Path, form: Form, facts: Facts, reading: scenes.Readin
             images.dtype,
             facts.own_units,
             decibels=images.decibels,
+            surface=images.surface,
         ) as scene:
             for row, column in corners:
                 read = scene.read(row, column, cut.side, cut.side)

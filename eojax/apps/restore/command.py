@@ -3,8 +3,8 @@
     python -m eojax.apps.restore --workdir=runs/jem_eurosat --damage=centre --out=repaired
     python -m eojax.apps.restore --workdir=runs/jem_eurosat --images=S2.tif --out=repaired
 
-`--images` is an image file, a folder or zip archive of images (taken at the run's size), a GeoTIFF
-(taken as it is: `eojax.apps.restore.scene`), or `test`, the run's own test split. What is
+`--images` is an image file, a folder or zip archive of images (taken at the run's size), a GeoTIFF,
+a `.SAFE` product or a folder of bands (taken as they are: `eojax.apps.restore.scene`), or `test`, the run's own test split. What is
 missing says `--damage` (done on purpose, so that the repair can be compared with what was there),
 `--mask` (a file of the images' size), or in a GeoTIFF its pixels without data. Several chains run
 for each image: their mean is the repair, their standard deviation its uncertainty, pixel by pixel.
@@ -44,7 +44,9 @@ from eojax.apps.restore.record import (
 from eojax.apps.restore.repair import Repaired, Settings, choose_settings
 from eojax.atomic_file import write_atomically
 from eojax.data.reading.file_formats import format_of
+from eojax.data.reading.bands.files import may_hold_bands
 from eojax.data.reading.raster import SUFFIXES
+from eojax.data.reading.scene_paths import is_scene_of_bands
 from eojax.data.value_range import scale_to_unit
 from eojax.devices import sharding
 from eojax.drawing import figures
@@ -185,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         '--images', default='test',
-        help="image, folder, zip archive, GeoTIFF, or test (default): the run's test split",
+        help="image, folder, zip archive, GeoTIFF, .SAFE product, folder of bands, or test"
+        " (default): the run's test split",
     )  # fmt: skip
     missing = parser.add_mutually_exclusive_group()
     missing.add_argument('--damage', help=f'done on purpose: {", ".join(DAMAGES)}')
@@ -208,8 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _is_scene(options: argparse.Namespace) -> bool:
-    """Whether `--images` is a GeoTIFF that is to keep its size."""
-    return Path(options.images).suffix.lower() in SUFFIXES
+    """Whether `--images` is a GeoTIFF, or a scene of bands, that is to keep its size."""
+    path = expanded(options.images)
+    if options.images != 'test' and may_hold_bands(path):
+        return is_scene_of_bands(path)
+    return path.suffix.lower() in SUFFIXES
 
 
 def _check(options: argparse.Namespace) -> None:

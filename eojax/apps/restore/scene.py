@@ -129,7 +129,14 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
     path = expanded(options.images)
     images, own = run.images, run.facts.own_units
     with Raster(
-        path, images.bands, images.limits, reading, images.dtype, own, decibels=images.decibels
+        path,
+        images.bands,
+        images.limits,
+        reading,
+        images.dtype,
+        own,
+        decibels=images.decibels,
+        surface=images.surface,
     ) as raster:
         if sharding.is_main_process():
             for note in raster.notes:

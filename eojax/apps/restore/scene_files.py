@@ -53,8 +53,12 @@ class RepairedFiles:
         """
         raster = self._raster
         values = raster.to_stored(scale_from_unit(values, self._limits))[self._order]
-        with rasterio.open(raster.path) as source:
-            profile = dict(source.profile)
+        with raster.opened_again() as source:
+            profile = {**source.profile, 'driver': 'GTiff'}
+            if source.driver != 'GTiff':
+                # GDAL's blocks of a product are not those of a GeoTIFF.
+                profile |= {'tiled': False, 'compress': 'deflate', 'bigtiff': 'if_safer'}
+                del profile['blockxsize'], profile['blockysize']
             if str(profile.get('compress', 'none')).lower() not in ('none', *_LOSSLESS):
                 profile |= {'compress': 'deflate'}
                 profile.pop('photometric', None)
@@ -97,7 +101,7 @@ class RepairedFiles:
             'height': raster.height, 'width': raster.width, 'count': len(raster.indexes),
             'crs': raster.crs, 'transform': raster.transform, 'bigtiff': 'if_safer',
         }  # fmt: skip
-        with rasterio.open(raster.path) as source, _written_whole(path, profile) as target:
+        with raster.opened_again() as source, _written_whole(path, profile) as target:
             _keep_place(source, target)
             for window, row, column, here in self._strips():
                 block = np.zeros((len(raster.indexes), window.height, window.width), np.float32)

@@ -125,6 +125,7 @@ class ImageReader(NamedTuple):
             facts.own_units,
             data,
             images.decibels,
+            images.surface,
         ) as scene:
             resize = self._resampled_to((scene.height, scene.width), title)
             part = scene.read(0, 0, scene.height, scene.width)

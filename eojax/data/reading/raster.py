@@ -1,9 +1,10 @@
 """A georeferenced scene as a trained network is to see it, read by windows.
 
-Which bands of a GeoTIFF stand for those of a data set, what its values mean, which pixels hold any,
-and where on Earth they lie. The pixels come in the data set's own type and units: uint8 for 8-bit
-data sets, reflectance at the top of the atmosphere times 10,000 for Sentinel-2's bands
-(`eojax.data.reading.sentinel2`). A scene is never read as a whole.
+Which bands of a GeoTIFF, or of a Sentinel-2 product whose bands lie in files of their own, stand
+for those of a data set, what its values mean, which pixels hold any, and where on Earth they lie.
+The pixels come in the data set's own type and units: uint8 for 8-bit data sets, reflectance at the
+top of the atmosphere times 10,000 for Sentinel-2's bands (`eojax.data.reading.sentinel2`). A scene
+is never read as a whole.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from rasterio.transform import Affine, from_gcps
 from rasterio.windows import Window
 
 from eojax.data.facts import Limits
+from eojax.data.reading.bands.files import may_hold_bands, open_band_files
+from eojax.data.reading.bands.mosaic import open_mosaic
 from eojax.data.reading.formats.memory_raster import check_layout
 from eojax.data.reading.raster_values import Stored, find_conversion
 from eojax.data.reading.scenes.band_names import find_bands
@@ -36,6 +39,9 @@ from eojax.errors import UserError
 SUFFIXES = ('.tif', '.tiff')
 # Of GDAL's blocks; its own default is a share of the machine's memory.
 _CACHE_MEGABYTES = 128
+# Of products, whose JPEG 2000 tiles of 1,024 x 1,024 pixels strips cross: a row of those of a few
+# bands, which would be decoded again for each strip.
+_CACHE_MEGABYTES_OF_BANDS = 512
 _MOST_STRETCHED = 1.25  # a pixel's longer side on the ground over its shorter one
 _TYPES = ('uint8', 'uint16', 'int16', 'float32', 'float64')
 
@@ -82,7 +88,8 @@ class Raster:
     """An open scene; close it, or use it in a `with` statement.
 
     Attributes:
-      path, name: of the file; the name is without its suffix.
+      path: of the file, product or folder of bands.
+      name: of the file, without its suffix, or of the product.
       height, width: in pixels.
       crs, transform: as in the file; `crs` is None where it has none.
       points, points_crs: ground control points and their coordinate system; empty and None without.
@@ -104,31 +111,41 @@ class Raster:
         own_units: bool = False,
         data: bytes | None = None,
         decibels: float = 0.0,
+        surface: bool = False,
     ) -> None:
         """Opens a scene for a data set.
 
         Args:
-          path: of a GeoTIFF.
+          path: of a GeoTIFF; or of a product or a folder of bands, also in a zip archive
+            (`eojax.data.reading.bands`).
           bands, limits: of the data set.
           reading: how.
           dtype: of the data set's values where it has limits.
           own_units: whether these are as the user's own files store them
             (`eojax.data.facts.Facts.own_units`).
-          decibels: as in `eojax.data.facts.Raster`.
+          decibels, surface: as in `eojax.data.facts.Raster`.
           data: the file's content, of one in an archive; `path` is its name then.
 
         Raises:
-          UserError: no GeoTIFF, bands that cannot be found, values of an unknown kind.
+          UserError: no GeoTIFF and no bands, bands that cannot be found, values of an unknown kind.
         """
         if reading.offset is not None and not np.isfinite(reading.offset):
             raise UserError(f'--offset={reading.offset}: expected a number such as 0 or -1000')
         self.path = Path(path)
         self.name = self.path.stem
-        self._env = rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES * 2**20)
+        self._by_bands = data is None and may_hold_bands(self.path)
+        cache = _CACHE_MEGABYTES_OF_BANDS if self._by_bands else _CACHE_MEGABYTES
+        self._env = rasterio.Env(GDAL_CACHEMAX=cache * 2**20)
         self._env.__enter__()
         self._memory = None if data is None else MemoryFile(data)
         try:
-            self._file = self._open()
+            self._title = str(self.path)
+            built: tuple[str, ...] = ()
+            self._built = ''
+            if self._by_bands:
+                self._file, built = self._open_bands()
+            else:
+                self._file = self._open()
             self.height, self.width = self._file.shape
             self.crs: CRS | None = self._file.crs
             self.transform: Affine = self._file.transform
@@ -145,11 +162,12 @@ class Raster:
                 dtype,
                 own_units,
                 decibels,
+                surface,
             )
             self._convert, self.scale_text = meaning.apply, meaning.text
             self.to_stored = meaning.invert
             self.ground = self._find_ground()
-            notes = (note, *meaning.notes, *self._shape_notes())
+            notes = (*built, note, *meaning.notes, *self._shape_notes())
             self.notes = tuple(text for text in notes if text)
         except BaseException:
             self.close()
@@ -191,6 +209,10 @@ class Raster:
         pixels[~valid] = 0
         return Part(pixels, valid)
 
+    def opened_again(self) -> Any:
+        """Its file, or its bands on one grid, opened once more; to be closed by the caller."""
+        return rasterio.open(self._built or self.path)
+
     def pixel_metres(self) -> float | None:
         """The side of a pixel on the ground, of a square of its area, at the scene's centre.
 
@@ -221,6 +243,8 @@ class Raster:
     @property
     def beside_text(self) -> str:
         """Where the scene lies, if files beside it may say so (.tfw, .aux.xml); else empty."""
+        if self._by_bands:
+            return ''
         beside = {Path(name).name.lower() for name in self._file.files[1:]}
         if not any(not name.endswith(('.msk', '.ovr')) for name in beside):
             return ''
@@ -243,6 +267,15 @@ class Raster:
             f'{self.path}: its pixels are {wide:.3g} m wide and {high:.3g} m high on the ground, so'
             ' that shapes are stretched; bring it to square ones first (gdalwarp -t_srs EPSG:...)'
         ]
+
+    def _open_bands(self) -> tuple[Any, tuple[str, ...]]:
+        """The bands of a product or folder on one grid, and what there is to say of them."""
+        band_files = open_band_files(self.path)
+        # The product's name tells its level and its processing.
+        self.name, self._title = band_files.name, str(self.path.with_name(band_files.name))
+        opened, mosaic = open_mosaic(band_files)
+        self._built = mosaic.xml
+        return opened, mosaic.notes
 
     def _open(self) -> Any:
         if self._memory is None and not self.path.exists():
@@ -290,7 +323,7 @@ class Raster:
         file = self._file
         return find_bands(
             str(self.path), file.descriptions, file.colorinterp, bands, said,
-            other_sensor(self.path.name, file.tags()),
+            other_sensor(Path(self._title).name, file.tags()),
         )  # fmt: skip
 
     def _stored(self) -> Stored:
@@ -305,7 +338,7 @@ class Raster:
             for values in (file.scales, file.offsets, file.units, file.descriptions)
         )
         return Stored(
-            str(self.path), file.dtypes[first - 1], tags, self._sample,
+            self._title, file.dtypes[first - 1], tags, self._sample,
             tuple(name or '' for name in names), scales, offsets,
             tuple(unit or '' for unit in units),
         )  # fmt: skip

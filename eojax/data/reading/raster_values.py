@@ -66,6 +66,7 @@ def find_conversion(
     dtype: str = 'uint16',
     own_units: bool = False,
     decibels: float = 0.0,
+    surface: bool = False,
 ) -> Conversion:
     """How the values of a scene become those that a network was trained on.
 
@@ -74,7 +75,7 @@ def find_conversion(
       scale, offset: as in `eojax.data.reading.raster.Reading`.
       dtype: of the data set's values where it has limits.
       own_units: whether these are as the user's own files store them.
-      decibels: as in `eojax.data.facts.Raster`.
+      decibels, surface: as in `eojax.data.facts.Raster`.
 
     Raises:
       UserError: a scale that makes no sense, or values whose meaning has to be said.
@@ -113,7 +114,8 @@ def find_conversion(
     check_constant(stored, sample)
     if proof is Proof.NONE:
         proof = _without_sensor(stored, sample, sensed)
-    return _reflectance(stored, sensed, sample, limits, scale, offset, proof, dtype)
+    wanted = Level.L2A if surface else Level.L1C
+    return _reflectance(stored, sensed, sample, limits, scale, offset, proof, dtype, wanted)
 
 
 def _shows_0_to_1(stored: Stored) -> bool:
@@ -183,6 +185,7 @@ def _reflectance(
     said: float | None,
     proof: Proof,
     dtype: str,
+    wanted: Level,
 ) -> Conversion:
     """Reflectance of a level and with an offset, as said or by the evidence."""
     rgb = _rgb_of(sensed)
@@ -199,7 +202,7 @@ def _reflectance(
         offset = float(added)
 
     def scaled_of(values: np.ndarray) -> np.ndarray:
-        return sentinel2.to_level_1c(units.apply(values), sensed, level, offset)
+        return sentinel2.to_level(units.apply(values), sensed, level, offset, wanted)
 
     if proof is Proof.NONE:
         sensor = other_sensor(stored.title.rpartition('/')[2], stored.tags) or 'no known sensor'
@@ -214,7 +217,7 @@ def _reflectance(
 
     # Affine in each band, so that two values tell all of it.
     ends = np.array([[0.0], [1.0]], np.float32) * np.ones(len(sensed), np.float32)
-    zero, one = sentinel2.to_level_1c(ends, sensed, level, offset).astype(np.float64)
+    zero, one = sentinel2.to_level(ends, sensed, level, offset, wanted).astype(np.float64)
 
     def invert(values: np.ndarray) -> np.ndarray:
         scaled = np.asarray(values, np.float64)
@@ -228,7 +231,9 @@ def _reflectance(
     text += f', {units.text}' if units.text and said is None else ''
     shown = said if said is not None else offset
     text += f', offset {shown:g}' if shown else ''
-    text += ', brought to level 1C by a clear atmosphere' if level is Level.L2A else ''
+    if level is not wanted:
+        way = 'by' if level is Level.L2A else 'without'
+        text += f', brought to level {wanted.value[1:].upper()} {way} a clear atmosphere'
     text += '' if limits is not None else ', 0 to 2,750 shown as 0 to 255'
     return Conversion(convert, text, invert, notes)
 

@@ -89,6 +89,24 @@ def to_level_1c(
     return path + transmittance * reflectance
 
 
+def to_level(
+    values: np.ndarray, bands: Sequence[str], level: Level, offset: float, wanted: Level
+) -> np.ndarray:
+    """Values of a scene to float32 reflectance of the level that is wanted, times 10,000.
+
+    Args:
+      values, bands, level, offset: as in `to_level_1c`.
+      wanted: of the result; level 1C becomes 2A by taking the clear atmosphere off.
+    """
+    if wanted is Level.L1C:
+        return to_level_1c(values, bands, level, offset)
+    reflectance = values.astype(np.float32) - np.float32(offset)
+    if level is Level.L2A:
+        return reflectance
+    path, transmittance = (a.astype(np.float32) for a in atmosphere(bands))
+    return (reflectance - path) / transmittance
+
+
 def level_by_name(text: str) -> Level | None:
     """The level that a product's name or tag tells (`S2A_MSIL2A_...`, `Level-2A`), if it does."""
     found = re.search(
