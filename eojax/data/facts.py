@@ -50,8 +50,8 @@ class Raster(NamedTuple):
       decibels: 0 where files hold what the raster does; `AMPLITUDE` or `POWER` where they hold
         these, and the raster their decibels (`decibels_of`). Sources give decibels, and the limits
         are in decibels.
-      surface: whether Sentinel-2's values are reflectance at the surface (level 2A); without it they
-        are at the top of the atmosphere, as EuroSAT's are.
+      surface: whether Sentinel-2's values are reflectance at the surface (level 2A); else they are
+        at the top of the atmosphere, as EuroSAT's are.
       unit_metres: of heights, how many metres a value of 1 means: 0.1 for decimetres; 0 where the
         data set does not say, and of all that are no heights.
     """

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from eojax.data.reading.file_formats import format_of
 from eojax.devices import sharding
 from eojax.drawing import figures
 from eojax.errors import UserError
@@ -57,9 +56,8 @@ def _scores(
     run: Run, state: Any, name: str, tested: np.ndarray, samples: np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """log p(x) of all sets, by their names."""
-    size, bands = run.task.image_shape[0], run.images.bands
     progress = sharding.is_main_process()
-    sets = outlier_sets(run.config.evaluate, size, bands, progress, format_of(run.facts.files))
+    sets = outlier_sets(run.config.evaluate, run.task.image_shape[0], progress, run.facts)
     scores = {'test': tested}
     try:
         scores = {'train': _of_training(run, state, name, len(tested)), **scores}

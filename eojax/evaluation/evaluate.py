@@ -51,7 +51,6 @@ from eojax import option
 from eojax.atomic_file import write_atomically
 from eojax.config.options import EVALUATE
 from eojax.data.dataset import Dataset
-from eojax.data.reading.file_formats import format_of
 from eojax.devices import sharding
 from eojax.drawing.pictures import arrange, mosaic, save_picture, visible_bands
 from eojax.errors import UserError
@@ -136,8 +135,7 @@ def check_inputs(run: Run) -> None:
             side = run.method.window or min(run.facts.size or (64, 64))
             outlier_windows(run, side)
     elif options.outliers and {'logits', 'log_density'} & abilities:
-        size, file_format = run.task.image_shape[0], format_of(run.facts.files)
-        outlier_sets(options, size, run.images.bands, sharding.is_main_process(), file_format)
+        outlier_sets(options, run.task.image_shape[0], sharding.is_main_process(), run.facts)
     if options.inception and 'sample' in abilities:
         inception.load_inception(expanded(options.inception))
 

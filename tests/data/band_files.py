@@ -96,9 +96,7 @@ def write_safe(
         if level_2a and metres == 10:
             coarse = stored[::2, ::2]
             write_band(images / 'R20m' / f'{tile}_{date}_{band}_20m.jp2', coarse, 20.0)
-    write_band(
-        images.parent / 'QI_DATA' / 'MSK_DETFOO_B02.jp2', np.ones((8, 8), np.uint8), 10.0
-    )
+    write_band(images.parent / 'QI_DATA' / 'MSK_DETFOO_B02.jp2', np.ones((8, 8), np.uint8), 10.0)
     if metadata:
         number = name.split('_')[3]
         text = metadata_xml(

@@ -16,6 +16,7 @@ from scipy.special import logsumexp
 from sklearn import metrics as sklearn_metrics
 
 from eojax import models
+from eojax.data.facts import Facts
 from eojax.data.sets.landscapes import CLASS_NAMES, generate
 from eojax.drawing.pictures import grid_by_class
 from eojax.errors import UserError
@@ -251,7 +252,7 @@ def test_outlier_sets_are_read_at_any_depth_and_resized(jem, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 9, (24, 20, 3), np.uint8)).save(tmp_path / name)
     options = _with(jem.run, outliers=f'dark={tmp_path}', outlier_images=2).config.evaluate
-    sets = outlier_sets(options, 16, ('red', 'green', 'blue'), progress=False)
+    sets = outlier_sets(options, 16, False, Facts())
     assert {name: images.shape for name, images in sets.items()} == {
         name: (2, 16, 16, 3) for name in ('uniform_noise', 'constant', 'dark')
     }

@@ -2,8 +2,8 @@
 
     python -m eojax.apps.compare_domains --workdir=RUN --domain=delta=S2_scene.tif --out=domains
 
-Each `--domain=NAME=PATH` is a folder or a zip archive of images, a GeoTIFF or a folder of scenes
-(`eojax.apps.compare_domains.domains` says how they are told apart); at most `--images` of each,
+Each `--domain=NAME=PATH` is a folder or a zip archive of images, a GeoTIFF, a product of Sentinel-2
+or a folder of scenes (`eojax.apps.compare_domains.domains` says how they are told apart); at most `--images` of each,
 evenly spread. The run's own test split (`test`), uniform noise and constant images are always
 compared too. Scores, each higher for images that are more like the training's
 (`eojax.evaluation.scoring.scores_of`): log p(x), for a classifier the log-sum-exp of its logits;
@@ -103,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         '--domain', action='append', default=[], metavar='NAME=PATH',
-        help='folder or zip of images, a GeoTIFF, or a folder of scenes; repeat',
+        help='folder or zip of images, a GeoTIFF, a .SAFE product, folders of bands, a folder of'
+        ' scenes, or OSCD, BigEarthNet, DFC2017, Potsdam as they are published; repeat',
     )  # fmt: skip
     parser.add_argument('--images', type=int, default=2000, help='at most, of each (default: 2000)')
     parser.add_argument(

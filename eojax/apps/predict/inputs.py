@@ -1,4 +1,8 @@
-"""The images to predict: of folders, zip archives, single files and lists of files."""
+"""The images to predict: of folders, zip archives, single files and lists of files.
+
+A folder of bands in files of their own is one image (`eojax.data.reading.bands`), and so is each
+of those below a folder; other files beside them are left.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from eojax.data.reading.bands.files import find_scenes
+from eojax.data.reading.bands.mosaic import as_geotiff
 from eojax.data.reading.image_files import (
     JPEG_2000_SUFFIXES,
     TIFF_SUFFIXES,
@@ -14,6 +20,7 @@ from eojax.data.reading.image_files import (
     open_image_files,
 )
 from eojax.errors import UserError
+from eojax.evaluation.outliers import exists
 from eojax.home import expanded
 
 _LIST_SUFFIXES = ('.txt', '.lst')
@@ -54,9 +61,12 @@ def find_inputs(images: Sequence[Path], lists: Sequence[Path]) -> list[Inputs]:
     """
     inputs = []
     for path in map(expanded, images):
-        if not path.exists():
+        if not exists(path):
             raise UserError(f'--images={path}: no such file or folder')
-        if path.is_file() and path.suffix.lower() in _LIST_SUFFIXES:
+        scenes = find_scenes(path)
+        if scenes:
+            inputs.append(_of_bands(path, scenes))
+        elif path.is_file() and path.suffix.lower() in _LIST_SUFFIXES:
             inputs.append(_of_list(path))
         elif path.is_file() and path.suffix.lower() != '.zip':
             inputs.append(Inputs(str(path), (path.name,), _reader_of(path.parent)))
@@ -73,6 +83,21 @@ def each(inputs: Sequence[Inputs]) -> Iterator[Input]:
     for group in inputs:
         for name in group.names:
             yield group.one(name)
+
+
+def _of_bands(root: Path, scenes: Sequence[Path]) -> Inputs:
+    """Scenes whose bands lie in files of their own, such as BigEarthNet's patches."""
+    names = [scene.relative_to(root).as_posix() for scene in scenes]
+    by_name = {
+        f'{name if name != "." else root.name}.tif': scene
+        for name, scene in zip(names, scenes, strict=True)
+    }
+
+    def one(name: str) -> Input:
+        scene = by_name[name]
+        return Input(str(scene), lambda: as_geotiff(scene))
+
+    return Inputs(str(root), tuple(by_name), one)
 
 
 def any_placed(inputs: Sequence[Inputs]) -> bool:

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eojax.apps.compare_domains.domains import is_scene
 from eojax.apps.representativeness.places import Form, Piece, Place
 from eojax.data.facts import IMAGES, Facts
 from eojax.data.reading import raster as scenes
@@ -27,6 +26,7 @@ from eojax.data.reading.formats.encoded import size_of
 from eojax.data.reading.image_files import FileReader, open_image_files
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
 from eojax.errors import UserError
+from eojax.evaluation.scene_sets import is_scene
 from eojax.home import expanded
 from eojax.messages import say_some
 

@@ -4,10 +4,11 @@
     python -m eojax.apps.restore --workdir=runs/jem_eurosat --images=S2.tif --out=repaired
 
 `--images` is an image file, a folder or zip archive of images (taken at the run's size), a GeoTIFF,
-a `.SAFE` product or a folder of bands (taken as they are: `eojax.apps.restore.scene`), or `test`, the run's own test split. What is
-missing says `--damage` (done on purpose, so that the repair can be compared with what was there),
-`--mask` (a file of the images' size), or in a GeoTIFF its pixels without data. Several chains run
-for each image: their mean is the repair, their standard deviation its uncertainty, pixel by pixel.
+a `.SAFE` product or a folder of bands (taken as they are: `eojax.apps.restore.scene`), or `test`,
+the run's own test split. What is missing says `--damage` (done on purpose, so that the repair can
+be compared with what was there), `--mask` (a file of the images' size), or in a GeoTIFF its pixels
+without data. Several chains run for each image: their mean is the repair, their standard deviation
+its uncertainty, pixel by pixel.
 
 What is written to `--out`, for images that are no GeoTIFF:
 
@@ -43,8 +44,8 @@ from eojax.apps.restore.record import (
 )
 from eojax.apps.restore.repair import Repaired, Settings, choose_settings
 from eojax.atomic_file import write_atomically
-from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.bands.files import may_hold_bands
+from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.raster import SUFFIXES
 from eojax.data.reading.scene_paths import is_scene_of_bands
 from eojax.data.value_range import scale_to_unit

@@ -43,7 +43,7 @@ def scenes_at(path: Path, option: str) -> list[Path]:
         return [path]
     if not path.is_dir() or path.name.lower().endswith(SAFE) or is_scene_of_bands(path):
         found = find_scenes(path)
-        return [path] if path.is_dir() and len(found) == 1 else _some(found, path, option)
+        return [path] if len(found) == 1 else _some(found, path, option)
     entries = [entry for entry in sorted(path.iterdir()) if entry.name[0] != '.']
     files = [one for one in entries if one.suffix.lower() in SUFFIXES and one.is_file()]
     products = [one for one in entries if one.name.lower().endswith((SAFE, SAFE + _ARCHIVE))]

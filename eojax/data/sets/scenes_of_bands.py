@@ -30,7 +30,9 @@ from eojax.option import Option
 # Headers that are read at a time.
 _THREADS = 8
 OPTIONS: dict[str, Option] = {
-    'bands': Option(','.join(RGB), 'bands, in the order wanted: all, or names with a comma between'),
+    'bands': Option(
+        ','.join(RGB), 'bands, in the order wanted: all, or names with a comma between'
+    ),
     'limits': Option(
         f'{DISPLAY_LIMITS[0]:g}:{DISPLAY_LIMITS[1]:g}',
         'reflectance x 10,000 that becomes -1 and +1, low:high, once or for each band; by default'

@@ -82,9 +82,7 @@ def load(root: Path, options: ConfigDict) -> Dataset:
     tiles = [re.search(r'T\d\d[C-X][A-Z]{2}', one.name) for one in opened]
     found = Scenes(
         names,
-        groups=[
-            tile.group() if tile else name for tile, name in zip(tiles, names, strict=True)
-        ],
+        groups=[tile.group() if tile else name for tile, name in zip(tiles, names, strict=True)],
         stored=[_stored(one, images.bands, options.offset) for one in opened],
     )
     return read_scenes(root, FACTS, images, found)

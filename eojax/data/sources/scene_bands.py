@@ -1,4 +1,4 @@
-"""A source of Sentinel-2 scenes whose bands lie in files of their own, on the grid of the finest."""
+"""A source of Sentinel-2 scenes whose bands lie in files of their own, on the finest grid."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 `evaluate.outliers` names folders or archives of images (`eojax.evaluation.outliers`). Of images
 that are larger than a window, windows are cut as they are, without resampling: a pixel stays a
 pixel. Smaller ones are resampled to the size of one. Pixels without data, of tested places and of
-TIFF files that say which these are, are marked.
+TIFF files that say which these are, are marked. Scenes are cut likewise
+(`eojax.evaluation.scene_sets`).
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 from eojax.data.dataset import Window
-from eojax.data.facts import IMAGES, Raster
+from eojax.data.facts import IMAGES, Facts, Raster
 from eojax.data.reading.file_formats import FileFormat, format_of
 from eojax.data.reading.geotiff import data_mask
 from eojax.data.reading.image_files import no_images, open_image_files
 from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationSet
-from eojax.evaluation.outliers import parse_outliers, spread
+from eojax.evaluation.outliers import images_below, parse_outliers, spread
+from eojax.evaluation.scene_sets import find_scene_set, parts_of
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 from eojax.runs.run import Run
 
@@ -61,7 +63,10 @@ def outlier_windows(run: Run, side: int) -> dict[str, Windows]:
     sets = {name: Windows(made, np.ones(made.shape[:3], bool)) for name, made in drawn.items()}
     file_format = format_of(run.facts.files)
     for name, path in parse_outliers(run.config.evaluate.outliers).items():
-        sets[name] = _windows_of_files(path, num, side, run.images, file_format)
+        found = _windows_of_scenes(path, num, side, run.facts, name)
+        if found is None:
+            found = _windows_of_files(path, num, side, run.images, file_format)
+        sets[name] = found
     return sets
 
 
@@ -96,9 +101,28 @@ def _at_most(run: Run, side: int) -> int:
     return max(min(run.config.evaluate.outlier_images, _PIXELS // side**2), 1)
 
 
+def _windows_of_scenes(path: Path, num: int, side: int, facts: Facts, title: str) -> Windows | None:
+    """Windows of the scenes at a path as they are; None where it holds images."""
+    found = find_scene_set(path, facts, side, num, patch=side, tiffs=False)
+    if found is None:
+        return None
+    total = sum(len(scene.places) for scene in found.scenes)
+    parts = [
+        part
+        for _, part in parts_of(found.scenes, facts, spread(total, num), f'reading {title}')
+        if part.valid.any()
+    ]
+    if not parts:
+        raise UserError(f'{path}: no window of its scenes holds data')
+    valid = np.stack([part.valid for part in parts])
+    images = np.stack([part.pixels for part in parts])
+    return Windows(np.where(valid[..., None], images, facts.images.empty), valid)
+
+
 def _windows_of_files(
     path: Path, num: int, side: int, raster: Raster, file_format: FileFormat
 ) -> Windows:
+    path = images_below(path)
     with open_image_files(path) as listing:
         if not listing.files:
             raise no_images(listing)

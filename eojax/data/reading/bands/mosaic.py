@@ -25,7 +25,7 @@ import numpy as np
 import rasterio
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
 from eojax.data.reading.bands.files import BandFiles, open_band_files, path_in_archive
@@ -150,6 +150,40 @@ def open_scene_of_bands(path: Path, bands: Sequence[str] = ()) -> tuple[DatasetR
     return open_mosaic(open_band_files(path), bands)
 
 
+def as_geotiff(path: Path, most: int = 2048) -> bytes:
+    """The bands of a small scene as one GeoTIFF, with all that `build_mosaic` says of them.
+
+    Args:
+      path: of the scene.
+      most: its height and width in pixels at most.
+
+    Raises:
+      UserError: as `build_mosaic`; or a larger scene.
+    """
+    opened, _ = open_scene_of_bands(path)
+    with opened, MemoryFile() as memory:
+        if max(opened.shape) > most:
+            raise UserError(
+                f'{path}: {opened.width}x{opened.height} pixels, a scene and no image: eojax map'
+                ' takes scenes'
+            )
+        try:
+            values = opened.read()
+        except (RasterioError, OSError) as error:
+            reason = ' '.join(str(error.__cause__ or error).split())
+            raise UserError(f'{path}: broken or truncated ({reason})') from None
+        placed = {'crs': opened.crs, 'transform': opened.transform, 'nodata': opened.nodata}
+        with memory.open(
+            driver='GTiff', height=opened.height, width=opened.width, count=opened.count,
+            dtype=values.dtype, **placed,
+        ) as file:  # fmt: skip
+            file.write(values)
+            file.descriptions = opened.descriptions
+            file.scales, file.offsets = opened.scales, opened.offsets
+            file.update_tags(**opened.tags())
+        return memory.read()
+
+
 def beside(path: Path, scene: DatasetReader, title: str) -> DatasetReader:
     """A file of one band, such as labels, on the grid of a scene; no value is made of two.
 
@@ -170,7 +204,7 @@ def beside(path: Path, scene: DatasetReader, title: str) -> DatasetReader:
             raise UserError(f'{title}: it and its scene do not say where they lie, and differ')
         place = _Placed(0.0, 0.0, file.width, file.height)
     else:
-        grid = _File('', *scene.shape, 'uint16', None, scene.crs, scene.transform)
+        grid = _File('', scene.height, scene.width, 'uint16', None, scene.crs, scene.transform)
         place = _place(title, file, grid, 'the file')
     if min(place.right, scene.width) <= max(place.left, 0.0) or (
         min(place.bottom, scene.height) <= max(place.top, 0.0)
@@ -293,10 +327,8 @@ def _tags(band_files: BandFiles) -> list[str]:
             tags['PROCESSING_LEVEL'] = f'Level-{metadata.level.value[1:].upper()}'
         if metadata.level is Level.L2A or metadata.level is Level.L1C:
             tags['PRODUCT_TYPE'] = f'S2MSI{metadata.level.value[1:].upper()}'
-    return [
-        f'<Metadata>{"".join(f"<MDI key={quoteattr(k)}>{escape(v)}</MDI>" for k, v in tags.items())}'
-        '</Metadata>'
-    ]
+    items = (f'<MDI key={quoteattr(key)}>{escape(text)}</MDI>' for key, text in tags.items())
+    return ['<Metadata>', *items, '</Metadata>']
 
 
 def _line(band_files: BandFiles, band: str) -> list[str]:

@@ -60,6 +60,21 @@ _TRUTH = ('5_Labels_all/', '5_Labels_for_participants/', '')
 _GROUP = ('row', 'column')
 
 
+def find_tiles(path: Path) -> dict[str, tuple[Path, ...]]:
+    """The images of the tiles in a folder, by the bands that they have (`FOLDERS`); no labels.
+
+    Args:
+      path: the folder that holds those of `FOLDERS`, or one of these.
+    """
+    tiles = {}
+    for images, folder in FOLDERS.items():
+        place = path if path.name == folder else path / folder
+        files = tuple(sorted(place.glob(f'top_potsdam_*_*_{images}.tif')))
+        if files:
+            tiles[images] = files
+    return tiles
+
+
 def arrange(options: ConfigDict, path: Path) -> Arranged:
     """Facts and layout; see the options in the module's docstring."""
     if options.layout == 'crops':

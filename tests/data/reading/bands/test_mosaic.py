@@ -38,9 +38,7 @@ def test_every_band_is_as_rasterio_resamples_its_file(tmp_path: Path) -> None:
         assert mosaic.notes == ()
         for number, band in enumerate(BANDS, 1):
             with rasterio.open(folder / f'{band}.tif') as file:
-                expected = file.read(
-                    1, out_shape=(SIDE, SIDE), resampling=Resampling.bilinear
-                )
+                expected = file.read(1, out_shape=(SIDE, SIDE), resampling=Resampling.bilinear)
             np.testing.assert_array_equal(opened.read(number), expected, band)
     np.testing.assert_array_equal(read_all(folder, ('B04',))[0], drawn['B04'])
     # Between the smallest and the greatest that was measured.
