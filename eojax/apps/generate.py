@@ -163,7 +163,9 @@ def choose_starts(run: Run, state: Any, request: Request) -> Starts:
     conditional = label is not None or by_class(run)
     rng = np.random.default_rng(request.seed)
     if not _from_buffer(run, state, request):
-        labels = np.arange(num) % run.task.num_classes if label is None else np.full(num, label)
+        labels = (
+            np.arange(num) % max(run.task.num_classes, 1) if label is None else np.full(num, label)
+        )
         images = None
         if request.start == 'noise':
             images = rng.uniform(-1.0, 1.0, (num, *run.task.image_shape)).astype(np.float32)

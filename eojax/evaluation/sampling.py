@@ -212,7 +212,7 @@ def run_on_starts(run: Run, state: Any, num: int, seed: int) -> Starts:
     """
     capacity = buffer_capacity(run, state)
     if not capacity:
-        labels = np.arange(num, dtype=np.int32) % run.task.num_classes
+        labels = np.arange(num, dtype=np.int32) % max(run.task.num_classes, 1)
         return Starts(labels, None, by_class(run))
     slots = np.random.default_rng(seed).permutation(capacity)[:num]
     images, labels = buffer_images(run, state, slots)

@@ -127,7 +127,7 @@ FACTS = Facts(
 )
 WHERE = f'get BigEarthNet from {FACTS.homepage} and name the folder that holds it'
 OPTIONS: dict[str, Option] = {
-    **SHARED_OPTIONS,
+    **{key: SHARED_OPTIONS[key] for key in ('bands', 'limits')},
     'size': SHARED['size'].but(SIDE),
     'labels': Option(
         'none',

@@ -27,10 +27,12 @@ from eojax.data.facts import Facts
 from eojax.data.kinds import DatasetKind, StoredLabels
 from eojax.data.reading.bands.files import find_scenes, list_bands
 from eojax.data.sets.local_climate_zones import CLASS_NAMES
-from eojax.data.sets.scenes_of_bands import OPTIONS, Scenes, check_root, images_of, read_scenes
+from eojax.data.sets.scenes_of_bands import OPTIONS as SHARED
+from eojax.data.sets.scenes_of_bands import Scenes, check_root, images_of, read_scenes
 from eojax.data.sources.label_values import label_values
 from eojax.errors import UserError
 from eojax.home import expanded
+from eojax.option import Option
 
 NAME = 'dfc2017'
 FOLDER = 'sentinel_2'
@@ -48,6 +50,7 @@ FACTS = Facts(
     ),
     homepage='https://www.grss-ieee.org/community/technical-committees/2017-ieee-grss-data-fusion-contest/',
 )
+OPTIONS: dict[str, Option] = {**SHARED, 'cut': SHARED['cut'].but(0)}
 WHERE = f'ask for DFC2017 at {FACTS.homepage}'
 VALUES = label_values({0: None, **{number: number - 1 for number in range(1, 18)}})
 
@@ -85,7 +88,7 @@ def load(root: Path, options: ConfigDict) -> Dataset:
         parts=[TEST if city in TEST_CITIES else TRAIN for city in cities],
         labels=[maps.get(city.lower(), '') for city in cities],
     )
-    return read_scenes(root, FACTS, images_of(options), found, VALUES)
+    return read_scenes(root, FACTS, images_of(options), found, options.cut, VALUES)
 
 
 def _check(options: ConfigDict) -> None:

@@ -12,7 +12,8 @@ and `imgs_2` hold the bands as they were cut, at 10, 20 and 60 m (`..._B01.tif`)
 Notes:
   Both dates of a city are places of one group, which no split cuts. The published labels mark what
   changed between the two: they are of neither date alone, and are not read.
-  The papers cut the scenes into patches of 64 x 64 pixels: `--domain=oscd=FOLDER` does so.
+  The papers cut the scenes into patches of 64 x 64 pixels: `data.cut=64`, the default, makes a
+  place of each, and `--domain=oscd=FOLDER` does so too.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def load(root: Path, options: ConfigDict) -> Dataset:
         groups=[city_of(scene) for scene in scenes],
         parts=[cities[city_of(scene)] for scene in scenes],
     )
-    return read_scenes(root, FACTS, images_of(options), found)
+    return read_scenes(root, FACTS, images_of(options), found, options.cut)
 
 
 def _cities(root: Path) -> dict[str, int]:

@@ -22,13 +22,16 @@ from eojax.data.reading.bands.mosaic import open_mosaic
 from eojax.data.reading.bands.names import BANDS
 from eojax.data.reading.sentinel2 import DISPLAY_LIMITS, RGB
 from eojax.data.sets.pixels.patterned import parse_limits
+from eojax.data.sources.cut_windows import cut_into_squares
 from eojax.data.sources.label_values import LabelValues
 from eojax.data.sources.scene_bands import SceneSource, Stored
 from eojax.errors import UserError, unknown_name
-from eojax.option import Option
+from eojax.option import NOT_NEGATIVE, Option
 
 # Headers that are read at a time.
 _THREADS = 8
+# As the papers cut scenes that they compare EuroSAT with.
+SQUARE = 64
 OPTIONS: dict[str, Option] = {
     'bands': Option(
         ','.join(RGB), 'bands, in the order wanted: all, or names with a comma between'
@@ -37,6 +40,12 @@ OPTIONS: dict[str, Option] = {
         f'{DISPLAY_LIMITS[0]:g}:{DISPLAY_LIMITS[1]:g}',
         'reflectance x 10,000 that becomes -1 and +1, low:high, once or for each band; by default'
         ' as the RGB images of EuroSAT show it',
+    ),
+    'cut': Option(
+        SQUARE,
+        'side of the squares that scenes are cut into, each a place; 0: whole scenes',
+        NOT_NEGATIVE,
+        'pixels',
     ),
 }
 
@@ -112,7 +121,12 @@ def images_of(options: ConfigDict, known: Sequence[str] = BANDS, surface: bool =
 
 
 def read_scenes(
-    root: Path, facts: Facts, images: Raster, scenes: Scenes, values: LabelValues | None = None
+    root: Path,
+    facts: Facts,
+    images: Raster,
+    scenes: Scenes,
+    cut: int = 0,
+    values: LabelValues | None = None,
 ) -> Dataset:
     """The data set of some scenes; their headers are read, and no pixel.
 
@@ -121,6 +135,7 @@ def read_scenes(
       facts: of the data set; the rasters, groups, sizes and metres are added here.
       images: the raster; its pixels may be without data, as at the edge of what a satellite saw.
       scenes: at least one.
+      cut: side of the squares that become places, in pixels; 0 for whole scenes.
       values: of the files of labels.
 
     Raises:
@@ -164,7 +179,8 @@ def read_scenes(
         metres=metres.pop() if len(metres) == 1 else None,
         files=Files('geotiff', images.bands),
     )
-    return Dataset(facts, places, source)
+    dataset = Dataset(facts, places, source)
+    return cut_into_squares(dataset, cut, 'data.cut') if cut else dataset
 
 
 def band_files_of(root: Path, names: Sequence[str]) -> list[BandFiles]:

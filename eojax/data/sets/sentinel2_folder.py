@@ -2,7 +2,8 @@
 
 `data.root` is a product (`S2B_MSIL2A_....SAFE`, zipped or not), a folder of bands
 (`..._B02.tif`, `..._B03.jp2`; 10, 20 and 60 m), or a folder or archive of several of either. Each
-scene is a place; places of one tile (`T48QUE`) are one group, which no split cuts.
+scene is cut into squares of 64 pixels (`data.cut`), each a place; places of one tile (`T48QUE`) are
+one group, which no split cuts.
 
 Values are reflectance times 10,000. What a product's metadata say was added (1,000 since processing
 baseline 04.00) is taken off, and another quantification is brought to 10,000, for each scene by its
@@ -85,7 +86,7 @@ def load(root: Path, options: ConfigDict) -> Dataset:
         groups=[tile.group() if tile else name for tile, name in zip(tiles, names, strict=True)],
         stored=[_stored(one, images.bands, options.offset) for one in opened],
     )
-    return read_scenes(root, FACTS, images, found)
+    return read_scenes(root, FACTS, images, found, options.cut)
 
 
 def _level(scene: BandFiles, said: str) -> Level:

@@ -23,7 +23,7 @@ NEW = 'S2A_MSIL2A_20230223T033741_N0509_R061_T48QUF_20230223T081136'
 
 def load(name: str, root: Path, **changes: object) -> Dataset:
     options = ConfigDict(data_options.defaults(name))
-    options.update({'root': '' if root == Path() else str(root), **changes})
+    options.update({'root': '' if root == Path() else str(root), 'cut': 0, **changes})
     data_options.check(options, 'data')
     return DATASETS[name].from_config(options, False)
 
@@ -69,6 +69,16 @@ def test_oscd_has_two_places_a_city_and_its_published_split(cities: Path) -> Non
     np.testing.assert_array_equal(
         again.read(0, Window(3, 5, 9, 7), (IMAGES,))[IMAGES], images(dataset, 3)[3:12, 5:12]
     )
+
+
+def test_scenes_are_cut_into_places_of_their_city(cities: Path) -> None:
+    whole, cut = load('oscd', cities), load('oscd', cities, cut=24)
+    assert cut.facts.size == (24, 24)
+    assert cut.places.num == 2 * 4 + 2 * 9
+    assert cut.names[3].endswith('beirut/imgs_1_rect/001_001')
+    np.testing.assert_array_equal(cut.images[3], images(whole, 0)[24:48, 24:48])
+    assert cut.places.groups is not None
+    assert cut.places.groups.tolist() == [0] * 8 + [1] * 18
 
 
 def test_oscd_native_bands_come_to_one_grid(cities: Path) -> None:
