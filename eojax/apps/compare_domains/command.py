@@ -3,9 +3,9 @@
     python -m eojax.apps.compare_domains --workdir=RUN --domain=delta=S2_scene.tif --out=domains
 
 Each `--domain=NAME=PATH` is a folder or a zip archive of images, a GeoTIFF, a product of Sentinel-2
-or a folder of scenes (`eojax.apps.compare_domains.domains` says how they are told apart); at most `--images` of each,
-evenly spread. The run's own test split (`test`), uniform noise and constant images are always
-compared too. Scores, each higher for images that are more like the training's
+or a folder of scenes (`eojax.apps.compare_domains.domains` says how they are told apart); at most
+`--images` of each, evenly spread. The run's own test split (`test`), uniform noise and constant
+images are always compared too. Scores, each higher for images that are more like the training's
 (`eojax.evaluation.scoring.scores_of`): log p(x), for a classifier the log-sum-exp of its logits;
 max p(y|x); -||grad_x log p(x)||.
 
