@@ -292,7 +292,7 @@ def outlier_scores(run: Run, state: Any, by: str) -> Iterator[tuple[str, np.ndar
         side = run.method.window or min(run.facts.size or (64, 64))
         sets = {name: windows.images for name, windows in outlier_windows(run, side).items()}
     else:
-        sets = outlier_sets(run.config.evaluate, run.task.image_shape[0], run.images.bands, False)
+        sets = outlier_sets(run.config.evaluate, run.task.image_shape[0], False, run.facts)
     size = run.config.evaluate.batch_size
     for title, images in sets.items():
         batches = (images[start : start + size] for start in range(0, len(images), size))
