@@ -21,7 +21,9 @@ from eojax.apps.map_scene.job import (
 from eojax.apps.map_scene.job import map_scene as make_map
 from eojax.apps.predict.inputs import find_inputs
 from eojax.data.reading.any_image import ImageReader
+from eojax.data.reading.bands.files import path_in_archive
 from eojax.data.reading.raster import Reading
+from eojax.data.reading.scene_paths import is_one_scene
 from eojax.errors import UserError
 from eojax.evaluation.command import read_labelled
 from eojax.evaluation.evaluate import measure_run
@@ -89,8 +91,9 @@ def map_scene(
             raise UserError(f'{name} must be at least 1, not {value}')
     if not 0.0 < percentile < 100.0:
         raise UserError(f'percentile must lie between 0 and 100, not {percentile:g}')
-    if not scene.is_file():
-        raise UserError(f'{scene}: no such file')
+    path_in_archive(scene)
+    if not is_one_scene(scene):
+        raise UserError(f'{scene}: no GeoTIFF, and no product or folder of the bands of one scene')
     files = {name: expanded(path) for name, path in rasters.items()}
     with in_python():
         wanted = wanted_of(wanted.asked, wanted.reference, wanted.block, prefix='')

@@ -323,10 +323,10 @@ class OpenedRun(Scorer):
         reference: str | Path | None = None,
         reference_block: int = REFERENCE_BLOCK,
     ) -> SceneMap:
-        """Maps a GeoTIFF of any size, as `eojax.apps.map_scene` does.
+        """Maps a scene of any size, as `eojax.apps.map_scene` does.
 
         Args:
-          scene: the GeoTIFF.
+          scene: a GeoTIFF, a `.SAFE` product or a folder of bands.
           out: folder for the map; one that is complete is not made again.
           patch, stride: of patches, in pixels of the scene; None for as much ground as a training
             image shows, side by side.

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from eojax.config.base import base_config, set_key
 from eojax.data import options as data_options
 from eojax.data.dataset import TEST, TRAIN, Dataset, Window
 from eojax.data.facts import IMAGES, PIXEL_LABELS, UNKNOWN, from_json, to_json, valid_of
 from eojax.data.sets import DATASETS, oscd
 from eojax.errors import UserError
+from eojax.training import loop as train
 from tests.data.band_files import BANDS, PRODUCT, drawn_bands, write_band, write_bands, write_safe
 from tests.data.rasters import TRANSFORM
+from tests.training_runs import rows
 
 RGB = ('B04', 'B03', 'B02')
 NEW = 'S2A_MSIL2A_20230223T033741_N0509_R061_T48QUF_20230223T081136'
@@ -200,3 +203,19 @@ def test_two_levels_are_refused(tmp_path: Path) -> None:
     lacking = write_bands(tmp_path / 'x' / 'paris' / 'imgs_1_rect', drawn_bands(60, bands=RGB[:2]))
     with pytest.raises(UserError, match=r'imgs_1_rect: has no file of B02; it has B03, B04'):
         load('oscd', lacking.parents[1])
+
+
+def test_a_network_trains_on_squares_of_scenes(cities: Path, tmp_path: Path) -> None:
+    config = base_config('vae', 'convolutional_autoencoder', 'oscd')
+    config.model.update({'width': 4, 'stages': 2, 'latent': 8})
+    values = {
+        'steps': 2, 'batch_size': 4, 'log_every': 1, 'evaluate_every': 2, 'checkpoint_every': 2,
+        'tensorboard': False, 'data.root': str(cities), 'data.cut': 16, 'data.workers': 0,
+        'data.validation_by': 'place', 'evaluate.batch_size': 8, 'evaluate.keep_reference': False,
+    }  # fmt: skip
+    for key, value in values.items():
+        set_key(config, key, value)
+    train.train(config, tmp_path / 'run')
+    losses = [row['loss'] for row in rows(tmp_path / 'run') if 'loss' in row]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()

@@ -11,7 +11,7 @@ from eojax.data.reading.bands.files import find_scenes, open_band_files
 from eojax.data.reading.bands.product import Metadata, parse_metadata
 from eojax.data.reading.raster import Raster, Reading
 from eojax.data.reading.scene_paths import name_of, scenes_at
-from eojax.data.reading.sentinel2 import Level
+from eojax.data.reading.sentinel2 import Level, to_level_1c
 from eojax.errors import UserError
 from tests.data.band_files import (
     BANDS,
@@ -160,3 +160,24 @@ def test_a_run_whose_bands_a_product_lacks_is_told(tmp_path: Path) -> None:
     product = write_safe(tmp_path, bands_of_land(60))
     with pytest.raises(UserError, match=r'has bands 1 B02, .*; the run was trained on B04, B12'):
         Raster(product, ('B04', 'B12'), ((0.0, 1.0),) * 2)
+
+
+@pytest.mark.parametrize('name', [PRODUCT, NEW], ids=['before 2022', 'since'])
+def test_a_run_of_surface_reflectance_sees_it_as_it_is(tmp_path: Path, name: str) -> None:
+    land = bands_of_land()
+    added = 1000.0 if name == NEW else 0.0
+    product = write_safe(tmp_path / '2A', land, name, added)
+    bands, limits = ('B04', 'B11'), ((0.0, 3000.0),) * 2
+    with Raster(product, bands, limits, surface=True) as raster:
+        seen = raster.read(0, 0, 120, 120).pixels
+        assert 'clear atmosphere' not in raster.scale_text
+        assert raster.to_stored(seen[:1]) == pytest.approx(seen[:1] + added)
+    np.testing.assert_array_equal(seen[..., 0], land['B04'])
+    # Level 1C of the same ground is brought to the surface, and the other way round.
+    top = write_safe(tmp_path / '1C', land, name.replace('MSIL2A', 'MSIL1C'), added)
+    with Raster(top, bands, limits, surface=True) as raster:
+        assert 'brought to level 2A without a clear atmosphere' in raster.scale_text
+        cleared = raster.read(0, 0, 120, 120).pixels.astype(np.float32)
+    again = to_level_1c(cleared, bands, Level.L2A, 0.0)
+    bright = cleared[..., 0] > 1  # what lay below the atmosphere's own light was cut to 0
+    assert np.abs(again[bright][:, 0] - land['B04'][bright]).max() <= 1.0
