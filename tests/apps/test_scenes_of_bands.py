@@ -140,7 +140,7 @@ def test_a_product_is_repaired_into_a_geotiff_of_its_bands(jem, tmp_path: Path) 
     assert (values[:, hole] > 0).all()
 
 
-def test_patches_of_bands_are_predicted_as_images(jem, tmp_path: Path) -> None:
+def test_patches_of_bands_are_predicted_as_images(jem, tmp_path: Path, capsys) -> None:
     folder = tmp_path / 'patches'
     for number in range(3):
         name = f'{PRODUCT}_1_{number}'
@@ -148,6 +148,7 @@ def test_patches_of_bands_are_predicted_as_images(jem, tmp_path: Path) -> None:
                  if band != 'B11'}  # fmt: skip
         write_bands(folder / name, bands, name + '_{band}.tif')
         as_tiff(tmp_path / 'tiffs' / f'{name}.tif', bands)
+    write_raster(folder / f'{PRODUCT}_1_0' / 'VV.tif', np.ones((16, 16, 1), np.float32))
     rows = []
     for images in (folder, tmp_path / 'tiffs', folder / f'{PRODUCT}_1_0'):
         out = tmp_path / f'{images.name}.csv'
@@ -155,6 +156,7 @@ def test_patches_of_bands_are_predicted_as_images(jem, tmp_path: Path) -> None:
         predict.main([*given, '--scale=l2a', '--offset=0'])
         rows.append(pd.read_csv(out))
     assert len(rows[0]) == 3
+    assert '1 other image file in it' in capsys.readouterr().err
     for column in ('class', 'probability', 'log_density', 'longitude', 'latitude'):
         assert rows[0][column].tolist() == rows[1][column].tolist()
     assert rows[2]['file'].tolist() == rows[0]['file'].tolist()[:1]

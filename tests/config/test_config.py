@@ -54,7 +54,8 @@ def defaults_of(method: str, model: str, data: str) -> ConfigDict:
     """The config of three names; what a data set of files has no default for is set."""
     source = 'landscapes' if METHODS[method].needs_source else ''
     config = base_config(method, model, data, source)
-    if data in ('airsar', 'folder', 'prepared') or data in PIXEL_DATASETS:
+    scenes = ('bigearthnet', 'dfc2017', 'oscd', 'sentinel2_folder')
+    if data in ('airsar', 'folder', 'prepared', *scenes) or data in PIXEL_DATASETS:
         config.data.root = 'somewhere'
     if 'mask_values' in config.data:
         config.data.mask_values = '0=none,1=water'

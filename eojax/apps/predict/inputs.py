@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from eojax.data.reading.bands.files import find_scenes
+from eojax.data.reading.bands.files import find_scenes, list_bands
 from eojax.data.reading.bands.mosaic import as_geotiff
+from eojax.data.reading.bands.names import band_file
 from eojax.data.reading.image_files import (
+    IMAGE_SUFFIXES,
     JPEG_2000_SUFFIXES,
     TIFF_SUFFIXES,
     FileReader,
@@ -22,6 +24,7 @@ from eojax.data.reading.image_files import (
 from eojax.errors import UserError
 from eojax.evaluation.outliers import exists
 from eojax.home import expanded
+from eojax.messages import counted, say
 
 _LIST_SUFFIXES = ('.txt', '.lst')
 _PLACED_SUFFIXES = (*TIFF_SUFFIXES, *JPEG_2000_SUFFIXES)
@@ -88,6 +91,13 @@ def each(inputs: Sequence[Inputs]) -> Iterator[Input]:
 def _of_bands(root: Path, scenes: Sequence[Path]) -> Inputs:
     """Scenes whose bands lie in files of their own, such as BigEarthNet's patches."""
     names = [scene.relative_to(root).as_posix() for scene in scenes]
+    files = list_bands(root).files
+    others = [file for file in files if _is_image(file) and not band_file(file.rpartition('/')[2])]
+    if others:
+        say(
+            f'{root}: has bands in files of their own, and each scene of them is an image;'
+            f' {counted(len(others), "other image file")} in it ({others[0]}) are left'
+        )
     by_name = {
         f'{name if name != "." else root.name}.tif': scene
         for name, scene in zip(names, scenes, strict=True)
@@ -98,6 +108,10 @@ def _of_bands(root: Path, scenes: Sequence[Path]) -> Inputs:
         return Input(str(scene), lambda: as_geotiff(scene))
 
     return Inputs(str(root), tuple(by_name), one)
+
+
+def _is_image(file: str) -> bool:
+    return file.lower().endswith(IMAGE_SUFFIXES)
 
 
 def any_placed(inputs: Sequence[Inputs]) -> bool:

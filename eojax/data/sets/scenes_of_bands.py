@@ -38,8 +38,7 @@ OPTIONS: dict[str, Option] = {
     ),
     'limits': Option(
         f'{DISPLAY_LIMITS[0]:g}:{DISPLAY_LIMITS[1]:g}',
-        'reflectance x 10,000 that becomes -1 and +1, low:high, once or for each band; by default'
-        ' as the RGB images of EuroSAT show it',
+        'reflectance x 10,000 that becomes -1 and +1: low:high, once or for each band',
     ),
     'cut': Option(
         SQUARE,
