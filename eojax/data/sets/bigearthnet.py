@@ -12,7 +12,8 @@ or folders of patches, each with `B01.tif` ... or one file `s2.tif` of all bands
 interpolation (`eojax.data.reading.bands.mosaic`); the authors' own models interpolate cubically.
 Values are reflectance at the surface times 10,000 (level 2A), of before 2022: nothing was added.
 
-Patches are listed by the metadata, or by the names of folders alone; none is opened before it is
+Patches are resampled to `data.size`, by default 64 as the papers' images; 120 leaves them as they
+are. They are listed by the metadata, or by the names of folders alone; none is opened before it is
 read, and none is kept in memory. `eojax prepare` writes shards, which are read faster.
 
 Notes:
@@ -48,7 +49,6 @@ from eojax.data.kinds import DatasetKind
 from eojax.data.reading.bands.files import list_bands, path_in_archive
 from eojax.data.sets.scenes_of_bands import OPTIONS as SHARED_OPTIONS
 from eojax.data.sets.scenes_of_bands import check_root, images_of
-from eojax.data.shared_options import SHARED
 from eojax.data.sources.scene_bands import SceneSource, Stacked
 from eojax.errors import UserError
 from eojax.home import expanded
@@ -128,7 +128,6 @@ FACTS = Facts(
 WHERE = f'get BigEarthNet from {FACTS.homepage} and name the folder that holds it'
 OPTIONS: dict[str, Option] = {
     **{key: SHARED_OPTIONS[key] for key in ('bands', 'limits')},
-    'size': SHARED['size'].but(SIDE),
     'labels': Option(
         'none',
         'none: images without a class; single: the patches that have exactly one of 19 classes',

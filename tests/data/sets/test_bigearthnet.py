@@ -28,7 +28,7 @@ V1 = 'S2A_MSIL2A_20170613T101031'
 
 def load(root: Path, **changes: object) -> Dataset:
     options = ConfigDict(data_options.defaults('bigearthnet'))
-    options.update({'root': '' if root == Path() else str(root), **changes})
+    options.update({'root': '' if root == Path() else str(root), 'size': 120, **changes})
     data_options.check(options, 'data')
     return DATASETS['bigearthnet'].from_config(options, False)
 
