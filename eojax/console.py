@@ -69,6 +69,9 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         'label-efficiency': Command(
             'eojax.studies.label_efficiency.command', 'methods against the number of labels'
         ),
+        'papers': Command(
+            'eojax.studies.papers.command', "the papers' figures and tables, one by one"
+        ),
         'segmentation': Command(
             'eojax.studies.segmentation.command', 'methods, labels and losses for pixels'
         ),

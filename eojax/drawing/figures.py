@@ -33,6 +33,7 @@ from eojax.metrics.calibration import ReliabilityCurve, error_of, wilson_interva
 
 _CELL_PIXELS = 96  # at least, of one image in a grid
 _MARGIN_PIXELS = 12
+_LINE_PIXELS = 16  # of a further line of a column's label
 _TALLEST = 3.0  # bins of a histogram that are drawn whole, in heights of the first set's
 
 
@@ -72,7 +73,9 @@ def image_grid(
     tallest = text_width(figure, column_labels or []) * 0.75 if slanted else 0
     beyond = text_width(figure, (column_labels or [])[-1:]) * 0.75 - width * factor / 2
     left = _MARGIN_PIXELS + (label_width + 8 if row_labels else 0)
-    top = _MARGIN_PIXELS + (20 + tallest if column_labels else 0) + (30 if title else 0)
+    breaks = max((label.count('\n') for label in column_labels or ()), default=0)
+    above = 20 + tallest + _LINE_PIXELS * breaks if column_labels else 0
+    top = _MARGIN_PIXELS + above + (30 if title else 0)
     right = _MARGIN_PIXELS + (max(beyond, 0) if slanted else 0)
     rows, columns = picture.shape[:2]
     full_width = math.ceil(max(left + columns + right, text_width(figure, [title or ''], 12) + 24))
@@ -281,12 +284,77 @@ def log_density_histogram(
       of: what has the scores.
       score: what they are.
     """
-    low, high, edges = score_bins(list(scores.values()), num_bins)
     figure = new_figure(8.4, 3.8)
     axes = figure.add_subplot()
+    _densities(axes, scores, score_bins(list(scores.values()), num_bins)[2])
+    axes.set(xlabel=score, ylabel=f'share of {of}')
+    axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0), fontsize=9)
+    plain_axes(axes)
+    save_figure(figure, path)
+
+
+def log_density_panels(
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    path: str | Path,
+    edges: np.ndarray,
+    score: str = 'log p(x), unnormalised',
+    title: str = '',
+) -> None:
+    """Writes histograms of log p(x) side by side, in the same bins: of several models, or data.
+
+    Each panel is as of `log_density_histogram`.
+
+    Args:
+      panels: title -> name -> `[num]`; the first set of a panel is its reference.
+      path: of the PNG.
+      edges: of the bins of all panels.
+      score: what the values are.
+      title: above all.
+    """
+    figure = new_figure(0.6 + 4.0 * len(panels), 3.9 + (0.3 if title else 0.0))
+    if title:
+        figure.suptitle(title, x=0.01, ha='left', size=12)
+    row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    tallest = 0.0
+    for number, (axes, (name, scores)) in enumerate(zip(row, panels.items(), strict=True)):
+        _densities(axes, scores, edges, apart=number)
+        axes.set(xlabel=score)
+        axes.set_title(name, loc='left', size=10.5)
+        tallest = max(tallest, axes.get_ylim()[1])
+        axes.legend(loc='upper left', fontsize=9)
+        plain_axes(axes)
+    # Room for the legends above the histograms.
+    row[0].set(ylabel='share of images', ylim=(0, 1.45 * tallest))
+    save_figure(figure, path)
+
+
+def common_bins(samples: Sequence[np.ndarray], num_bins: int = 24) -> np.ndarray:
+    """The edges of bins that the bulk of all samples fills, as of several models.
+
+    Args:
+      samples: `[num]` each.
+      num_bins: over the width of the narrowest; at most ten times as many in all.
+    """
+    ends = np.array([np.percentile(sample, [1, 99]) for sample in samples])
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    width = max(high - low, 1e-6 * max(abs(low), abs(high), 1.0))
+    narrowest = max(float((ends[:, 1] - ends[:, 0]).min()), width / 10)
+    num = math.ceil(1.2 * num_bins * width / narrowest)
+    return np.linspace(low - 0.1 * width, high + 0.1 * width, num + 1)
+
+
+def _densities(
+    axes: Axes, scores: Mapping[str, np.ndarray], edges: np.ndarray, apart: int = 0
+) -> None:
+    """Outlines of histograms, the first the reference, and in the labels what is not seen.
+
+    Args:
+      apart: the colour of the second set is so many after its own.
+    """
+    low, high = float(edges[0]), float(edges[-1])
     tallest = limit = 0.0
     for index, (name, sample) in enumerate(scores.items()):
-        colour = COLOURS[index % len(COLOURS)]
+        colour = COLOURS[(index + (apart if index else 0)) % len(COLOURS)]
         beyond = {'left': int((sample < low).sum()), 'right': int((sample > high).sum())}
         notes = [f'{count:,} of {len(sample):,} beyond {s}' for s, count in beyond.items() if count]
         share = np.histogram(np.clip(sample, low, high), edges)[0] / len(sample)
@@ -297,12 +365,9 @@ def log_density_histogram(
         label = '\n'.join([name, *notes])
         axes.stairs(share, edges, color=colour, linewidth=1.5, label=legend_label(label))
         axes.stairs(share, edges, color=colour, alpha=0.15, fill=True)
-    axes.set(xlabel=score, ylabel=f'share of {of}', xlim=(low, high))
+    axes.set_xlim(low, high)
     axes.set_ylim(0, 1.12 * tallest or None)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0), fontsize=9)
-    plain_axes(axes)
-    save_figure(figure, path)
 
 
 def training_curves(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,7 +15,7 @@ from eojax.data.reading.scenes.band_names import kind
 from eojax.data.value_range import scale_to_unit
 
 GAP_PIXELS = 4  # between the images of a grid
-REAL_COLUMNS, SAMPLE_COLUMNS = 2, 6  # of `grid_by_class`
+REAL_COLUMNS, SAMPLE_COLUMNS = 2, 6  # of the grid of an evaluation
 # Names of the red, green and blue band: in plain words, or of Sentinel-2.
 VISIBLE = (('red', 'green', 'blue'), ('B04', 'B03', 'B02'))
 # The same in the words of files: `Red`, `rouge`, `B4`, `red_665_nm`.
@@ -49,29 +50,37 @@ def arrange(images: np.ndarray, columns: int) -> np.ndarray:
     return grid.reshape(rows, columns, *images.shape[1:])
 
 
-def grid_by_class(
-    real: np.ndarray,
-    labels: np.ndarray,
-    samples: np.ndarray,
-    classes: np.ndarray,
-    num_classes: int,
-) -> np.ndarray:
-    """A row for each class, two real images and then six samples: uint8 `[rows, 8, H, W, C]`.
+class ClassImages(NamedTuple):
+    """A set of images for a grid by class.
 
-    Samples stand in the order in which they were drawn, not by how they look or score: what one
-    sees is what the model makes. A row with too few of them ends in white.
+    Attributes:
+      images: uint8 `[num, H, W, C]`.
+      classes: of these, int `[num]`; None for images of no class, as of a method without classes.
+      columns: of the grid.
+    """
 
-    Args:
-      real, samples: uint8 `[num, H, W, C]`.
-      labels, classes: of these, int `[num]`.
+    images: np.ndarray
+    classes: np.ndarray | None
+    columns: int
+
+
+def grid_by_class(sets: Sequence[ClassImages], num_classes: int) -> np.ndarray:
+    """A row for each class, the sets side by side: uint8 `[rows, columns of all, H, W, C]`.
+
+    Images stand in the order of their set, samples in that in which they were drawn, not by how
+    they look or score: what one sees is what the model makes. A row with too few of them ends in
+    white. Images of no class fill one row after the other.
     """
     rows = []
     for label in range(num_classes):
-        shown = real[labels == label][:REAL_COLUMNS]
-        blank = np.full((REAL_COLUMNS - len(shown), *real.shape[1:]), 255, np.uint8)
-        made = samples[classes == label][:SAMPLE_COLUMNS]
-        row = np.concatenate([shown, blank, made])
-        rows.append(arrange(row, REAL_COLUMNS + SAMPLE_COLUMNS)[0])
+        parts = []
+        for images, classes, columns in sets:
+            first = label * columns
+            own = images[first:] if classes is None else images[classes == label]
+            shown = own[:columns]
+            blank = np.full((columns - len(shown), *images.shape[1:]), 255, np.uint8)
+            parts.append(np.concatenate([shown, blank]))
+        rows.append(np.concatenate(parts))
     return np.stack(rows)
 
 

@@ -16,6 +16,7 @@ from eojax.drawing import figures
 from eojax.drawing.pictures import (
     REAL_COLUMNS,
     SAMPLE_COLUMNS,
+    ClassImages,
     arrange,
     displayed,
     grid_by_class,
@@ -34,7 +35,7 @@ from eojax.models import inception
 from eojax.runs.run import Run
 
 # Samples from which the grid is filled, where FID does not ask for more.
-_GRID_SAMPLES = 256
+GRID_SAMPLES = 256
 
 
 class Samples(NamedTuple):
@@ -58,11 +59,20 @@ def samples_of(run: Run, state: Any, num_tested: int) -> Callable[[], Samples | 
             return None
         options = run.config.evaluate
         num = min(options.inception_images, num_tested) if options.inception else 0
-        starts = run_on_starts(run, state, max(num, _GRID_SAMPLES), run.config.seed)
-        images = draw_samples(run, state, starts, run.config.seed, title='sampling')
-        return Samples(images, starts)
+        return make_samples(run, state, max(num, GRID_SAMPLES))
 
     return draw
+
+
+def make_samples(run: Run, state: Any, num: int) -> Samples:
+    """Samples of a run as its evaluation makes them: the ends of its own chains, run on.
+
+    Raises:
+      UserError: the method cannot sample; the message says which can.
+    """
+    starts = run_on_starts(run, state, num, run.config.seed)
+    images = draw_samples(run, state, starts, run.config.seed, title='sampling')
+    return Samples(images, starts)
 
 
 def generated(
@@ -74,9 +84,9 @@ def generated(
         samples = draw_all()
         if samples is None:
             return Measured({})
-        classes = _classes_of(run, state, samples)
+        classes = classes_of(run, state, samples)
         numbers = (
-            _distances(run.config.evaluate, tested, samples) if sharding.is_main_process() else {}
+            distances(run.config.evaluate, tested, samples) if sharding.is_main_process() else {}
         )
         shares = {} if classes is None else class_shares(classes, run.facts.class_names)
         numbers |= {'samples': len(samples.images), **shares}
@@ -99,7 +109,7 @@ def class_shares(classes: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     }
 
 
-def _classes_of(run: Run, state: Any, samples: Samples) -> np.ndarray | None:
+def classes_of(run: Run, state: Any, samples: Samples) -> np.ndarray | None:
     """The class a sample was made for; where it was made for none, the one it is taken for.
 
     None for a method that knows no classes.
@@ -111,7 +121,7 @@ def _classes_of(run: Run, state: Any, samples: Samples) -> np.ndarray | None:
     return score(run, 'logits', state, samples.images).argmax(-1)
 
 
-def _distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[str, float]:
+def distances(options: ConfigDict, tested: Dataset, samples: Samples) -> dict[str, float]:
     """FID and KID of equally many tested images and samples; nothing where there are no weights."""
     if not options.inception:
         say('FID and KID are left out: --config.evaluate.inception names no Inception weights')
@@ -137,7 +147,7 @@ def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: P
     """A row for each class; without classes, as many samples beside as many real images."""
     bands, num_classes = run.images.bands, run.facts.num_classes
     try:
-        images, labels = _one_row_each(run)
+        images, labels = real_examples(run)
     except UserError as error:
         say(f'no samples.png, as there are no real images to set beside: {error}')
         return
@@ -149,7 +159,11 @@ def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: P
         beside = np.concatenate(parts, 1)
         figures.image_grid(beside, out / 'samples.png', column_labels=columns, title='Samples')
         return
-    grid = grid_by_class(seen, labels, made, classes, num_classes)
+    sets = [
+        ClassImages(seen, labels, REAL_COLUMNS),
+        ClassImages(made, classes, SAMPLE_COLUMNS),
+    ]
+    grid = grid_by_class(sets, num_classes)
     shares = class_shares(classes, run.facts.class_names).values()
     rows = [f'{n}  {s:.0%}' for n, s in zip(run.facts.class_names, shares, strict=True)]
     columns = ['real'] * REAL_COLUMNS + ['sample'] * SAMPLE_COLUMNS
@@ -157,19 +171,23 @@ def _draw_grid(run: Run, samples: np.ndarray, classes: np.ndarray | None, out: P
     figures.image_grid(grid, out / 'samples.png', rows, columns, title)
 
 
-def _one_row_each(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """A few training images of each class and their labels, as stored."""
+def real_examples(run: Run, each: int = REAL_COLUMNS) -> tuple[np.ndarray, np.ndarray]:
+    """A few training images of each class and their labels, as stored.
+
+    Raises:
+      UserError: the run's folder keeps none, and the data are not there.
+    """
     if run.domains is None:
         kept = examples(run)
-        chosen = _first_of_each(kept.labels, run.facts.num_classes)
+        chosen = _first_of_each(kept.labels, run.facts.num_classes, each)
         return kept.images[chosen], kept.labels[chosen]
     train = run.splits.train
-    chosen = train[_first_of_each(run.dataset.labels[train], run.facts.num_classes)]
+    chosen = train[_first_of_each(run.dataset.labels[train], run.facts.num_classes, each)]
     return run.dataset.images[chosen], run.dataset.labels[chosen]
 
 
-def _first_of_each(labels: np.ndarray, num_classes: int) -> np.ndarray:
+def _first_of_each(labels: np.ndarray, num_classes: int, each: int) -> np.ndarray:
     if not num_classes:  # of a data set without classes, a row of any
-        return np.arange(min(len(labels), REAL_COLUMNS))
-    rows = [np.flatnonzero(labels == label)[:REAL_COLUMNS] for label in range(num_classes)]
+        return np.arange(min(len(labels), each))
+    rows = [np.flatnonzero(labels == label)[:each] for label in range(num_classes)]
     return np.concatenate(rows)

@@ -137,6 +137,28 @@ def test_a_histogram_counts_what_lies_beyond_its_axis(monkeypatch):
     assert 10 < high < 12
 
 
+def test_histograms_of_several_models_have_the_same_bins(monkeypatch, tmp_path):
+    near, far = np.linspace(0.0, 1.0, 101), np.linspace(8.0, 10.0, 101)
+    edges = figures.common_bins([near, far])
+    assert edges[0] < 0.0
+    assert edges[-1] > 10.0
+    # As fine as the narrowest needs: 24 bins over its width.
+    assert 1 / 30 < edges[1] - edges[0] < 1 / 20
+    panels = {'one': {'training': near, 'test': near}, 'other': {'training': far}}
+    texts = _texts(monkeypatch, lambda: figures.log_density_panels(panels, 'x.png', edges))
+    assert {'one', 'other', 'training', 'test'} <= set(texts)
+    # Of samples that do not vary, bins stay so many as can be drawn.
+    assert len(figures.common_bins([np.zeros(9), np.ones(9)])) < 400
+
+
+def test_labels_of_columns_have_lines(tmp_path):
+    images = np.zeros((1, 2, 8, 8, 3), np.uint8)
+    for name, labels in (('one', ['a', 'b']), ('two', ['a', 'b\nc'])):
+        figures.image_grid(images, tmp_path / f'{name}.png', column_labels=labels)
+    heights = [Image.open(tmp_path / f'{name}.png').height for name in ('one', 'two')]
+    assert 10 < heights[1] - heights[0] < 30
+
+
 def test_a_reliability_bin_says_how_many_images_it_holds(monkeypatch):
     probabilities = np.array([[0.95, 0.05]] * 1200 + [[0.55, 0.45]] * 30)
     curve = reliability_curve(probabilities, np.zeros(1230, int))

@@ -18,7 +18,7 @@ from sklearn import metrics as sklearn_metrics
 from eojax import models
 from eojax.data.facts import Facts
 from eojax.data.sets.landscapes import CLASS_NAMES, generate
-from eojax.drawing.pictures import grid_by_class
+from eojax.drawing.pictures import ClassImages, grid_by_class
 from eojax.errors import UserError
 from eojax.evaluation import command, densities, evaluate, generation
 from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
@@ -237,13 +237,21 @@ def test_grid_has_a_row_for_each_class():
     real = np.full((3, 4, 4, 3), 10, np.uint8)
     samples = np.arange(8, dtype=np.uint8).repeat(48).reshape(8, 4, 4, 3)
     classes = np.array([1, 0, 1, 1, 1, 1, 1, 1])
-    grid = grid_by_class(real, np.array([0, 0, 1]), samples, classes, 3)
+    sets = [ClassImages(real, np.array([0, 0, 1]), 2), ClassImages(samples, classes, 6)]
+    grid = grid_by_class(sets, 3)
     values = grid[:, :, 0, 0, 0]
     assert values.tolist() == [
         [10, 10, 1, 255, 255, 255, 255, 255],
         [10, 255, 0, 2, 3, 4, 5, 6],
         [255, 255, 255, 255, 255, 255, 255, 255],
     ]
+
+
+def test_a_grid_shows_several_models_and_one_without_classes():
+    images = np.arange(5, dtype=np.uint8).repeat(12).reshape(5, 2, 2, 3)
+    first = ClassImages(images, np.array([1, 1, 0, 0, 0]), 1)
+    grid = grid_by_class([first, ClassImages(images, None, 2)], 3)
+    assert grid[:, :, 0, 0, 0].tolist() == [[2, 0, 1], [0, 2, 3], [255, 4, 255]]
 
 
 def test_outlier_sets_are_read_at_any_depth_and_resized(jem, tmp_path):

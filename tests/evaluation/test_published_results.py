@@ -7,7 +7,13 @@ import re
 import pytest
 
 from eojax.data.sets import DATASETS
-from eojax.evaluation.published_results import _ACCURACIES, _EUROSAT_ECE, PAPERS, published_results
+from eojax.evaluation.published_results import (
+    _ACCURACIES,
+    _EUROSAT_ECE,
+    PAPERS,
+    published_divergences,
+    published_results,
+)
 from eojax.methods import METHODS
 
 # Rows of tables, typed anew: labels per class, then accuracy in % by method.
@@ -107,3 +113,12 @@ def test_what_no_paper_has_is_empty():
     assert published_results('landscapes', 'jem', 'all') == []
     assert published_results('eurosat', 'jem', 7) == []
     assert published_results('aid', 'fixmatch', 'all') == []
+
+
+def test_divergences_are_those_of_each_paper():
+    by_paper = {
+        paper: {r.key: r.value for r in published_divergences(paper)} for paper in (*PAPERS, '')
+    }
+    assert by_paper['IGARSS 2021'] == {'kl_test': 0.2, 'kl_oscd': 28.2, 'kl_potsdam': 25.6}
+    assert by_paper['TGRS 2022']['kl_oscd'] == 25.6
+    assert by_paper['thesis 2022'] == by_paper[''] == {}

@@ -99,27 +99,24 @@ def scene_map(
         bare_axes(panel)
     for panel in below:
         panel.axis('off')
-    upper[0].imshow(_stretched(overview.picture, overview.valid), cmap='gray')
+    upper[0].imshow(stretched(overview.picture, overview.valid), cmap='gray')
     upper[0].set_title('scene', loc='left', size=10)
     if overview.frame is not None:
         draw_ticks(upper[0], overview.frame, height, width)
     _scale_bar(below[0], overview.pixel_metres, width * wide / (width * scale))
     system = '' if overview.frame is None else overview.frame.system
     below[0].text(0, 0.62, system, transform=below[0].transAxes, va='top', size=8.5, color=TEXT)
-    upper[1].imshow(_coloured(overview.classes, colours), interpolation='nearest')
+    upper[1].imshow(coloured(overview.classes, colours), interpolation='nearest')
     upper[1].set_title('class map', loc='left', size=10)
     if overview.open_class is not None:
         _hatch(upper[1], overview.classes == overview.open_class)
     open_name = None if overview.open_class is None else names[overview.open_class]
     _legend(below[1], overview.shares, dict(zip(names, colours, strict=True)), open_name)
-    confidence = upper[2].imshow(overview.confidence, cmap='viridis', vmin=0, vmax=1)
     upper[2].set_title('confidence, max p(y|x)', loc='left', size=10)
-    bar = axes(2, _BELOW - 0.3, 0.14, margin=0.1)
-    figure.colorbar(confidence, bar, orientation='horizontal', format=PercentFormatter(1.0))
-    _tidy(bar)
+    draw_confidence(figure, upper[2], axes(2, _BELOW - 0.3, 0.14, margin=0.1), overview)
     if overview.log_density is not None:
-        bar = axes(3, _BELOW - 0.3, 0.14, margin=0.1)
-        _density_panel(figure, upper[3], bar, overview)
+        upper[3].set_title('log p(x), unnormalised', loc='left', size=10)
+        density_panel(figure, upper[3], axes(3, _BELOW - 0.3, 0.14, margin=0.1), overview)
     if overview.set_sizes is not None:
         bar = axes(num - 1, _BELOW - 0.3, 0.14, margin=0.1)
         _size_panel(upper[num - 1], bar, overview.set_sizes, overview.level)
@@ -139,7 +136,7 @@ def _size_panel(axes: Axes, bar: Axes, sizes: np.ndarray, level: float) -> None:
     """How many classes the set of each place has, and below it what the colours say."""
     largest = max(int(sizes.max(initial=1)), 1)
     colours = size_colours(largest + 1)
-    axes.imshow(_coloured(sizes, colours), interpolation='nearest')
+    axes.imshow(coloured(sizes, colours), interpolation='nearest')
     axes.set_title(f'classes in sets of level {level:.0%}', loc='left', size=10)
     first = 0 if (sizes == 0).any() else 1
     shown = np.array([colours[first:]], np.uint8)
@@ -150,8 +147,21 @@ def _size_panel(axes: Axes, bar: Axes, sizes: np.ndarray, level: float) -> None:
     _tidy(bar)
 
 
-def _density_panel(figure: Figure, axes: Axes, bar: Axes, overview: Overview) -> None:
-    """log p(x) in blue, and in orange where it is below the training set's threshold."""
+def draw_confidence(figure: Figure, axes: Axes, bar: Axes, overview: Overview) -> None:
+    """max p(y|x), and below it what the colours say."""
+    image = axes.imshow(overview.confidence, cmap='viridis', vmin=0, vmax=1)
+    figure.colorbar(image, bar, orientation='horizontal', format=PercentFormatter(1.0))
+    _tidy(bar)
+
+
+def density_panel(
+    figure: Figure, axes: Axes, bar: Axes, overview: Overview, brief: bool = False
+) -> None:
+    """log p(x) in blue, and in orange where it is below the training set's threshold.
+
+    Args:
+      brief: without the line that says so.
+    """
     assert overview.log_density is not None
     threshold = -np.inf if overview.threshold is None else overview.threshold
     present = overview.log_density[np.isfinite(overview.log_density)]
@@ -161,11 +171,10 @@ def _density_panel(figure: Figure, axes: Axes, bar: Axes, overview: Overview) ->
     low, high = float(high) - width, float(high)
     cut = float(np.clip((threshold - low) / width, 0.0, 1.0))
     image = axes.imshow(overview.log_density, cmap=_split_map(cut), vmin=low, vmax=high)
-    axes.set_title('log p(x), unnormalised', loc='left', size=10)
     figure.colorbar(image, bar, orientation='horizontal', extend='both')
     bar.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     _tidy(bar)
-    if overview.threshold is None:
+    if overview.threshold is None or brief:
         return
     share = '' if overview.share_unseen is None else f' ({overview.share_unseen:.1%} of the map)'
     meaning = overview.threshold_text.replace(' of the', '\nof the')
@@ -191,7 +200,7 @@ def _tidy(bar: Axes) -> None:
     bar.tick_params(labelsize=9, length=3)
 
 
-def _stretched(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
+def stretched(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """The picture with its darkest and brightest 2% at the ends, all bands alike."""
     seen = picture[valid]
     low, high = np.percentile(seen, [2, 98]) if len(seen) else (0.0, 255.0)
@@ -201,7 +210,7 @@ def _stretched(picture: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return stretched
 
 
-def _coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
+def coloured(classes: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
     table = np.array([*colours, rgb(NO_DATA_COLOUR)], np.uint8)  # -1 is the last one
     return table[classes]
 

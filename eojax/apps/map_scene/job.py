@@ -423,10 +423,40 @@ def _summary(
 
 
 def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: Path) -> None:
-    """Writes the figure from the finished layers, which have smaller versions of themselves."""
+    """Writes the figure from the finished layers."""
+    names, colours = _classes_shown(model)
+    shares = dict(zip(names, totals.areas / totals.whole, strict=True))
+    overview = _overview(model, raster, shares, course.share_unseen, folder)
+    figures.scene_map(overview, names, colours, folder / PICTURE)
+
+
+def overview_of(job: Job, model: Model, options: Options) -> figures.Overview:
+    """A scene and its map that is made, small enough for a figure.
+
+    The shares of classes are those of the figure's pixels.
+
+    Raises:
+      UserError: see `open_scene`.
+    """
+    raster, _ = open_scene(job, model, options)
+    with raster:
+        found = _overview(model, raster, {}, None, job.out)
+    counted = found.classes[found.classes >= 0]
+    names = _classes_shown(model)[0]
+    counts = np.bincount(counted, minlength=len(names)) / max(found.classes.size, 1)
+    return found._replace(shares=dict(zip(names, counts.tolist(), strict=True)))
+
+
+def _overview(
+    model: Model,
+    raster: Raster,
+    shares: Mapping[str, float],
+    share_unseen: float | None,
+    folder: Path,
+) -> figures.Overview:
+    """The finished layers, which have smaller versions of themselves, and the scene."""
     part = raster.overview(_OVERVIEW_PIXELS)
-    run, shape = model.run, part.valid.shape
-    (names, colours), images = _classes_shown(model), run.images
+    run, shape, images = model.run, part.valid.shape, model.run.images
     sizes = None
     if model.guarantees.rule is not None:
         held = _reduced(folder / 'set_size.tif', shape, Resampling.nearest).astype(np.int16)
@@ -437,7 +467,7 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
         density = _reduced(folder / 'log_density.tif', shape, Resampling.average)
     # Across, as the bar of the scale lies.
     metres = None if raster.ground is None else raster.ground.sides[1]
-    overview = figures.Overview(
+    return figures.Overview(
         f'{raster.name}  ({run.folder.resolve().name}, step {run.step:,};'
         f' trained on {run.facts.trained_on})',
         displayed(part.pixels, images.bands, images.limits),
@@ -447,15 +477,14 @@ def _draw(model: Model, raster: Raster, totals: Totals, course: Course, folder: 
         density,
         model.threshold,
         model.threshold_text,
-        course.share_unseen,
-        dict(zip(names, totals.areas / totals.whole, strict=True)),
+        share_unseen,
+        shares,
         None if metres is None else metres * raster.width / shape[1],
         frame_of(raster.crs, raster.transform, raster.height, raster.width),
         None if model.guarantees.open_rule is None else len(run.facts.class_names),
         sizes,
         0.0 if model.guarantees.rule is None else model.guarantees.rule.level,
     )
-    figures.scene_map(overview, names, colours, folder / PICTURE)
 
 
 def _reduced(path: Path, shape: tuple[int, int], way: Resampling) -> np.ndarray:

@@ -52,13 +52,14 @@ def methods_of_rows(rows: Sequence[Row]) -> dict[str, str]:
     return {row['config']: row['method'] for row in rows}
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Row], title: str = 'Label efficiency') -> str:
     """All of the table: by data set accuracy and calibration, then the runs and what failed.
 
     Args:
       rows: sorted (`sort_rows`).
+      title: above all.
     """
-    parts = ['# Label efficiency']
+    parts = [f'# {title}']
     cited: dict[str, set[str]] = {}
     for data in dict.fromkeys(row['data'] for row in rows):
         own = [row for row in rows if row['data'] == data]

@@ -1,0 +1,146 @@
+"""Maps of scenes that no run has seen: classes by several runs, and log p(x) as confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+
+from eojax.apps.map_scene.command import check_run, find_jobs
+from eojax.apps.map_scene.figures import Overview
+from eojax.apps.map_scene.guarantees import NOTHING
+from eojax.apps.map_scene.job import Job, Model, Options, map_scene, overview_of, prepare_model
+from eojax.apps.map_scene.side_by_side import CLASSES, LOG_DENSITY, SCENE, Panel, side_by_side
+from eojax.data.reading.raster import DEFAULT_READING
+from eojax.drawing.class_colours import Colour, class_colours
+from eojax.runs.command import open_trained
+from eojax.studies.papers.item import Compared, Outcome, Place, Work
+from eojax.studies.papers.runs import Trained
+
+_FILE = 'figure.png'
+_OPTIONS = Options(None, None, DEFAULT_READING)
+
+
+def class_maps(work: Work) -> Outcome:
+    """A row for each scene: the scene, its true classes where known, and the map of each run."""
+    made = _maps(work)
+    rows: dict[str, list[Panel]] = {}
+    for place in work.plan.places:
+        own = {one: found for (where, one), found in made.items() if where == place}
+        first = next(iter(own.values()))
+        panels = [Panel('image', SCENE, first)]
+        if place.truth is not None:
+            panels.append(Panel('ground truth', CLASSES, _truth(place, first)))
+        rows[place.title] = [*panels, *(Panel(one.title, CLASSES, o) for one, o in own.items())]
+    side_by_side(rows, _colours(work), work.out / _FILE)
+    numbers = [
+        Compared(f'{place.title}: {one.title}', f'share_{name}', share)
+        for (place, one), found in made.items()
+        for name, share in found.shares.items()
+    ]
+    caption = (
+        f'Maps of {_titles(work)}, which no run has seen, patch by patch, by'
+        f' {"; ".join(one.title for one in work.plan.runs)}. The paper prints no numbers.'
+    )
+    return Outcome(caption, numbers, [_FILE])
+
+
+def with_confidence(work: Work) -> Outcome:
+    """The scene, its map, and log p(x)."""
+    made = _maps(work)
+    rows = {
+        place.title: [
+            Panel('image', SCENE, found),
+            Panel('class map', CLASSES, found),
+            Panel('log p(x), unnormalised', LOG_DENSITY, found),
+        ]
+        for (place, _), found in made.items()
+    }
+    side_by_side(rows, _colours(work), work.out / _FILE)
+    return Outcome(f'{_density_caption(work)}', _density_numbers(made), [_FILE])
+
+
+def confidence_maps(work: Work) -> Outcome:
+    """log p(x) of each scene, beside the scene."""
+    made = _maps(work)
+    rows = {
+        place.title: [
+            Panel('image', SCENE, found),
+            Panel(f'log p(x), {one.title}', LOG_DENSITY, found),
+        ]
+        for (place, one), found in made.items()
+    }
+    side_by_side(rows, {}, work.out / _FILE)
+    return Outcome(_density_caption(work), _density_numbers(made), [_FILE])
+
+
+def _maps(work: Work) -> dict[tuple[Place, Trained], Overview]:
+    """The maps of all places by the runs of their data, each made once."""
+    made: dict[tuple[Place, Trained], Overview] = {}
+    for one in work.plan.runs:
+        places = [place for place in work.plan.places if place.trained_on == one.data]
+        if not places:
+            continue
+        run, state = open_trained(work.folder(one))
+        check_run(run, {}, NOTHING)
+        model = prepare_model(run, state)
+        for place in places:
+            made[place, one] = _map(work, place, one, model)
+    return {
+        (place, one): made[place, one]
+        for place in work.plan.places
+        for one in work.plan.runs
+        if (place, one) in made
+    }
+
+
+def _map(work: Work, place: Place, one: Trained, model: Model) -> Overview:
+    name = '_'.join(place.title.lower().split())
+    out = work.workdir / 'maps' / name / f'{one.series(work.small)}_{one.labels}_labels'
+    (job,) = find_jobs([place.path], out)
+    job = Job(job.scene, out)
+    out.mkdir(parents=True, exist_ok=True)
+    map_scene(job, model, _OPTIONS)
+    return overview_of(job, model, _OPTIONS)
+
+
+def _truth(place: Place, like: Overview) -> Overview:
+    """The true classes on the grid of the map; 0 of the file is unknown, 1 the first class."""
+    with rasterio.open(place.truth) as file:
+        values = file.read(1, out_shape=like.classes.shape, resampling=Resampling.nearest)
+    return like._replace(classes=values.astype(np.int16) - 1)
+
+
+def _colours(work: Work) -> dict[str, Colour]:
+    """The colours of the classes of the runs, of one data set, by name."""
+    run, _ = open_trained(work.folder(work.plan.runs[0]))
+    names = run.facts.class_names
+    return dict(zip(names, class_colours(names, run.facts.class_colours), strict=True))
+
+
+def _titles(work: Work) -> str:
+    return ', '.join(place.title for place in work.plan.places)
+
+
+def _density_caption(work: Work) -> str:
+    runs = '; '.join(one.title for one in work.plan.runs)
+    return (
+        f'log p(x), unnormalised, of {_titles(work)}, which the run has not seen, by {runs}: the'
+        ' darker the blue the more like the training images; orange is below the 1st percentile of'
+        ' theirs. The paper prints no numbers.'
+    )
+
+
+def _density_numbers(made: dict[tuple[Place, Trained], Overview]) -> Sequence[Compared]:
+    numbers = []
+    for (place, one), found in made.items():
+        assert found.log_density is not None
+        values = found.log_density[np.isfinite(found.log_density)]
+        of = f'{place.title}: {one.title}'
+        numbers.append(Compared(of, 'mean_log_density', float(values.mean())))
+        if found.threshold is not None:
+            share = float((values < found.threshold).mean())
+            numbers.append(Compared(of, 'share_below_threshold', share))
+    return numbers

@@ -1,0 +1,260 @@
+"""Figures and tables of the papers: what is asked for, trained once, drawn, and typed wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image
+
+from eojax.config.base import check_config, from_json, set_keys
+from eojax.data.sets.eurosat import CLASS_NAMES
+from eojax.studies.grid.runner import Listener
+from eojax.studies.papers import command, completion, transfer
+from eojax.studies.papers.item import FIGURE, TABLE, PlaceOf
+from eojax.studies.papers.items import ITEMS
+from eojax.studies.papers.listing import listing, needed
+from eojax.studies.papers.plan import Given, plan_of
+from eojax.studies.papers.runs import Configs, Trained, folder_of
+from eojax.studies.papers.sources import SOURCES
+from tests.apps.finished_runs import write_finished, write_reliability
+from tests.data.rasters import surface, write_raster
+from tests.studies.grid_commands import here, one_error, run_grid_command
+from tests.tiny_runs import tiny_run
+from tests.training_runs import small_config, stop_at
+
+ALL_RUNS = sorted({run for item in ITEMS for run in item.runs})
+
+
+def _run(*arguments: str, start: Any = None, code: int = 0) -> None:
+    run_grid_command(command.main, *arguments, start=start, code=code)
+
+
+@pytest.fixture
+def eurosat(tmp_path: Path) -> Path:
+    """Six images of each class in EuroSAT's layout."""
+    rng = np.random.default_rng(0)
+    for name in CLASS_NAMES:
+        folder = tmp_path / 'EuroSAT_RGB' / name
+        folder.mkdir(parents=True)
+        for number in range(6):
+            pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f'{name}_{number}.jpg')
+    return tmp_path / 'EuroSAT_RGB'
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All runs have the configs of tiny runs that are made once a session."""
+
+    def of(self: Configs, run: Trained, seed: int) -> ConfigDict:
+        return tiny_run(run.method).run.config.copy_and_resolve_references()
+
+    monkeypatch.setattr(Configs, 'of', of)
+
+
+def _copy(arguments: Sequence[str], listener: Listener) -> int:
+    """A `Start` that trains nothing: the tiny run's folder, with an evaluation."""
+    config, folder = (Path(argument.partition('=')[2]) for argument in arguments[:2])
+    values = from_json(config)
+    shutil.copytree(tiny_run(values.method.name).folder, folder, dirs_exist_ok=True)
+    write_finished(folder, values, accuracy=0.5, ece=0.1)
+    write_reliability(folder, [4, 6], [0.3, 0.8], [0.5, 0.5])
+    return 0
+
+
+def _accuracy(arguments: Sequence[str], listener: Listener) -> int:
+    """A `Start` that trains nothing: the accuracy tells the labels and the seed."""
+    config, folder = (Path(argument.partition('=')[2]) for argument in arguments[:2])
+    values = from_json(config)
+    write_finished(folder, values, accuracy=0.25 + 0.1 * values.seed, ece=0.1)
+    write_reliability(folder, [10, 30], [0.3, 0.8], [0.4, 0.7])
+    return 0
+
+
+def _scene(folder: Path) -> Path:
+    """A scene of three bands, 96 x 64 pixels of 10 m."""
+    return write_raster(folder / 'scene.tif', surface(64, 96))
+
+
+def test_all_figures_and_tables_are_listed_with_what_they_need():
+    text = listing()
+    for kind, keys in (
+        (FIGURE, ('000/1', '000/2', '000/3', '000/4', '001/1', '001/3', '001/4', '001/5', '001/6',
+                  '001/7', '001/8', *(f'002/4.{n}' for n in range(7, 15)), '004/1', '004/2',
+                  '004/3')),
+        (TABLE, ('000/1', '001/II', '001/III', '001/IV', '002/3.6', '002/4.2', '002/4.3',
+                 '002/4.4', '002/4.5')),
+    ):  # fmt: skip
+        for key in keys:
+            assert f'--{kind}={key} ' in text
+    assert len({(item.kind, item.key) for item in ITEMS}) == len(ITEMS)
+    for item in ITEMS:
+        assert set(needed(item)) <= set(SOURCES), item.key
+    assert 'as --figure=001/4' in text
+
+
+@pytest.mark.parametrize('small', [True, False])
+def test_each_run_has_a_config(tmp_path, small):
+    configs = Configs(small, {}, [])
+    for run in ALL_RUNS:
+        config = configs.of(run, 3)
+        set_keys(config, {'data.root': str(tmp_path)})
+        check_config(config)
+        assert (config.method.name, config.data.name) == run[:2]
+        assert (config.data.labels_per_class, config.seed) == (run.labels, 3)
+        assert (config.model.get('depth') == 10) == (small and run.method != 'vae')
+
+
+def test_a_change_holds_for_each_run_and_phases_keep_their_shares(capsys):
+    configs = Configs(True, {}, ['--config.steps=700'])
+    config = configs.of(Trained('jem', 'eurosat'), 0)
+    assert (config.steps, config.method.supervised_steps) == (700, 400)
+    configs.of(Trained('jem', 'eurosat', '10'), 1)
+    assert capsys.readouterr().err.count('7000 -> 700') == 1
+
+
+def test_a_table_has_the_papers_numbers_beside_ours(eurosat, tmp_path, capsys):
+    asked = ('--table=001/III', '--small', f'--data=eurosat={eurosat}', '--labels=1',
+             '--methods=supervised,jem', '--seeds=2', f'--workdir={tmp_path}/runs')  # fmt: skip
+    _run(*asked, start=_accuracy)
+    out = tmp_path / 'runs' / '001_table_III'
+    text = (out / 'README.md').read_text()
+    assert '30.00 ± 7.07' in text
+    assert '28.02 ± 0.97' in text  # of Wide-ResNet
+    assert '36.86 ± 1.11' in text  # of JEM
+    assert 'eojax.studies.papers --table=001/III --small' in text
+    record = json.loads((out / 'record.json').read_text())
+    assert record['numbers']['jem_eurosat_small, 1 labels: accuracy'] == pytest.approx(0.3)
+    published = record['paper']['published']['jem_eurosat_small, 1 labels: accuracy']
+    assert published['printed'] == '36.86 ± 1.11%'
+    assert len(record['runs']) == 4
+    assert (out / 'accuracy.png').exists()
+    # The same runs are those of a figure and of another table, and are not trained again.
+    _run('--table=002/4.3', *asked[1:])
+    assert '28.02 ± 0.97' in (tmp_path / 'runs' / '002_table_4.3' / 'README.md').read_text()
+
+
+def test_a_killed_run_goes_on_and_the_figure_is_drawn(monkeypatch, tmp_path, capsys):
+    """Ten seconds: a training end to end, as the command has it."""
+    config = small_config('jem', 'convnet')
+    monkeypatch.setattr(Configs, 'of', lambda self, run, seed: config)
+    rng = np.random.default_rng(0)
+    (tmp_path / 'others').mkdir()
+    for number in range(5):
+        pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / 'others' / f'{number}.png')
+    asked = ('--figure=000/2', '--small', f'--data=eurosat={tmp_path}',
+             f'--domain=others={tmp_path}/others', f'--workdir={tmp_path}/runs')  # fmt: skip
+    stop_at(monkeypatch, 7, signal.SIGINT)
+    _run(*asked, start=here, code=130)
+    assert not (tmp_path / 'runs' / '000_figure_2').exists()
+    capsys.readouterr()
+    _run(*asked, start=here)
+    folder = folder_of(tmp_path / 'runs', Trained('jem', 'eurosat'), True, 0)
+    assert len(json.loads((folder / 'provenance.json').read_text())['parts']) == 2
+    out = tmp_path / 'runs' / '000_figure_2'
+    assert np.asarray(Image.open(out / 'figure.png').convert('L')).std() > 5
+    record = json.loads((out / 'record.json').read_text())
+    assert {'test: kl_test', 'others: kl_others'} <= record['numbers'].keys()
+    assert record['paper']['published']['test: kl_test_histogram']['value'] == 0.2
+    assert 'In place of OSCD, ISPRS Potsdam: others, which' in record['notes']
+    _run(*asked)  # starts nothing
+
+
+FIGURES = ('000/1', '000/3', '000/4', '001/1', '001/4', '001/5', '001/6', '001/8', '002/4.7',
+           '002/4.12')  # fmt: skip
+
+
+def test_figures_are_drawn_of_trained_runs(tiny, monkeypatch, tmp_path):
+    """Of networks that were not trained; most of its half a minute is compilation."""
+    scene = _scene(tmp_path)
+    monkeypatch.setattr(completion, '_IMAGES', 2)
+    monkeypatch.setattr(completion, '_CHAINS', 2)
+    asked = [f'--figure={key}' for key in FIGURES]
+    _run(*asked, '--small', f'--data=eurosat={tmp_path}', f'--domain=town={scene}',
+         '--images=20', f'--workdir={tmp_path}/runs', start=_copy)  # fmt: skip
+    for key in FIGURES:
+        out = tmp_path / 'runs' / f'{key.replace("/", "_figure_")}'
+        picture = np.asarray(Image.open(out / 'figure.png').convert('L'))
+        assert picture.std() > 5, key
+        record = json.loads((out / 'record.json').read_text())
+        assert record['numbers'], key
+    notes = json.loads((tmp_path / 'runs/001_figure_6/record.json').read_text())['notes']
+    assert 'In place of OSCD: town, which the paper does not show' in notes
+    # The maps of one figure are those of another.
+    assert len([*(tmp_path / 'runs' / 'maps' / 'town').iterdir()]) == 4
+
+
+def test_a_figure_of_transfer_needs_no_data(tmp_path):
+    _run('--figure=004/2', '--small', '--seeds=2', f'--workdir={tmp_path}/runs', start=_accuracy)
+    out = tmp_path / 'runs' / '004_figure_2'
+    record = json.loads((out / 'record.json').read_text())
+    assert len(record['runs']) == 2 * transfer.num_small_runs('normalisation')
+    assert 'stand in for So2Sat' in record['notes']
+    assert (out / 'figure.png').exists()
+
+
+def test_a_city_is_found_in_the_folder_of_its_data_set(tmp_path):
+    city = tmp_path / 'DFC2017' / 'rome'
+    (city / 'lcz').mkdir(parents=True)
+    scene = write_raster(city / 'scene.tif', surface(40, 40))
+    truth = write_raster(city / 'lcz' / 'rome_lcz_GT.tif', surface(4, 4))
+    (item,) = [item for item in ITEMS if item.key == '001/7']
+    given = Given({'so2sat': tmp_path, 'dfc2017': tmp_path / 'DFC2017'}, {}, True)
+    (place,) = plan_of(item, given).places
+    assert (place.path, place.truth) == (scene, truth)
+    lost = item._replace(places=(PlaceOf('dfc2017', 'oslo', 'Oslo', 'so2sat'),))
+    with pytest.raises(Exception, match='no scene of Oslo'):
+        plan_of(lost, given)
+
+
+def test_what_is_missing_is_left_out_and_said(tmp_path):
+    (item,) = [item for item in ITEMS if item.key == '001/IV']
+    plan = plan_of(item, Given({'ucmerced': tmp_path}, {}, True))
+    assert {run.data for run in plan.runs} == {'ucmerced'}
+    (note,) = plan.notes
+    assert 'So2Sat LCZ42: --data=so2sat=PATH' in note
+    assert 'AID: --data=aid=PATH' in note
+
+
+WRONG = {
+    'nothing': ((), 'say which: --figure=001/4'),
+    'no such figure': (('--figure=001/44',), "did you mean '001/4'?"),
+    'a table': (('--figure=001/III',), 'it is a table: --table=001/III'),
+    'missing data': (('--figure=001/4',), '001/4 needs EuroSAT, RGB: --data=eurosat=PATH (http'),
+    'missing domains': (
+        ('--figure=001/5', '--data=eurosat={}'),
+        'BigEarthNet: --data=bigearthnet=PATH (https://bigearth.net); or --domain=NAME=PATH',
+    ),
+    'missing scene': (('--figure=000/3', '--data=eurosat={}'), 'or --domain=NAME=PATH for a scene'),
+    'missing radar': (('--figure=004/1',), '--data=so2sat=PATH (https'),
+    'unknown data': (('--figure=001/4', '--data=eurosatt={}'), "did you mean 'eurosat'?"),
+    'no path': (('--figure=001/4', '--data=eurosat'), 'write --data=NAME=PATH'),
+    'nothing there': (('--figure=001/4', '--data=eurosat={}/none'), 'no such file or folder'),
+    'given twice': (('--figure=001/4', '--domain=a={}', '--domain=a={}'), 'a is given twice'),
+    'no labels': (
+        ('--table=001/III', '--data=eurosat={}', '--labels=7'),
+        'its labels are all,100,20,10,5,1, its methods supervised,berundanet,fixmatch,jem',
+    ),
+    'the seed': (('--figure=001/4', '--config.seed=1'), 'the grid sets seed itself'),
+    'unknown key': (
+        ('--figure=001/4', '--data=eurosat={}', '--config.stepz=1'), "nearest is 'steps'"
+    ),
+    'no jobs': (('--figure=001/4', '--jobs=0'), '--jobs must be at least 1'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(('arguments', 'message'), WRONG.values(), ids=WRONG.keys())
+def test_mistakes_are_one_line_and_nothing_runs(tmp_path, capsys, arguments, message):
+    typed = [argument.replace('{}', str(tmp_path)) for argument in arguments]
+    _run(*typed, f'--workdir={tmp_path}/runs', code=1)
+    assert message in one_error(capsys)
+    assert not (tmp_path / 'runs').exists()
