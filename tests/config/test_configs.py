@@ -219,7 +219,7 @@ def test_config_that_is_opened_alone_finds_its_places(
 def test_config_trains_two_steps_and_evaluates(
     path: Path, tmp_path: Path, archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, '_GRID_SAMPLES', 24)
+    monkeypatch.setattr(generation, 'GRID_SAMPLES', 24)
     # A small recipe has the abilities of the large one, whose evaluation is tested: training alone.
     large = path.with_stem(path.stem.removesuffix('_small'))
     trained_alone = large != path and large in CONFIGS
