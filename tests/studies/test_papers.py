@@ -224,6 +224,15 @@ def test_a_city_is_found_in_the_folder_of_its_data_set(tmp_path):
         plan_of(lost, given)
 
 
+def test_the_scenes_of_a_folder_stand_in_one_by_one(tmp_path):
+    for name in ('a', 'b'):
+        write_raster(tmp_path / f'{name}.tif', surface(40, 40))
+    (item,) = [item for item in ITEMS if item.key == '000/3']
+    plan = plan_of(item, Given({'eurosat': tmp_path}, {'town': tmp_path}, True))
+    assert [place.title for place in plan.places] == ['town a', 'town b']
+    assert {place.trained_on for place in plan.places} == {'eurosat'}
+
+
 def test_what_is_missing_is_left_out_and_said(tmp_path):
     (item,) = [item for item in ITEMS if item.key == '001/IV']
     plan = plan_of(item, Given({'ucmerced': tmp_path}, {}, True))

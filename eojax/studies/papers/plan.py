@@ -127,9 +127,10 @@ def _places(
     if given.stand_ins:
         lost = dict.fromkeys(place.trained_on for place in wanted if place.data in missing)
         found += [
-            Place(name, path, trained_on)
+            place._replace(trained_on=trained_on)
             for trained_on in lost
             for name, path in given.stand_ins.items()
+            for place in _scenes(name, path)
         ]
         return tuple(found), (_stand_in_text(given.stand_ins, missing),), True
     if found:
@@ -137,6 +138,14 @@ def _places(
     raise UserError(
         f'{item.key} needs {missing_text(missing)}; or --domain=NAME=PATH for a scene in its place'
     )
+
+
+def _scenes(name: str, path: Path) -> list[Place]:
+    """The scene at a path, or those of a folder."""
+    jobs = find_jobs([path], path)
+    if len(jobs) == 1:
+        return [Place(name, jobs[0].scene, '')]
+    return [Place(f'{name} {job.out.name}', job.scene, '') for job in jobs]
 
 
 def _stand_in_text(stand_ins: Mapping[str, Path], missing: Sequence[str]) -> str:
