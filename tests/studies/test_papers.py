@@ -228,7 +228,10 @@ def test_the_scenes_of_a_folder_stand_in_one_by_one(tmp_path):
     for name in ('a', 'b'):
         write_raster(tmp_path / f'{name}.tif', surface(40, 40))
     (item,) = [item for item in ITEMS if item.key == '000/3']
-    plan = plan_of(item, Given({'eurosat': tmp_path}, {'town': tmp_path}, True))
+    (tmp_path / 'images').mkdir()
+    others = {'photos': tmp_path / 'images', 'town': tmp_path}
+    plan = plan_of(item, Given({'eurosat': tmp_path}, others, True))
+    assert plan.notes == ('in place of OSCD: town, which the paper does not show',)
     assert [place.title for place in plan.places] == ['town a', 'town b']
     assert {place.trained_on for place in plan.places} == {'eurosat'}
 

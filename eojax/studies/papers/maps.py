@@ -8,7 +8,7 @@ import numpy as np
 import rasterio
 from rasterio.enums import Resampling
 
-from eojax.apps.map_scene.command import check_run, find_jobs
+from eojax.apps.map_scene.command import check_run
 from eojax.apps.map_scene.figures import Overview
 from eojax.apps.map_scene.guarantees import NOTHING
 from eojax.apps.map_scene.job import Job, Model, Options, map_scene, overview_of, prepare_model
@@ -99,8 +99,7 @@ def _maps(work: Work) -> dict[tuple[Place, Trained], Overview]:
 def _map(work: Work, place: Place, one: Trained, model: Model) -> Overview:
     name = '_'.join(place.title.lower().split())
     out = work.workdir / 'maps' / name / f'{one.series(work.small)}_{one.labels}_labels'
-    (job,) = find_jobs([place.path], out)
-    job = Job(job.scene, out)
+    job = Job(place.path, out)
     out.mkdir(parents=True, exist_ok=True)
     map_scene(job, model, _OPTIONS)
     return overview_of(job, model, _OPTIONS)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from eojax.apps.map_scene.command import find_jobs
+from eojax.data.reading.scene_paths import name_of, scenes_at
 from eojax.errors import UserError
 from eojax.studies.papers import transfer
 from eojax.studies.papers.item import Item, Place, PlaceOf, Plan
@@ -126,13 +126,9 @@ def _places(
         return tuple(found), (), False
     if given.stand_ins:
         lost = dict.fromkeys(place.trained_on for place in wanted if place.data in missing)
-        found += [
-            place._replace(trained_on=trained_on)
-            for trained_on in lost
-            for name, path in given.stand_ins.items()
-            for place in _scenes(name, path)
-        ]
-        return tuple(found), (_stand_in_text(given.stand_ins, missing),), True
+        others, names = _scenes(given.stand_ins)
+        found += [one._replace(trained_on=trained_on) for trained_on in lost for one in others]
+        return tuple(found), (_stand_in_text(names, missing),), True
     if found:
         return tuple(found), (f'left out, as it is missing: {missing_text(missing)}',), False
     raise UserError(
@@ -140,15 +136,30 @@ def _places(
     )
 
 
-def _scenes(name: str, path: Path) -> list[Place]:
-    """The scene at a path, or those of a folder."""
-    jobs = find_jobs([path], path)
-    if len(jobs) == 1:
-        return [Place(name, jobs[0].scene, '')]
-    return [Place(f'{name} {job.out.name}', job.scene, '') for job in jobs]
+def _scenes(stand_ins: Mapping[str, Path]) -> tuple[list[Place], list[str]]:
+    """The scenes among other domains, and the names of these: images are no scenes.
+
+    Raises:
+      UserError: there is none.
+    """
+    found: list[Place] = []
+    names, refused = [], []
+    for name, path in stand_ins.items():
+        try:
+            scenes = scenes_at(path, f'--domain={name}')
+        except UserError as error:
+            refused.append(error)
+            continue
+        names.append(name)
+        for scene in scenes:
+            title = name if len(scenes) == 1 else f'{name} {name_of(scene, path)}'
+            found.append(Place(title, scene, ''))
+    if not found:
+        raise refused[0]
+    return found, names
 
 
-def _stand_in_text(stand_ins: Mapping[str, Path], missing: Sequence[str]) -> str:
+def _stand_in_text(stand_ins: Iterable[str], missing: Sequence[str]) -> str:
     titles = ', '.join(SOURCES[name].title for name in missing)
     return f'in place of {titles}: {", ".join(stand_ins)}, which the paper does not show'
 
@@ -165,9 +176,9 @@ def _find(place: PlaceOf, root: Path) -> Place:
     )  # fmt: skip
     for folder in folders:
         try:
-            jobs = find_jobs([folder], folder)
+            first, *_ = scenes_at(folder, '--data')
         except UserError:  # labels or the like
             continue
         truth = next(iter(sorted(folder.glob(_TRUTH))), None)
-        return Place(place.title, jobs[0].scene, place.trained_on, truth)
+        return Place(place.title, first, place.trained_on, truth)
     raise UserError(f'{root}: no scene of {place.title}, no folder named *{place.city}* with one')
