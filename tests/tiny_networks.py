@@ -16,4 +16,5 @@ TINY: Mapping[str, Mapping[str, Any]] = {
         'widths': (8, 16), 'strides': (1, 2), 'convolutions': 1, 'norm': 'none',
         'activation': 'swish',
     },
+    'convolutional_autoencoder': {'width': 4, 'stages': 2, 'latent': 8},
 }  # fmt: skip

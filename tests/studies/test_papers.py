@@ -27,7 +27,7 @@ from eojax.studies.papers.sources import SOURCES
 from tests.apps.finished_runs import write_finished, write_reliability
 from tests.data.rasters import surface, write_raster
 from tests.studies.grid_commands import here, one_error, run_grid_command
-from tests.tiny_runs import tiny_run
+from tests.tiny_runs import TinyRun, tiny_run
 from tests.training_runs import small_config, stop_at
 
 ALL_RUNS = sorted({run for item in ITEMS for run in item.runs})
@@ -50,12 +50,16 @@ def eurosat(tmp_path: Path) -> Path:
     return tmp_path / 'EuroSAT_RGB'
 
 
+def _tiny(method: str) -> TinyRun:
+    return tiny_run(method, network='convolutional_autoencoder' if method == 'vae' else 'convnet')
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """All runs have the configs of tiny runs that are made once a session."""
 
     def of(self: Configs, run: Trained, seed: int) -> ConfigDict:
-        return tiny_run(run.method).run.config.copy_and_resolve_references()
+        return _tiny(run.method).run.config.copy_and_resolve_references()
 
     monkeypatch.setattr(Configs, 'of', of)
 
@@ -64,8 +68,8 @@ def _copy(arguments: Sequence[str], listener: Listener) -> int:
     """A `Start` that trains nothing: the tiny run's folder, with an evaluation."""
     config, folder = (Path(argument.partition('=')[2]) for argument in arguments[:2])
     values = from_json(config)
-    shutil.copytree(tiny_run(values.method.name).folder, folder, dirs_exist_ok=True)
-    write_finished(folder, values, accuracy=0.5, ece=0.1)
+    shutil.copytree(_tiny(values.method.name).folder, folder, dirs_exist_ok=True)
+    write_finished(folder, values, **({} if values.method.name == 'vae' else {'accuracy': 0.5}))
     write_reliability(folder, [4, 6], [0.3, 0.8], [0.5, 0.5])
     return 0
 
@@ -179,6 +183,7 @@ def test_figures_are_drawn_of_trained_runs(tiny, monkeypatch, tmp_path):
     monkeypatch.setattr(completion, '_IMAGES', 2)
     monkeypatch.setattr(completion, '_CHAINS', 2)
     asked = [f'--figure={key}' for key in FIGURES]
+    asked += ['--table=000/1', '--table=001/II']
     _run(*asked, '--small', f'--data=eurosat={tmp_path}', f'--domain=town={scene}',
          '--images=20', f'--workdir={tmp_path}/runs', start=_copy)  # fmt: skip
     for key in FIGURES:
@@ -189,6 +194,13 @@ def test_figures_are_drawn_of_trained_runs(tiny, monkeypatch, tmp_path):
         assert record['numbers'], key
     notes = json.loads((tmp_path / 'runs/001_figure_6/record.json').read_text())['notes']
     assert 'In place of OSCD: town, which the paper does not show' in notes
+    text = (tmp_path / 'runs/000_table_1/README.md').read_text()
+    assert '| JEM         |   50.00% | 97.6% |' in text
+    assert 'ResNet-50' in text
+    text = (tmp_path / 'runs/001_table_II/README.md').read_text()
+    assert '122.1' in text
+    assert '--data=inception=PATH' in text
+    assert (tmp_path / 'runs/001_table_II/samples.png').exists()  # of JEM and the VAE
     # The maps of one figure are those of another.
     assert len([*(tmp_path / 'runs' / 'maps' / 'town').iterdir()]) == 4
 

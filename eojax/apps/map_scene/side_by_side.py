@@ -26,7 +26,7 @@ from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, save_
 
 SCENE, CLASSES, CONFIDENCE, LOG_DENSITY = 'scene', 'classes', 'confidence', 'log_density'
 # In inches: the longest side of a panel, a title above it, a bar of colours below it, the gap.
-_PANEL, _TITLE, _BAR, _GAP = 3.0, 0.42, 0.62, 0.18
+_PANEL, _TITLE, _BAR, _GAP = 3.0, 0.42, 0.46, 0.18
 _LEGEND_COLUMN, _LEGEND_LINE = 2.2, 0.24
 
 
@@ -63,7 +63,7 @@ def side_by_side(
     present = _present(rows, colours)
     width = _GAP + count * (_PANEL + _GAP)
     columns = max(1, int((width - _GAP) / _LEGEND_COLUMN))
-    legend = _LEGEND_LINE * -(-len(present) // columns) + (_GAP if present else 0.0)
+    legend = _LEGEND_LINE * -(-len(present) // columns)
     height = legend + sum(heights) + sum(bars) + len(rows) * (_TITLE + _GAP)
     figure = new_figure(width, height, layout=None)
     top = height
@@ -87,7 +87,7 @@ def side_by_side(
         figure.legend(
             [Patch(facecolor='#{:02x}{:02x}{:02x}'.format(*colours[name])) for name in present],
             [legend_label(name) for name in present],
-            loc='lower left', bbox_to_anchor=(_GAP / width, 0.04 / height), ncols=columns,
+            loc='lower left', bbox_to_anchor=(_GAP / width, 0.06 / height), ncols=columns,
             frameon=False, fontsize=9, borderaxespad=0, borderpad=0, handlelength=1.1,
             handleheight=0.9, columnspacing=1.0,
         )  # fmt: skip
