@@ -22,7 +22,7 @@ from eojax.tables import markdown_table
 
 # Images that FID and KID of small runs are of.
 _SMALL_IMAGES = 500
-_GENERATION = ('fid', 'kid')
+_GENERATION, _IMAGES = ('fid', 'kid'), 'inception_images'
 
 
 def by_labels(work: Work) -> Outcome:
@@ -94,7 +94,8 @@ def of_models(work: Work, keys: Sequence[str], others: bool = False) -> Outcome:
         row = [NAMES[one.method]]
         for number in _of_model(work, one, keys):
             numbers.append(number)
-            row += [_written(number), number.printed or '–']
+            if number.key in keys:
+                row += [_written(number), number.printed or '–']
         table.append(row)
     if others:
         table += [[name, '–', f'{value:.1%}'] for name, value in OTHER_NETWORKS.items()]
@@ -103,7 +104,7 @@ def of_models(work: Work, keys: Sequence[str], others: bool = False) -> Outcome:
     caption = 'Accuracy on the test images, the mean over the seeds.'
     files = []
     if 'fid' in keys:
-        images = {int(n.ours) for n in numbers if n.key == 'inception_images' and n.ours}
+        images = {int(n.ours) for n in numbers if n.key == _IMAGES and n.ours}
         many = f' of {", ".join(f"{num:,}" for num in sorted(images))} images' if images else ''
         caption += (
             f' FID and KID{many} of the first seed: FID falls with their number, which the paper'
@@ -130,12 +131,14 @@ def _of_model(work: Work, one: Trained, keys: Sequence[str]) -> Iterable[Compare
         ours |= _generation(work, one, rows)
     for key in keys:
         yield Compared(NAMES[one.method], key, ours.get(key), *_paper(printed.get(key)))
+    if _IMAGES in ours:
+        yield Compared(NAMES[one.method], _IMAGES, ours[_IMAGES])
 
 
 def _generation(work: Work, one: Trained, rows: Sequence[Row]) -> Mapping[str, float | None]:
     """FID and KID of a run: as its evaluation has them, or measured now."""
     if rows and rows[0].get('fid') is not None:
-        return {key: rows[0][key] for key in _GENERATION}
+        return {key: rows[0][key] for key in (*_GENERATION, _IMAGES)}
     if work.inception is None:
         return {}
     run, state = open_trained(work.folder(one))
