@@ -17,7 +17,6 @@ from eojax.metrics.out_of_distribution import DIVERGENCES
 from eojax.runs.command import open_trained
 from eojax.studies.papers.item import Compared, Outcome, Work
 from eojax.studies.papers.papers import published_name
-from eojax.studies.papers.runs import Trained
 
 _FILE = 'figure.png'
 # The estimate in the figures: the papers', who do not say their bins.
@@ -109,8 +108,3 @@ def _published_text(numbers: list[Compared]) -> str:
     found = [f'{n.of} {n.printed}' for n in numbers if n.published is not None]
     places = {n.place for n in numbers if n.place}
     return f' Published ({", ".join(sorted(places))}): {", ".join(found)}.' if found else ''
-
-
-def all_and_few(data: str = 'eurosat') -> tuple[Trained, ...]:
-    """JEM on all labels, on 100 and on 10 per class."""
-    return tuple(Trained('jem', data, labels) for labels in ('all', '100', '10'))
