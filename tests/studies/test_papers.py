@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 from PIL import Image
+from rasterio.transform import Affine
 
+from eojax.apps.map_scene.coordinates import Frame
+from eojax.apps.map_scene.figures import Overview
 from eojax.config.base import check_config, from_json, set_keys
 from eojax.data.sets.eurosat import CLASS_NAMES
 from eojax.studies.grid.runner import Listener
-from eojax.studies.papers import command, completion, transfer
+from eojax.studies.papers import command, completion, maps, transfer
 from eojax.studies.papers.item import FIGURE, TABLE, PlaceOf
 from eojax.studies.papers.items import ITEMS
 from eojax.studies.papers.listing import listing, needed
@@ -25,7 +28,7 @@ from eojax.studies.papers.plan import Given, plan_of
 from eojax.studies.papers.runs import Configs, Trained, folder_of
 from eojax.studies.papers.sources import SOURCES
 from tests.apps.finished_runs import write_finished, write_reliability
-from tests.data.rasters import surface, write_raster
+from tests.data.rasters import TRANSFORM, surface, write_raster
 from tests.studies.grid_commands import here, one_error, run_grid_command
 from tests.tiny_runs import TinyRun, tiny_run
 from tests.training_runs import small_config, stop_at
@@ -234,6 +237,24 @@ def test_a_city_is_found_in_the_folder_of_its_data_set(tmp_path):
     lost = item._replace(places=(PlaceOf('dfc2017', 'oslo', 'Oslo', 'so2sat'),))
     with pytest.raises(Exception, match='no scene of Oslo'):
         plan_of(lost, given)
+
+
+def test_true_classes_are_read_where_the_scene_lies(tmp_path):
+    """Of a truth of 40 m that begins two of its pixels west and north of a scene of 10 m."""
+    values = np.arange(1, 37, dtype=np.uint8).reshape(6, 6, 1)
+    coarse = TRANSFORM @ Affine.translation(-8, -8) @ Affine.scale(4)
+    truth = write_raster(tmp_path / 'truth.tif', values, transform=coarse)
+    left, top = TRANSFORM @ (0, 0)
+    right, bottom = TRANSFORM @ (24, 16)
+    frame = Frame(left, right, top, bottom, 'EPSG')
+    empty = np.zeros((16, 24, 3), np.uint8)
+    scene = Overview('', empty, empty[..., 0] == 0, np.zeros((16, 24), np.int16),
+                     np.zeros((16, 24)), None, None, '', None, {}, 10.0, frame)  # fmt: skip
+    classes = maps.truth_of(truth, scene).classes
+    # Four of its rows and six of its columns, of which two lie beyond its end: unknown.
+    expected = np.full((4, 6), -1)
+    expected[:, :4] = values[2:, 2:, 0].astype(int) - 1
+    np.testing.assert_array_equal(classes, expected.repeat(4, 0).repeat(4, 1))
 
 
 def test_the_scenes_of_a_folder_stand_in_one_by_one(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -32,7 +33,7 @@ def class_maps(work: Work) -> Outcome:
         first = next(iter(own.values()))
         panels = [Panel('image', SCENE, first)]
         if place.truth is not None:
-            panels.append(Panel('ground truth', CLASSES, _truth(place, first)))
+            panels.append(Panel('ground truth', CLASSES, truth_of(place.truth, first)))
         rows[place.title] = [*panels, *(Panel(one.title, CLASSES, o) for one, o in own.items())]
     side_by_side(rows, _colours(work), work.out / _FILE)
     numbers = [
@@ -105,10 +106,22 @@ def _map(work: Work, place: Place, one: Trained, model: Model) -> Overview:
     return overview_of(job, model, _OPTIONS)
 
 
-def _truth(place: Place, like: Overview) -> Overview:
-    """The true classes on the grid of the map; 0 of the file is unknown, 1 the first class."""
-    with rasterio.open(place.truth) as file:
-        values = file.read(1, out_shape=like.classes.shape, resampling=Resampling.nearest)
+def truth_of(path: Path, like: Overview) -> Overview:
+    """The true classes of a scene on the grid of its map.
+
+    Args:
+      path: of a GeoTIFF in the scene's coordinate system; 0 is unknown, 1 the first class.
+      like: the scene; without coordinates, both are taken to show the same ground.
+    """
+    frame = like.frame
+    with rasterio.open(path) as file:
+        window = None
+        if frame is not None:
+            window = file.window(frame.left, frame.bottom, frame.right, frame.top)
+        values = file.read(
+            1, window=window, out_shape=like.classes.shape, boundless=window is not None,
+            fill_value=0, resampling=Resampling.nearest,
+        )  # fmt: skip
     return like._replace(classes=values.astype(np.int16) - 1)
 
 
