@@ -72,7 +72,8 @@ def _copy(arguments: Sequence[str], listener: Listener) -> int:
     config, folder = (Path(argument.partition('=')[2]) for argument in arguments[:2])
     values = from_json(config)
     shutil.copytree(_tiny(values.method.name).folder, folder, dirs_exist_ok=True)
-    write_finished(folder, values, **({} if values.method.name == 'vae' else {'accuracy': 0.5}))
+    numbers: dict[str, Any] = {} if values.method.name == 'vae' else {'accuracy': 0.5}
+    write_finished(folder, values, **numbers)
     write_reliability(folder, [4, 6], [0.3, 0.8], [0.5, 0.5])
     return 0
 
@@ -147,6 +148,21 @@ def test_a_table_has_the_papers_numbers_beside_ours(eurosat, tmp_path, capsys):
     # The same runs are those of a figure and of another table, and are not trained again.
     _run('--table=002/4.3', *asked[1:])
     assert '28.02 ± 0.97' in (tmp_path / 'runs' / '002_table_4.3' / 'README.md').read_text()
+
+
+def test_a_run_that_fails_is_a_line_of_its_table(eurosat, tmp_path, capsys):
+    def start(arguments: Sequence[str], listener: Listener) -> int:
+        return 3 if 'jem' in arguments[1] else _accuracy(arguments, listener)
+
+    asked = ('--table=001/III', '--small', f'--data=eurosat={eurosat}', '--labels=1',
+             f'--workdir={tmp_path}/runs')  # fmt: skip
+    _run(*asked, '--methods=supervised,jem', start=start, code=1)
+    text = (tmp_path / 'runs' / '001_table_III' / 'README.md').read_text()
+    assert '25.00' in text
+    assert 'ended with exit code 3' in text
+    capsys.readouterr()
+    _run(*asked, '--methods=jem', '--table_only', code=1)
+    assert '001/III is not drawn: none of its runs is finished' in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_and_the_figure_is_drawn(monkeypatch, tmp_path, capsys):

@@ -27,7 +27,7 @@ _GENERATION, _IMAGES = ('fid', 'kid'), 'inception_images'
 
 def by_labels(work: Work) -> Outcome:
     """Accuracy and calibration by method and number of labels; and the figures of both."""
-    rows = _finished(work)
+    rows = _sorted(work)
     figures.draw(rows, work.out)
     item = work.plan.item
     caption = (
@@ -42,7 +42,7 @@ def by_labels(work: Work) -> Outcome:
 
 def calibration(work: Work) -> Outcome:
     """Reliability curves, a panel for each number of labels, with the paper's errors."""
-    rows = _finished(work)
+    rows = _sorted(work)
     file = 'figure.png'
     if not any(reliability_file(work.folder(one)).exists() for one in work.plan.runs):
         raise UserError('no run of it keeps its calibration: delete them, and train them again')
@@ -54,12 +54,16 @@ def calibration(work: Work) -> Outcome:
     return Outcome(caption, [*_compared(rows, ('ece', 'accuracy'))], [file])
 
 
-def _finished(work: Work) -> list[Row]:
-    rows = [row for row in work.rows if row['error'] is None]
-    if not rows:
+def _sorted(work: Work) -> list[Row]:
+    """The rows of all runs, those that failed too: the table says why.
+
+    Raises:
+      UserError: none is finished.
+    """
+    if all(row['error'] for row in work.rows):
         raise UserError('none of its runs is finished')
     order = dict.fromkeys(one.series(work.small) for one in work.plan.runs)
-    return sort_rows(rows, [*order])
+    return sort_rows(work.rows, [*order])
 
 
 def _compared(rows: Sequence[Row], keys: Iterable[str]) -> Iterable[Compared]:
