@@ -133,17 +133,7 @@ def _work(
     command: str,
     start: Start,
 ) -> None:
-    for name in ('jobs', 'images'):
-        least = 1 if name == 'jobs' else 2
-        if getattr(options, name) < least:
-            raise UserError(f'--{name} must be at least {least}, not {getattr(options, name)}')
-    given = Given(
-        parse_paths('data', options.data, SOURCES),
-        parse_paths('domain', options.domain),
-        options.small,
-        parse_list('labels', options.labels) if options.labels else (),
-        parse_list('methods', options.methods) if options.methods else (),
-    )
+    given = _given(options)
     seeds = parse_seeds_or_number(options.seeds)
     workdir = options.workdir or Path('runs', 'papers_small' if options.small else 'papers')
     out = options.out or workdir
@@ -175,6 +165,20 @@ def _work(
     finish(ended)
     if failed:
         raise SystemExit(1)
+
+
+def _given(options: argparse.Namespace) -> Given:
+    """The data and the choices of the command line, checked."""
+    for name, least in (('jobs', 1), ('images', 2)):
+        if getattr(options, name) < least:
+            raise UserError(f'--{name} must be at least {least}, not {getattr(options, name)}')
+    return Given(
+        parse_paths('data', options.data, SOURCES),
+        parse_paths('domain', options.domain),
+        options.small,
+        parse_list('labels', options.labels) if options.labels else (),
+        parse_list('methods', options.methods) if options.methods else (),
+    )
 
 
 def _cells(

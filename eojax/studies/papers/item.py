@@ -43,6 +43,7 @@ class Item(NamedTuple):
       optional: further names of `SOURCES`, without which a part is left out.
       over_seeds: whether all seeds count; else it is of the first one.
       experiment: of the study of transfer.
+      more: runs that are made where `--methods` names theirs.
       repeats: the item of an earlier paper that is the same, as in `key`.
     """
 
@@ -57,6 +58,7 @@ class Item(NamedTuple):
     optional: tuple[str, ...] = ()
     over_seeds: bool = False
     experiment: str = ''
+    more: tuple[Trained, ...] = ()
     repeats: str = ''
 
     @property

@@ -75,18 +75,18 @@ def _transfer(item: Item, given: Given) -> Plan:
 
 def _wanted(item: Item, given: Given) -> tuple[Trained, ...]:
     """The item's runs of the labels and methods that are wanted; both are for its tables."""
-    runs = item.runs
     if not item.over_seeds:
-        return runs
+        return item.runs
+    known = (*item.runs, *item.more)
     runs = tuple(
         run
-        for run in runs
+        for run in (known if given.methods else item.runs)
         if (not given.labels or run.labels in given.labels)
         and (not given.methods or run.method in given.methods)
     )
     if not runs:
-        labels = ','.join(dict.fromkeys(run.labels for run in item.runs))
-        methods = ','.join(dict.fromkeys(run.method for run in item.runs))
+        labels = ','.join(dict.fromkeys(run.labels for run in known))
+        methods = ','.join(dict.fromkeys(run.method for run in known))
         raise UserError(
             f'{item.key} has no such run: its labels are {labels}, its methods {methods}'
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eojax.errors import UserError, unknown_name
+from eojax.evaluation.outliers import TAKEN
 from eojax.home import expanded
 
 
@@ -51,7 +52,7 @@ def parse_paths(option: str, texts: Sequence[str], known: Collection[str] = ()) 
     """The paths of `--data=NAME=PATH` or `--domain=NAME=PATH`, by name.
 
     Args:
-      known: the only names that there are; any where empty.
+      known: the only names that there are; any others than those of `SOURCES` where empty.
 
     Raises:
       UserError: no name and path, a name twice or unknown, or nothing there.
@@ -65,6 +66,10 @@ def parse_paths(option: str, texts: Sequence[str], known: Collection[str] = ()) 
             raise unknown_name(f'data set in --{option}={text}:', name, known)
         if name in paths:
             raise UserError(f'--{option}={text}: {name} is given twice')
+        if not known and name in SOURCES:
+            raise UserError(f'--{option}={text}: say --data={text} for {SOURCES[name].title}')
+        if not known and name in TAKEN:
+            raise UserError(f'--{option}={text}: the name {name} is taken; choose another')
         paths[name] = expanded(path)
         if not paths[name].exists():
             raise UserError(f'--{option}={text}: no such file or folder: {path}')
