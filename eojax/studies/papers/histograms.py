@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from eojax.apps.compare_domains.comparison import compare
 from eojax.apps.compare_domains.domains import find_domain, read_ahead
 from eojax.drawing import figures
 from eojax.drawing.style import score_bins
-from eojax.evaluation.published_results import published_divergences
+from eojax.evaluation.published_results import PublishedResult, published_divergences
 from eojax.evaluation.reference import TEST, TRAIN, reference_scores
 from eojax.metrics.out_of_distribution import DIVERGENCES
 from eojax.runs.command import open_trained
@@ -31,6 +30,7 @@ def several_runs(work: Work) -> Outcome:
     """Training and test images under each of the runs, in common bins."""
     panels: dict[str, Mapping[str, np.ndarray]] = {}
     numbers = []
+    printed = _printed(work)
     for one in work.plan.runs:
         run, state = open_trained(work.folder(one))
         train, test = (
@@ -38,11 +38,10 @@ def several_runs(work: Work) -> Outcome:
             for part in (TRAIN, TEST)
         )
         divergences = _divergences(test, train)
-        label = f'test, KL {divergences[_SHOWN]:.2f}'
+        # The paper's number is of the first run.
+        published = printed.get('kl_test' if one == work.plan.runs[0] else '')
+        label = f'test, {_kl_text(divergences, published)}'
         panels[one.title] = {'training': train, label: test}
-        published = {
-            r.key: r for r in published_divergences(published_name(work.plan.item.paper))
-        }.get('kl_test' if one == work.plan.runs[0] else '')
         numbers += _compared(one.title, 'test', divergences, published)
         numbers.append(Compared(one.title, 'log_density_train', float(np.mean(train))))
     samples = [sample for panel in panels.values() for sample in panel.values()]
@@ -66,7 +65,7 @@ def domains(work: Work, with_test: bool) -> Outcome:
     given = [find_domain(name, path, run, work.images) for name, path in work.plan.domains.values()]
     found = compare(run, state, [*read_ahead(given)], work.images)
     training = found.training['log_density']
-    printed = {r.key: r for r in published_divergences(published_name(work.plan.item.paper))}
+    printed = _printed(work)
     panels: dict[str, Mapping[str, np.ndarray]] = {}
     numbers, texts = [], []
     for name, judged in found.domains.items():
@@ -77,8 +76,7 @@ def domains(work: Work, with_test: bool) -> Outcome:
         numbers += _compared(title, name, divergences, result)
         texts.append(f'{title}: {judged.text}')
         if name != 'test' or with_test:
-            paper = '' if result is None else f' (paper {result.printed})'
-            label = f'{title}, KL {divergences[_SHOWN]:.2f}{paper}'
+            label = f'{title}, {_kl_text(divergences, result)}'
             panels[title] = {'EuroSAT, training': training, label: values}
     samples = [training, *(values for panel in panels.values() for values in panel.values())]
     edges = score_bins(samples, 24)[2]
@@ -90,11 +88,23 @@ def domains(work: Work, with_test: bool) -> Outcome:
     return Outcome(caption, numbers, [_FILE], more={'domains': texts})
 
 
+def _printed(work: Work) -> dict[str, PublishedResult]:
+    """The paper's divergences by their keys."""
+    return {r.key: r for r in published_divergences(published_name(work.plan.item.paper))}
+
+
+def _kl_text(divergences: Mapping[str, float], result: PublishedResult | None) -> str:
+    paper = '' if result is None else f' (paper {result.printed})'
+    return f'KL {divergences[_SHOWN]:.2f}{paper}'
+
+
 def _divergences(scores: np.ndarray, training: np.ndarray) -> dict[str, float]:
     return {name: float(estimate(scores, training)) for name, estimate in DIVERGENCES.items()}
 
 
-def _compared(of: str, name: str, divergences: Mapping[str, float], result: Any) -> list[Compared]:
+def _compared(
+    of: str, name: str, divergences: Mapping[str, float], result: PublishedResult | None
+) -> list[Compared]:
     """Both estimates of a divergence; the paper's number stands beside that of histograms."""
     key = f'kl_{name}'
     paper = () if result is None else (result.value, result.printed, result.place)
