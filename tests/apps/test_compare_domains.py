@@ -122,6 +122,11 @@ def _false_positives(inside: np.ndarray, outside: np.ndarray) -> float:
     return float(np.mean(outside >= max(kept)))
 
 
+def _with_typical(scores: dict[str, np.ndarray], train: dict[str, np.ndarray]) -> dict[str, Any]:
+    usual = np.median(train['log_density'])
+    return {**scores, 'typicality': -np.abs(scores['log_density'] - usual)}
+
+
 def _divergence(sample: np.ndarray, reference: np.ndarray) -> float:
     k = round(min(len(sample) - 1, len(reference)) ** 0.5)
     x, y = sample.astype(np.float64), reference.astype(np.float64)
@@ -150,7 +155,8 @@ def test_numbers_are_those_of_scores_computed_here(jem, compared):
         assert numbers['images'] == len(outside['gradient'])
         expected = _divergence(outside['log_density'], train['log_density'])
         assert numbers['kl'] == pytest.approx(expected, abs=1e-5)
-        for key in SCORES:
+        inside, outside = (_with_typical(scores, train) for scores in (inside, outside))
+        for key in (*SCORES, 'typicality'):
             assert set(numbers[key]) == {'auroc', 'fpr95', 'mean'}
             auroc = _pairwise(inside[key], outside[key])
             assert numbers[key]['auroc'] == pytest.approx(auroc, abs=2e-3)

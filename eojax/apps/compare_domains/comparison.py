@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eojax.apps.compare_domains.domains import Domain
-from eojax.apps.compare_domains.figures import SCORES
+from eojax.apps.compare_domains.figures import DERIVED, SCORES
 from eojax.drawing.pictures import displayed
 from eojax.evaluation.outliers import spread
 from eojax.evaluation.reference import TEST, reference_scores, test_ends
 from eojax.evaluation.scoring import density_name, score_all
 from eojax.metrics.out_of_distribution import DIVERGENCES, auroc, fpr_at_95_tpr
+from eojax.metrics.typicality import fit_states, typicality
 from eojax.runs.run import Run
 from eojax.tables import markdown_table
 
@@ -25,7 +26,7 @@ class Judged(NamedTuple):
 
     Attributes:
       text: what the domain is and how it was read.
-      scores: float32 `[num]` each, by the names of `SCORES`.
+      scores: `[num]` each, by the names of `SCORES` and `DERIVED`.
       lowest, highest: of its images by log p(x), from the end inwards, uint8 `[num, H, W, 1 or 3]`.
     """
 
@@ -99,7 +100,30 @@ def compare(
     }
     title = 'log p(x)' if density == 'log_density' else 'log-sum-exp'
     divergence = divergence or run.config.evaluate.divergence
-    return Comparison(about, title, training, judged, divergence)
+    return _derived(Comparison(about, title, training, judged, divergence))
+
+
+def _derived(found: Comparison) -> Comparison:
+    """The comparison with the scores that follow from others and the training images' own."""
+    density, gradient = found.training['log_density'], found.training['gradient']
+    states = fit_states(density, gradient)
+
+    def more(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {
+            **scores,
+            'typicality': typicality(scores['log_density'], density),
+            'states': states(scores['log_density'], scores['gradient']),
+        }
+
+    domains = {
+        name: judged._replace(scores=more(judged.scores)) for name, judged in found.domains.items()
+    }
+    return found._replace(training=more(found.training), domains=domains)
+
+
+def scores_compared(found: Comparison) -> list[str]:
+    """The names of the scores that a comparison has."""
+    return [name for name in (*SCORES, *DERIVED) if name in found.training]
 
 
 def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
@@ -118,7 +142,7 @@ def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
                 'fpr95': fpr_at_95_tpr(inside[score], outside[score]),
                 'mean': float(outside[score].mean(dtype=np.float64)),
             }
-            for score in SCORES
+            for score in scores_compared(found)
         }
     return numbers
 
@@ -126,16 +150,17 @@ def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
 def score_titles(found: Comparison) -> dict[str, str]:
     """The scores of a run, for people."""
     gradient = f'-||grad {found.density}||'
-    return dict(zip(SCORES, (found.density, 'max p(y|x)', gradient), strict=True))
+    titles = (found.density, 'max p(y|x)', gradient, 'typicality', 'states')
+    return dict(zip((*SCORES, *DERIVED), titles, strict=True))
 
 
 def remarks(found: Comparison) -> list[str]:
     """Where log p(x) ranks a domain above the test images, or another score does clearly better."""
     lines, titles = [], score_titles(found)
     for name, numbers in domain_numbers(found).items():
-        values = {score: numbers[score]['auroc'] for score in SCORES}
+        values = {score: numbers[score]['auroc'] for score in scores_compared(found)}
         density = values['log_density']
-        best = max(SCORES, key=lambda score: values[score])
+        best = max(values, key=lambda score: values[score])
         told = f'{titles[best]} tells them apart best, AUROC {values[best]:.3f}'
         if name != 'test' and density < 0.5:
             if values[best] < 0.55:  # hardly better than chance
@@ -159,11 +184,13 @@ def table(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
     rows: dict[str, list[str]] = {}
     for title, found in comparisons.items():
         prefix = f'{title}: ' if len(comparisons) > 1 else ''
-        head += [f'{prefix}{text}' for text in ('KL', found.density, 'max p(y|x)', 'gradient')]
+        scores = scores_compared(found)
+        texts = ('KL', found.density, 'max p(y|x)', 'gradient', *DERIVED)[: 1 + len(scores)]
+        head += [f'{prefix}{text}' for text in texts]
         for name, numbers in domain_numbers(found).items():
             row = rows.setdefault(name, [name, f'{numbers["images"]:,}'])
             row.append(f'{numbers["kl"]:.2f}')
-            row += [f'{numbers[s]["auroc"]:.3f} / {numbers[s]["fpr95"]:.1%}' for s in SCORES]
+            row += [f'{numbers[s]["auroc"]:.3f} / {numbers[s]["fpr95"]:.1%}' for s in scores]
     if escape:
         head = [cell.replace('|', '\\|') for cell in head]
     return markdown_table([head, *rows.values()])
@@ -177,7 +204,9 @@ def summary(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
         'KL in nats: the divergence of log p(x) from that of the training images, estimated by'
         f' {estimates}. Scores: AUROC / FPR at 95%'
         ' TPR, the test split against the domain; for test, training images against it. Gradient:'
-        ' minus the norm of the gradient of log p(x).'
+        ' minus the norm of the gradient of log p(x). Typicality: minus the distance of log p(x)'
+        ' from the median of training images. States: how dense these lie where log p(x)'
+        ' and the gradient are as here.'
     )
     lines.append('')
     for title, found in comparisons.items():

@@ -27,8 +27,10 @@ from eojax.drawing.style import (
 )
 
 SCORES = ('log_density', 'max_probability', 'gradient')
+# Of these and the training images' (`eojax.metrics.typicality`).
+DERIVED = ('typicality', 'states')
 _TRAINING = '#595959'
-_MARKERS = 'osD'
+_MARKERS = 'osD^v'
 _EXAMPLE_ROWS = 2
 
 
@@ -98,8 +100,8 @@ def domain_figure(name: str, rows: Sequence[Row], path: str | Path) -> None:
 def domains_overview(rows: Mapping[str, Mapping[str, Row]], path: str | Path) -> None:
     """Writes all domains in one figure, a block for each run.
 
-    Left: histograms of log p(x), the training set's in grey behind each. Right: the AUROC of the
-    three scores, where 0.5 is chance and 1 tells the domain apart without error.
+    Left: histograms of log p(x), the training set's in grey behind each. Right: the AUROC of
+    all scores, where 0.5 is chance and 1 tells the domain apart without error.
 
     Args:
       rows: title of the run -> name of the domain -> its row.
@@ -137,13 +139,15 @@ def domains_overview(rows: Mapping[str, Mapping[str, Row]], path: str | Path) ->
 def _auroc_panel(axes: Axes, block: Mapping[str, Row]) -> None:
     """A line for each domain with the AUROC of each score on it, the first domain on top."""
     places = -np.arange(len(block))
-    for number, score in enumerate(SCORES):
+    first = next(iter(block.values()))
+    scores = [score for score in (*SCORES, *DERIVED) if score in first.numbers]
+    for number, score in enumerate(scores):
         values = [row.numbers[score]['auroc'] for row in block.values()]
         # The gradient's formula would be too long for the legend.
-        label = score if score == 'gradient' else next(iter(block.values())).names[score]
+        label = score if score in ('gradient', *DERIVED) else first.names[score]
         axes.plot(
-            values, places + 0.16 * (1 - number), _MARKERS[number],
-            color=COLOURS[(0, 1, 2)[number]], markersize=6, label=label, clip_on=False,
+            values, places + 0.13 * ((len(scores) - 1) / 2 - number), _MARKERS[number],
+            color=COLOURS[number], markersize=6, label=label, clip_on=False,
         )  # fmt: skip
     axes.axvline(0.5, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
     axes.set(xlim=(0, 1), ylim=(0.5 - len(block), 0.5), yticks=places, yticklabels=[])

@@ -1,0 +1,54 @@
+"""Scores that are highest where an image is as usual."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from eojax.metrics.out_of_distribution import auroc
+from eojax.metrics.typicality import fit_states, typicality
+
+
+def test_typicality_is_the_distance_from_the_median():
+    training = np.array([1.0, 2.0, 3.0, 100.0])
+    np.testing.assert_allclose(
+        typicality(np.array([2.5, 0.5, 4.5], np.float32), training), [0.0, -2.0, -2.0]
+    )
+
+
+def test_states_are_the_density_of_both_statistics():
+    rng = np.random.default_rng(0)
+    density = rng.normal(10.0, 2.0, 4000)
+    logs = 1.0 + 0.3 * (density - 10.0) + rng.normal(0.0, 0.5, 4000)
+    states = fit_states(density, -np.exp(logs))
+    x = np.array([10.0, 12.0, 8.0, 10.0])
+    y = np.array([1.0, 1.6, 1.6, 3.0])
+    covariance = np.array([[4.0, 1.2], [1.2, 0.36 + 0.25]])
+    expected = multivariate_normal([10.0, 1.0], covariance).logpdf(np.stack([x, y], 1))
+    found = states(x, -np.exp(y))
+    # Of standardised statistics, so all differ by one constant.
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=0.5)
+
+
+def test_what_is_likelier_than_all_training_images_is_found():
+    rng = np.random.default_rng(1)
+    density, gradient = rng.normal(0.0, 1.0, 1000), -np.exp(rng.normal(0.0, 0.3, 1000))
+    inside = rng.normal(0.0, 1.0, 300), -np.exp(rng.normal(0.0, 0.3, 300))
+    smooth = rng.normal(4.0, 0.5, 300), -np.exp(rng.normal(-2.0, 0.1, 300))
+    assert auroc(inside[0], smooth[0]) < 0.05
+    typical = typicality(inside[0], density), typicality(smooth[0], density)
+    assert auroc(*typical) > 0.99
+    states = fit_states(density, gradient)
+    assert auroc(states(*inside), states(*smooth)) > 0.99
+
+
+def test_a_few_images_and_equal_ones_have_states():
+    states = fit_states(np.full(3, 2.0), np.full(3, -1.0))
+    found = states(np.array([2.0, 3.0]), np.array([-1.0, -1.0]))
+    assert np.isfinite(found).all()
+    assert found[0] > found[1]
+    # A gradient of zero has a logarithm too.
+    assert np.isfinite(states(np.array([2.0]), np.array([0.0]))).all()
+    with pytest.raises(ValueError, match='at least two'):
+        fit_states(np.array([1.0]), np.array([-1.0]))
