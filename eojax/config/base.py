@@ -21,6 +21,7 @@ from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.methods.update import optimizers
 from eojax.models import MODELS, buildable
+from eojax.models.arithmetic import AUTO
 
 # A run may be resumed with other values of these: they do not change what it computes.
 FREE_AT_RESUME = (
@@ -180,13 +181,19 @@ def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, 
 
 
 def differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """`key: theirs -> ours` for all keys that must agree before a run may be resumed."""
+    """`key: theirs -> ours` for all keys that must agree before a run may be resumed.
+
+    An arithmetic of `auto` agrees with any: a run that has begun keeps the one that it was settled
+    to (`eojax.models.arithmetic`).
+    """
     first, second = _plain(dict(flatten(ours))), _plain(dict(flatten(theirs)))
     lines = []
     for key in sorted(first.keys() | second.keys()):
         if any(key == free or key.startswith(f'{free}.') for free in FREE_AT_RESUME):
             continue
         before, now = second.get(key), first.get(key)
+        if f'.{key}'.endswith('.model.dtype') and AUTO in (before, now):
+            continue
         if option.as_text(before, now) != option.as_text(now, before):
             lines.append(f'{key}: {before!r} -> {now!r}')
     return lines

@@ -159,6 +159,11 @@ def test_runs_of_several_experiments_are_trained_once_and_seed_by_seed(files):
         assert (row['classes'], row['num_classes']) == ('lowrise', 4)
         assert row['commit'] == PROVENANCE['commit']
     _run(*command, '--seeds=2')  # starts nothing any more
+    for row in _rows(files / 'grid'):  # as the devices have settled it
+        file = Path(row['folder']) / 'config.json'
+        file.write_text(file.read_text().replace('"dtype": "auto"', '"dtype": "float32"'))
+        assert from_json(file).model.dtype == 'float32'
+    _run(*command, '--seeds=2')
     more = Fake()
     _run(*command, '--seeds=3,1', '--experiments=contrastive', start=more)
     assert more.started == [
