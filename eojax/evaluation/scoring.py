@@ -26,6 +26,7 @@ from eojax.devices.compiler_options import compiler_options
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationBatch, EvaluationSet, read_rows
 from eojax.evaluation.pixels.scores import compared_scores, compares, pixel_scores
+from eojax.evaluation.roughness import grain, roughness
 from eojax.methods import METHODS
 from eojax.methods.method import Method, ability
 from eojax.runs.domains import TARGET
@@ -244,6 +245,8 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
     `max_probability`: max_y p(y|x);
     those of `eojax.evaluation.pixels.scores.pixel_scores`, of each pixel;
     `gradient`: -||grad_x log p(x)||_2, of `log_density`, else of `log_sum_exp`; x in [-1, 1].
+    Beside them `roughness` and `grain`, of the image alone, which rank nothing by themselves
+    (`eojax.evaluation.roughness`).
     """
     found: dict[str, Callable[..., Array]] = {
         name: method.abilities[name] for name in _OF_IMAGES if name in method.abilities
@@ -261,6 +264,8 @@ def scores_of(method: Method) -> Mapping[str, Callable[..., Array]]:
             return -jnp.sqrt(jnp.square(slope).sum((1, 2, 3)))
 
         found['gradient'] = gradient
+        found['roughness'] = lambda state, images, key: roughness(images)
+        found['grain'] = lambda state, images, key: grain(images)
     return found
 
 

@@ -6,18 +6,18 @@ instead, each higher for images that are more like the training's:
 
 typicality: -|log p(x) - median|, the median over training images (Nalisnick et al., "Detecting
   Out-of-Distribution Inputs to Deep Generative Models Using Typicality", 2019, for one image).
-states: the log density of several statistics of an image at once, here log p(x) and the logarithm
-  of the norm of its gradient, under a mixture of Gaussians fitted to those of training images
-  (Morningstar et al., "Density of States Estimation for Out-of-Distribution Detection", 2021; the
-  mixture is that of Mahmood et al., "Multiscale Score Matching for Out-of-Distribution Detection",
-  2021).
+states: the log density of several statistics of an image at once under a mixture of Gaussians that
+  is fitted to those of training images (Morningstar et al., "Density of States Estimation for
+  Out-of-Distribution Detection", 2021; the mixture is that of Mahmood et al., "Multiscale Score
+  Matching for Out-of-Distribution Detection", 2021). The statistics are `STATISTICS`: log p(x), the
+  norm of its gradient, and how much detail the image has (`eojax.evaluation.roughness`).
 
-Nothing of either is chosen by looking at other images.
+Neither is fitted to other images than those of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,9 @@ import numpy as np
 COMPONENTS = 5
 # Added to the variances, in those of the training set: statistics may repeat.
 _FLOOR = 1e-4
+STATISTICS = ('log_density', 'gradient', 'roughness', 'grain')
+# Added before the logarithm: a constant image has no detail at all.
+_SMALLEST = {'gradient': 1e-30, 'roughness': 1e-2, 'grain': 1e-2}
 
 
 def typicality(density: np.ndarray, training: np.ndarray) -> np.ndarray:
@@ -37,39 +40,42 @@ def typicality(density: np.ndarray, training: np.ndarray) -> np.ndarray:
 
 
 def fit_states(
-    density: np.ndarray, gradient: np.ndarray
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    training: Mapping[str, np.ndarray],
+) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
     """The score `states` of images, fitted to training images.
 
     Args:
-      density: log p(x) of training images, `[num]`.
-      gradient: minus the norm of its gradient at them, as `eojax.evaluation.scoring` has it.
+      training: those of `STATISTICS` that there are, of training images, `[num]` each.
 
     Returns:
-      A function of the same two of other images, with float64 `[num]`.
+      A function of the same statistics of other images, with float64 `[num]`.
 
     Raises:
-      ValueError: fewer than two training images.
+      ValueError: no statistic, or fewer than two training images.
     """
     from sklearn.mixture import GaussianMixture  # slow to import: only where it is used
 
-    training = _statistics(density, gradient)
-    if len(training) < 2:
-        raise ValueError('the states of training images need at least two of them')
-    centre, spread = training.mean(0), np.maximum(training.std(0), 1e-12)
-    components = min(COMPONENTS, max(1, len(training) // 20))
+    names = [name for name in STATISTICS if name in training]
+    if not names or len(training[names[0]]) < 2:
+        raise ValueError('the states of training images need a statistic of at least two of them')
+    values = _statistics(training, names)
+    centre, spread = values.mean(0), np.maximum(values.std(0), 1e-12)
+    components = min(COMPONENTS, max(1, len(values) // 20))
     mixture = GaussianMixture(components, reg_covar=_FLOOR, random_state=0)
-    mixture.fit((training - centre) / spread)
+    mixture.fit((values - centre) / spread)
 
-    def states(density: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        standardised = (_statistics(density, gradient) - centre) / spread
-        scores: np.ndarray = mixture.score_samples(standardised)
-        return scores
+    def states(scores: Mapping[str, np.ndarray]) -> np.ndarray:
+        found: np.ndarray = mixture.score_samples((_statistics(scores, names) - centre) / spread)
+        return found
 
     return states
 
 
-def _statistics(density: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """`[num, 2]`; norms by their logarithm, which is nearer to a Gaussian."""
-    norms = np.log(np.maximum(-np.asarray(gradient, np.float64), 1e-30))
-    return np.stack([np.asarray(density, np.float64), norms], 1)
+def _statistics(scores: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """`[num, len(names)]`; all but log p(x) by their logarithm, which is nearer to a Gaussian."""
+    columns = []
+    for name in names:
+        values = np.asarray(scores[name], np.float64)
+        floor = _SMALLEST.get(name)
+        columns.append(values if floor is None else np.log(np.abs(values) + floor))
+    return np.stack(columns, 1)

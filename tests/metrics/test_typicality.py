@@ -21,12 +21,12 @@ def test_states_are_the_density_of_both_statistics():
     rng = np.random.default_rng(0)
     density = rng.normal(10.0, 2.0, 4000)
     logs = 1.0 + 0.3 * (density - 10.0) + rng.normal(0.0, 0.5, 4000)
-    states = fit_states(density, -np.exp(logs))
+    states = fit_states({'log_density': density, 'gradient': -np.exp(logs)})
     x = np.array([10.0, 12.0, 8.0, 10.0])
     y = np.array([1.0, 1.6, 1.6, 3.0])
     covariance = np.array([[4.0, 1.2], [1.2, 0.36 + 0.25]])
     expected = multivariate_normal([10.0, 1.0], covariance).logpdf(np.stack([x, y], 1))
-    found = states(x, -np.exp(y))
+    found = states({'log_density': x, 'gradient': -np.exp(y)})
     # Of standardised statistics, so all differ by one constant.
     np.testing.assert_allclose(found - found[0], expected - expected[0], atol=0.5)
 
@@ -39,16 +39,21 @@ def test_what_is_likelier_than_all_training_images_is_found():
     assert auroc(inside[0], smooth[0]) < 0.05
     typical = typicality(inside[0], density), typicality(smooth[0], density)
     assert auroc(*typical) > 0.99
-    states = fit_states(density, gradient)
-    assert auroc(states(*inside), states(*smooth)) > 0.99
+    names = ('log_density', 'gradient')
+    states = fit_states(dict(zip(names, (density, gradient), strict=True)))
+    ranked = [states(dict(zip(names, images, strict=True))) for images in (inside, smooth)]
+    assert auroc(*ranked) > 0.99
 
 
 def test_a_few_images_and_equal_ones_have_states():
-    states = fit_states(np.full(3, 2.0), np.full(3, -1.0))
-    found = states(np.array([2.0, 3.0]), np.array([-1.0, -1.0]))
+    states = fit_states({'log_density': np.full(3, 2.0), 'gradient': np.full(3, -1.0)})
+    found = states({'log_density': np.array([2.0, 3.0]), 'gradient': np.array([-1.0, -1.0])})
     assert np.isfinite(found).all()
     assert found[0] > found[1]
     # A gradient of zero has a logarithm too.
-    assert np.isfinite(states(np.array([2.0]), np.array([0.0]))).all()
+    flat = {'log_density': np.array([2.0]), 'gradient': np.array([0.0])}
+    assert np.isfinite(states(flat)).all()
     with pytest.raises(ValueError, match='at least two'):
-        fit_states(np.array([1.0]), np.array([-1.0]))
+        fit_states({'log_density': np.array([1.0])})
+    with pytest.raises(ValueError, match='need a statistic'):
+        fit_states({'max_probability': np.ones(9)})

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eojax.apps.compare_domains.domains import Domain
-from eojax.apps.compare_domains.figures import DERIVED, SCORES
+from eojax.apps.compare_domains.figures import DERIVED, DETAIL, SCORES
 from eojax.drawing.pictures import displayed
+from eojax.errors import UserError
 from eojax.evaluation.outliers import spread
 from eojax.evaluation.reference import TEST, reference_scores, test_ends
 from eojax.evaluation.scoring import density_name, score_all
+from eojax.messages import say
 from eojax.metrics.out_of_distribution import DIVERGENCES, auroc, fpr_at_95_tpr
 from eojax.metrics.typicality import fit_states, typicality
 from eojax.runs.run import Run
@@ -26,7 +28,7 @@ class Judged(NamedTuple):
 
     Attributes:
       text: what the domain is and how it was read.
-      scores: `[num]` each, by the names of `SCORES` and `DERIVED`.
+      scores: `[num]` each, by the names of `SCORES`, `DERIVED` and, where it is known, `DETAIL`.
       lowest, highest: of its images by log p(x), from the end inwards, uint8 `[num, H, W, 1 or 3]`.
     """
 
@@ -71,11 +73,21 @@ def compare(
       UserError: images that cannot be read, or a run whose outputs are not finite.
     """
     density = density_name(run.method)
-    names = (density, *SCORES[1:])
+    names: tuple[str, ...] = (density, *SCORES[1:])
 
     def renamed(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {'log_density' if name == density else name: scores[name] for name in names}
 
+    try:
+        detailed = (*names, *DETAIL)
+        reference_scores(run, state, detailed, TEST)
+        reference_scores(run, state, detailed)
+        names = detailed
+    except UserError:  # kept by an earlier version, without the data
+        say(
+            f'{run.folder} keeps no detail of its images: states are of log p(x) and its gradient'
+            ' alone; --data_root=PATH of its data set adds it'
+        )
     training = renamed(reference_scores(run, state, names))
     scores = renamed(reference_scores(run, state, names, TEST))
     chosen = spread(len(scores['log_density']), num)
@@ -105,14 +117,13 @@ def compare(
 
 def _derived(found: Comparison) -> Comparison:
     """The comparison with the scores that follow from others and the training images' own."""
-    density, gradient = found.training['log_density'], found.training['gradient']
-    states = fit_states(density, gradient)
+    states = fit_states(found.training)
 
     def more(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {
             **scores,
-            'typicality': typicality(scores['log_density'], density),
-            'states': states(scores['log_density'], scores['gradient']),
+            'typicality': typicality(scores['log_density'], found.training['log_density']),
+            'states': states(scores),
         }
 
     domains = {
@@ -205,8 +216,8 @@ def summary(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
         f' {estimates}. Scores: AUROC / FPR at 95%'
         ' TPR, the test split against the domain; for test, training images against it. Gradient:'
         ' minus the norm of the gradient of log p(x). Typicality: minus the distance of log p(x)'
-        ' from the median of training images. States: how dense these lie where log p(x)'
-        ' and the gradient are as here.'
+        ' from the median of training images. States: how dense these lie where log p(x), its'
+        ' gradient and the detail of an image are as here.'
     )
     lines.append('')
     for title, found in comparisons.items():

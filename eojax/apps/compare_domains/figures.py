@@ -27,7 +27,9 @@ from eojax.drawing.style import (
 )
 
 SCORES = ('log_density', 'max_probability', 'gradient')
-# Of these and the training images' (`eojax.metrics.typicality`).
+# How much detail an image has, which ranks nothing by itself (`eojax.evaluation.roughness`).
+DETAIL = ('roughness', 'grain')
+# Of all these and the training images' (`eojax.metrics.typicality`).
 DERIVED = ('typicality', 'states')
 _TRAINING = '#595959'
 _MARKERS = 'osD^v'
