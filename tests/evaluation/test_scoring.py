@@ -53,7 +53,8 @@ def test_gradient_is_that_of_log_density_by_finite_differences(jem):
 def test_a_method_of_logits_alone_has_scores_of_them(supervised):
     run = _logits_alone(supervised.run)
     functions = scores_of(run.method)
-    assert set(functions) == {'logits', 'log_sum_exp', 'max_probability', 'gradient'}
+    ranking = {'log_sum_exp', 'max_probability', 'gradient'}
+    assert set(functions) == {'logits', *ranking, 'roughness', 'grain'}
     with pytest.raises(UserError, match="'supervised' cannot log density; these can: "):
         score(run, 'log_density', supervised.state, _images(3))
     # The gradient is then that of log-sum-exp.
