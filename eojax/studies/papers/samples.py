@@ -22,7 +22,7 @@ from eojax.evaluation.sampling import film_samples
 from eojax.runs.command import open_trained
 from eojax.runs.run import Run
 from eojax.studies.papers.item import Compared, Outcome, Work
-from eojax.studies.papers.runs import Trained
+from eojax.studies.papers.runs import NAMES, Trained
 
 _FILE = 'figure.png'
 _CHAINS = 8
@@ -52,7 +52,7 @@ def by_class(work: Work, real: int, each: int, file: str = _FILE) -> Outcome:
         made = make_samples(run, state, GRID_SAMPLES)
         classes = classes_of(run, state, made)
         sets.append(ClassImages(visible_bands(made.images, run.images.bands), classes, each))
-        columns += [one.title.replace(', ', '\n')] * each
+        columns += [_column(one)] * each
         if classes is not None:
             shares[one.title] = class_shares(classes, names)
     grid = grid_by_class(sets, len(names))
@@ -68,6 +68,12 @@ def by_class(work: Work, real: int, each: int, file: str = _FILE) -> Outcome:
         Compared(title, key, value) for title, own in shares.items() for key, value in own.items()
     ]
     return Outcome(caption, numbers, [file])
+
+
+def _column(run: Trained) -> str:
+    """The title of a run's columns: short, in two lines."""
+    name = NAMES[run.method]
+    return name if run.method == 'vae' else f'{name}\n{run.labels} labels'
 
 
 def _once(columns: Sequence[str]) -> list[str]:
