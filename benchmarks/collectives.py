@@ -10,12 +10,9 @@ Ring all-reduce: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from jax import random
 from ml_collections import ConfigDict
 
@@ -25,14 +22,6 @@ from eojax.data.facts import Facts, Raster
 from eojax.feed.pipeline import batch_shapes
 from eojax.methods import METHODS
 from eojax.methods.method import Task
-
-_KINDS = (
-    'all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute',
-    'collective-broadcast',
-)  # fmt: skip
-_INSTRUCTION = re.compile(rf'= (\(.*?\)|\S+) ({"|".join(_KINDS)})\(')
-_ARRAY = re.compile(r'\b([a-z][a-z0-9]*)\[([0-9,]*)\]')
-_BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 'f64': 8}
 
 
 class Prediction(NamedTuple):
@@ -119,23 +108,3 @@ def reduced_bytes(
     _, metrics = jax.eval_shape(phase.step, state, batch, key)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.trained.parameters))
     return 4 * parameters, 4 * len(metrics)
-
-
-def collectives(program: str) -> dict[str, int]:
-    """Bytes that the collectives of a compiled program give on each device, by kind.
-
-    Args:
-      program: its text, with synchronous collectives, as on the CPU. What stands in a loop counts
-        once.
-    """
-    found: dict[str, int] = {}
-    for shape, kind in _INSTRUCTION.findall(program):
-        found[kind] = found.get(kind, 0) + sum(_sizes(shape))
-    return found
-
-
-def _sizes(shape: str) -> Iterator[int]:
-    """Bytes of each array of an instruction's shape, such as `(f32[3,4]{1,0}, pred[])`."""
-    for dtype, dimensions in _ARRAY.findall(shape):
-        elements = int(np.prod([int(n) for n in dimensions.split(',') if n], dtype=np.int64))
-        yield _BYTES[dtype] * elements

@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 from jax import random
 from ml_collections import ConfigDict
 
-from benchmarks.collectives import collectives
+from benchmarks.compiling.hlo import Program
 from benchmarks.timing import repeated
 from eojax.config.base import base_config
 from eojax.devices import sharding
@@ -146,7 +146,7 @@ def serve(asked: dict[str, int], lines: IO[str], answer: Callable[[Any], None]) 
 
     times = repeated(step)
     times(2)
-    found = collectives(programs.one.as_text())  # type: ignore[attr-defined]
+    found = Program(programs.one.as_text()).exchanged()  # type: ignore[attr-defined]
     answer({'devices': run.mesh.size, 'collectives': found})
     for line in lines:
         times(int(line))

@@ -231,6 +231,13 @@ class Program:
             )
         return found
 
+    def exchanged(self) -> dict[str, int]:
+        """Bytes that collectives give on a device, by kind; what stands in a loop counts once."""
+        found: dict[str, int] = {}
+        for one in self.collectives():
+            found[one.kind] = found.get(one.kind, 0) + one.nbytes
+        return found
+
     def host_transfers(self) -> list[str]:
         """What is exchanged with the host while the program runs."""
         return [

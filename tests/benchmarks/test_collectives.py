@@ -10,7 +10,6 @@ import pytest
 from benchmarks.chips import CHIPS, Chip
 from benchmarks.collectives import (
     all_reduce_seconds,
-    collectives,
     predict,
     reduced_bytes,
     ring_all_reduce_bytes,
@@ -103,19 +102,3 @@ def test_the_gradient_is_as_large_as_the_parameters() -> None:
     assert gradient == 4 * count
     assert metrics % 4 == 0
     assert 0 < metrics < 100
-
-
-def test_collectives_are_read_from_a_programs_text() -> None:
-    text = """
-  %a.1 = (f32[3,4]{1,0}, f32[]) all-reduce(%x, %y), replica_groups={{0,1}}, to_apply=%add
-  %b = f32[8]{0} get-tuple-element(%all-reduce.1), index=0, metadata={op_name="all-reduce(x)"}
-  ROOT %c = pred[] all-reduce(%z), to_apply=%or
-  %d = s32[4,4,2]{2,1,0} all-gather(%i), dimensions={0}
-  %e = (bf16[2,5]{1,0}, /*index=1*/bf16[2,5]{1,0}) all-to-all(%p, %q), replica_groups={}
-"""
-    assert collectives(text) == {
-        'all-reduce': 4 * 12 + 4 + 1,
-        'all-gather': 4 * 32,
-        'all-to-all': 2 * 20,
-    }
-    assert collectives('%b = f32[8]{0} add(%all-reduce.1, %all-reduce.2)') == {}

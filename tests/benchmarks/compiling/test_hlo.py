@@ -96,6 +96,27 @@ def test_loops_and_collectives_are_found_where_they_are():
     assert not inside.asynchronous
 
 
+def test_bytes_of_collectives_by_kind():
+    text = """HloModule step
+
+ENTRY %main (x: f32[3,4]) -> pred[] {
+  %x = f32[3,4]{1,0} parameter(0)
+  %a.1 = (f32[3,4]{1,0}, f32[]) all-reduce(%x, %y), replica_groups={{0,1}}, to_apply=%add
+  %b = f32[8]{0} get-tuple-element(%a.1), index=0, metadata={op_name="all-reduce(x)"}
+  %d = s32[4,4,2]{2,1,0} all-gather(%b), dimensions={0}
+  %e = (bf16[2,5]{1,0}, /*index=1*/bf16[2,5]{1,0}) all-to-all(%p, %q), replica_groups={}
+  ROOT %c = pred[] all-reduce(%z), to_apply=%or
+}
+"""
+    assert Program(text).exchanged() == {
+        'all-reduce': 4 * 12 + 4 + 1,
+        'all-gather': 4 * 32,
+        'all-to-all': 2 * 20,
+    }
+    # What stands in a loop counts once.
+    assert Program(TEXT, chain=20).exchanged() == {'all-reduce': 128 + 64 + 64}
+
+
 def test_a_loop_with_products_is_the_chain_where_the_compiler_keeps_its_length_to_itself():
     text = TEXT.replace(', backend_config={"known_trip_count":{"n":"20"}}', '')
     assert Program(text, chain=7).runs['body'] == 7
