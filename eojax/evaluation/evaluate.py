@@ -257,11 +257,11 @@ def _table(numbers: Mapping[str, float]) -> str:
         'sample_share_',
         'frechet_features',
         'texture_distance_',
-        'set_coverage_',
-        'area_mapped_',
-        'area_low_',
-        'area_high_',
-        'area_true_',
+        'set_coverage_of_',
+        'area_mapped_of_',
+        'area_low_of_',
+        'area_high_of_',
+        'area_true_of_',
         *counts,
     )
     shown = {k: v for k, v in numbers.items() if not k.startswith(left_out) or k == 'f1_macro'}

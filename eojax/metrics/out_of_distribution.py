@@ -56,7 +56,9 @@ def neighbour_kl(scores: np.ndarray, reference: np.ndarray, neighbours: int = 0)
 
     It has no bins and no upper bound: the farther a sample lies from the reference, the larger it
     is. Where the densities are alike it may come out a little below 0. Distances that are 0 count
-    as the spacing of float32 numbers there, which is the resolution that scores have.
+    as the spacing of float32 numbers there, which is the resolution that scores have; then more
+    than k may lie so near, as of images that are there several times, and all of them count:
+    log(s_i / r_i) becomes log((k_r / r_i) / (k_s / s_i)), with the numbers that lie within each.
 
     Args:
       scores: `[num]`, at least 2, such as log p(x) of the test set; finite.
@@ -76,7 +78,10 @@ def neighbour_kl(scores: np.ndarray, reference: np.ndarray, neighbours: int = 0)
     # Of k + 1 the nearest is the score itself.
     own = np.maximum(_neighbour_distance(x, x, k + 1), smallest)
     others = np.maximum(_neighbour_distance(x, y, k), smallest)
-    return float(np.log(others / own).mean() + np.log(len(y) / (len(x) - 1)))
+    near_own = np.where(own > smallest, k, np.maximum(_num_within(x, x, smallest) - 1, k))
+    near_others = np.where(others > smallest, k, np.maximum(_num_within(x, y, smallest), k))
+    ratios = (near_own / own) / (near_others / others)
+    return float(np.log(ratios).mean() + np.log(len(y) / (len(x) - 1)))
 
 
 def _neighbour_distance(points: np.ndarray, sample: np.ndarray, k: int) -> np.ndarray:
@@ -90,6 +95,12 @@ def _neighbour_distance(points: np.ndarray, sample: np.ndarray, k: int) -> np.nd
         low, high = sample[first], sample[first + k - 1]
         best = np.minimum(best, np.maximum(points - low, high - points))
     return best
+
+
+def _num_within(points: np.ndarray, sample: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """How many of a sorted sample lie within a distance of each point, `[num]`."""
+    last = np.searchsorted(sample, points + distance, 'right')
+    return last - np.searchsorted(sample, points - distance, 'left')
 
 
 def histogram_kl(
@@ -127,6 +138,18 @@ def histogram_kl(
     present = p > 0
     with np.errstate(divide='ignore'):
         return float(np.sum(p[present] * np.log(p[present] / q[present])))
+
+
+def divergence(scores: np.ndarray, reference: np.ndarray, estimate: str) -> float | None:
+    """The Kullback-Leibler divergence of two samples of scores; None where one image says nothing.
+
+    Args:
+      scores, reference: as the estimate takes them.
+      estimate: one of `DIVERGENCES`.
+    """
+    if estimate == 'neighbours' and len(scores) < 2:
+        return None
+    return DIVERGENCES[estimate](scores, reference)
 
 
 # Estimates of the divergence, by what `evaluate.divergence` calls them.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import log_softmax
 
-from eojax.metrics.out_of_distribution import DIVERGENCES, auroc, fpr_at_95_tpr
+from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr
+from eojax.metrics.out_of_distribution import divergence as divergence_of
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -30,9 +31,9 @@ def density_numbers(
     inside, own = scores['test'], ('train', 'test', 'samples')
     numbers = {f'{name}_{k}': float(scores[k].mean()) for k in own if k in scores}
     if 'train' in scores:
-        measure = DIVERGENCES[divergence]
         for one in (key for key in scores if key != 'train'):
-            numbers[f'kl_{one}'] = measure(scores[one], scores['train'])
+            found = divergence_of(scores[one], scores['train'], divergence)
+            numbers |= {} if found is None else {f'kl_{one}': found}
     for name, outside in scores.items():
         if name not in own:
             numbers[f'auroc_{name}'] = auroc(inside, outside)

@@ -225,23 +225,23 @@ def test_text_from_files_stays_text(page):
 
 
 def test_guarantees_have_tables_and_their_numbers_stand_once(tmp_path):
-    areas = {f'area_{kind}Forest': 0.1 * i for i, kind in enumerate(
+    areas = {f'area_{kind}of_low': 0.1 * i for i, kind in enumerate(
         ('mapped_', '', 'low_', 'high_', 'true_'), 1
     )}  # fmt: skip
     numbers = {
-        'accuracy': 0.75, 'set_coverage': 0.91, 'set_coverage_Forest': 0.87, 'set_threshold': 0.5,
+        'accuracy': 0.75, 'set_coverage': 0.91, 'set_coverage_of_low': 0.87, 'set_threshold': 0.5,
         'area_error': 0.01, **areas, 'aurc_confidence': 0.05,
         **{f'error_at_{c}_confidence': c / 1000 for c in (100, 90, 80, 70)},
     }  # fmt: skip
     run = _run(tmp_path / 'run')
     _write(run / 'evaluation', evaluation__json=numbers)
     page = _page(run)
-    assert ['Forest', '10.00%', '20.00%', '30.00%', '40.00%', '50.00%'] in page.rows
-    assert ['Forest', '87.00%'] in page.rows
+    assert ['low', '10.00%', '20.00%', '30.00%', '40.00%', '50.00%'] in page.rows
+    assert ['low', '87.00%'] in page.rows
     assert ['max p(y|x)', '10.00%', '9.00%', '8.00%', '7.00%'] in page.rows
     assert page.row('Error of corrected areas')[1] == '0.01000'
     assert page.row('Sets with the true class')[1] == '0.9100'
-    assert 'area mapped Forest' not in page.text
+    assert 'area mapped of low' not in page.text
     assert 'error at 90' not in page.text
 
 

@@ -91,7 +91,9 @@ def test_an_evaluation_has_the_numbers_of_a_computation_by_hand(jem, tmp_path):
     assert numbers['error_at_100_confidence'] == pytest.approx(wrong.mean())
     assert {'aurc_confidence', 'aurc_log_density', 'aurc_set_size'} <= numbers.keys()
     truth = np.bincount(y['test'], minlength=10) / len(y['test'])
-    assert [numbers[f'area_true_{n}'] for n in run.facts.class_names] == pytest.approx(list(truth))
+    assert [numbers[f'area_true_of_{n}'] for n in run.facts.class_names] == pytest.approx(
+        list(truth)
+    )
     with open(tmp_path / 'areas.csv', encoding='utf-8', newline='') as file:
         rows = list(csv.DictReader(file))
     assert [row['class'] for row in rows] == list(run.facts.class_names)
@@ -121,6 +123,20 @@ def test_nothing_is_asked_by_default_and_nothing_is_written(jem, tmp_path):
     numbers = json.loads((tmp_path / 'evaluation.json').read_text())
     assert not [key for key in numbers if key.startswith(('set_', 'area_', 'aurc_', 'not_known'))]
     assert not (tmp_path / 'areas.csv').exists()
+
+
+def test_no_name_of_a_class_takes_the_place_of_another_number():
+    held, tested = _sample(400, 12, 0), _sample(400, 12, 1)
+    asked = Asked(coverage=0.8, areas=True, not_known=0.1)
+    plain = judge(asked, held, tested, NAMES).numbers
+    odd = ('low', 'high', 'low_of_low')
+    numbers = judge(asked, held, tested, odd).numbers
+    assert len(numbers) == len(plain)
+    for name, other in zip(odd, NAMES, strict=True):
+        for kind in ('set_coverage', 'area', 'area_low', 'area_high', 'area_true', 'area_mapped'):
+            assert numbers[f'{kind}_of_{name}'] == plain[f'{kind}_of_{other}']
+    for key in ('set_coverage_low', 'set_coverage_high', 'area_error', 'area_mapped_error'):
+        assert numbers[key] == plain[key]
 
 
 def test_with_too_few_blocks_all_classes_are_in_all_sets_and_a_line_says_what_is_needed(capsys):

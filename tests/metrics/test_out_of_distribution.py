@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eojax.metrics import out_of_distribution as ood
+from eojax.metrics.summaries import density_numbers
 
 
 def test_auroc_counts_the_pairs_in_order():
@@ -85,6 +86,25 @@ def test_divergence_by_neighbours_is_that_of_its_definition():
         others = np.sort(np.abs(x[:, None] - y), 1)[:, k - 1]
         expected = np.log(others / own).mean() + math.log(len(y) / (len(x) - 1))
         assert ood.neighbour_kl(x, y, k) == pytest.approx(expected)
+
+
+def test_divergence_of_repeated_scores_counts_all_of_them():
+    # Images that are there several times, in a training set ten times as large.
+    few, many = np.zeros(20), np.zeros(200)
+    assert ood.neighbour_kl(few, many) == pytest.approx(0.0)
+    values = np.arange(10.0)
+    half = ood.neighbour_kl(np.repeat(values[:5], 8), np.repeat(values, 80))
+    assert half == pytest.approx(math.log(2.0), abs=0.15)
+
+
+def test_a_single_image_has_no_divergence_by_neighbours():
+    reference = np.linspace(0.0, 1.0, 100)
+    assert ood.divergence(np.array([0.5]), reference, 'neighbours') is None
+    assert ood.divergence(np.array([0.5]), reference, 'histogram') > 0.0
+    scores = {'train': reference, 'test': np.array([0.5]), 'other': reference + 1.0}
+    numbers = density_numbers(scores)
+    assert 'kl_test' not in numbers
+    assert numbers['kl_other'] > 1.0
 
 
 def test_divergence_by_neighbours_of_repeated_scores_is_finite():

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eojax.apps.compare_domains.domains import Domain
-from eojax.apps.compare_domains.figures import DERIVED, DETAIL, SCORES
+from eojax.apps.compare_domains.figures import DERIVED, DETAIL, SCORES, kl_text
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
 from eojax.evaluation.outliers import spread
 from eojax.evaluation.reference import TEST, reference_scores, test_ends
 from eojax.evaluation.scoring import density_name, score_all
 from eojax.messages import say
-from eojax.metrics.out_of_distribution import DIVERGENCES, auroc, fpr_at_95_tpr
+from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr
+from eojax.metrics.out_of_distribution import divergence as divergence_of
 from eojax.metrics.typicality import fit_states, typicality
 from eojax.runs.run import Run
 from eojax.tables import markdown_table
@@ -146,7 +147,7 @@ def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
         density = outside['log_density']
         numbers[name] = {
             'images': len(density),
-            'kl': DIVERGENCES[found.divergence](density, found.training['log_density']),
+            'kl': divergence_of(density, found.training['log_density'], found.divergence),
         } | {
             score: {
                 'auroc': auroc(inside[score], outside[score]),
@@ -200,7 +201,7 @@ def table(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
         head += [f'{prefix}{text}' for text in texts]
         for name, numbers in domain_numbers(found).items():
             row = rows.setdefault(name, [name, f'{numbers["images"]:,}'])
-            row.append(f'{numbers["kl"]:.2f}')
+            row.append(kl_text(numbers['kl']))
             row += [f'{numbers[s]["auroc"]:.3f} / {numbers[s]["fpr95"]:.1%}' for s in scores]
     if escape:
         head = [cell.replace('|', '\\|') for cell in head]

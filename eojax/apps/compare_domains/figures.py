@@ -56,6 +56,11 @@ class Row(NamedTuple):
     highest: np.ndarray
 
 
+def kl_text(value: float | None) -> str:
+    """A divergence in nats, for people; a single image has none."""
+    return '-' if value is None else f'{value:.2f}'
+
+
 def domain_figure(name: str, rows: Sequence[Row], path: str | Path) -> None:
     """Writes the histograms of a domain beside the training set's, in the same bins, a row a run.
 
@@ -76,7 +81,7 @@ def domain_figure(name: str, rows: Sequence[Row], path: str | Path) -> None:
         large = part.add_subplot(grid[:2, 0])
         _score_panel(large, 'log_density', row, name)
         large.set_title(
-            f'{row.title}:  KL {row.numbers["kl"]:.2f} nats,  {_ranks(row, "log_density")}',
+            f'{row.title}:  KL {kl_text(row.numbers["kl"])} nats,  {_ranks(row, "log_density")}',
             loc='left', size=10.5,
         )  # fmt: skip
         # Not on top of the training set.
@@ -127,7 +132,7 @@ def domains_overview(rows: Mapping[str, Mapping[str, Row]], path: str | Path) ->
             )
             _count_beyond(axes, row.domain['log_density'], edges, colour)
             axes.set(xlim=(low, high), ylim=(0, 1.12 * tallest), yticks=[])
-            label = f'{name}\nKL {row.numbers["kl"]:.2f}'
+            label = f'{name}\nKL {kl_text(row.numbers["kl"])}'
             axes.set_ylabel(label, rotation=0, ha='right', va='center', size=9.5, color=TEXT)
             axes.spines[['top', 'right', 'left']].set_visible(False)
             if number < len(block) - 1:

@@ -36,20 +36,20 @@ FIGURES = {
     'risk_coverage': 'The error rate of what is answered, over the share that is.',
 }
 COUNTS = ('calibration_blocks', 'test_blocks', 'set_threshold', 'not_known_threshold')
-_AREAS = ('area_mapped_', 'area_', 'area_low_', 'area_high_', 'area_true_')
-_SET = 'set_coverage_'
+_AREAS = ('area_mapped_of_', 'area_of_', 'area_low_of_', 'area_high_of_', 'area_true_of_')
+_SET = 'set_coverage_of_'
 _ERROR = 'error_at_'
 
 
 def in_tables(key: str) -> bool:
     """Whether a number of `evaluation.json` stands in one of the tables."""
-    return key not in MEASURES and key.startswith(('area_', _SET, _ERROR))
+    return key.startswith((*_AREAS, _SET, _ERROR))
 
 
 def guarantee_tables(numbers: Mapping[str, Any]) -> list[Table]:
     """The tables of an `evaluation.json`; none where nothing was asked for."""
     tables = []
-    names = [k.removeprefix('area_true_') for k in numbers if k.startswith('area_true_')]
+    names = [k.removeprefix(_AREAS[-1]) for k in numbers if k.startswith(_AREAS[-1])]
     if names:
         header = ['class', 'as counted', 'corrected', 'from', 'to', 'true']
         rows = [
@@ -58,7 +58,7 @@ def guarantee_tables(numbers: Mapping[str, Any]) -> list[Table]:
         ]
         note = 'Shares of the tested ground; from and to are the 95 % interval.'
         tables.append(Table('Areas of the classes', header, rows, note=note))
-    of_class = [k for k in numbers if k.startswith(_SET) and k not in MEASURES]
+    of_class = [k for k in numbers if k.startswith(_SET)]
     if of_class:
         rows = [[key.removeprefix(_SET), number(numbers[key], 'share')] for key in of_class]
         note = 'On average over classes and blocks the level holds; for one class nothing is said.'

@@ -5,15 +5,15 @@ The numbers, with `evaluate.coverage` (`eojax.metrics.conformal`):
 `set_level`, `set_threshold`: what was asked, and the threshold of the score that follows;
 `set_coverage`, `set_coverage_low`, `set_coverage_high`: how often a set holds the true class, on
   average over blocks of ground, and the 95 % interval of that; `set_coverage_all` of all places;
-`set_coverage_<Class>`: of the places of a class, for which nothing is guaranteed;
+`set_coverage_of_<Class>`: of the places of a class, for which nothing is guaranteed;
 `set_mean_size`, `set_share_one`, `set_share_empty`: classes in a set, and the share of sets with
   one class and with none;
 `calibration_blocks`, `test_blocks`.
 
 With `evaluate.areas` (`eojax.metrics.areas`), as shares of the tested ground:
 
-`area_mapped_<Class>`, `area_<Class>`, `area_low_`, `area_high_` and `area_true_<Class>`: as the map
-  counts it, corrected by the errors in the validation part, its interval, and what is true;
+`area_mapped_of_<Class>`, `area_of_`, `area_low_of_`, `area_high_of_` and `area_true_of_<Class>`: as
+  the map counts it, corrected by the errors in the validation part, its interval, and what is true;
 `area_mapped_error`, `area_error`: the mean over classes of how far the two are from what is true;
 `area_inside`: the share of classes whose interval holds what is true. `areas.csv` has all of them.
 
@@ -148,7 +148,7 @@ def _sets(judged: Judged, rule: SetRule, tested: Sample, names: tuple[str, ...])
     for number, name in enumerate(names):
         here = tested.labels == number
         if here.any():
-            numbers[f'set_coverage_{name}'] = float(covered[here].mean())
+            numbers[f'set_coverage_of_{name}'] = float(covered[here].mean())
     return judged._replace(numbers={**judged.numbers, **numbers}, sets=shares, sizes=sizes)
 
 
@@ -204,11 +204,11 @@ def _areas(judged: Judged, held: Sample, tested: Sample, names: tuple[str, ...])
     }
     for number, name in enumerate(names):
         numbers |= {
-            f'area_mapped_{name}': float(areas.mapped[number]),
-            f'area_{name}': float(areas.shares.value[number]),
-            f'area_low_{name}': float(areas.shares.low[number]),
-            f'area_high_{name}': float(areas.shares.high[number]),
-            f'area_true_{name}': float(truth[number]),
+            f'area_mapped_of_{name}': float(areas.mapped[number]),
+            f'area_of_{name}': float(areas.shares.value[number]),
+            f'area_low_of_{name}': float(areas.shares.low[number]),
+            f'area_high_of_{name}': float(areas.shares.high[number]),
+            f'area_true_of_{name}': float(truth[number]),
         }
     return judged._replace(numbers={**judged.numbers, **numbers}, areas=areas, truth=truth)
 
