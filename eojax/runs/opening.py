@@ -144,7 +144,9 @@ def state_evaluated(run: Run) -> str:
     if (run.folder / WEIGHTS).is_file():
         return run_file.read(run.folder / WEIGHTS).which
     place = checkpoint_folder(run.folder, which)
-    return which if place.is_dir() and any(place.iterdir()) else 'last'
+    # A process that was killed while it wrote the first one leaves a folder of another name.
+    saved = place.is_dir() and any(one.name.isdigit() for one in place.iterdir())
+    return which if saved else 'last'
 
 
 def checkpoint_folder(folder: Path, which: str = 'last') -> Path:

@@ -239,12 +239,40 @@ def test_a_map_of_other_guarantees_is_made_anew_and_leaves_nothing_stale(jem, sc
         ([{'x': 600_100, 'y': 5_299_900, 'class': 'Ice'}], "class.*'Ice'"),
         ([{'x': 'here', 'y': 5_299_900, 'class': 'Forest'}], 'line 2 has no coordinates'),
         ([{'east': 1, 'class': 'Forest'}], 'expected the columns class, and x and y'),
+        # Latitude before longitude, which no projection takes.
+        ([{'longitude': 47, 'latitude': 104, 'class': 'Forest'}], '47 and 104 are no longitude'),
+        ([{'x': 600_100, 'y': 5_299_900, 'class': 'Forest'}], 'of one block of ground'),
     ],
 )
 def test_bad_points_end_in_a_line(jem, scene, tmp_path, rows, words):
     file = _points(tmp_path / 'points.csv', rows)
     with Raster(scene, COLOURS) as raster, pytest.raises(UserError, match=words):
-        check_places(file, raster, jem.run.facts.class_names)
+        check_places(file, raster, jem.run.facts.class_names, 8)
+
+
+def test_points_of_geojson_in_metres_end_in_a_line_and_block_0_is_a_block(jem, scene, tmp_path):
+    names, file = jem.run.facts.class_names, tmp_path / 'points.geojson'
+
+    def written(*points: tuple[float, float, int]) -> Path:
+        features = [
+            {
+                'geometry': {'type': 'Point', 'coordinates': [x, y]},
+                'properties': {'class': 'Forest', 'block': block},
+            }
+            for x, y, block in points
+        ]
+        file.write_text(json.dumps({'type': 'FeatureCollection', 'features': features}))
+        return file
+
+    with Raster(scene, COLOURS) as raster:
+        with pytest.raises(UserError, match='no longitude and latitude in degrees'):
+            check_places(written((600_100, 5_299_900, 1)), raster, names, 8)
+        places = [(600_000 + 10.0 * i, 5_299_990.0) for i in range(1, 5)]
+        x, y = transform(raster.crs, 'EPSG:4326', *zip(*places, strict=True))
+        points = written(*[(*xy, i % 2) for i, xy in enumerate(zip(x, y, strict=True))])
+        found = read_points(points, raster, names)
+    assert found.blocks[0] == found.blocks[2]
+    assert len(np.unique(found.blocks)) == 2
 
 
 def test_bad_label_rasters_end_in_a_line(jem, scene, tmp_path):
@@ -255,14 +283,18 @@ def test_bad_label_rasters_end_in_a_line(jem, scene, tmp_path):
         tmp_path / 'away.tif', values * 0, transform=TRANSFORM @ TRANSFORM.translation(9e4, 0)
     )
     floats = write_raster(tmp_path / 'floats.tif', values.astype(np.float32))
+    values[:] = 255
+    values[:8, :8] = 0
+    one_block = write_raster(tmp_path / 'one_block.tif', values)
     with Raster(scene, COLOURS) as raster:
         for file, words in (
             (unknown, 'class 77 is none of the run'),
             (away, 'none of its labelled pixels lies in'),
             (floats, 'one band of whole numbers'),
+            (one_block, 'of one block of ground'),
         ):
             with pytest.raises(UserError, match=words):
-                check_places(file, raster, names)
+                check_places(file, raster, names, 8)
 
 
 @pytest.mark.parametrize(

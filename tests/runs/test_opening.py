@@ -21,7 +21,7 @@ from eojax.evaluation.scoring import score
 from eojax.methods.method import Phase
 from eojax.runs import run as runs
 from eojax.runs.known import verify_facts
-from eojax.runs.opening import open_run
+from eojax.runs.opening import load_state, open_run, state_evaluated
 from eojax.runs.run import with_data
 from eojax.training.loop import train
 from tests.tiny_runs import TinyRun, tiny_run
@@ -202,3 +202,20 @@ def test_a_method_that_cannot_learn_from_the_labels_says_which_can(
     config.data.size, config.data.num_images = 32, 100
     with pytest.raises(UserError, match=f'{line}.*these methods fit: '):
         runs.prepare(config, tmp_path)
+
+
+def test_a_run_killed_while_its_first_best_state_was_written_opens_in_the_last(
+    jem: TinyRun, copy: Path
+) -> None:
+    best = copy / 'best'
+    shutil.rmtree(best, ignore_errors=True)
+    run = jem.run._replace(folder=copy)
+    config = run.config.copy_and_resolve_references()
+    config.evaluate.checkpoint = 'best'
+    run = run._replace(config=config)
+    assert state_evaluated(run) == 'last'
+    (best / '7.orbax-checkpoint-tmp').mkdir(parents=True)
+    assert state_evaluated(run) == 'last'
+    load_state(run)
+    (best / '7').mkdir()
+    assert state_evaluated(run) == 'best'

@@ -183,9 +183,9 @@ def open_scene(job: Job, model: Model, options: Options) -> tuple[Raster, Tiling
         model.run.facts.own_units, decibels=images.decibels,surface=images.surface,
     )  # fmt: skip
     try:
-        reference = model.guarantees.wanted.reference
-        if reference is not None:
-            check_places(reference, raster, model.run.facts.class_names)
+        wanted = model.guarantees.wanted
+        if wanted.reference is not None:
+            check_places(wanted.reference, raster, model.run.facts.class_names, wanted.block)
         return raster, find_tiling(raster, model.run, options.patch, options.stride)
     except BaseException:
         raster.close()

@@ -29,6 +29,7 @@ from rasterio.windows import Window
 
 from eojax.data.reading.raster import SUFFIXES, Raster
 from eojax.errors import UserError, unknown_name
+from eojax.evaluation.guarantees.areas import SINGLE_BLOCK
 from eojax.messages import counted
 from eojax.metrics.areas import error_matrices
 
@@ -88,21 +89,28 @@ def check_reference(path: Path) -> None:
         )
 
 
-def check_places(path: Path, raster: Raster, names: Sequence[str]) -> None:
+def check_places(path: Path, raster: Raster, names: Sequence[str], block: int) -> None:
     """Refuses, before a scene is mapped, reference places that say nothing of it.
 
+    Args:
+      block: the side in pixels of the blocks of a label raster.
+
     Raises:
-      UserError: classes that the run does not know, or all of them outside of the scene.
+      UserError: classes that the run does not know, all of them outside of the scene, or places of
+        a single block.
     """
     if not is_raster(path):
-        read_points(path, raster, names)
-        return
-    with _labels(path, raster) as (warped, table):
-        known = False
-        for window in _windows(raster, 512):
-            known |= bool((_classes(path, warped, window, table, names) >= 0).any())
-    if not known:
+        blocks = len(np.unique(read_points(path, raster, names).blocks))
+    else:
+        with _labels(path, raster) as (warped, table):
+            blocks = sum(
+                bool((_classes(path, warped, window, table, names) >= 0).any())
+                for window in _windows(raster, block)
+            )
+    if not blocks:
         raise UserError(f'--reference={path}: none of its labelled pixels lies in {raster.path}')
+    if blocks < 2:
+        raise UserError(f'--reference={path}: {SINGLE_BLOCK}')
 
 
 def count_places(
@@ -156,9 +164,10 @@ def read_points(path: Path, raster: Raster, names: Sequence[str]) -> Points:
       UserError: a file that cannot be read, a class that the run does not know, or no point inside.
     """
     if raster.by_points or raster.crs is None:
+        how = 'lies by control points' if raster.by_points else 'has no coordinate system'
         raise UserError(
-            f'--reference={path}: {raster.path} lies by control points; bring it to a coordinate'
-            ' system first (gdalwarp -t_srs EPSG:...)'
+            f'--reference={path}: {raster.path} {how}; bring it to one first (gdalwarp -t_srs'
+            ' EPSG:...)'
         )
     listed = list(_from_csv(path) if path.suffix.lower() == '.csv' else _from_geojson(path))
     if not listed:
@@ -169,6 +178,7 @@ def read_points(path: Path, raster: Raster, names: Sequence[str]) -> Points:
             raise unknown_name(f'--reference={path}: class', name, names)
     x, y = (np.array([point[axis] for point in listed], np.float64) for axis in (0, 1))
     if listed[0][2] == 'lon':
+        _check_degrees(path, x, y)
         x, y = map(np.asarray, to_system(_DEGREES, raster.crs, x.tolist(), y.tolist())[:2])
     with np.errstate(invalid='ignore'):
         columns, rows = (np.floor(values) for values in ~raster.transform @ (x, y))
@@ -185,6 +195,18 @@ def read_points(path: Path, raster: Raster, names: Sequence[str]) -> Points:
     )  # fmt: skip
 
 
+def _check_degrees(path: Path, longitudes: np.ndarray, latitudes: np.ndarray) -> None:
+    """Refuses coordinates that are none on Earth, such as metres, or latitude before longitude."""
+    beyond = np.flatnonzero((np.abs(longitudes) > 180.0) | (np.abs(latitudes) > 90.0))
+    if len(beyond):
+        shown = f'{longitudes[beyond[0]]:g} and {latitudes[beyond[0]]:g}'
+        raise UserError(
+            f'--reference={path}: {shown} are no longitude and latitude in degrees: are they'
+            " exchanged, or metres? A .csv takes the scene's own coordinates as x and y; GeoJSON is"
+            ' in EPSG:4326, longitude first'
+        )
+
+
 # x, y, kind of coordinates (`x` or `lon`), class, block.
 _Point = tuple[float, float, str, str, str]
 
@@ -193,7 +215,9 @@ def _from_csv(path: Path) -> Iterator[_Point]:
     try:
         text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'--reference={path}: cannot be read: {error}') from None
+        raise UserError(
+            f'--reference={path}: cannot be read, as text in UTF-8 is expected ({error})'
+        ) from None
     rows = csv.DictReader(text.splitlines())
     titles = {_NAMES.get(t.strip().lower(), t.strip().lower()): t for t in rows.fieldnames or ()}
     kind = next((k for k in ('x', 'lon') if {k, {'x': 'y', 'lon': 'lat'}[k]} <= titles.keys()), '')
@@ -223,7 +247,8 @@ def _from_geojson(path: Path) -> Iterator[_Point]:
             if geometry['type'] != 'Point':
                 raise UserError(f'--reference={path}: {title} is a {geometry["type"]}, no point')
             x, y = geometry['coordinates'][:2]
-            name, block = str(properties['class']), str(properties.get('block') or '')
+            block = properties.get('block')
+            name, block = str(properties['class']), '' if block is None else str(block)
         except (KeyError, TypeError, ValueError):
             raise UserError(
                 f'--reference={path}: {title} is no point with the property class'

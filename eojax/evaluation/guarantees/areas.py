@@ -18,6 +18,10 @@ from eojax.evaluation.predictions.tables import write_csv
 from eojax.metrics.areas import Areas, Estimate, error_matrices, estimate_areas
 
 FILE = 'areas.csv'
+SINGLE_BLOCK = (
+    'all reference places are of one block of ground, which says nothing of how far blocks differ:'
+    ' at least 2 are needed, and better 30'
+)
 # Below these the variance of a stratum is a guess.
 _FEW_PLACES, _FEW_BLOCKS = 30, 10
 
@@ -45,10 +49,7 @@ def corrected(counts: np.ndarray, one_by_one: bool, map_shares: np.ndarray) -> A
       UserError: the sample is of a single block.
     """
     if len(counts) < 2:
-        raise UserError(
-            'areas: all reference places are of one block of ground, which says nothing of how far'
-            ' blocks differ: at least 2 are needed, and better 30'
-        )
+        raise UserError(f'areas: {SINGLE_BLOCK}')
     return estimate_areas(counts.sum(0) if one_by_one else counts, map_shares)
 
 

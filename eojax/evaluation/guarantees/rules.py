@@ -131,9 +131,9 @@ def too_few_blocks(rule: SetRule, sample: Sample) -> str | None:
     """A line for a rule without a threshold, which says how many blocks are needed; else None."""
     if math.isfinite(rule.threshold):
         return None
-    kind = 'group of places' if sample.grouped else 'image or tile'
+    kind = 'a group of places' if sample.grouped else 'an image or tile'
     return (
-        f'the validation part has {counted(rule.blocks, "block")} of ground (each a {kind}), and'
+        f'the validation part has {counted(rule.blocks, "block")} of ground (each {kind}), and'
         f' sets of level {rule.level:g} need {blocks_needed(rule.level)}'
     )
 
