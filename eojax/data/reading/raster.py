@@ -152,6 +152,12 @@ class Raster:
             self.points, self.points_crs = self._file.gcps
             self.rpcs = self._file.rpcs
             self.indexes, note = self._find_bands(bands, reading.bands)
+            kinds = {self._file.dtypes[index - 1] for index in self.indexes}
+            if len(kinds) > 1:
+                raise UserError(
+                    f'{path}: its bands are of the types {", ".join(sorted(kinds))}: write all'
+                    ' in one, with values that mean the same'
+                )
             self._validity = Validity(self._file, self.indexes, reading.nodata)
             meaning = find_conversion(
                 self._stored(),

@@ -99,7 +99,8 @@ def build_mosaic(band_files: BandFiles, bands: Sequence[str] = ()) -> Mosaic:
       bands: those that are wanted, in that order; all where empty. The grid is that of all.
 
     Raises:
-      UserError: a band that is missing or cannot be read, or files of other ground.
+      UserError: a band that is missing or cannot be read, files of other ground, or bands that are
+        wanted and of several types.
     """
     title = str(band_files.path)
     wanted = tuple(bands) or tuple(band_files.files)
@@ -109,6 +110,8 @@ def build_mosaic(band_files: BandFiles, bands: Sequence[str] = ()) -> Mosaic:
             f'{title}: has no file of {", ".join(missing)}; it has {", ".join(band_files.files)}'
         )
     headers = {band: _header(path, band) for band, path in _to_open(band_files, wanted).items()}
+    if bands:
+        _check_types(title, {band: headers[band] for band in wanted})
     finest = _finest(headers)
     placed = {band: _place(title, file, finest, band) for band, file in headers.items()}
     left, top, right, bottom = _shared(title, headers, placed, finest)
@@ -160,7 +163,8 @@ def as_geotiff(path: Path, most: int = 2048) -> bytes:
     Raises:
       UserError: as `build_mosaic`; or a larger scene.
     """
-    opened, _ = open_scene_of_bands(path)
+    band_files = open_band_files(path)
+    opened, _ = open_mosaic(band_files, tuple(band_files.files))
     with opened, MemoryFile() as memory:
         if max(opened.shape) > most:
             raise UserError(
@@ -242,6 +246,17 @@ def _header(path: str, band: str) -> _File:
     except (RasterioError, OSError) as error:
         reason = ' '.join(str(error.__cause__ or error).split())
         raise UserError(f'{path}: not a GeoTIFF or JPEG 2000 file ({reason})') from None
+
+
+def _check_types(title: str, files: Mapping[str, _File]) -> None:
+    """Refuses bands of several types: their values do not mean the same."""
+    first, *others = files
+    for band in others:
+        if files[band].dtype != files[first].dtype:
+            raise UserError(
+                f'{title}: {first} is of type {files[first].dtype} and {band} of'
+                f' {files[band].dtype}: write all bands in one type, with values that mean the same'
+            )
 
 
 def _driver(path: str) -> str:

@@ -24,8 +24,9 @@ SUFFIXES = (*TIFF_SUFFIXES, *JPEG_2000_SUFFIXES)
 # In the order of their wavelengths.
 BANDS = tuple(WAVELENGTHS)
 _FILE = re.compile(r'(?P<scene>.*?)(?:^|[_\-. ])(?P<band>B(?:0?[1-9]|1[0-2]|8A))(?:_(?P<m>\d\d)m)?')
-# Of the names that Landsat's scenes had before 2017 too: LC82190762013244LGN00.
-_LANDSAT = re.compile(r'L[COTEM]0?\d')
+# Of the names that Landsat's scenes had before 2017 too, LC82190762013244LGN00, and of its part of
+# the harmonised scenes, HLS.L30.T48QUE.
+_LANDSAT = re.compile(r'L[COTEM]0?\d|HLS\.L30')
 # Folders of a product that hold masks and previews, whose files are named after bands too.
 _BESIDE = ('QI_DATA', 'AUX_DATA', 'HTML', 'rep_info')
 # The folders of a product that lie between its granule and its files.

@@ -12,7 +12,8 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from eojax.data.reading.bands.files import open_band_files
-from eojax.data.reading.bands.mosaic import open_scene_of_bands
+from eojax.data.reading.bands.mosaic import as_geotiff, open_scene_of_bands
+from eojax.data.reading.raster import Raster, Reading
 from eojax.errors import UserError
 from tests.data.band_files import BANDS, FACTORS, drawn_bands, write_band, write_bands
 from tests.data.rasters import TRANSFORM, UTM
@@ -129,6 +130,25 @@ def test_missing_bands_and_empty_folders_are_said(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match='are of Landsat, whose bands have other numbers'):
         open_band_files(landsat)
+    harmonised = write_bands(
+        tmp_path / 'l30', drawn_bands(SIDE, bands=('B03', 'B05')), 'HLS.L30.T48QUE.v2.0.{band}.tif'
+    )
+    with pytest.raises(UserError, match='are of Landsat, whose bands have other numbers'):
+        open_band_files(harmonised)
+
+
+def test_bands_of_several_types_are_refused_where_they_are_wanted(tmp_path: Path) -> None:
+    folder = write_bands(tmp_path / 'scene', drawn_bands(SIDE, bands=('B03', 'B04')))
+    write_band(folder / 'B02.tif', np.full((SIDE, SIDE), 0.1, np.float32))
+    assert len(read_all(folder, ('B03', 'B04'))) == 2
+    with pytest.raises(UserError, match='B03 is of type uint16 and B02 of float32'):
+        read_all(folder, ('B03', 'B02'))
+    with pytest.raises(UserError, match='write all bands in one type'):
+        as_geotiff(folder)
+    with pytest.raises(UserError, match='its bands are of the types float32, uint16'):
+        Raster(folder, ('red', 'green', 'blue'))
+    with Raster(folder, ('red', 'green'), reading=Reading(scale='l2a')) as raster:
+        assert raster.indexes == [3, 2]
 
 
 def test_a_band_of_several_resolutions_is_the_finest(tmp_path: Path) -> None:
