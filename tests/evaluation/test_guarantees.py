@@ -113,6 +113,14 @@ def test_what_was_calibrated_on_is_kept_and_needs_no_data_then(jem, tmp_path, mo
     again = validation_sample(jem.run, jem.state)
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
+    # What is not whole is computed again.
+    file = jem.folder / 'reference' / f'validation_step_{jem.run.step}.npz'
+    kept = dict(np.load(file))
+    for name, wrong in (('labels', kept['labels'][:3]), ('logits', kept['logits'][:, :2])):
+        np.savez(file, **{**kept, name: wrong})
+        with pytest.raises(UserError, match='elsewhere'):
+            validation_sample(jem.run, jem.state)
+    np.savez(file, **kept)
     elsewhere = jem.run._replace(folder=tmp_path)
     with pytest.raises(UserError, match='elsewhere'):
         validation_sample(elsewhere, jem.state)

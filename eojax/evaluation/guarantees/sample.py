@@ -155,6 +155,16 @@ def check_validation(run: Run) -> None:
         )
 
 
+def _whole(kept: dict[str, np.ndarray], run: Run) -> bool:
+    """Whether all that a sample needs was kept, of as many places each."""
+    names = ('labels', 'blocks', *(() if density_of(run) is None else ('log_density',)))
+    if not {'logits', 'grouped', *names} <= kept.keys():
+        return False
+    num = len(kept['logits'])
+    shapes = kept['logits'].shape == (num, run.task.num_classes) and num > 0
+    return shapes and all(kept[name].shape == (num,) for name in names)
+
+
 def validation_sample(run: Run, state: Any) -> Sample:
     """The sample of the run's validation part; all processes of the run call it together.
 
@@ -169,7 +179,7 @@ def validation_sample(run: Run, state: Any) -> Sample:
     mark = fingerprint(run, state)
     # Several processes, which may see a shared folder at different times, all compute it.
     kept = read_kept(path, mark) if jax.process_count() == 1 else {}
-    if {'logits', 'labels', 'blocks', 'grouped'} <= kept.keys():
+    if _whole(kept, run):
         return Sample(
             kept['logits'], kept['labels'], kept['blocks'], bool(kept['grouped']),
             kept.get('log_density'),
