@@ -84,7 +84,13 @@ def error_matrices(
       strata: where the map has each place, integers `[num]`.
       labels: its class, integers `[num]`.
       blocks: its block, integers `[num]`; B are there.
+
+    Raises:
+      ValueError: a stratum or class that there is not.
     """
+    for name, values, count in (('strata', strata, num_strata), ('labels', labels, num_classes)):
+        if np.size(values) and not 0 <= np.min(values) <= np.max(values) < count:
+            raise ValueError(f'{name} must be from 0 to {count - 1}')
     numbers, which = np.unique(blocks, return_inverse=True)
     cells = (which * num_strata + strata) * num_classes + labels
     counts = np.bincount(cells, minlength=len(numbers) * num_strata * num_classes)
@@ -105,11 +111,20 @@ def estimate_areas(counts: np.ndarray, map_shares: np.ndarray) -> Areas:
     """
     counts = np.asarray(counts, np.float64)
     weights = np.asarray(map_shares, np.float64)
+    if counts.ndim not in (2, 3):
+        raise ValueError(f'expected [S, K] or [B, S, K], got {counts.shape}')
     num_strata, num_classes = counts.shape[-2:]
-    if counts.ndim not in (2, 3) or weights.shape != (num_strata,) or num_strata < num_classes:
+    if weights.shape != (num_strata,) or num_strata < num_classes:
         raise ValueError(f'expected [S, K] and [S], S >= K, got {counts.shape}, {weights.shape}')
-    if not counts.sum() or not weights.sum() > 0.0 or weights.min() < 0.0:
-        raise ValueError('there must be reference places, and strata with an area')
+    if (
+        not (counts >= 0.0).all()
+        or not counts.sum()
+        or not weights.sum() > 0.0
+        or weights.min() < 0.0
+    ):
+        raise ValueError(
+            'there must be reference places, no counts below 0, and strata with an area'
+        )
     by_block = counts.ndim == 3
     if by_block and len(counts) < 2:
         raise ValueError('a single block has no variance')

@@ -37,6 +37,8 @@ from eojax.metrics.calibration import wilson_interval
 SCORES = ('lac', 'aps')
 # Weights are sums of fractions: at K / (K + 1) exactly, rounding must not decide.
 _ROUNDING = 1e-9
+# Means of probabilities in 32 bits may lie a little outside.
+_NEAR_ENOUGH = 1e-3
 
 
 class BlockShares(NamedTuple):
@@ -68,13 +70,17 @@ def class_scores(
       uniform: u, `[num]`, from 0 to 1, of `aps`.
 
     Raises:
-      ValueError: another kind, or `aps` without u.
+      ValueError: another kind, `aps` without u for each place, or no probabilities.
     """
     probabilities = np.asarray(probabilities, np.float64)
+    if (probabilities < -_NEAR_ENOUGH).any() or (probabilities > 1.0 + _NEAR_ENOUGH).any():
+        raise ValueError('probabilities lie between 0 and 1: no percentages, and no logits')
     if kind == 'lac':
         return 1.0 - probabilities
     if kind != 'aps' or uniform is None:
         raise ValueError(f'expected lac, or aps with uniform numbers, got {kind!r}')
+    if np.shape(uniform) != probabilities.shape[:1]:
+        raise ValueError(f'expected [{len(probabilities)}] uniform numbers, {np.shape(uniform)}')
     order = np.argsort(-probabilities, axis=-1, kind='stable')
     ranked = np.take_along_axis(probabilities, order, -1)
     before = np.cumsum(ranked, -1) - ranked
@@ -92,11 +98,14 @@ def block_quantile(scores: np.ndarray, blocks: np.ndarray, level: float) -> floa
       level: 1 - a, between 0 and 1.
 
     Raises:
-      ValueError: shapes that do not match, nothing to calibrate on, or a level outside (0, 1).
+      ValueError: shapes that do not match, nothing to calibrate on, NaN, or a level that is not
+        between 0 and 1.
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 1 or scores.shape != np.shape(blocks) or not len(scores):
         raise ValueError(f'expected [num] twice, got {scores.shape} and {np.shape(blocks)}')
+    if np.isnan(scores).any():
+        raise ValueError('the scores hold NaN')
     if not 0.0 < level < 1.0:
         raise ValueError(f'the level must lie between 0 and 1, not {level}')
     _, which, counts = np.unique(blocks, return_inverse=True, return_counts=True)

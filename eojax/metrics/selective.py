@@ -51,5 +51,10 @@ def risk_at(curve: np.ndarray, coverage: float) -> float:
     Args:
       curve: of `risks`.
       coverage: above 0, up to 1.
+
+    Raises:
+      ValueError: another coverage.
     """
+    if not 0.0 < coverage <= 1.0:
+        raise ValueError(f'the coverage must be above 0 and up to 1, not {coverage}')
     return float(curve[max(math.ceil(coverage * len(curve) - 1e-9), 1) - 1])

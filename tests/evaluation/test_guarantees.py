@@ -133,6 +133,12 @@ def test_nothing_is_asked_by_default_and_nothing_is_written(jem, tmp_path):
     assert not (tmp_path / 'areas.csv').exists()
 
 
+@pytest.mark.parametrize('value', [90, '0.9', None, math.nan])
+def test_a_level_that_is_none_is_a_line(value):
+    with pytest.raises(UserError, match='coverage must lie between 0 and 1, not'):
+        check_asked(Asked(coverage=value))
+
+
 def test_no_name_of_a_class_takes_the_place_of_another_number():
     held, tested = _sample(400, 12, 0), _sample(400, 12, 1)
     asked = Asked(coverage=0.8, areas=True, not_known=0.1)

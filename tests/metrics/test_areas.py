@@ -104,3 +104,16 @@ def test_strata_without_a_sample_widen_the_intervals():
 def test_bad_input_is_refused(counts, shares, words):
     with pytest.raises(ValueError, match=words):
         estimate_areas(counts, shares)
+
+
+def test_places_and_counts_that_cannot_be_are_refused():
+    blocks = np.array([0, 1])
+    # A label of 2 among two classes would lie in the next stratum.
+    with pytest.raises(ValueError, match='labels must be from 0 to 1'):
+        error_matrices(np.array([0, 1]), np.array([2, 0]), blocks, 2, 2)
+    with pytest.raises(ValueError, match='strata must be from 0 to 1'):
+        error_matrices(np.array([0, -1]), np.array([1, 0]), blocks, 2, 2)
+    with pytest.raises(ValueError, match='no counts below 0'):
+        estimate_areas(np.array([[5, -1], [1, 5]]), np.ones(2))
+    with pytest.raises(ValueError, match=r'expected \[S, K\]'):
+        estimate_areas(np.array([5, 1]), np.ones(2))

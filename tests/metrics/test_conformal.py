@@ -114,3 +114,13 @@ def test_kinds_have_names():
     assert conformal.SCORES == ('lac', 'aps')
     with pytest.raises(ValueError, match='lac'):
         class_scores(np.ones((1, 1)), 'raps')
+
+
+def test_numbers_that_are_no_probabilities_are_refused():
+    for wrong in ([[90.0, 10.0]], [[-2.0, 0.5]]):
+        with pytest.raises(ValueError, match='between 0 and 1'):
+            class_scores(np.array(wrong), 'lac')
+    with pytest.raises(ValueError, match=r'expected \[2\] uniform numbers'):
+        class_scores(np.full((2, 2), 0.5), 'aps', np.array([0.5]))
+    with pytest.raises(ValueError, match='NaN'):
+        block_quantile(np.array([np.nan, 0.1]), np.array([0, 1]), 0.5)

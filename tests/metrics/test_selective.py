@@ -33,3 +33,9 @@ def test_bad_input_is_refused():
         risks(np.array([np.nan, 1.0]), np.array([True, False]))
     with pytest.raises(ValueError, match='twice'):
         risks(np.zeros(0), np.zeros(0, bool))
+
+
+@pytest.mark.parametrize('coverage', [0.0, 1.5, np.nan])
+def test_a_coverage_that_is_none_is_refused(coverage):
+    with pytest.raises(ValueError, match='above 0 and up to 1'):
+        risk_at(np.array([0.0, 0.5]), coverage)

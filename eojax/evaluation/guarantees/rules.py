@@ -62,8 +62,9 @@ def check_asked(asked: Asked, prefix: str = 'evaluate.', density: bool | None = 
     """
     for name in ('coverage', 'not_known'):
         value = getattr(asked, name)
-        if not 0.0 <= value < 1.0:  # 0 is none
-            raise UserError(f'{prefix}{name} must lie between 0 and 1, not {value:g}')
+        if not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:  # 0 is none
+            shown = f'{value:g}' if isinstance(value, (int, float)) else repr(value)
+            raise UserError(f'{prefix}{name} must lie between 0 and 1, not {shown}')
     for name, known in (('set_score', SCORES), ('not_known_by', TRUST)):
         if getattr(asked, name) not in known:
             raise unknown_name(f'{prefix}{name}', getattr(asked, name), known)
