@@ -95,7 +95,7 @@ def weak(image: np.ndarray, name: str, chance: random.Random) -> np.ndarray:
         return image
     if chance.random() < 0.5:
         image = image[:, ::-1]
-    if chance.random() < 0.5:
+    if name != 'mirror_shift' and chance.random() < 0.5:
         image = image[::-1]
     if name.startswith('dihedral') and chance.random() < 0.5:
         image = image.swapaxes(0, 1)
