@@ -158,13 +158,12 @@ def views(images: Array, key: Array, options: ConfigDict) -> Views:
     weakly = AUGMENTATIONS[options.augment]
     key_weak, key_other, key_strong = random.split(key, 3)
     weak, _ = weakly({'images': images}, key_weak)
-    other = {'images': images}
     if options.strong_first:
+        other, _ = strong_view({'images': images}, key_strong, options)
+        strongly, _ = weakly({'images': other['images']}, key_other)
+    else:
+        other, _ = weakly({'images': images}, key_other)
         strongly, _ = strong_view(other, key_strong, options)
-        other, _ = weakly({'images': strongly['images']}, key_other)
-        return Views(weak['images'], other['images'])
-    other, _ = weakly(other, key_other)
-    strongly, _ = strong_view(other, key_strong, options)
     return Views(weak['images'], strongly['images'])
 
 

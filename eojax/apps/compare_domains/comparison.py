@@ -12,7 +12,7 @@ from eojax.apps.compare_domains.figures import DERIVED, DETAIL, SCORES, kl_text
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
 from eojax.evaluation.outliers import spread
-from eojax.evaluation.reference import TEST, reference_scores, test_ends
+from eojax.evaluation.reference import TEST, TRAIN, reference_scores, test_ends
 from eojax.evaluation.scoring import density_name, score_all
 from eojax.messages import say
 from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr
@@ -79,18 +79,19 @@ def compare(
     def renamed(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {'log_density' if name == density else name: scores[name] for name in names}
 
+    def own(names: tuple[str, ...]) -> list[dict[str, np.ndarray]]:
+        return [reference_scores(run, state, names, part) for part in (TRAIN, TEST)]
+
     try:
-        detailed = (*names, *DETAIL)
-        reference_scores(run, state, detailed, TEST)
-        reference_scores(run, state, detailed)
-        names = detailed
+        of_run = own((*names, *DETAIL))
+        names = (*names, *DETAIL)
     except UserError:  # kept by an earlier version, without the data
         say(
             f'{run.folder} keeps no detail of its images: states are of log p(x) and its gradient'
             ' alone; --data_root=PATH of its data set adds it'
         )
-    training = renamed(reference_scores(run, state, names))
-    scores = renamed(reference_scores(run, state, names, TEST))
+        of_run = own(names)
+    training, scores = map(renamed, of_run)
     chosen = spread(len(scores['log_density']), num)
     seen = [displayed(end, run.images.bands, run.images.limits) for end in test_ends(run, state)]
     scores = {name: values[chosen] for name, values in scores.items()}
