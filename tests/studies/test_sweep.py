@@ -181,6 +181,35 @@ def test_methods_can_vary_and_steps_shorten_their_phases(config, tmp_path):
     assert np.asarray(Image.open(workdir / 'accuracy.png')).std() > 5
 
 
+def test_one_change_at_a_time(config, tmp_path, capsys):
+    workdir, start = tmp_path / 'study', Trained()
+    smoothing, seeds, where = f'--vary={SMOOTHING}=0.1', '--vary=seed=0,1', f'--workdir={workdir}'
+    alone = (smoothing, seeds, '--one_at_a_time', where)
+    # The config's own rate is 1e-3: it is no change.
+    _run(config, f'--vary={RATE}=1e-3,2e-3,4e-3', *alone, start=start)
+    assert len(start.started) == 2 * (1 + 2 + 1)
+    table = (workdir / 'table.md').read_text()
+    lines = [line for line in table.partition('## Runs')[0].splitlines() if line.startswith('|')]
+    changed = [cells_of(line)[0] for line in lines]
+    assert changed[0] == 'changed'
+    assert changed[2:] == ['nothing', f'{RATE}=0.002', f'{RATE}=0.004', f'{SMOOTHING}=0.1']
+    assert np.asarray(Image.open(workdir / 'accuracy.png')).std() > 5
+    more = Trained()
+    _run(config, f'--vary={RATE}=3e-3', *alone, start=more)
+    assert [Path(folder).relative_to(workdir).parts[0] for folder in more.started] == [
+        f'{RATE}=0.003'
+    ] * 2
+    before = (workdir / 'table.md').read_text()
+    assert f'{RATE}=0.004' in before
+    _run('--table_only', where)
+    assert (workdir / 'table.md').read_text() == before
+    capsys.readouterr()
+    _run(config, f'--vary={RATE}=3e-3', smoothing, seeds, where, code=1)
+    assert 'one at a time from' in one_error(capsys)
+    _run(config, '--vary=method=supervised,fixmatch', '--one_at_a_time', code=1)
+    assert 'leave out --one_at_a_time' in one_error(capsys)
+
+
 @pytest.mark.parametrize(
     'vary',
     [

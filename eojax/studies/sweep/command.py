@@ -6,8 +6,10 @@
 Each combination is an ordinary run in a process and a folder of its own,
 `WORKDIR/KEY=VALUE/.../seed=SEED`; the same command goes on where it was stopped, and one with more
 values trains these alone. Keys are those of the config, and `method`, `model`, `data` and `source`,
-which put other parts in it. All `--config.KEY=VALUE` hold for every run; a text that has commas in
-it is written between semicolons, `--vary 'data.classes=a=b+c,d;a,d'`. In `--workdir`:
+which put other parts in it. With `--one_at_a_time` the config is trained as it is and with each
+value alone: what does each part of a recipe contribute? All `--config.KEY=VALUE` hold for every
+run; a text that has commas in it is written between semicolons,
+`--vary 'data.classes=a=b+c,d;a,d'`. In `--workdir`:
 
 `table.md`: mean and standard deviation over the seeds of `--metric`, of the test images and of the
   validation images, by which the best point is chosen: to choose by test images would flatter it.
@@ -41,6 +43,7 @@ from eojax.studies.sweep.plan import (
     other_cells,
     parse_vary,
     read_study,
+    study_of,
     write_study,
 )
 from eojax.studies.sweep.points import metric_of, sorted_rows, with_validation
@@ -68,6 +71,9 @@ def main(
         '--vary', action='append', default=[], metavar='KEY=VALUE,VALUE', help='repeat for more'
     )
     parser.add_argument(
+        '--one_at_a_time', action='store_true', help='the config as it is, and each value alone'
+    )
+    parser.add_argument(
         '--metric', default='', help='of evaluation.json; else accuracy or its like'
     )
     parser.add_argument('--workdir', type=Path, help='else runs/study_NAME_KEYS')
@@ -89,7 +95,7 @@ def _work(options: argparse.Namespace, others: Sequence[str], start: Start) -> N
         found = other_cells(options.workdir, study, [])
         return _write(options, options.workdir, study, [], found, start)
     axes, make, typed = _asked(options.vary, others)
-    study = Study(typed.name, tuple(axis.key for axis in axes))
+    study = study_of(typed, axes, options.one_at_a_time)
     workdir = options.workdir or Path('runs', f'study_{typed.name}_{"_".join(study.keys)}')
     check_study(workdir, study)
     cells = cells_of(make, axes, study, workdir)

@@ -38,18 +38,19 @@ def draw(rows: Sequence[Row], study: Study, metric: str, path: Path) -> None:
 
     One key: a line for numbers, dots with intervals for names. Two: a map where both are numbers of
     three values and more, else a line or a row of dots for each value of the second. Further keys
-    are told in the names of the series. Whiskers are standard deviations over the seeds, faint dots
-    single runs; a ring marks the best point by validation.
+    are told in the names of the series. One key at a time: a row of dots for each change. Whiskers
+    are standard deviations over the seeds, faint dots single runs; a ring marks the best point by
+    validation.
     """
     points = [point for point in points_of(rows, study, metric) if point.runs]
     if not points:
         return
     keys = list(study.compared)
-    if len(keys) == 2 and all(_numeric(points, key) >= _MAP for key in keys):
+    if study.base is None and len(keys) == 2 and all(_numeric(points, key) >= _MAP for key in keys):
         return _map(points, keys, metric, path)
     # The key with most numbers is the axis.
     axis = max(keys, key=lambda key: _numeric(points, key), default='')
-    along = bool(axis) and _numeric(points, axis) > 1
+    along = study.base is None and bool(axis) and _numeric(points, axis) > 1
     figure = new_figure(7.2, 4.6 if along else 1.6 + 0.45 * len(points))
     axes = figure.subplots()
     if along:

@@ -1,4 +1,5 @@
-"""The runs of a study of any options: every combination of the values of the keys that vary."""
+"""The runs of a study of any options: every combination of the values of the keys that vary, or one
+change of the config at a time."""
 
 from __future__ import annotations
 
@@ -40,15 +41,22 @@ class Study(NamedTuple):
     Attributes:
       name: of the config.
       keys: that vary, in their order.
+      base: where one key varies at a time, the values of all of them in the config; else None.
     """
 
     name: str
     keys: tuple[str, ...]
+    base: dict[str, Any] | None = None
 
     @property
     def compared(self) -> tuple[str, ...]:
         """The keys but the seed, over which means are taken."""
         return tuple(key for key in self.keys if key != SEED)
+
+    def changed(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """The compared keys that these values of a run have otherwise than the config."""
+        base = self.base or {}
+        return tuple(key for key in self.compared if values[key] != base.get(key))
 
 
 # Makes the config of a command line, of which these arguments are the last.
@@ -84,21 +92,61 @@ def _split(text: str) -> list[str]:
     return re.split(r',(?![^(\[]*[)\]])', text)
 
 
+def study_of(typed: Typed, axes: Sequence[Axis], one_at_a_time: bool) -> Study:
+    """The study of a config by these axes.
+
+    Raises:
+      UserError: one key at a time, and one is a part of the config, which changes other keys too.
+    """
+    keys = tuple(axis.key for axis in axes)
+    if not one_at_a_time:
+        return Study(typed.name, keys)
+    assert typed.config is not None
+    for key in keys:
+        if key in PARTS:
+            raise UserError(
+                f'--vary={key}=... puts another part in the config, with options of its own:'
+                ' leave out --one_at_a_time'
+            )
+    values = values_of(typed.config.to_dict(), [key for key in keys if key != SEED])
+    return Study(typed.name, keys, {key: _plain(value) for key, value in values.items()})
+
+
 def cells_of(make: Make, axes: Sequence[Axis], study: Study, workdir: Path) -> list[Cell]:
-    """A cell for each combination, the last axis turning fastest.
+    """A cell for each combination, the last axis turning fastest; where one key varies at a time,
+    for the config as it is and for each value alone, each with all seeds.
 
     Raises:
       UserError: a key or a value that the config does not take.
     """
-    cells = []
-    for values in itertools.product(*(axis.values for axis in axes)):
-        typed = make([_argument(axis.key, v) for axis, v in zip(axes, values, strict=True)])
+    cells: dict[Path, Cell] = {}
+    for arguments in _alone(axes) if study.base is not None else _combined(axes):
+        typed = make(arguments)
         assert typed.config is not None
         chosen = values_of(typed.config.to_dict(), study.keys)
         folder = workdir.joinpath(*(_folder(key, value) for key, value in chosen.items()))
+        labels = labels_of(typed.config, study)
         title = ', '.join(f'{key}={value}' for key, value in chosen.items())
-        cells.append(Cell(folder, typed.config, labels_of(typed.config, study), title, measures=()))
-    return cells
+        if study.base is not None:
+            title = f'{labels["config"]}, {SEED}={labels[SEED]}'
+        # A value that the config has already is the config as it is.
+        cells.setdefault(folder, Cell(folder, typed.config, labels, title, measures=()))
+    return list(cells.values())
+
+
+def _combined(axes: Sequence[Axis]) -> list[list[str]]:
+    products = itertools.product(*(axis.values for axis in axes))
+    return [
+        [_argument(axis.key, value) for axis, value in zip(axes, values, strict=True)]
+        for values in products
+    ]
+
+
+def _alone(axes: Sequence[Axis]) -> list[list[str]]:
+    seeds = next((axis.values for axis in axes if axis.key == SEED), ())
+    alone = [[_argument(axis.key, v)] for axis in axes if axis.key != SEED for v in axis.values]
+    with_seed = [[_argument(SEED, seed)] for seed in seeds] or [[]]
+    return [[*change, *seed] for change in [[], *alone] for seed in with_seed]
 
 
 def _argument(key: str, value: str) -> str:
@@ -129,8 +177,10 @@ def labels_of(config: ConfigDict, study: Study) -> dict[str, Any]:
 
 
 def title_of(values: Mapping[str, Any], study: Study) -> str:
-    """The values of a run but its seed, in words; the config where only the seed varies."""
-    return ', '.join(f'{key}={values[key]}' for key in study.compared) or study.name
+    """The values of a run but its seed, in words; where one key varies at a time, those that are
+    not the config's; the config where nothing else is left."""
+    told = study.compared if study.base is None else study.changed(values)
+    return ', '.join(f'{key}={values[key]}' for key in told) or study.name
 
 
 def _plain(value: Any) -> Any:
@@ -177,9 +227,18 @@ def check_study(workdir: Path, study: Study) -> None:
     before = read_study(workdir)
     if before is not None and before != study:
         raise UserError(
-            f'{workdir} holds a study of {before.name} by {", ".join(before.keys)}, not of'
-            f' {study.name} by {", ".join(study.keys)}; choose another --workdir'
+            f'{workdir} holds a study of {_told(before)}, not of {_told(study)}; choose another'
+            ' --workdir'
         )
+
+
+def _told(study: Study) -> str:
+    """A study in words, with all in which two can differ."""
+    text = f'{study.name} by {", ".join(study.keys)}'
+    if study.base is None:
+        return text
+    base = ', '.join(f'{key}={value}' for key, value in study.base.items())
+    return f'{text}, one at a time from {base}'
 
 
 def write_study(workdir: Path, study: Study) -> None:
@@ -200,8 +259,10 @@ def read_study(workdir: Path) -> Study | None:
         return None
     try:
         values = json.loads(file.read_bytes())
-        return Study(str(values['name']), tuple(map(str, values['keys'])))
-    except (ValueError, KeyError, TypeError) as error:
+        name, keys = str(values['name']), tuple(map(str, values['keys']))
+        # Only studies of one key at a time have it.
+        return Study(name, keys, dict(values['base']) if values.get('base') is not None else None)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f'{file} is damaged: {error!r}; delete it') from error
 
 

@@ -118,9 +118,19 @@ def _numbers(summary: pd.DataFrame, title: str) -> tuple[float, float]:
 
 
 def sorted_rows(rows: Sequence[Row], study: Study) -> list[Row]:
-    """The rows by the values of their keys: numbers rise, names stand as they come."""
+    """The rows by the values of their keys: numbers rise, names stand as they come.
+
+    Where one key varies at a time the config as it is comes first, then its changes key by key.
+    """
     places = {key: _order([row[key] for row in rows]) for key in study.keys}
-    return sorted(rows, key=lambda row: [places[key][row[key]] for key in study.keys])
+
+    def place(row: Row) -> list[int]:
+        values = [places[key][row[key]] for key in study.keys]
+        if study.base is None:
+            return values
+        return [max((1 + study.keys.index(key) for key in study.changed(row)), default=0), *values]
+
+    return sorted(rows, key=place)
 
 
 def _order(values: Sequence[Any]) -> dict[Any, int]:

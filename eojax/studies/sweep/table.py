@@ -21,18 +21,20 @@ def markdown(rows: Sequence[Row], study: Study, metric: str) -> str:
     points = points_of(rows, study, metric)
     several = any(point.runs > 1 for point in points)
     unit = ' in %' if is_share(metric) else ''
-    head = [*study.compared, 'runs', f'test {metric}{unit}', f'validation {metric}{unit}']
+    keys = study.compared if study.base is None else ('changed',)
+    head = [*keys, 'runs', f'test {metric}{unit}', f'validation {metric}{unit}']
     lines: list[Sequence[str]] = [head]
     for point in points:
         numbers = ((point.mean, point.deviation), (point.validation, point.validation_deviation))
         cells = [number_cell(*pair, metric) for pair in numbers]
-        lines.append([*map(str, point.values.values()), str(point.runs), *cells])
+        values = point.values.values() if study.base is None else (_changes(point, study),)
+        lines.append([*map(str, values), str(point.runs), *cells])
     notes = [best_line(points, metric)]
     if several:
         notes.append('Mean ± standard deviation (of the sample, n - 1) over the seeds.')
     notes += failures(rows)
     left = [
-        n for n, key in enumerate(study.compared) if any(isinstance(row[key], str) for row in rows)
+        n for n, key in enumerate(keys) if any(isinstance(row.get(key, ''), str) for row in rows)
     ]
     parts = [
         f'# Study of {study.name} by {", ".join(study.keys)}',
@@ -42,6 +44,10 @@ def markdown(rows: Sequence[Row], study: Study, metric: str) -> str:
         runs_table(rows, _TOLD),
     ]
     return '\n\n'.join(parts) + '\n'
+
+
+def _changes(point: Point, study: Study) -> str:
+    return point.title if study.changed(point.values) else 'nothing'
 
 
 def best_line(points: Sequence[Point], metric: str) -> str:
