@@ -244,7 +244,9 @@ class _Training(NamedTuple):
             loss, metrics = loss + likelihood, metrics | more
         if options.score_matching_weight and density:
             clean = self._first(views.weak, options.score_matching_batch_size)
-            score, more = model.score_matching(parameters, statistics, clean, key_score)
+            score, more = model.score_matching(
+                parameters, statistics, clean, key_score, state.gaussian
+            )
             loss, metrics = loss + score, metrics | more
         return loss, Aside(metrics, statistics, beliefs)
 

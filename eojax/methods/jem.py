@@ -14,8 +14,9 @@ enter by log p(x) alone (section III-C).
 Notes:
   Options that depart from the paper, all off by default: L2 on the energy, chains from Gaussian
   textures, class-conditional chains, clamps, averaged parameters, a supervised start, and
-  denoising score matching, which shapes the gradient field that short chains follow and keeps
-  training from running away (`eojax.losses.denoising_score_matching`). The options that later work
+  score matching, which shapes the gradient field that short chains follow and keeps training from
+  running away: denoising (`eojax.losses.denoising_score_matching`), or from where chains begin, the
+  start of Energy Matching (`eojax.losses.flow_matching`). The options that later work
   on the same model needs are here too: JEM++'s inner steps (`eojax.samplers.shortcut`) and the
   sharpness-aware gradient of SADA-JEM (`eojax.methods.update.optimizers`), whose two passes see the
   same batch, the same samples and the same noise.
@@ -113,7 +114,7 @@ class _Training(NamedTuple):
         drawn, chain = self.model.run_chains(state, key_chain) if joint else (None, None)
         old = state.trained
         trained, aside = self.descent.step(
-            old, lambda p: self._loss(p, old.statistics, batch, chain, key_loss)
+            old, lambda p: self._loss(p, state, batch, chain, key_loss)
         )
         if drawn is None or chain is None:
             return state._replace(trained=trained), aside.metrics
@@ -122,9 +123,9 @@ class _Training(NamedTuple):
         return JemState(trained, buffer, state.gaussian), metrics
 
     def _loss(
-        self, parameters: Any, statistics: Any, batch: Batch, chain: Chain | None, key: Array
+        self, parameters: Any, state: JemState, batch: Batch, chain: Chain | None, key: Array
     ) -> tuple[Array, Aside]:
-        model = self.model
+        model, statistics = self.model, state.trained.statistics
         key_labelled, key_real, key_model, key_score = random.split(key, 4)
         groups = [model.noisy(batch['labelled']['images'], key_labelled)]
         if chain is not None:
@@ -141,8 +142,9 @@ class _Training(NamedTuple):
             likelihood, more = model.likelihood(logits[1], logits[2])
             loss, metrics = loss + likelihood, metrics | more
         if model.options.score_matching_weight:
+            clean = batch['clean']['images']
             score, more = model.score_matching(
-                parameters, statistics, batch['clean']['images'], key_score
+                parameters, statistics, clean, key_score, state.gaussian
             )
             loss, metrics = loss + score, metrics | more
         return loss, Aside(metrics, statistics)

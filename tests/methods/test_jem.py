@@ -17,6 +17,7 @@ from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.feed.resident import Resident
 from eojax.methods import jem
+from eojax.methods.joint import joint_model
 from eojax.methods.method import Method
 from eojax.models import MODELS, wide_resnet
 from eojax.models.model import Network
@@ -161,8 +162,10 @@ def test_every_term_of_the_loss_has_its_weight(monkeypatch: Patch):
     assert_close(change(state, new), gradient)
 
 
-def test_score_matching_has_its_stream_and_its_weight(monkeypatch: Patch):
+@pytest.mark.parametrize('kind', ['denoising', 'flow'])
+def test_score_matching_has_its_stream_and_its_weight(kind: str, monkeypatch: Patch):
     options = {'method__score_matching_weight': 0.3, 'method__score_matching_batch_size': 4}
+    options['method__score_matching_kind'] = kind
     method, state, batch = started(monkeypatch, **options)
     assert method.phases[-1].streams['clean'].batch_size == 4
     _, metrics = joint(method)(state, batch, random.key(2))
@@ -171,6 +174,29 @@ def test_score_matching_has_its_stream_and_its_weight(monkeypatch: Patch):
     _, plain = joint(without)(state, batch, random.key(2))
     difference = float(metrics['loss'] - plain['loss'])
     assert difference == pytest.approx(0.3 * float(metrics['score_matching']), rel=1e-3)
+
+
+@pytest.mark.parametrize('start', ['uniform', 'gaussian'])
+def test_flow_matching_begins_where_chains_begin(start: str, monkeypatch: Patch):
+    options = {'method__score_matching_weight': 1.0, 'method__score_matching_batch_size': 64}
+    options |= {'method__score_matching_kind': 'flow', 'sampler__start': start}
+    options['sampler__buffer_size'] = 400
+    method, state, batch = started(monkeypatch, **options)
+    seen = []
+
+    def record(density: Any, starts: Array, images: Array, key: Array) -> Array:
+        jax.debug.callback(lambda x: seen.append(np.asarray(x)), starts)
+        return jnp.float32(0.0)
+
+    monkeypatch.setattr(joint_model, 'flow_matching', record)
+    batch = {**batch, 'clean': {'images': jnp.zeros((64, *SHAPE))}}
+    joint(method)(state, batch, random.key(2))
+    jax.effects_barrier()
+    (starts,) = seen
+    assert starts.shape == (64, *SHAPE)
+    fresh = np.asarray(state.replay_buffer.images)
+    assert starts.std() == pytest.approx(fresh.std(), rel=0.15)
+    assert starts.mean() == pytest.approx(fresh.mean(), abs=0.1)
 
 
 def test_one_joint_pass_equals_separate_passes(monkeypatch: Patch):

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import Dataset
 from eojax.devices import sharding
 from eojax.losses.denoising_score_matching import denoising_score_matching
+from eojax.losses.flow_matching import flow_matching
 from eojax.losses.valid_pixels import mean_over
 from eojax.methods.features import features_of
 from eojax.methods.joint.energy import cut_of, energy_of, log_density
@@ -156,16 +157,30 @@ class JointModel(NamedTuple):
         return contrastive_loss(real, sampled, weight, l2)
 
     def score_matching(
-        self, parameters: Any, statistics: Any, images: Array, key: Array
+        self,
+        parameters: Any,
+        statistics: Any,
+        images: Array,
+        key: Array,
+        gaussian: StationaryGaussian | None,
     ) -> tuple[Array, dict[str, Array]]:
-        """The weighted loss of denoising score matching on images of the data."""
+        """The weighted loss that shapes the gradient of log p(x) on images of the data.
+
+        Args:
+          gaussian: where chains begin, for flow matching; None for uniform noise.
+        """
         options = self.options
-        score = denoising_score_matching(
-            lambda x: log_density(self.network.apply(parameters, statistics, x)),
-            images,
-            key,
-            tuple(options.score_matching_noise),
-        )
+
+        def density(x: Array) -> Array:
+            return log_density(self.network.apply(parameters, statistics, x))
+
+        if options.score_matching_kind == 'flow':
+            key_labels, key_starts, key = random.split(key, 3)
+            labels = random.randint(key_labels, (len(images),), 0, self.task.num_classes)
+            score = flow_matching(density, self._starts(gaussian, key_starts, labels), images, key)
+        else:
+            noise = tuple(options.score_matching_noise)
+            score = denoising_score_matching(density, images, key, noise)
         return options.score_matching_weight * score, {'score_matching': score}
 
     def forward(

@@ -34,12 +34,17 @@ SUPERVISED_STEPS = Option(
     0, 'steps at first without chains, by cross-entropy and score matching', NOT_NEGATIVE, 'steps',
     phase='own',
 )  # fmt: skip
-SCORE_MATCHING_WEIGHT = Option(0.0, 'weight of denoising score matching; 0: none', NOT_NEGATIVE)
+SCORE_MATCHING_WEIGHT = Option(0.0, 'weight of score matching; 0: none', NOT_NEGATIVE)
 SCORE_MATCHING_NOISE = Option(
     (0.02, 0.6),
-    'lowest and highest deviation of the noise of score matching',
+    'lowest and highest deviation of the noise of denoising score matching',
     _LOW_HIGH,
     'of images in [-1, 1]',
+)
+SCORE_MATCHING_KIND = Option(
+    'denoising',
+    'what its gradient is fitted to: the way back from noise, or from where chains begin',
+    one_of('denoising', 'flow'),
 )
 # Of the replay buffer, in the group `sampler`.
 BUFFER: dict[str, Option] = {
@@ -74,6 +79,7 @@ OPTIONS: dict[str, dict[str, Option]] = {
             32, 'images of score matching in a step', at_least(1), 'images'
         ),
         'score_matching_noise': SCORE_MATCHING_NOISE,
+        'score_matching_kind': SCORE_MATCHING_KIND,
     },
     'sampler': {**langevin.OPTIONS, **BUFFER, **starts.OPTIONS},
 }
