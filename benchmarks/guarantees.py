@@ -27,6 +27,8 @@ from benchmarks import command, provenance
 from benchmarks.command import Numbers, rounded
 from eojax.apps.map_scene import job
 from eojax.apps.map_scene.guarantees import Wanted
+from eojax.apps.map_scene.model import prepare_model
+from eojax.apps.map_scene.scene import Job, Options
 from eojax.data.reading.raster import DEFAULT_READING
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation import evaluators
@@ -269,13 +271,13 @@ def open_numbers(run: Run, state: Any, held: Sample, tested: Sample) -> Numbers:
 def scene_numbers(run: Run, state: Any, scene: Path, level: float) -> Numbers:
     """What the map of a scene leaves open, and how large its sets are, by each score."""
     numbers: Numbers = {}
-    reading = job.Options(None, None, DEFAULT_READING)
+    reading = Options(None, None, DEFAULT_READING)
     for by in ('confidence', *(('log_density',) if density_of(run) else ())):
         for kind in SCORES if by == 'confidence' else ('lac',):
             wanted = Wanted(Asked(level, kind, _OPEN, by))
-            model = job.prepare_model(run, state, wanted=wanted)
+            model = prepare_model(run, state, wanted=wanted)
             with tempfile.TemporaryDirectory() as folder:
-                summary = job.map_scene(job.Job(scene, Path(folder)), model, reading)
+                summary = job.map_scene(Job(scene, Path(folder)), model, reading)
             numbers[f'scene_not_known_share_by_{by}'] = rounded(summary['not_known']['share'])
             if by == 'confidence':
                 for key in ('mean_size', 'share_one', 'share_empty'):

@@ -11,14 +11,9 @@ import numpy as np
 
 from eojax.apps.map_scene.command import check_run, wanted_of
 from eojax.apps.map_scene.guarantees import AREAS_FILES, Wanted
-from eojax.apps.map_scene.job import (
-    PICTURE,
-    Job,
-    Options,
-    layers_of,
-    prepare_model,
-)
 from eojax.apps.map_scene.job import map_scene as make_map
+from eojax.apps.map_scene.model import PICTURE, layers_of, prepare_model
+from eojax.apps.map_scene.scene import Job, Options
 from eojax.apps.predict.inputs import find_inputs
 from eojax.data.reading.any_image import ImageReader
 from eojax.data.reading.bands.files import path_in_archive

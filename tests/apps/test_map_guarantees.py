@@ -15,9 +15,10 @@ from rasterio.warp import transform
 
 import eojax
 from eojax.apps.map_scene import command, job
+from eojax.apps.map_scene import model as map_model
 from eojax.apps.map_scene.guarantees import Wanted
-from eojax.apps.map_scene.job import Job, Options
 from eojax.apps.map_scene.reference_places import check_places, read_points
+from eojax.apps.map_scene.scene import Job, Options
 from eojax.data.reading.raster import DEFAULT_READING, Raster
 from eojax.errors import UserError
 from eojax.evaluation.guarantees.rules import Asked, calibrate_sets
@@ -48,7 +49,7 @@ def scene(tmp_path_factory) -> Path:
 
 
 def _map(jem: TinyRun, scene: Path, out: Path, wanted: Wanted, stride: int = 16) -> dict[str, Any]:
-    model = job.prepare_model(jem.run, jem.state, 1.0, wanted)
+    model = map_model.prepare_model(jem.run, jem.state, 1.0, wanted)
     return job.map_scene(Job(scene, out), model, Options(16, stride, DEFAULT_READING))
 
 

@@ -23,9 +23,11 @@ from scipy.special import softmax
 
 from eojax.apps.map_scene import command as map_scene
 from eojax.apps.map_scene import figures, job
+from eojax.apps.map_scene import model as map_model
 from eojax.apps.map_scene.files import Layer, LayerFiles, written
-from eojax.apps.map_scene.job import Job, Model, Options
+from eojax.apps.map_scene.model import Model
 from eojax.apps.map_scene.patch_map import ScoredRow, average_rows, read_strips
+from eojax.apps.map_scene.scene import Job, Options
 from eojax.apps.map_scene.tiling import Tiling
 from eojax.data.reading import sentinel2
 from eojax.data.reading.patches import resample
@@ -60,7 +62,7 @@ def jem(tmp_path_factory) -> TinyRun:
 
 @pytest.fixture(scope='module')
 def model(jem) -> Model:
-    return job.prepare_model(jem.run, jem.state)
+    return map_model.prepare_model(jem.run, jem.state)
 
 
 @pytest.fixture(scope='module')
@@ -423,7 +425,7 @@ def test_a_complete_map_is_not_made_again_and_a_changed_one_is(jem, model, scene
 def test_another_training_in_the_same_folder_is_noticed(model, scene, tmp_path):
     job.map_scene(Job(scene, tmp_path), model, _options())
     other = jax.tree.map(lambda leaf: leaf * 1.01, model.state.trained.average)
-    changed = job.prepare_model(model.run, with_trained(model.state, average=other))
+    changed = map_model.prepare_model(model.run, with_trained(model.state, average=other))
     before = _times(tmp_path)
     job.map_scene(Job(scene, tmp_path), changed, _options())
     assert not set(before.items()) & set(_times(tmp_path).items())
@@ -596,7 +598,7 @@ def test_a_run_that_was_stopped_is_mapped_without_its_data(
     def no_data(*_: Any) -> None:
         raise UserError('no data at /elsewhere')
 
-    monkeypatch.setattr(job, 'reference_scores', no_data)
+    monkeypatch.setattr(map_model, 'reference_scores', no_data)
     known, out = tmp_path / 'known', tmp_path / 'out'
     job.map_scene(Job(scene, known), model, _options())
     _main(jem, out, scene)

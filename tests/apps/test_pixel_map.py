@@ -16,7 +16,8 @@ from rasterio.transform import Affine
 
 from eojax.apps.map_scene import job, pixel_map
 from eojax.apps.map_scene.companions import Companion, parse_rasters
-from eojax.apps.map_scene.job import Job, Model, Options
+from eojax.apps.map_scene.model import Model
+from eojax.apps.map_scene.scene import Job, Options
 from eojax.apps.map_scene.tiling import Tiling
 from eojax.data import facts
 from eojax.data.dataset import Dataset, Places

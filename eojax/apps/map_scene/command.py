@@ -69,17 +69,10 @@ from eojax.apps.map_scene.guarantees import (
     Wanted,
     check_classes_for,
 )
-from eojax.apps.map_scene.job import (
-    PERCENTILE,
-    Job,
-    Model,
-    Options,
-    companions_of,
-    map_scene,
-    open_scene,
-    prepare_model,
-)
+from eojax.apps.map_scene.job import map_scene
+from eojax.apps.map_scene.model import PERCENTILE, Model, prepare_model
 from eojax.apps.map_scene.reference_places import check_reference
+from eojax.apps.map_scene.scene import Job, Options, companions_of, open_scene
 from eojax.apps.map_scene.scores import classifies_pixels, learned_density
 from eojax.data.reading.raster import Reading
 from eojax.data.reading.scene_paths import is_one_scene, name_of, scenes_at

@@ -12,7 +12,10 @@ from rasterio.enums import Resampling
 from eojax.apps.map_scene.command import check_run
 from eojax.apps.map_scene.figures import Overview
 from eojax.apps.map_scene.guarantees import NOTHING
-from eojax.apps.map_scene.job import Job, Model, Options, map_scene, overview_of, prepare_model
+from eojax.apps.map_scene.job import map_scene
+from eojax.apps.map_scene.model import Model, prepare_model
+from eojax.apps.map_scene.overview import overview_of
+from eojax.apps.map_scene.scene import Job, Options
 from eojax.apps.map_scene.side_by_side import CLASSES, LOG_DENSITY, SCENE, Panel, side_by_side
 from eojax.data.reading.raster import DEFAULT_READING
 from eojax.drawing.class_colours import Colour, class_colours
