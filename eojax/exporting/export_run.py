@@ -14,6 +14,7 @@ from eojax.config.base import base_config, to_json
 from eojax.data import options as data_options
 from eojax.errors import UserError
 from eojax.evaluation import reference
+from eojax.evaluation.guarantees.sample import arrays_of, kept_name, thinned, validation_sample
 from eojax.exporting.card_of_run import Words, card_of
 from eojax.messages import say
 from eojax.runs.opening import open_run
@@ -24,6 +25,8 @@ from eojax.weights.run_file import CONFIG, TEXTS, RunFile
 
 # Paths on the machine that trained; whoever gets the file has others.
 _PATHS = ('root', 'inception', 'outliers')
+# Of the validation part's places, those that go along: images are mostly fewer, pixels are more.
+_CALIBRATION = 20_000
 _ASKED = ('logits', 'pixel_logits', 'log_density', 'pixel_log_density', 'features')
 
 
@@ -143,6 +146,10 @@ def _arrays(
             f'{folder} keeps no scores of step {run.step}: without the data set, maps and'
             ' comparisons of the file have no percentiles of log p(x)'
         )
+    calibration = _calibration(run, state)
+    if calibration:
+        calibration[reference.FINGERPRINT] = reference.fingerprint(run, opened)
+        yield f'reference/{kept_name(run)}', calibration
     texture = reference.load(folder / 'texture.npz')
     if texture:
         yield 'reference/texture', texture
@@ -151,6 +158,17 @@ def _arrays(
         rows = np.linspace(0, len(examples['labels']) - 1, wishes.examples).round().astype(int)
         rows = np.unique(rows)
         yield 'reference/examples', {name: values[rows] for name, values in examples.items()}
+
+
+def _calibration(run: Run, state: Any) -> dict[str, np.ndarray]:
+    """What guarantees are calibrated on; empty, and a line says why, where it is not to be had."""
+    if not {'logits', 'pixel_logits'} & set(run.method.abilities):
+        return {}
+    try:
+        return arrays_of(thinned(validation_sample(run, state), _CALIBRATION))
+    except UserError as error:
+        say(f'maps by the file give no guarantees (--coverage, --not_known, --areas): {error}')
+        return {}
 
 
 def _compare(run: Run, state: Any, file: Path) -> None:

@@ -35,7 +35,7 @@ from eojax.weights import encoder_file, spectra
 from eojax.weights.card import Card, card_from_json
 
 SUFFIX = '.safetensors'
-FORMAT, VERSION = 'eojax run', 1
+FORMAT, VERSION = 'eojax run', 2
 # Files of a run's folder that a file may hold, by their paths there.
 CONFIG, KNOWN = 'config.json', 'data.json'
 TEXTS = (
@@ -47,7 +47,9 @@ TEXTS = (
     'started_from.json',
     'evaluation/evaluation.json',
 )
-ARRAYS = re.compile(r'contents|reference/(texture|examples|step_\d+)')
+ARRAYS = re.compile(r'contents|reference/(texture|examples|step_\d+|validation_step_\d+)')
+# What version 1 does not know of them; a file without it is of that version, which more can read.
+_SINCE_2 = 'reference/validation_'
 STATE = 'state/'
 _CARD, _CHECKPOINT, _DIGEST = 'card.json', 'checkpoint', 'digest'
 _SPECTRUM = '#spectrum='
@@ -85,7 +87,7 @@ def write(path: Path, content: RunFile) -> None:
     tensors = dict(_as_stored(name, array) for name, array in tensors.items())
     metadata = {
         'format': FORMAT,
-        'format_version': str(VERSION),
+        'format_version': str(_version(content)),
         _CHECKPOINT: json.dumps({'step': content.step, 'which': content.which}),
         _CARD: content.card.to_json(),
         **content.texts,
@@ -94,6 +96,10 @@ def write(path: Path, content: RunFile) -> None:
     # Its own order of metadata is another one each time: the same run shall make the same file.
     data = _in_order(save(tensors, metadata))
     write_atomically(path, lambda file: file.write(data))
+
+
+def _version(content: RunFile) -> int:
+    return VERSION if any(group.startswith(_SINCE_2) for group in content.arrays) else 1
 
 
 def _as_stored(name: str, array: np.ndarray) -> tuple[str, np.ndarray]:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import rasterio
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import eojax
@@ -14,6 +15,7 @@ from eojax.apps import demo, export, generate
 from eojax.apps.report import command as report
 from eojax.evaluation import command as evaluate
 from eojax.evaluation import reference
+from eojax.evaluation.guarantees import sample
 from eojax.evaluation.scoring import score_all
 from eojax.exporting.card_of_run import Words
 from eojax.exporting.export_run import Wishes, export_run
@@ -89,6 +91,48 @@ def test_textures_need_no_data(exported: Path) -> None:
     run, _ = open_run(exported)
     kept, whole = reference.texture(run), reference.texture(tiny_run('jem').run)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9), kept, whole)
+
+
+def test_guarantees_need_no_data(exported: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    tiny = tiny_run('jem')
+    own = sample.arrays_of(sample.validation_sample(tiny.run, tiny.state))
+    run, state = open_run(exported)
+
+    def no_data(run: object) -> None:
+        raise eojax.UserError('the data are elsewhere')
+
+    monkeypatch.setattr(sample, 'with_data', no_data)
+    kept = sample.arrays_of(sample.validation_sample(run, state))
+    assert kept.keys() == own.keys() >= {'logits', 'labels', 'blocks', 'log_density'}
+    for name, values in own.items():
+        np.testing.assert_array_equal(kept[name], values)
+    # Where nothing was kept and the data are elsewhere, a line says what the file cannot do.
+    for file in tiny.run.folder.glob('reference/validation_*'):
+        file.rename(tmp_path / file.name)
+    out = tmp_path / 'without.safetensors'
+    export_run(tiny.run, tiny.state, WISHES, out)
+    assert 'give no guarantees' in capsys.readouterr().err
+    versions = []
+    for path in (exported, out):
+        with safe_open(path, framework='numpy') as file:
+            versions.append(file.metadata()['format_version'])
+    assert versions == ['2', '1']  # an older eojax still reads the second
+
+
+def test_of_many_places_some_go_along() -> None:
+    num = 1000
+    whole = sample.Sample(
+        np.arange(2 * num, dtype=np.float32).reshape(num, 2), np.arange(num, dtype=np.int32),
+        np.arange(num, dtype=np.int32) // 10, True, np.arange(num, dtype=np.float32),
+    )  # fmt: skip
+    some = sample.thinned(whole, 300)
+    assert len(np.unique(some.labels)) == 300
+    np.testing.assert_array_equal(some.logits, whole.logits[some.labels])
+    np.testing.assert_array_equal(some.blocks, some.labels // 10)
+    np.testing.assert_array_equal(some.log_density, some.labels)
+    assert some.labels.mean() == pytest.approx(num / 2, abs=50)  # three deviations
+    np.testing.assert_array_equal(sample.thinned(whole, 300).labels, some.labels)
+    assert sample.thinned(whole, num) is whole
 
 
 def test_a_damaged_file_is_known_as_such(exported: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from eojax.data.dataset import Window
 from eojax.data.facts import Facts
 from eojax.data.sources.layout import Layout, layer, read_layout
 from eojax.evaluation import reference
+from eojax.evaluation.guarantees.rules import calibrate_sets
+from eojax.evaluation.guarantees.sample import validation_sample
 from eojax.weights import run_file, shipped
 from tests.data.sources.test_real_layouts import DUBAI, DUBAI_CLASSES
 from tests.real_data import real_data
@@ -68,3 +70,16 @@ def test_shipped_weights_map_an_image_of_the_test_tile(name: str, least: float) 
     known = read['labels'] != 255
     right = run.predict(read['images'][None]).indices[0] == read['labels']
     assert right[known].mean() >= least
+
+
+@pytest.mark.parametrize('name', OF_IMAGES)
+def test_shipped_weights_give_sets_of_classes_without_data(name: str) -> None:
+    opened = eojax.open(name)
+    held = validation_sample(opened.run, opened.state)
+    rule = calibrate_sets(held, 0.9, 'lac')
+    # EuroSAT has no blocks of ground: the rank of 0.9 (n + 1) among n images.
+    assert rule.blocks == len(held.labels) > 1000
+    covered = rule.holds(held.probabilities, np.random.default_rng(0))[
+        np.arange(len(held.labels)), held.labels
+    ]
+    assert 0.9 <= covered.mean() < 0.902

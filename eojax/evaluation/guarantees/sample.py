@@ -175,7 +175,7 @@ def validation_sample(run: Run, state: Any) -> Sample:
         data are not there.
     """
     check_validation(run)
-    path = run.folder / 'reference' / f'validation_step_{run.step}.npz'
+    path = run.folder / 'reference' / f'{kept_name(run)}.npz'
     mark = fingerprint(run, state)
     # Several processes, which may see a shared folder at different times, all compute it.
     kept = read_kept(path, mark) if jax.process_count() == 1 else {}
@@ -196,6 +196,25 @@ def validation_sample(run: Run, state: Any) -> Sample:
     evaluators.measure(run, state, tested, [sampled(run, tested, take)], title)
     sample = held[0]
     if sharding.is_main_process():
-        arrays = {name: x for name, x in sample._asdict().items() if x is not None}
-        write_kept(path, {**arrays, FINGERPRINT: mark})
+        write_kept(path, {**arrays_of(sample), FINGERPRINT: mark})
     return sample
+
+
+def kept_name(run: Run) -> str:
+    """The name of the kept sample in `reference/`, without suffix."""
+    return f'validation_step_{run.step}'
+
+
+def arrays_of(sample: Sample) -> dict[str, np.ndarray]:
+    """A sample as it is kept, by name."""
+    return {name: np.asarray(x) for name, x in sample._asdict().items() if x is not None}
+
+
+def thinned(sample: Sample, num: int) -> Sample:
+    """At most so many of a sample, drawn by chance, the same ones each time."""
+    if len(sample.labels) <= num:
+        return sample
+    chosen = np.sort(np.random.default_rng(0).choice(len(sample.labels), num, replace=False))
+    density = None if sample.log_density is None else sample.log_density[chosen]
+    logits, labels, blocks = (x[chosen] for x in (sample.logits, sample.labels, sample.blocks))
+    return Sample(logits, labels, blocks, sample.grouped, density)
