@@ -31,6 +31,7 @@ from eojax.data.dataset import ArraySource, Dataset, Places
 from eojax.data.facts import IMAGES, UNKNOWN, Facts, Raster, valid_of
 from eojax.data.reading.raster import DEFAULT_READING
 from eojax.errors import UserError
+from tests.data.band_files import PRODUCT, drawn_bands, write_bands, write_safe
 from tests.data.rasters import write_raster
 from tests.tiny_runs import tiny_run
 
@@ -186,6 +187,29 @@ def test_places_of_folders_archives_and_windows(tmp_path: Path):
     np.testing.assert_array_equal(piece.rasters[0], paths.fitted(expected, _form()))
     with pytest.raises(UserError, match='20x20 pixels, smaller than a window of 32x32'):
         read(f'{tmp_path}/set', window=32)
+
+
+def test_products_and_folders_of_bands_are_places(tmp_path: Path):
+    rgb, other = (drawn_bands(48, seed, ('B02', 'B03', 'B04')) for seed in (0, 1))
+    second = PRODUCT.replace('T48QUE', 'T48QUF')
+    write_safe(tmp_path / 'all', rgb)
+    write_safe(tmp_path / 'all', other, second, archive=True)
+    write_bands(tmp_path / 'bands', other, 'T48QUE_{band}.tif')
+
+    def found(text: str) -> list[tuple[str, int]]:
+        named = paths.parse('test', text)
+        places = paths.places_at(named, 'test', _form(16), Facts(), DEFAULT_READING, 'test')
+        for place in places:
+            pieces = [*place.read(np.arange(place.total))]
+            assert len(pieces) == place.total
+            assert all(piece.rasters[0].shape[-1] == 3 for piece in pieces)
+            assert not any('/' in piece.name for piece in pieces)
+        return [(place.name, place.total) for place in places]
+
+    assert found(f'{tmp_path}/all') == [(PRODUCT, 9), (second, 9)]
+    assert found(f'both={tmp_path}/all') == [('both', 18)]
+    assert found(f'{tmp_path}/all/{PRODUCT}.SAFE') == [(PRODUCT, 9)]
+    assert found(f'{tmp_path}/bands') == [('bands', 9)]
 
 
 def test_scenes_are_cut_and_windows_without_data_left_out(tmp_path: Path):

@@ -5,7 +5,9 @@ files share (`EuroSAT_RGB/`); files that no folder tells apart are one place.
 `--train=NAME=PATH` makes one place of all that lies there, and `archive.zip/folder` is a folder in
 an archive. Folders of label maps (`masks`, `labels`, ...) are left out. Where all files of a place
 are GeoTIFFs with a coordinate system and larger than a window, they are scenes, which are cut into
-windows; other images are cut where there is a window, and else are whole.
+windows; other images are cut where there is a window, and else are whole. Sentinel-2 products and
+folders of bands in files of their own (`eojax.data.reading.scene_paths`) are scenes too, each a
+place, or with a name all of them one.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ import numpy as np
 from eojax.apps.representativeness.places import Form, Piece, Place
 from eojax.data.facts import IMAGES, Facts
 from eojax.data.reading import raster as scenes
+from eojax.data.reading.bands.files import SAFE, may_hold_bands
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.formats.encoded import size_of
 from eojax.data.reading.image_files import FileReader, open_image_files
 from eojax.data.reading.patches import patch_pixels, patch_places, resample
+from eojax.data.reading.scene_paths import is_scene_of_bands, name_of, scenes_at
 from eojax.errors import UserError
 from eojax.evaluation.scene_sets import is_scene
 from eojax.home import expanded
@@ -56,11 +60,13 @@ class _Cut(NamedTuple):
       file: its name in the place's folder or archive.
       side: of a window; None for the whole image.
       corners: rows and columns of their upper left corners.
+      title: of the file, for people; empty: its name.
     """
 
     file: str
     side: int | None
     corners: Sequence[tuple[int, int]]
+    title: str = ''
 
 
 def parse(option: str, text: str) -> Named:
@@ -102,11 +108,10 @@ def places_at(named: Named, part: str, form: Form, facts: Facts, reading: scenes
             ' images alone; name a data set with all of them by --config=configs/NAME.py'
         )
     if named.path.suffix.lower() in scenes.SUFFIXES and named.path.is_file():
-        name = named.name or named.path.stem
-        notes: list[str] = []
-        cuts = [_scene_cut(named.path, form, facts, reading, notes)]
-        say_some(notes)
-        return [_place(name, part, cuts, _scene_reader(named.path.parent, form, facts, reading))]
+        return _places_of_scenes(named, part, [named.path], form, facts, reading)
+    scenes_here = _scenes_of_bands(named, option)
+    if scenes_here:
+        return _places_of_scenes(named, part, scenes_here, form, facts, reading)
     with open_image_files(named.path) as listing:
         inside = f'{named.below}/' if named.below else ''
         files = [name for name in listing.files if name.startswith(inside) and not _is_mask(name)]
@@ -118,6 +123,43 @@ def places_at(named: Named, part: str, form: Form, facts: Facts, reading: scenes
     return [
         _place_of_files(name, part, named.path, held, form, facts, reading)
         for name, held in grouped.items()
+    ]
+
+
+def _scenes_of_bands(named: Named, option: str) -> list[Path]:
+    """The products and folders of bands at a path; empty where it holds other images."""
+    path = named.path / named.below
+    if not may_hold_bands(path):
+        return []
+    products = path.is_dir() and any(
+        entry.name.lower().endswith((SAFE, f'{SAFE}.zip')) for entry in path.iterdir()
+    )
+    if products or is_scene_of_bands(path):
+        return scenes_at(path, f'--{option}')
+    return []
+
+
+def _places_of_scenes(
+    named: Named,
+    part: str,
+    files: Sequence[Path],
+    form: Form,
+    facts: Facts,
+    reading: scenes.Reading,
+) -> list[Place]:
+    """A place of each scene, or of all of them where they have a name."""
+    notes: list[str] = []
+    cuts = [
+        _scene_cut(file, form, facts, reading, notes)._replace(file=str(file)) for file in files
+    ]
+    say_some(notes)
+    read = _scene_reader(Path(), form, facts, reading)
+    if named.name:
+        return [_place(named.name, part, cuts, read)]
+    root = named.path / named.below
+    return [
+        _place(name_of(file, root), part, [cut], read)
+        for file, cut in zip(files, cuts, strict=True)
     ]
 
 
@@ -206,7 +248,8 @@ def _scene_cut(
             if facts.size is None:
                 raise UserError(f'{file} is a scene: say by --window=PIXELS how it is cut')
             side = patch_pixels(facts, form.side or facts.size[0], scene.pixel_metres())
-        return _Cut(file.name, side, _fitting(file, scene.height, scene.width, side))
+        corners = _fitting(file, scene.height, scene.width, side)
+        return _Cut(file.name, side, corners, file.name)
 
 
 Reader = Callable[[_Cut, Sequence[tuple[int, int]]], Iterator[np.ndarray | None]]
@@ -225,7 +268,7 @@ def _place(name: str, part: str, cuts: Sequence[_Cut], read: Reader) -> Place:
             for (row, column), pixels in zip(corners, read(cut, corners), strict=True):
                 if pixels is not None:
                     where = f' row {row} column {column}' if cut.side else ''
-                    yield Piece(f'{cut.file}{where}', (pixels,))
+                    yield Piece(f'{cut.title or cut.file}{where}', (pixels,))
 
     return Place(name, part, int(firsts[-1]), pieces)
 
