@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from eojax.config.shipped import config_file
 from eojax.errors import UserError, one_line_errors
 
 ENTRIES = ('jem', 'fixmatch', 'swd_transfer', 'image_synthesis', 'segmentation', 'seg_jem')
@@ -135,11 +136,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--minutes', type=float, default=10.0, help='for all tasks together')
     parser.add_argument('--eurosat', default='', help='the archive or folder; else drawn images')
     parser.add_argument('--suite', default='gpu', help='gpu, or cpu to try this without one')
-    parser.add_argument('--config', default=CONFIG, help='of the training')
+    parser.add_argument('--config', default=CONFIG, help='of the training: a file or a name')
     parser.add_argument('--steps', type=int, default=STEPS, help='of the training')
     parser.add_argument('--plan', action='store_true', help='print the commands and end')
     options = parser.parse_args(arguments)
     with one_line_errors():
+        # Before anything is planned: minutes of a card should not end at a mistyped name.
+        config_file(options.config)
+        if options.eurosat and not Path(options.eurosat).exists():
+            raise UserError(f'--eurosat {options.eurosat}: there is no such archive or folder')
         tasks = plan(options.out, options.eurosat, options.suite, options.config, options.steps)
         if options.plan:
             for task in tasks:

@@ -50,6 +50,26 @@ def test_the_command_prints_its_plan_alone(
     assert not (tmp_path / 'none').exists()
 
 
+@pytest.mark.parametrize(
+    ('option', 'says'),
+    [
+        ('--config=jem_eurosta', 'nearest is jem_eurosat'),
+        ('--config=configs/none.py', 'config file not found: configs/none.py'),
+        ('--eurosat=none.zip', '--eurosat none.zip'),
+    ],
+)
+def test_what_is_not_there_is_refused_before_anything_is_planned(
+    option: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        accelerator.main(['--plan', option])
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert says in printed.err
+    assert printed.err.count('\n') == 1
+
+
 @functools.cache
 def _fixmatch_on_the_cpu() -> dict[str, float]:
     return agreement.metrics_on(_fixmatch(), sharding.data_mesh(), 1)
