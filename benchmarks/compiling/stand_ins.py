@@ -17,14 +17,22 @@ from ml_collections import ConfigDict
 from eojax.data.dataset import TEST, TRAIN, VALIDATION, Dataset, Places, Window
 from eojax.data.facts import DRAWN, IMAGES, Facts, Raster
 from eojax.data.published import PublishedImages
-from eojax.data.sets import DATASETS, airsar, eurosat, eurosat_ms, so2sat
+from eojax.data.sets import DATASETS, aid, airsar, eurosat, eurosat_ms, so2sat, ucmerced
 from eojax.data.sets.local_climate_zones import CLASS_NAMES as ZONES
-from eojax.data.sets.pixels import dfc2020, geonrw, minifrance, vaihingen
+from eojax.data.sets.pixels import christchurch, dfc2020, geonrw, minifrance, vaihingen
+from eojax.data.sets.pixels.mask_values import mask_values
 from eojax.data.sets.so2sat_patches import SENSORS
 from eojax.errors import UserError
 
 # Images of each class of EuroSAT (Helber et al., 2019), in the order of `CLASS_NAMES`.
 _EUROSAT = (3000, 3000, 3000, 2500, 2500, 2000, 2500, 3000, 2500, 3000)
+# Images of each class of AID (Xia et al., 2017, table I), in the order of `CLASS_NAMES`, and of UC
+# Merced (Yang and Newsam, 2010).
+_AID = (
+    360, 310, 220, 400, 360, 260, 240, 350, 410, 300, 370, 250, 390, 280, 290, 340, 350, 390, 370,
+    420, 380, 260, 290, 410, 300, 300, 330, 290, 360, 420,
+)  # fmt: skip
+_UCMERCED = (100,) * len(ucmerced.CLASS_NAMES)
 # Patches of So2Sat's training, validation and test, version 2 (Zhu et al., 2020).
 _SO2SAT = {TRAIN: 352_366, VALIDATION: 24_119, TEST: 24_188}
 # Patches of each class that the AIRSAR scene gives at the options of its config, rounded.
@@ -36,6 +44,10 @@ _DFC2020 = (5_128, 986)
 _MINIFRANCE, _MINIFRANCE_SIDE = (50, 50), 10_000
 # Height and width of a usual tile of Vaihingen.
 _VAIHINGEN = (2_560, 2_048)
+# Images of Christchurch: two to learn from and 20 without masks, and two for the test, as its
+# thesis has them; about 5,000 by 4,000 pixels (Audebert, Le Saux and Lefevre, "Segment-before-
+# Detect", Remote Sensing 9(4), 2017).
+_CHRISTCHURCH, _CHRISTCHURCH_MASKED, _CHRISTCHURCH_SIZE = (22, 2), 2, (4_000, 5_000)
 
 
 class Zeros(NamedTuple):
@@ -130,6 +142,14 @@ def _eurosat_ms(options: ConfigDict) -> Dataset:
     return _images(eurosat_ms.choose(options.bands), _EUROSAT, options.size, 'uint16')
 
 
+def _aid(options: ConfigDict) -> Dataset:
+    return _images(aid.AID, _AID, options.size, 'uint8')
+
+
+def _ucmerced(options: ConfigDict) -> Dataset:
+    return _images(ucmerced.UCMERCED, _UCMERCED, options.size, 'uint8')
+
+
 def _so2sat(options: ConfigDict) -> Dataset:
     sensor = SENSORS[options.sensor]
     parts = np.repeat(list(_SO2SAT), list(_SO2SAT.values()))
@@ -197,13 +217,26 @@ def _vaihingen(options: ConfigDict) -> Dataset:
     return _tiles(vaihingen.FACTS, counts, _VAIHINGEN, [str(n) for n in numbers])
 
 
+def _christchurch(options: ConfigDict) -> Dataset:
+    bands = Raster(('red', 'green', 'blue'), 'uint8')
+    classes = mask_values(options.mask_values).class_names
+    facts = Facts(christchurch.NAME, '', classes, {IMAGES: bands}, label='pixel')
+    dataset = _tiles(facts, _CHRISTCHURCH, _CHRISTCHURCH_SIZE)
+    number = np.arange(dataset.places.num)
+    masked = (number < _CHRISTCHURCH_MASKED) | (number >= _CHRISTCHURCH[0])
+    return dataset._replace(places=dataset.places._replace(annotated=masked))
+
+
 _MADE: Mapping[str, Callable[[ConfigDict], Dataset]] = {
+    'aid': _aid,
     'airsar': _airsar,
+    'christchurch': _christchurch,
     'dfc2020': _dfc2020,
     'eurosat': _eurosat,
     'eurosat_ms': _eurosat_ms,
     'geonrw': _geonrw,
     'minifrance': _minifrance,
     'so2sat': _so2sat,
+    'ucmerced': _ucmerced,
     'vaihingen': _vaihingen,
 }

@@ -68,7 +68,9 @@ def test_chips_have_rates_and_memory(name: str) -> None:
     ('config', 'num', 'shape'),
     [('jem_eurosat', 27_000, (64, 64, 3)), ('supervised_eurosat_ms', 27_000, (64, 64, 13)),
      ('swd_transfer_eurosat_airsar', None, None), ('segmentation_geonrw', 7_782, (1000, 1000, 3)),
-     ('segmentation_dfc2020', 6_114, (256, 256, 3)), ('segmentation_vaihingen', 33, None)],
+     ('segmentation_dfc2020', 6_114, (256, 256, 3)), ('segmentation_vaihingen', 33, None),
+     ('jem_aid', 10_000, (64, 64, 3)), ('berundanet_ucmerced', 2_100, None),
+     ('segmentation_christchurch', 24, (4_000, 5_000, 3))],
 )  # fmt: skip
 def test_published_sets_stand_there_without_their_pixels(
     config: str, num: int | None, shape: tuple[int, ...] | None
@@ -87,8 +89,8 @@ def test_published_sets_stand_there_without_their_pixels(
 
 
 def test_a_set_without_a_stand_in_is_named() -> None:
-    config = base_config('supervised', 'convnet', 'ucmerced')
-    with pytest.raises(UserError, match="no stand-in for the data set 'ucmerced'"):
+    config = base_config('supervised', 'convnet', 'resisc45')
+    with pytest.raises(UserError, match="no stand-in for the data set 'resisc45'"):
         stand_ins.read_stand_in(config.data)
 
 
