@@ -15,9 +15,10 @@ from eojax.data.columns import name_at
 from eojax.data.facts import PIXEL_LABELS, Facts
 from eojax.devices import sharding
 from eojax.errors import UserError
-from eojax.feed import shelves, windows
+from eojax.feed import rows, shelves, windows
 from eojax.feed.permutation import draw_indices
 from eojax.feed.reading import Pixels, StrangePixels, in_threads
+from eojax.feed.rows import Rows
 from eojax.feed.streams import (
     PARTS,
     SplitData,
@@ -58,15 +59,16 @@ class Resident(NamedTuple):
     """The training places of a data set.
 
     Attributes:
-      rasters: as stored, by name: `[N, h, w, C]`, or one picture `[height, width, C]` of all places
-        where these differ in size; labels of pixels and masks without bands.
+      rasters: as stored, by name: rows of equally large places, or one picture
+        `[height, width, C]` of all places where these differ in size; labels of pixels and masks
+        without bands.
       truth: int32 `[N]`, classes; -1 where not known.
       labelled: bool `[N]`, whether methods may know the class.
       parts: by part (`labelled`, `unlabelled`, `train`), int32 indices into the above.
       tiles: None where all places are equally large.
     """
 
-    rasters: Mapping[str, Array]
+    rasters: Mapping[str, Rows | Array]
     truth: Array
     labelled: Array
     parts: Mapping[str, Array]
@@ -110,7 +112,12 @@ class Arranged(NamedTuple):
 
     def _read(self) -> dict[str, Any]:
         if self.size is not None:
-            return _equal_places(self.pixels, self.places, *self.size)
+            read = _equal_places(self.pixels, self.places, *self.size)
+            wanted: Mapping[str, Any] = self.resident.rasters
+            return {
+                name: Rows(array.reshape(wanted[name].values.shape), wanted[name].shape)
+                for name, array in read.items()
+            }
         assert self.resident.tiles is not None  # where places differ
         return _one_picture(self.pixels, self.places, self.resident.rasters, self.resident.tiles)
 
@@ -118,6 +125,7 @@ class Arranged(NamedTuple):
 def arrange(data: SplitData, streams: Iterable[Stream]) -> Arranged:
     """Where the rasters of the training places that streams ask for will lie; reads nothing."""
     facts, places, splits = data.dataset.facts, data.dataset.places, data.splits
+    streams = tuple(streams)
     pixels = Pixels(data.dataset.source, facts, rasters_read(streams, facts))
     held = {
         part: np.searchsorted(splits.train, part_of(splits, part)).astype(np.int32)
@@ -130,11 +138,18 @@ def arrange(data: SplitData, streams: Iterable[Stream]) -> Arranged:
     }
     if facts.size is not None:
         num, size = len(splits.train), facts.size
-        shapes = {name: (num, *pixels.shape(name, *size)) for name in pixels.rasters}
+        windowed = any(stream.window is not None for stream in streams)
+        resident['rasters'] = {
+            n: rows.described(num, pixels.shape(n, *size), pixels.dtype(n), windowed)
+            for n in pixels.rasters
+        }
     else:
         heights, widths = places.heights[splits.train], places.widths[splits.train]
         plan = shelves.arrange(heights, widths, grid_of(facts))
-        shapes = {name: pixels.shape(name, plan.height, plan.width) for name in pixels.rasters}
+        resident['rasters'] = {
+            n: jax.ShapeDtypeStruct(pixels.shape(n, plan.height, plan.width), pixels.dtype(n))
+            for n in pixels.rasters
+        }
         tiles: dict[str, Any] = {
             'heights': heights.astype(np.int32),
             'widths': widths.astype(np.int32),
@@ -147,9 +162,6 @@ def arrange(data: SplitData, streams: Iterable[Stream]) -> Arranged:
             },
         }
         resident['tiles'] = Tiles(**tiles)
-    resident['rasters'] = {
-        n: jax.ShapeDtypeStruct(shape, pixels.dtype(n)) for n, shape in shapes.items()
-    }
     return Arranged(Resident(**resident), pixels, splits.train, facts.size)
 
 
@@ -235,7 +247,7 @@ def _draw(
     names = rasters_read([stream], facts)
     if stream.window is None:
         chosen = part[everywhere(draw_indices(key, step * size, size, len(part)))]
-        stored = {name: resident.rasters[name][chosen] for name in names}
+        stored = {name: rows.gather(_rows(resident, name), chosen) for name in names}
         return _described(resident, stored, chosen)
     positions = step * size + jnp.arange(size, dtype=jnp.int32)
     seeds, grid = windows.window_seeds(key), grid_of(facts)
@@ -247,14 +259,16 @@ def _draw(
         chosen = part[windows.draw_places(positions, seeds, thresholds)]
         heights, widths = tiles.heights[chosen], tiles.widths[chosen]
     row, column = windows.draw_corners(positions, seeds, heights, widths, stream.window, grid)
-    tops, lefts, place = row, column, chosen if tiles is None else None
-    if tiles is not None:
-        tops, lefts = tiles.tops[chosen] + row, tiles.lefts[chosen] + column
     stored = {}
     for name in names:
         scale = facts.stored(name).scale
-        corners = (tops // scale, lefts // scale)
-        stored[name] = _cut(resident.rasters[name], place, *corners, stream.window // scale)
+        side = stream.window // scale
+        if tiles is None:
+            place = _rows(resident, name)
+            stored[name] = rows.cut(place, chosen, row // scale, column // scale, side)
+        else:
+            tops, lefts = tiles.tops[chosen] + row, tiles.lefts[chosen] + column
+            stored[name] = _cut(resident.rasters[name], tops // scale, lefts // scale, side)
     return _described(resident, stored, chosen) | {'row': row, 'column': column}
 
 
@@ -268,14 +282,18 @@ def _described(resident: Resident, stored: dict[str, Array], chosen: Array) -> d
     }
 
 
-def _cut(raster: Array, place: Array | None, tops: Array, lefts: Array, side: int) -> Array:
-    """Windows of places `[N, h, w, ...]`, or of one picture `[h, w, ...]` where `place` is None."""
-    first: tuple[Array, ...] = () if place is None else (place,)
-    bands = raster.shape[len(first) + 2 :]
-    sizes = (1,) * len(first) + (side, side) + bands
+def _rows(resident: Resident, name: str) -> Rows:
+    held = resident.rasters[name]
+    assert isinstance(held, Rows)  # as the places are equally large
+    return held
 
-    def one(*corner: Any) -> Array:
-        start = (*corner, *(jnp.int32(0) for _ in bands))
-        return lax.dynamic_slice(raster, start, sizes).reshape(side, side, *bands)
 
-    return jax.vmap(one)(*first, tops, lefts)
+def _cut(picture: Any, tops: Array, lefts: Array, side: int) -> Array:
+    """Windows `[N, side, side, ...]` of one picture `[height, width, ...]`."""
+    bands = picture.shape[2:]
+
+    def one(top: Array, left: Array) -> Array:
+        start = (top, left, *(jnp.int32(0) for _ in bands))
+        return lax.dynamic_slice(picture, start, (side, side, *bands))
+
+    return jax.vmap(one)(tops, lefts)

@@ -20,6 +20,7 @@ from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch, to_uint8
 from eojax.feed.resident import Resident, gather
+from eojax.feed.rows import as_rows
 from eojax.feed.streams import Stream, check_streams
 from eojax.runs.domains import Domain
 from tests.feed.split_places import SplitPlaces
@@ -40,7 +41,7 @@ def resident_of(num: int, labelled: int) -> Resident:
     parts = {'labelled': np.arange(labelled), 'unlabelled': np.arange(labelled, num),
              'train': np.arange(num)}  # fmt: skip
     return Resident(
-        {'images': jnp.asarray(numbered(num).images)},
+        {'images': as_rows(jnp.asarray(numbered(num).images))},
         jnp.arange(num, dtype=jnp.int32) % 3,
         jnp.arange(num) < labelled,
         {name: jnp.asarray(part, jnp.int32) for name, part in parts.items()},
@@ -119,7 +120,7 @@ def test_augmentation_is_new_at_every_visit():
     images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
     parts = {'train': jnp.zeros(1, jnp.int32)}
     known = (jnp.zeros(1, jnp.int32), jnp.ones(1, bool))
-    resident = Resident({'images': jnp.asarray(images)}, *known, parts)
+    resident = Resident({'images': as_rows(jnp.asarray(images))}, *known, parts)
     streams = {'train': Stream('train', 64, 'dihedral')}
     drawn = jax.jit(
         lambda s: draw_batch({'data': resident}, streams, KEY, s, FACTS)['train']['images']
@@ -173,7 +174,7 @@ def test_each_data_set_has_its_own_size_bands_type_and_limits():
     stored = np.arange(9 * 6 * 6 * 2, dtype=np.uint16).reshape(9, 6, 6, 2) * 50
     parts = {'train': jnp.arange(9, dtype=jnp.int32)}
     numbers = jnp.arange(9, dtype=jnp.int32)
-    source = Resident({'images': jnp.asarray(stored)}, numbers, numbers >= 0, parts)
+    source = Resident({'images': as_rows(jnp.asarray(stored))}, numbers, numbers >= 0, parts)
     limits = ((0.0, 20_000.0), (10_000.0, 40_000.0))
     rasters = {'images': Raster(('a', 'b'), 'uint16', limits)}
     facts = {**FACTS, 'source': Facts(rasters=rasters)}
@@ -208,7 +209,7 @@ def test_batches_are_those_of_earlier_versions():
     truth = np.arange(num, dtype=np.int32) % 3
     parts = {'labelled': np.arange(5), 'unlabelled': np.arange(5, num), 'train': np.arange(num)}
     placed = {name: jnp.asarray(part, jnp.int32) for name, part in parts.items()}
-    stored = {'images': jnp.asarray(images)}
+    stored = {'images': as_rows(jnp.asarray(images))}
     resident = Resident(stored, jnp.asarray(truth), jnp.arange(num) < 5, placed)
     streams = {
         'labelled': Stream('labelled', 6, 'flips_shift'),

@@ -15,6 +15,7 @@ from eojax.data.facts import Facts
 from eojax.data.splits import Splits
 from eojax.errors import UserError
 from eojax.feed.resident import Resident, gather
+from eojax.feed.rows import as_rows
 from eojax.feed.streamed import StepReader, read_steps, rows_of
 from eojax.feed.streams import Stream
 from tests.data.files_on_access import OnAccess
@@ -54,7 +55,7 @@ def assert_same(first: Any, second: Any) -> None:
 @pytest.mark.parametrize('impl', ['threefry2x32', 'rbg'])
 def test_batches_are_those_of_resident_input(impl):
     resident = Resident(
-        {'images': jnp.asarray(OnAccess(NUM)[np.arange(NUM)])},
+        {'images': as_rows(jnp.asarray(OnAccess(NUM)[np.arange(NUM)]))},
         jnp.asarray(TRUTH),
         jnp.arange(NUM) < 10,
         {name: jnp.asarray(part) for name, part in PARTS.items()},

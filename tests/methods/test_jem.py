@@ -16,6 +16,7 @@ from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.feed.resident import Resident
+from eojax.feed.rows import as_rows
 from eojax.methods import jem
 from eojax.methods.joint import joint_model
 from eojax.methods.method import Method
@@ -440,7 +441,7 @@ def test_few_labels_are_drawn_repeatedly_and_the_step_takes_them(monkeypatch: Pa
     truth, labelled = jnp.arange(20) % CLASSES, jnp.arange(20) < CLASSES  # one label a class
     parts = {'labelled': jnp.arange(CLASSES), 'unlabelled': jnp.arange(CLASSES, 20),
              'train': jnp.arange(20)}  # fmt: skip
-    feed = {'data': Resident({'images': jnp.asarray(images)}, truth, labelled, parts)}
+    feed = {'data': Resident({'images': as_rows(jnp.asarray(images))}, truth, labelled, parts)}
     phase = method.phases[-1]
 
     @jax.jit
