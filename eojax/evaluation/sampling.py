@@ -193,7 +193,7 @@ def by_class(run: Run) -> bool:
 
 
 def _gather(buffer: ReplayBuffer, parts: Array, slots: Array) -> tuple[Array, Array]:
-    return buffer.images[parts, slots], buffer.labels[parts, slots]
+    return buffer.images_at(parts, slots), buffer.labels[parts, slots]
 
 
 def buffer_capacity(run: Run, state: Any) -> int:

@@ -146,8 +146,10 @@ def arrange(data: SplitData, streams: Iterable[Stream]) -> Arranged:
     else:
         heights, widths = places.heights[splits.train], places.widths[splits.train]
         plan = shelves.arrange(heights, widths, grid_of(facts))
+        scales = [facts.stored(name).scale for name in pixels.rasters]
+        height = shelves.uneven_height(plan.height, grid_of(facts), scales)
         resident['rasters'] = {
-            n: jax.ShapeDtypeStruct(pixels.shape(n, plan.height, plan.width), pixels.dtype(n))
+            n: jax.ShapeDtypeStruct(pixels.shape(n, height, plan.width), pixels.dtype(n))
             for n in pixels.rasters
         }
         tiles: dict[str, Any] = {

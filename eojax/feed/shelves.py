@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,3 +52,17 @@ def arrange(heights: np.ndarray, widths: np.ndarray, grid: int) -> Shelves:
         tops[place], lefts[place] = top, left
         left, shelf = left + columns[place], max(shelf, rows[place])
     return Shelves(top + shelf, width, tops, lefts)
+
+
+def uneven_height(height: int, grid: int, scales: Sequence[int]) -> int:
+    """The picture's height, with a few lines more where 32 divides that of a raster.
+
+    On a TPU XLA keeps such a raster of 8 bits in tiles of 32 lines, and lays all of it out anew
+    before it cuts a window from it, for every window.
+
+    Args:
+      height: in pixels of the places, a multiple of `grid`, which what is given is too.
+      scales: how many of these pixels a pixel of each raster covers along an axis.
+    """
+    heights = range(height, height + 32 * grid, grid)
+    return next((h for h in heights if all(h // scale % 32 for scale in scales)), height)

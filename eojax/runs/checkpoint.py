@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -109,18 +110,23 @@ class Checkpoints:
         wanted = leaves_by_name(like)
         place = self._folder / str(step)
         try:
-            self._compare(place, wanted, self._saved(step))
+            saved = self._saved(step)
+            on_disk = {
+                name: _in_the_shape(leaf, saved[name]) if name in saved else leaf
+                for name, leaf in wanted.items()
+            }
+            self._compare(place, on_disk, saved)
             restored = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(wanted), meta=ocp.args.JsonRestore()
+                    state=ocp.args.StandardRestore(on_disk), meta=ocp.args.JsonRestore()
                 ),
             )
         except UserError:
             raise
         except Exception as error:
             raise self._unreadable(step, error) from error
-        values = [restored['state'][name] for name in wanted]
+        values = [_shaped(restored['state'][name], leaf) for name, leaf in wanted.items()]
         return jax.tree.unflatten(jax.tree.structure(like), values), restored['meta']
 
     def delete(self, step: int) -> None:
@@ -179,6 +185,22 @@ class Checkpoints:
                     f'checkpoint {place} is of another model: {name} has shape'
                     f' {tuple(theirs.shape)} {theirs.dtype}, not {tuple(ours.shape)} {ours.dtype}'
                 )
+
+
+def _in_the_shape(leaf: Any, saved: Any) -> Any:
+    """The wanted leaf as it is on disk: older checkpoints keep the images of a replay buffer as
+    `[parts, each, H, W, C]`, which are rows now."""
+    ours, theirs = tuple(leaf.shape), tuple(saved.shape)
+    joins = len(ours) == 3 and len(theirs) == 5 and ours == (*theirs[:2], math.prod(theirs[2:]))
+    return jax.ShapeDtypeStruct(theirs, leaf.dtype, sharding=leaf.sharding) if joins else leaf
+
+
+def _shaped(value: jax.Array, leaf: Any) -> jax.Array:
+    if value.shape == tuple(leaf.shape):
+        return value
+    reshape = jax.jit(lambda x: x.reshape(leaf.shape), out_shardings=leaf.sharding)
+    shaped: jax.Array = reshape(value)
+    return shaped
 
 
 def leaves_by_name(tree: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +22,13 @@ from eojax.runs.checkpoint import leaves_by_name
 from eojax.runs.run import Run
 from eojax.samplers.replay_buffer import ReplayBuffer
 from eojax.weights.run_file import RunFile
+
+
+class _Share(NamedTuple):
+    """A share of a replay buffer as a file holds it: images `[1, num, H, W, C]`, and labels."""
+
+    images: Any
+    labels: Any
 
 
 def needed_leaves(state: Any, buffer: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -56,7 +63,7 @@ def state_of(run: Run, content: RunFile, file: Path) -> Any:
     # The best is saved before the next phase begins, the last after it.
     done = content.step if content.which == 'last' else max(content.step - 1, 0)
     whole = abstract_carry(run, done, ()).state
-    part = jax.tree.map(_without_training, whole, is_leaf=_is_node)
+    part = jax.tree.map(_as_in_a_file, whole, is_leaf=_is_node)
     wanted = leaves_by_name(part)
     _compare(wanted, content.state, file)
     leaves = [content.state[name] for name in wanted]
@@ -76,14 +83,20 @@ def _without_training(node: Any) -> Any:
     return node
 
 
-def _share(buffer: ReplayBuffer, num: int, seed: int) -> ReplayBuffer:
+def _as_in_a_file(node: Any) -> Any:
+    if isinstance(node, ReplayBuffer):
+        shape = (*node.rows.shape[:2], *node.shape)
+        return _Share(jax.ShapeDtypeStruct(shape, node.rows.dtype), node.labels)
+    return _without_training(node)
+
+
+def _share(buffer: ReplayBuffer, num: int, seed: int) -> _Share:
     """Some images of a buffer, drawn at random, as one part and in 8 bits."""
-    images, labels = (np.asarray(jax.device_get(leaf)) for leaf in buffer)
-    images = images.reshape(-1, *images.shape[2:]).astype(np.float32)
+    rows, labels = (np.asarray(jax.device_get(leaf)) for leaf in (buffer.rows, buffer.labels))
+    images = rows.reshape(-1, *buffer.shape).astype(np.float32)
     labels = labels.reshape(-1)
     chosen = np.random.default_rng(seed).permutation(len(labels))[:num]
-    kept: Any = (to_uint8(images[chosen])[None], labels[chosen][None])
-    return ReplayBuffer(*kept)
+    return _Share(to_uint8(images[chosen])[None], labels[chosen][None])
 
 
 def _filled(whole: Any, given: Any) -> Any:
@@ -93,7 +106,7 @@ def _filled(whole: Any, given: Any) -> Any:
         return given._replace(parameters=given.average, moments=moments, updates=updates)
     if isinstance(whole, ReplayBuffer):
         images = given.images.astype(np.float32) / 127.5 - 1.0
-        return given._replace(images=images.astype(whole.images.dtype))
+        return ReplayBuffer.of(images.astype(whole.rows.dtype), given.labels)
     return given
 
 

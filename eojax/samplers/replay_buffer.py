@@ -10,6 +10,7 @@ Alone: `fill` once, then in each step `draw` starts, run chains from them, and `
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,18 +18,53 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, random
+from jax.tree_util import GetAttrKey
 
 
-class ReplayBuffer(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ReplayBuffer:
     """Ends of chains.
 
     Attributes:
-      images: `[parts, capacity / parts, H, W, C]`.
+      rows: `[parts, capacity / parts, H * W * C]`, an image a row: a TPU takes rows as they lie,
+        and would lay out all images anew to take some. In checkpoints they are called `images`.
       labels: int32 `[parts, capacity / parts]`: the class that a chain was run for.
+      shape: of an image, `(H, W, C)`.
     """
 
-    images: Array
-    labels: Array
+    rows: Any
+    labels: Any
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, images: Any, labels: Any) -> ReplayBuffer:
+        """A buffer of images `[parts, capacity / parts, H, W, C]` and their labels."""
+        rows = images.reshape(*images.shape[:2], math.prod(images.shape[2:]))
+        return cls(rows, labels, tuple(images.shape[2:]))
+
+    @property
+    def images(self) -> Array:
+        """All of them, `[parts, capacity / parts, H, W, C]`."""
+        images: Array = self.rows.reshape(*self.rows.shape[:2], *self.shape)
+        return images
+
+    def images_at(self, parts: Array, slots: Array) -> Array:
+        """Those in some slots, `[..., H, W, C]` for integers of shape `[...]`."""
+        rows = self.rows[parts, slots]
+        return rows.reshape(*rows.shape[:-1], *self.shape)
+
+
+def _children(buffer: ReplayBuffer) -> tuple[Any, tuple[int, ...]]:
+    children = ((GetAttrKey('images'), buffer.rows), (GetAttrKey('labels'), buffer.labels))
+    return children, buffer.shape
+
+
+def _buffer_of(shape: tuple[int, ...], children: Any) -> ReplayBuffer:
+    rows, labels = children
+    return ReplayBuffer(rows, labels, shape)
+
+
+jax.tree_util.register_pytree_with_keys(ReplayBuffer, _children, _buffer_of)
 
 
 class Draw(NamedTuple):
@@ -72,7 +108,7 @@ def fill(
     labels = jnp.arange(capacity, dtype=jnp.int32) % num_classes
     images = starts(key, labels).astype(dtype)
     shape = (parts, capacity // parts)
-    return ReplayBuffer(images.reshape(shape + images.shape[1:]), labels.reshape(shape))
+    return ReplayBuffer.of(images.reshape(shape + images.shape[1:]), labels.reshape(shape))
 
 
 def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts: Starts) -> Draw:
@@ -93,9 +129,9 @@ def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts
     key_slots, key_anew, key_starts = random.split(key, 3)
     slots = _distinct(key_slots, parts, num // parts, size)
     # Part by part, so that each device finds in its own part what it draws.
-    stored = jax.vmap(lambda part, slot: part[slot])(buffer.images, slots).astype(jnp.float32)
+    stored = jax.vmap(lambda part, slot: part[slot])(buffer.rows, slots).astype(jnp.float32)
     labels = jax.vmap(lambda part, slot: part[slot])(buffer.labels, slots).reshape(-1)
-    stored = stored.reshape((num, *stored.shape[2:]))
+    stored = stored.reshape(num, *buffer.shape)
     anew = random.bernoulli(key_anew, reinitialise, (num, *(1,) * (stored.ndim - 1)))
     return Draw(jnp.where(anew, starts(key_starts, labels), stored), labels, slots)
 
@@ -108,9 +144,9 @@ def store(buffer: ReplayBuffer, drawn: Draw, images: Array) -> ReplayBuffer:
       images: float `[N, H, W, C]`, the ends in the order of the draw.
     """
     parts, each = drawn.slots.shape
-    ends = images.reshape((parts, each, *images.shape[1:])).astype(buffer.images.dtype)
+    ends = images.reshape(parts, each, -1).astype(buffer.rows.dtype)
     put = jax.vmap(lambda part, slot, end: part.at[slot].set(end, unique_indices=True))
-    return buffer._replace(images=put(buffer.images, drawn.slots, ends))
+    return dataclasses.replace(buffer, rows=put(buffer.rows, drawn.slots, ends))
 
 
 def _distinct(key: Array, parts: int, num: int, size: int) -> Array:

@@ -29,8 +29,8 @@ assert sharding.data_mesh(jax.devices()[:2]).size == 2
 assert sharding.is_main_process()
 
 rng = np.random.default_rng(0)
-buffer = ReplayBuffer(rng.normal(size=(4, 6, 2, 2, 1)).astype(np.float32),
-                      np.arange(24, dtype=np.int32).reshape(4, 6))
+buffer = ReplayBuffer.of(rng.normal(size=(4, 6, 2, 2, 1)).astype(np.float32),
+                         np.arange(24, dtype=np.int32).reshape(4, 6))
 state = State(np.int32(7), {'kernel': np.ones((8, 3), np.float32)}, buffer)
 
 # Only named fields are split, and of those only what the devices divide.
@@ -39,7 +39,7 @@ whole, parts = sharding.replicated(mesh), sharding.split(mesh)
 assert parts.spec == PartitionSpec('data')
 assert found.step == whole  # a scalar
 assert found.parameters == {'kernel': whole}  # 8 rows, but not named
-assert found.replay_buffer == ReplayBuffer(parts, parts)
+assert jax.tree.leaves(found.replay_buffer) == [parts, parts]
 odd = state._replace(replay_buffer={'rows': np.zeros((6, 4)), 'more': np.zeros(8)})
 assert sharding.state_shardings(mesh, odd, ['replay_buffer']).replay_buffer == {
     'rows': whole, 'more': parts}
@@ -51,12 +51,12 @@ placed = sharding.place(state, found)
 for before, after in zip(jax.tree.leaves(state), jax.tree.leaves(placed)):
     np.testing.assert_array_equal(before, after)
     assert after.dtype == np.asarray(before).dtype
-kernel, images = placed.parameters['kernel'], placed.replay_buffer.images
+kernel, rows = placed.parameters['kernel'], placed.replay_buffer.rows
 assert {s.data.shape for s in kernel.addressable_shards} == {(8, 3)}
 assert len(kernel.addressable_shards) == 4
-for number, shard in enumerate(images.addressable_shards):
+for number, shard in enumerate(rows.addressable_shards):
     assert shard.device == mesh.devices[number]
-    np.testing.assert_array_equal(shard.data, buffer.images[number : number + 1])
+    np.testing.assert_array_equal(shard.data, buffer.rows[number : number + 1])
 
 # One sharding for a whole tree: a batch over the devices.
 batch = sharding.place({'images': np.arange(16.0), 'labels': np.arange(8)}, parts)
@@ -80,9 +80,9 @@ def exchange(buffer, key):
     drawn = replay_buffer.draw(buffer, key, 8, 0.5, lambda k, y: jnp.full((8, 2, 2, 1), -1.0))
     return replay_buffer.store(buffer, drawn, 2.0 * drawn.images)
 
-expected = jax.jit(exchange)(ReplayBuffer(*map(jnp.asarray, buffer)), jax.random.key(5))
+expected = jax.jit(exchange)(jax.tree.map(jnp.asarray, buffer), jax.random.key(5))
 after = jax.jit(exchange, out_shardings=found.replay_buffer)(placed.replay_buffer, key)
-assert after.images.sharding == parts
+assert after.rows.sharding == parts
 np.testing.assert_array_equal(after.images, expected.images)
 print('done')
 """

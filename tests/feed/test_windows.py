@@ -300,6 +300,18 @@ def with_images(raster: Raster) -> dict[str, Any]:
     return {'rasters': {**RASTERS, 'images': raster}}
 
 
+@pytest.mark.parametrize('grid', [1, 2, 32])
+def test_no_raster_of_a_picture_has_a_height_that_32_divides(grid: int):
+    scales = (1, grid) if grid < 32 else (32,)
+    for height in range(grid * 25, grid * 100, grid):
+        chosen = shelves.uneven_height(height, grid, scales)
+        assert height <= chosen <= height + 32 * grid
+        assert chosen % grid == 0
+        assert all(chosen // scale % 32 for scale in scales)
+    # Where no height is such, it stays.
+    assert shelves.uneven_height(64, 32, (1,)) == 64
+
+
 @pytest.mark.parametrize(
     ('change', 'line'),
     [

@@ -171,11 +171,11 @@ def test_the_best_of_a_stage_is_opened_though_the_next_has_begun(tmp_path):
 
 def test_the_replay_buffer_of_the_second_stage_is_split():
     mesh = sharding.data_mesh()
-    buffer = jem.ReplayBuffer(jnp.zeros((mesh.size, 2, 4, 4, 3)), jnp.zeros((mesh.size, 2)))
+    buffer = jem.ReplayBuffer.of(jnp.zeros((mesh.size, 2, 4, 4, 3)), jnp.zeros((mesh.size, 2)))
     inner = jem.JemState(Trained(*[jnp.zeros(mesh.size)] * 5), buffer, None)
     state = fixmatch_then_jem.TwoStageState(*[jnp.zeros(mesh.size)] * 4, inner)
     places = sharding.state_shardings(mesh, state, ('second.replay_buffer',))
-    assert places.second.replay_buffer.images == sharding.split(mesh)
+    assert places.second.replay_buffer.rows == sharding.split(mesh)
     assert places.second.trained.parameters == sharding.replicated(mesh)
     assert places.labels == sharding.replicated(mesh)
 

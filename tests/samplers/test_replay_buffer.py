@@ -18,7 +18,7 @@ def numbered_buffer(parts: int, size: int, num_classes: int = 3) -> ReplayBuffer
     """Each image is filled with its number; labels follow the number."""
     numbers = jnp.arange(parts * size)
     images = jnp.broadcast_to(numbers[:, None, None, None], (parts * size, 2, 2, 1))
-    return ReplayBuffer(
+    return ReplayBuffer.of(
         images.astype(jnp.float32).reshape(parts, size, 2, 2, 1),
         (numbers % num_classes).astype(jnp.int32).reshape(parts, size),
     )
@@ -104,7 +104,7 @@ def test_ends_go_back_where_they_came_from_and_nowhere_else():
 
 def test_chains_persist_over_steps():
     # One is added to each stored image at each step; what was added is what is in the buffer.
-    buffer = ReplayBuffer(jnp.zeros((2, 9, 2, 2, 1)), jnp.zeros((2, 9), jnp.int32))
+    buffer = ReplayBuffer.of(jnp.zeros((2, 9, 2, 2, 1)), jnp.zeros((2, 9), jnp.int32))
     visits = np.zeros((2, 9))
     for step in range(12):
         drawn = replay_buffer.draw(buffer, random.key(step), 6, 0.0, starts_anew)

@@ -26,6 +26,7 @@ from eojax.methods.method import Task  # noqa: E402
 from eojax.methods.update import optimizers  # noqa: E402
 from eojax.models import MODELS  # noqa: E402
 from eojax.samplers import langevin  # noqa: E402
+from eojax.samplers.replay_buffer import ReplayBuffer  # noqa: E402
 from tests.trained_states import with_trained  # noqa: E402
 
 MODULES = {'reference style': reference_style, 'best effort': best_effort}
@@ -131,7 +132,7 @@ def eojax_step(config: Any, buffer: np.ndarray, labelled: np.ndarray, real: np.n
     key = random.key(0)
     state = jax.eval_shape(method.init, key, batch, method.fitted)
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)
-    filled = state.replay_buffer._replace(images=jnp.asarray(buffer)[None])
+    filled = ReplayBuffer.of(jnp.asarray(buffer)[None], state.replay_buffer.labels)
     state = with_trained(state, parameters=parameters, average=parameters)._replace(
         replay_buffer=filled
     )
