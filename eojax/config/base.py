@@ -254,5 +254,4 @@ def set_keys(config: ConfigDict, values: Mapping[str, Any]) -> None:
         listed = isinstance(known[key], tuple) and isinstance(value, list)
         new[key] = tuple(value) if listed else option.as_text(value, known[key])
         option.check_type(key, new[key], known[key])
-    with config.ignore_type():  # slow: once for all keys
-        config.update_from_flattened_dict(new)
+    config.update_from_flattened_dict(new)
