@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import atexit
 import functools
-import gc
 import os
 import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+
+from tests.quick import make_quick
+
+if TYPE_CHECKING:  # both import jax, before which the lines below come
+    from eojax.data.dataset import Dataset
+    from tests.training_runs import CompileOnce
 
 # Before anything imports jax, and for the processes that tests start.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
@@ -25,8 +32,6 @@ for name, value in _FAST.items():
     flags = os.environ.get('XLA_FLAGS', '')
     if name not in flags:
         os.environ['XLA_FLAGS'] = f'{flags} --{name}={value}'.strip()
-# Tracing makes many objects that live long: a tenth of the time went to looking through them.
-gc.set_threshold(100_000, 20, 50)
 _CACHE = tempfile.mkdtemp(prefix='eojax-tests-')
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ['EOJAX_CACHE'] = _CACHE
@@ -42,16 +47,49 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope='session', autouse=True)
-def one_context_of_the_compiler() -> None:
-    """Lowers all programs of this process in one context: a quarter of the time of a small one.
+def quick() -> None:
+    """This process does without some of what takes time in it and in those that tests fork."""
+    make_quick()
 
-    JAX makes a context for each and registers all dialects in it anew. Tests have thousands of
-    small programs. The function is none of JAX's public ones: where it is gone, nothing changes.
+
+@pytest.fixture(scope='session', autouse=True)
+def landscapes_drawn_once() -> None:
+    """Landscapes that were drawn before in this process are not drawn again: most runs have them.
+
+    Whoever writes to them gets an error.
     """
-    from jax._src.interpreters import mlir
+    from eojax.data.sets import landscapes
 
-    if hasattr(mlir, 'make_ir_context'):
-        mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+    draw = landscapes.generate
+
+    @functools.lru_cache(maxsize=16)
+    def drawn(num: int, size: int, seed: int) -> Dataset:
+        dataset = draw(num, size, seed)
+        for array in (dataset.source.arrays['images'], dataset.places.labels):
+            array.flags.writeable = False
+        return dataset
+
+    def generate(
+        num: int, size: int = 64, seed: int = 0, labels: np.ndarray | None = None
+    ) -> Dataset:
+        return drawn(num, size, seed) if labels is None else draw(num, size, seed, labels)
+
+    landscapes.generate = generate
+
+
+@pytest.fixture
+def compiled_once(monkeypatch: pytest.MonkeyPatch, programs_of_the_session: CompileOnce) -> None:
+    """Trainings of the same config in this session compile once: see `CompileOnce`."""
+    from eojax.training import loop
+
+    monkeypatch.setattr(loop, 'compile_phase', programs_of_the_session)
+
+
+@pytest.fixture(scope='session')
+def programs_of_the_session() -> CompileOnce:
+    from tests.training_runs import CompileOnce
+
+    return CompileOnce()
 
 
 # The files that take longest. They come first, so that at the end, when no file is left for a

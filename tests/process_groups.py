@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.forked import ROOT, Forked
 
 
-def start_processes(
-    num: int, devices: int, arguments: Sequence[str], logs: Path
-) -> list[subprocess.Popen[bytes]]:
+def start_processes(num: int, devices: int, arguments: Sequence[str], logs: Path) -> list[Forked]:
     """Starts `num` processes with `devices` CPU devices each; alone, one has no coordinator.
 
     Args:
-      arguments: of the interpreter.
+      arguments: of the interpreter, as `Forked` has them.
       logs: folder for `<number>.log`, what each process writes.
     """
     logs.mkdir(parents=True, exist_ok=True)
@@ -37,16 +33,11 @@ def start_processes(
                 'EOJAX_NUM_PROCESSES': str(num),
                 'EOJAX_PROCESS_ID': str(number),
             }
-        with open(logs / f'{number}.log', 'wb') as log:
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log
-                )
-            )
+        started.append(Forked(arguments, environment, logs / f'{number}.log'))
     return started
 
 
-def wait_for(processes: Sequence[subprocess.Popen[bytes]], timeout: float = 900.0) -> list[int]:
+def wait_for(processes: Sequence[Forked], timeout: float = 900.0) -> list[int]:
     """The exit codes; all are killed where one does not end in time, which is ample on purpose.
 
     It only keeps a test that hangs from hanging for ever: a machine may have other work to do.

@@ -6,14 +6,19 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from ml_collections import ConfigDict
 
-from eojax.config.base import base_config, set_key
+from eojax.config.base import base_config, set_keys, to_json
+from eojax.methods.method import Phase
+from eojax.runs.carry import Carry
+from eojax.runs.run import Run
 from eojax.training import loop as train
 from eojax.training.progress import read_metrics
+from eojax.training.step_program import Programs, compile_phase
 from tests.tiny_networks import TINY
 
 # How fast it went, and what the evaluation of the test at hand adds.
@@ -40,8 +45,7 @@ def small_config(method: str, network: str = 'wide_resnet', **changes: Any) -> C
             'method.likelihood_batch_size': 8, 'method.supervised_steps': 5, 'sampler.steps': 2,
             'sampler.buffer_size': 40, 'sampler.reinitialise': 0.3,
         }  # fmt: skip
-    for key, value in (values | changes).items():
-        set_key(config, key.replace('__', '.'), value)
+    set_keys(config, {k.replace('__', '.'): v for k, v in (values | changes).items()})
     return config
 
 
@@ -86,3 +90,24 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of `metrics.jsonl` without speeds."""
     found = read_metrics(folder / 'metrics.jsonl')
     return [{k: v for k, v in row.items() if k not in _NOT_COMPARED} for row in found]
+
+
+class CompileOnce:
+    """Stands for `compile_phase`: the runs of one config have their programs from one compilation.
+
+    A run that goes on after a stop traces and compiles what it did before it. From the cache on
+    disk it would get the same programs; here it gets them without tracing a step again.
+
+    Not for tests in which a step is another one without the config saying so, as after a
+    divergence.
+    """
+
+    def __init__(self) -> None:
+        self._programs: dict[tuple[str, int], Programs] = {}
+
+    def __call__(self, run: Run, phase: Phase, carry: Carry, key: jax.Array) -> Programs:
+        number = next(n for n, one in enumerate(run.method.phases) if one is phase)
+        name = (to_json(run.config), number)
+        if name not in self._programs:
+            self._programs[name] = compile_phase(run, phase, carry, key)
+        return self._programs[name]

@@ -93,6 +93,7 @@ OPENED = (
     'w_net_dubai_small', 'swd_transfer_eurosat_airsar', 'supervised_eurosat_batch_norm',
     'supervised_so2sat', 'jem_so2sat', 'berundanet_so2sat', 'supervised_aid', 'jem_aid',
     'berundanet_aid', 'supervised_ucmerced', 'jem_ucmerced', 'berundanet_ucmerced',
+    'seg_jem_dubai_small', 'jem_eurosat', 'supervised_eurosat',
 )  # fmt: skip
 TRAINED = [path for path in CONFIGS if path.stem not in OPENED]
 # One of the two steps is in the first phase, where there are two.

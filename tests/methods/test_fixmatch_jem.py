@@ -204,6 +204,7 @@ def test_batch_statistics_see_fixmatchs_images_and_no_samples(monkeypatch, fixed
     np.testing.assert_allclose(new.trained.statistics['mean'], everything.mean(0), atol=1e-6)
 
 
+@pytest.mark.usefixtures('compiled_once')
 def test_a_real_run_resumes_exactly_within_and_between_phases(tmp_path, monkeypatch):
     # Its evaluation is tested with the configs.
     monkeypatch.setattr(evaluate, 'evaluate_run', lambda run, state, out: out)

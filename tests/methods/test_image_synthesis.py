@@ -209,6 +209,7 @@ def test_the_average_has_batch_statistics_of_its_own() -> None:
     assert np.abs(images).max() <= 1.0
 
 
+@pytest.mark.usefixtures('compiled_once')
 def test_stopped_and_resumed_equals_uninterrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
