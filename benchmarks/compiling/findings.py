@@ -127,8 +127,9 @@ def find(compiled: Compiled, config: ConfigDict, count: bool = True) -> Findings
 
 
 def predict(found: Findings, target: Target) -> Prediction | None:
-    """By the chip's published rates; None where operations were not counted."""
-    if found.flops is None:
+    """By the chip's published rates; None where operations were not counted, and of several
+    slices: no rate of the network between them is published with the chip's."""
+    if found.flops is None or target.slices > 1:
         return None
     chip: Chip = target.chip
     products = found.flops.total / target.devices / chip.flops_per_second

@@ -14,12 +14,11 @@ import re
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from benchmarks.chips import CHIPS, Chip
-from eojax.devices.sharding import AXIS
+from eojax.devices.sharding import data_mesh
 from eojax.errors import UserError, unknown_name
 
 # GPUs of a host, as in NVIDIA's servers.
@@ -113,7 +112,7 @@ def mesh_for(target: Target) -> Mesh:
     except (RuntimeError, ValueError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f'there are no devices {target.name} to compile for: {reason}') from error
-    return Mesh(np.asarray(described.devices), (AXIS,))
+    return data_mesh(described.devices)
 
 
 def _tpus(target: Target) -> topologies.TopologyDescription:

@@ -118,6 +118,7 @@ def test_predictions_are_rates_alone() -> None:
     assert kept['products_bf16'] == 3
     assert all(np.isfinite(list(kept.values())))
     assert predict(HOLDS._replace(flops=None), target) is None
+    assert predict(HOLDS, targets.parse('v5e:2x4*2')) is None
 
 
 def test_a_step_is_compiled_with_nothing_placed() -> None:
@@ -145,6 +146,18 @@ def test_a_tiny_step_is_compiled_for_chips_that_are_not_here(name: str, tmp_path
     assert found.collectives > 0
     assert found.chain_kernels > 0
     assert jax.default_backend() == 'cpu'
+
+
+def test_slices_are_outermost_in_the_mesh() -> None:
+    target = targets.parse('v5e:2x2*2')
+    lacking = targets.missing(target)
+    if lacking:
+        pytest.skip(f'needs {lacking}')
+    devices = targets.mesh_for(target).devices.flat
+    assert [device.slice_index for device in devices] == [0] * 4 + [1] * 4
+    # In whatever order the processes of the slices were started.
+    mixed = sharding.data_mesh([*devices][::2] + [*devices][1::2]).devices.flat
+    assert [device.slice_index for device in mixed] == [0] * 4 + [1] * 4
 
 
 def test_what_is_missing_is_said_before_anything_is_done(
