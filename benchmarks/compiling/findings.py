@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.chips import Chip
 from benchmarks.collectives import all_reduce_seconds
-from benchmarks.compiling.hlo import Instruction, Program, is_product
+from benchmarks.compiling.hlo import BETWEEN_SLICES, Instruction, Program, is_product
 from benchmarks.compiling.programs import Program as Compiled
 from benchmarks.compiling.targets import Target
 from benchmarks.flops import StepFlops, step_flops
@@ -19,6 +19,8 @@ from eojax.runs.run import image_shape
 
 # Copies of less are not worth a line.
 _LARGE = 2**20
+# Arguments that are large whatever the model: training data, and the ends of chains.
+_HELD = r'^feed\b|\breplay_buffer\b'
 # Rates that a good program reaches of the published ones: an assumption, the same for all chips.
 REACHED = 0.5
 
@@ -38,11 +40,13 @@ class Findings(NamedTuple):
         chains.
       kernels, chain_kernels: how many it starts, and how many an update does.
       collectives, collective_bytes: outside of the chain.
+      slice_bytes: of these, what a chip sends to other slices.
       chain_collectives: in the chain: each of its updates waits for them.
       host_transfers: how many.
       doubles: instructions in float64.
       open_loops: loops whose length depends on data.
       copied_bytes: by copies and transposes of at least a mebibyte.
+      relaid_bytes: of these, by copies of all the training data or of the whole replay buffer.
       products: convolutions and products by the types of what they multiply.
       cycles: by XLA's model of a TPU; 0 of others.
     """
@@ -59,11 +63,13 @@ class Findings(NamedTuple):
     chain_kernels: int
     collectives: int
     collective_bytes: int
+    slice_bytes: int
     chain_collectives: int
     host_transfers: int
     doubles: int
     open_loops: int
     copied_bytes: int
+    relaid_bytes: int
     products: dict[str, int]
     cycles: int
 
@@ -116,11 +122,13 @@ def find(compiled: Compiled, config: ConfigDict, count: bool = True) -> Findings
         sum(1 for _ in program.kernels(chain.body)) if chain else 0,
         len(outside),
         sum(one.nbytes * one.runs for one in outside),
+        sum(one.nbytes * one.runs for one in outside if one.kind == BETWEEN_SLICES),
         len(inside),
         len(program.host_transfers()),
         len(program.of_type('f64')),
         sum(loop.trips is None for loop in program.loops),
         sum(one.nbytes * runs for one, runs, _ in program.copies(_LARGE)),
+        program.relaid(_HELD, _LARGE),
         _products(program),
         program.cycles(),
     )

@@ -23,6 +23,9 @@ _FREE = frozenset((
     'add-dependency', 'async-update',
 ))  # fmt: skip
 _HOST = frozenset(('infeed', 'outfeed', 'send', 'recv', 'send-done', 'recv-done'))
+# Slices of TPUs exchange through their hosts' network, by sends and receipts that this one handles.
+_BETWEEN_SLICES = 'xla_megascale_runtime'
+BETWEEN_SLICES = 'between-slices'
 # Space 5 of a layout is the host's memory.
 _HOST_MARKS = ('S(5)', 'MoveToHost', 'MoveToDevice', 'xla_python_cpu_callback', 'host_callback')
 _BITS = {
@@ -91,7 +94,7 @@ class Collective(NamedTuple):
     """A communication between devices.
 
     Attributes:
-      kind: one of `COLLECTIVES`.
+      kind: one of `COLLECTIVES`, or `BETWEEN_SLICES`.
       nbytes: of its result on a device.
       path: the bodies of the loops around it.
       runs: how often it is done in one call of the program.
@@ -222,6 +225,9 @@ class Program:
             elif one.opcode in ('fusion', 'async-start', 'custom-call') and wrapped:
                 kind, shape = wrapped[0].opcode, wrapped[0].shape
                 asynchronous = one.opcode == 'async-start'
+            elif one.opcode == 'send' and _BETWEEN_SLICES in one.line:
+                kind, asynchronous = BETWEEN_SLICES, True
+                shape = _ARRAY.search(one.shape)[0]  # type: ignore[index]  # then a token
             else:
                 continue
             found.append(
@@ -243,7 +249,8 @@ class Program:
         return [
             f'{one.opcode} {one.shape}'
             for _, one, _ in self.launched()
-            if one.opcode in _HOST or any(mark in one.line for mark in _HOST_MARKS)
+            if (one.opcode in _HOST and _BETWEEN_SLICES not in one.line)
+            or any(mark in one.line for mark in _HOST_MARKS)
         ]
 
     def of_type(self, dtype: str) -> list[Instruction]:
@@ -258,6 +265,23 @@ class Program:
             for name, one, runs in self.launched()
             if _is_copy(self, one) and one.nbytes >= at_least
         ]
+
+    def relaid(self, name: str, at_least: int) -> int:
+        """Bytes of copies of whole arguments, as often as they are made: an argument whose layout
+        does not suit the program is laid out anew in each call, or even in each turn of a loop.
+
+        Args:
+          name: a regular expression for the arguments, as the traced function names them.
+          at_least: bytes of arguments that matter.
+        """
+        arguments = {
+            _extent(one.shape)
+            for one in self.computations[self.entry]
+            if one.opcode == 'parameter' and one.nbytes >= at_least
+            and re.search(name, source_of(one))
+        }  # fmt: skip
+        copies = self.copies(at_least)
+        return sum(one.nbytes * runs for one, runs, _ in copies if _extent(one.shape) in arguments)
 
     def cycles(self) -> int:
         """By XLA's own model, where it is in the text (TPU), of one call; the rest counts 0."""
@@ -353,6 +377,14 @@ def _instruction(line: str) -> Instruction | None:
         end += 1
     operands = _NAME.findall(line[match.end() : end])
     return Instruction(match[2], match[3], match[4], tuple(operands), line, bool(match[1]))
+
+
+def _extent(shape: str) -> tuple[str, int]:
+    """The type and the number of elements of an array, in whatever order these lie."""
+    match = _ARRAY.search(shape)
+    if match is None:
+        return '', 0
+    return match[1], math.prod(int(side) for side in match[2].split(',') if side)
 
 
 def _second_half(shape: str) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,11 +14,13 @@ from benchmarks import compile_for
 from benchmarks.chips import CHIPS
 from benchmarks.compiling import gate, programs, stand_ins, table, targets
 from benchmarks.compiling.findings import Findings, find, numbers, predict
+from benchmarks.compiling.hlo import BETWEEN_SLICES, Program
 from benchmarks.flops import StepFlops
 from eojax.config.base import base_config
 from eojax.config.command_line import load_config
 from eojax.data.facts import IMAGES
 from eojax.devices import sharding
+from eojax.devices.target import compiling_for
 from eojax.errors import UserError
 from eojax.runs.domains import load_domain
 from tests.tiny_runs import tiny_config
@@ -26,8 +29,8 @@ HOLDS = Findings(
     peak_bytes=8 * 10**9, held_bytes=1, temporary_bytes=1, state_bytes=10**6,
     donated_bytes=10**6, flops=StepFlops(1e12, 20, 2e12), traffic_bytes=10**11,
     chain_traffic_bytes=10**9, kernels=100, chain_kernels=10, collectives=1,
-    collective_bytes=10**8, chain_collectives=0, host_transfers=0, doubles=0, open_loops=0,
-    copied_bytes=0, products={'bf16': 3}, cycles=0,
+    collective_bytes=10**8, slice_bytes=0, chain_collectives=0, host_transfers=0, doubles=0,
+    open_loops=0, copied_bytes=0, relaid_bytes=0, products={'bf16': 3}, cycles=0,
 )  # fmt: skip
 
 
@@ -153,11 +156,34 @@ def test_slices_are_outermost_in_the_mesh() -> None:
     lacking = targets.missing(target)
     if lacking:
         pytest.skip(f'needs {lacking}')
-    devices = targets.mesh_for(target).devices.flat
+    devices = list(targets.mesh_for(target).devices.flat)
     assert [device.slice_index for device in devices] == [0] * 4 + [1] * 4
     # In whatever order the processes of the slices were started.
-    mixed = sharding.data_mesh([*devices][::2] + [*devices][1::2]).devices.flat
+    mixed = sharding.data_mesh(devices[::2] + devices[1::2]).devices.flat
     assert [device.slice_index for device in mixed] == [0] * 4 + [1] * 4
+
+
+def test_slices_sum_among_themselves_and_send_each_chips_part() -> None:
+    target = targets.parse('v5e:2x2*2')
+    lacking = targets.missing(target)
+    if lacking:
+        pytest.skip(f'needs {lacking}')
+    mesh = targets.mesh_for(target)
+    side, everywhere = 1024, sharding.replicated(mesh)
+    shapes = (
+        jax.ShapeDtypeStruct((side, side), jnp.float32, sharding=everywhere),
+        jax.ShapeDtypeStruct((8 * mesh.size, side), jnp.float32, sharding=sharding.split(mesh)),
+    )
+
+    def gradient(weights: jax.Array, batch: jax.Array) -> jax.Array:
+        return jax.grad(lambda weights: jnp.square(batch @ weights).mean())(weights)
+
+    with compiling_for(mesh):
+        compiled = jax.jit(gradient, out_shardings=everywhere).lower(*shapes).compile()
+    program = Program(compiled.as_text())
+    assert program.host_transfers() == []
+    # Each of the four chips of a slice sends a fourth of the gradient, at 4 bytes a number.
+    assert program.exchanged()[BETWEEN_SLICES] == side * side
 
 
 def test_what_is_missing_is_said_before_anything_is_done(

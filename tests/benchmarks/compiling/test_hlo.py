@@ -117,6 +117,34 @@ ENTRY %main (x: f32[3,4]) -> pred[] {
     assert Program(TEXT, chain=20).exchanged() == {'all-reduce': 128 + 64 + 64}
 
 
+# As XLA has two slices exchange the sum of a gradient, each chip a part of it.
+SLICES = """HloModule step
+
+ENTRY %main (part: f32[512,8]) -> f32[512,8] {
+  %part = f32[512,8]{1,0} parameter(0)
+  %after = token[] after-all()
+  %send = (f32[512,8]{1,0}, u32[], token[]) send(%part, %after), channel_id=2, \
+is_host_transfer=true, frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime"}
+  %sent = token[] send-done(%send), channel_id=2, is_host_transfer=true, \
+frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime"}
+  %recv = (f32[512,8]{1,0}, u32[], token[]) recv(%after), channel_id=1, is_host_transfer=true, \
+frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime"}
+  %received = (f32[512,8]{1,0}, token[]) recv-done(%recv), channel_id=1, is_host_transfer=true, \
+frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime"}
+  ROOT %sum = f32[512,8]{1,0} get-tuple-element(%received), index=0
+}
+"""
+
+
+def test_what_slices_exchange_is_a_collective_and_no_transfer_to_the_host():
+    program = Program(SLICES)
+    assert program.host_transfers() == []
+    assert program.exchanged() == {'between-slices': 512 * 8 * 4}
+    plain = SLICES.replace('xla_megascale_runtime', 'another')
+    assert len(Program(plain).host_transfers()) == 2
+    assert Program(plain).collectives() == []
+
+
 def test_a_loop_with_products_is_the_chain_where_the_compiler_keeps_its_length_to_itself():
     text = TEXT.replace(', backend_config={"known_trip_count":{"n":"20"}}', '')
     assert Program(text, chain=7).runs['body'] == 7
@@ -146,6 +174,9 @@ def test_what_must_not_be_there_is_found():
     assert [one.name for one in program.of_type('f64')] == ['wide']
     [(copy, runs, in_loop)] = program.copies(2**20)
     assert (copy.name, runs, in_loop) == ('turned', 1, False)
+    # The copy is of a whole argument, and of no other.
+    assert program.relaid('big', 2**20) == 512 * 1024 * 4
+    assert program.relaid('big', 2**22) == program.relaid('weights', 1) == 0
 
 
 def test_shapes_have_bytes():
