@@ -7,6 +7,7 @@ A row is what `eojax.studies.grid.cells.row_of` says of a run; a series is the r
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,9 +63,12 @@ def runs_of(rows: Sequence[Row], measure: str, labels: str) -> pd.Series:
     """
     import pandas as pd  # slow to import: only where it is used
 
-    runs = pd.DataFrame(rows, columns=[labels, 'seed', measure]).dropna(subset=measure)
-    runs = runs.astype({labels: str, measure: float})
-    return runs.set_index([labels, 'seed'])[measure]
+    own = [row for row in rows if row.get(measure) is not None and row[measure] == row[measure]]
+    texts, seeds = [str(row[labels]) for row in own], [row['seed'] for row in own]
+    # Not by way of a table with columns of mixed types, which takes ten times as long: studies
+    # write all of their tables anew after each run.
+    index = pd.MultiIndex.from_arrays([texts, seeds], names=[labels, 'seed'])
+    return pd.Series([float(row[measure]) for row in own], index, float, measure)
 
 
 def over_seeds(runs: pd.Series, labels: Sequence[Any]) -> pd.DataFrame:
@@ -79,9 +83,20 @@ def over_seeds(runs: pd.Series, labels: Sequence[Any]) -> pd.DataFrame:
       `sem`, the standard error of the mean; and `count`, how many runs. NaN where there are too few
       runs.
     """
-    summary = runs.groupby(level=0).agg(['mean', 'std', 'sem', 'count'])
-    summary = summary.reindex([str(number) for number in labels])
-    return summary.fillna({'count': 0})
+    import pandas as pd  # slow to import: only where it is used
+
+    values: dict[str, list[float]] = {str(number): [] for number in labels}
+    for text, value in zip(runs.index.get_level_values(0), runs.to_numpy(), strict=True):
+        if text in values and not math.isnan(value):  # of a difference: one seed has no other run
+            values[text].append(float(value))
+    summary = {text: _summary(own) for text, own in values.items()}
+    return pd.DataFrame.from_dict(summary, 'index', float, ['mean', 'std', 'sem', 'count'])
+
+
+def _summary(values: Sequence[float]) -> tuple[float, float, float, int]:
+    mean = statistics.fmean(values) if values else math.nan
+    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+    return mean, deviation, deviation / math.sqrt(len(values) or 1), len(values)
 
 
 def percent_cells(summary: pd.DataFrame, error: str, sign: str = '') -> list[str]:
