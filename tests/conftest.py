@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,12 +78,16 @@ def landscapes_drawn_once() -> None:
     landscapes.generate = generate
 
 
-@pytest.fixture
-def compiled_once(monkeypatch: pytest.MonkeyPatch, programs_of_the_session: CompileOnce) -> None:
-    """Trainings of the same config in this session compile once: see `CompileOnce`."""
+@pytest.fixture(scope='module')
+def compiled_once(programs_of_the_session: CompileOnce) -> Iterator[None]:
+    """Trainings of the same config compile once in this session: see `CompileOnce`."""
+    from eojax.runs import run as runs
     from eojax.training import loop
 
-    monkeypatch.setattr(loop, 'compile_phase', programs_of_the_session)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, 'build', programs_of_the_session.build)
+        patch.setattr(loop, 'compile_phase', programs_of_the_session.compile_phase)
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -13,9 +13,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, set_keys, to_json
+from eojax.methods import METHODS
 from eojax.methods.method import Phase
 from eojax.runs.carry import Carry
-from eojax.runs.run import Run
+from eojax.runs.run import Run, build
 from eojax.training import loop as train
 from eojax.training.progress import read_metrics
 from eojax.training.step_program import Programs, compile_phase
@@ -93,21 +94,27 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 class CompileOnce:
-    """Stands for `compile_phase`: the runs of one config have their programs from one compilation.
+    """Runs of the same config in this process share their method and all that is compiled for it.
 
     A run that goes on after a stop traces and compiles what it did before it. From the cache on
-    disk it would get the same programs; here it gets them without tracing a step again.
-
-    Not for tests in which a step is another one without the config saying so, as after a
-    divergence.
+    disk it would get the same programs; here it gets them without tracing a step again. A method
+    that is built anew, as after a divergence, or by other means than before, is compiled for anew.
     """
 
     def __init__(self) -> None:
-        self._programs: dict[tuple[str, int], Programs] = {}
+        self._runs: dict[tuple[str, Any], Run] = {}
+        # With each phase, whose address would else be another's after its end.
+        self._programs: dict[int, tuple[Phase, Programs]] = {}
 
-    def __call__(self, run: Run, phase: Phase, carry: Carry, key: jax.Array) -> Programs:
-        number = next(n for n, one in enumerate(run.method.phases) if one is phase)
-        name = (to_json(run.config), number)
-        if name not in self._programs:
-            self._programs[name] = compile_phase(run, phase, carry, key)
-        return self._programs[name]
+    def build(self, config: ConfigDict, *rest: Any) -> Run:
+        """In place of `eojax.runs.run.build`."""
+        run = build(config, *rest)
+        built_by = METHODS[config.method.name].build
+        first = self._runs.setdefault((to_json(config), built_by), run)
+        return run._replace(method=first.method, programs=first.programs)
+
+    def compile_phase(self, run: Run, phase: Phase, carry: Carry, key: jax.Array) -> Programs:
+        """In place of `eojax.training.step_program.compile_phase`."""
+        if id(phase) not in self._programs:
+            self._programs[id(phase)] = phase, compile_phase(run, phase, carry, key)
+        return self._programs[id(phase)][1]

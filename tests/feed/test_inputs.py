@@ -105,6 +105,7 @@ def test_a_set_above_the_limit_is_streamed_and_trains_the_same(tmp_path: Path, a
     assert_same_bits(saved_state(folders[1]), saved_state(folders[2]))
 
 
+@pytest.mark.usefixtures('compiled_once')
 def test_streamed_and_resumed_equals_uninterrupted(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ):

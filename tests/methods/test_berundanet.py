@@ -177,6 +177,7 @@ def test_the_average_is_what_is_evaluated():
     )
 
 
+@pytest.mark.usefixtures('compiled_once')
 def test_fewer_labels_than_the_batch_train_and_resume_exactly(tmp_path):
     changes = {'data__labels_per_class': '1', 'batch_size': 12, 'model__norm': 'batch'}
     changes |= {'method__decoder_features': 4, 'method__average_decay': 0.9, 'steps': 6}

@@ -227,6 +227,7 @@ def test_labelled_images_are_among_the_unlabelled(tmp_path):
     assert len(seen) == len(run.splits.train)
 
 
+@pytest.mark.usefixtures('compiled_once')
 def test_fewer_labels_than_the_batch_train_and_resume_exactly(tmp_path, monkeypatch):
     changes = {'data__labels_per_class': '1', 'batch_size': 12, 'model__norm': 'batch'}
     changes |= {'method__unlabelled_ratio': 2, 'method__threshold': 0.2, 'steps': 6}

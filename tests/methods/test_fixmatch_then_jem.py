@@ -44,7 +44,7 @@ def two_stages(**changes: Any) -> Any:
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, compiled_once: None) -> Path:
     return train_in(tmp_path_factory.mktemp('two_stages') / 'run')
 
 

@@ -417,7 +417,7 @@ def two_sets() -> ConfigDict:
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, compiled_once: None) -> Path:
     """A run of six steps, three in each phase, with the checkpoints of steps 0, 2, 3, 4 and 6."""
     folder = tmp_path_factory.mktemp('transfer') / 'whole'
     with pytest.MonkeyPatch.context() as patch:

@@ -221,7 +221,7 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, compiled_once: None) -> Trained:
     folder = tmp_path_factory.mktemp('vae')
     config = base_config('vae', 'convolutional_autoencoder', 'landscapes')
     config.steps, config.batch_size = 6, 8

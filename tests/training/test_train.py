@@ -32,7 +32,6 @@ from tests import training_runs
 from tests.forked import Forked
 from tests.trained_states import with_trained
 from tests.training_runs import (
-    CompileOnce,
     assert_same_bits,
     rows,
     saved_state,
@@ -40,6 +39,7 @@ from tests.training_runs import (
     stop_at,
 )
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
 # The loop does not know the network.
 small_config = functools.partial(training_runs.small_config, network='convnet')
 
@@ -65,18 +65,14 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture(scope='module')
-def uninterrupted(
-    tmp_path_factory: pytest.TempPathFactory, programs_of_the_session: CompileOnce
-) -> Callable[[str], Path]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a run from end to end, trained once for each method."""
     folders: dict[str, Path] = {}
 
     def folder_of(method: str) -> Path:
         if method not in folders:
             folders[method] = tmp_path_factory.mktemp(method) / 'whole'
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(train, 'compile_phase', programs_of_the_session)
-                train.train(small_config(method), folders[method])
+            train.train(small_config(method), folders[method])
         return folders[method]
 
     return folder_of
@@ -88,7 +84,6 @@ def stopped(config: ConfigDict, folder: Path) -> int:
     return caught.value.exit_code
 
 
-@pytest.mark.usefixtures('compiled_once')
 @pytest.mark.parametrize('method', ['jem', 'supervised'])
 def test_stopped_and_resumed_equals_uninterrupted(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted
@@ -107,7 +102,6 @@ def test_stopped_and_resumed_equals_uninterrupted(
         assert (tmp_path / 'run' / name).read_bytes() == (whole / name).read_bytes()
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_stopped_at_the_end_of_a_phase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted
 ) -> None:
@@ -118,7 +112,6 @@ def test_stopped_at_the_end_of_a_phase(
     assert rows(tmp_path) == rows(uninterrupted('jem'))
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_stopped_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted
 ) -> None:
@@ -142,7 +135,6 @@ def test_stopped_before_the_first_step(
     assert rows(tmp_path) == rows(uninterrupted('supervised'))
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_handlers_are_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     stop_at(monkeypatch, 2, signal.SIGINT)
@@ -162,7 +154,6 @@ def test_rows_hold_means_of_their_interval(uninterrupted) -> None:
     assert found[1]['accuracy'] * 8 % 1 == 0.0
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_a_finished_run_is_evaluated_again_and_not_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluated: list[int]
 ) -> None:
@@ -176,7 +167,6 @@ def test_a_finished_run_is_evaluated_again_and_not_trained(
     assert before[1] == rows(tmp_path)
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_another_config_is_refused_and_free_keys_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +186,6 @@ def test_another_config_is_refused_and_free_keys_are_not(
     assert json.loads((tmp_path / 'config.json').read_text())['log_every'] == 1
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_a_run_does_not_go_on_with_other_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,7 +392,6 @@ def test_a_rate_beyond_reason_never_reaches_a_checkpoint(tmp_path: Path) -> None
 # A full disk.
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_a_full_disk_stops_the_run_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted
 ) -> None:
@@ -511,7 +499,6 @@ def _send_when_it_moves(folder: Path, config: Path, number: int, log: Path) -> i
         process.wait()
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_signals_and_a_kill_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, folder, log = tmp_path / 'long.py', tmp_path / 'run', tmp_path / 'log'
     config.write_text(_CONFIG)
@@ -535,7 +522,6 @@ def test_signals_and_a_kill_lose_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert rows(folder) == rows(tmp_path / 'whole')
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_each_phase_has_a_best_state_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -547,7 +533,6 @@ def test_each_phase_has_a_best_state_of_its_own(
     assert steps_saved(tmp_path, 'best') == [6]
 
 
-@pytest.mark.usefixtures('compiled_once')
 def test_what_later_commands_need_is_kept_where_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Callable[[str], Path]
 ) -> None:
