@@ -100,9 +100,12 @@ def programs_of_the_session() -> CompileOnce:
 # The files that take longest. They come first, so that at the end, when no file is left for a
 # worker that is done, the other one has a quick file before it.
 _LONGEST = (
-    'training/test_train.py', 'devices/test_processes.py', 'config/test_configs.py',
-    'methods/test_fixmatch_jem.py', 'apps/test_map_scene.py', 'methods/test_swd_transfer.py',
-    'benchmarks/test_flops.py', 'methods/test_jem.py', 'feed/test_inputs.py', 'test_pages.py',
+    'config/test_configs.py', 'devices/test_processes.py', 'studies/test_transfer_study.py',
+    'training/test_train.py', 'methods/test_fixmatch_jem.py', 'studies/test_papers.py',
+    'methods/test_fixmatch_then_jem.py', 'methods/test_image_synthesis.py',
+    'methods/test_berundanet.py', 'methods/test_vae.py', 'apps/test_map_scene.py',
+    'methods/test_swd_transfer.py', 'methods/test_fixmatch.py', 'benchmarks/test_flops.py',
+    'methods/test_jem.py', 'feed/test_inputs.py', 'test_pages.py',
     'benchmarks/test_training_step.py', 'apps/test_compare_domains.py', 'test_tutorial.py',
     'benchmarks/test_augmentation.py', 'benchmarks/test_scaling.py', 'benchmarks/test_run.py',
     'augment/test_randaugment.py', 'apps/test_restore.py', 'apps/test_generate.py',

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -25,6 +24,7 @@ from eojax.evaluation.outliers import outlier_sets, parse_outliers, spread
 from eojax.evaluation.scoring import score
 from eojax.runs.run import Run
 from eojax.samplers.keys import keys_of_images
+from tests.forked import Forked
 from tests.tiny_runs import TinyRun, tiny_run
 from tests.trained_states import with_trained
 
@@ -316,14 +316,17 @@ def test_data_on_the_command_line_gives_its_accuracy(jem, tmp_path, capsys):
 def test_an_unknown_class_is_one_line_and_a_failure(jem, tmp_path):
     data = _write_images(tmp_path / 'more', generate(2, 16).images[:], np.array([0, 1]))
     shutil.move(data / CLASS_NAMES[1], data / 'Forrest')
-    command = [sys.executable, '-m', 'eojax.evaluate', f'--workdir={jem.folder}', f'--data={data}']
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    lines = [line for line in done.stderr.splitlines() if line.startswith('eojax:')]
+    command, log = (
+        ['-m', 'eojax.evaluate', f'--workdir={jem.folder}', f'--data={data}'],
+        tmp_path / 'log',
+    )
+    assert Forked(command, os.environ, log).wait() == 1
+    said = log.read_text()
+    lines = [line for line in said.splitlines() if line.startswith('eojax:')]
     assert len(lines) == 1
     assert "'Forrest'" in lines[0]
     assert "'Forest'" in lines[0]
-    assert 'Traceback' not in done.stderr
+    assert 'Traceback' not in said
 
 
 @pytest.mark.parametrize('which', ['size', 'workdir', 'checkpoint'])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,7 @@ from eojax.runs.run import with_data
 from eojax.training import loop as train
 from eojax.training.stopping import Stopped
 from tests import two_domains
+from tests.process_groups import start_processes, wait_for
 from tests.training_runs import assert_same_bits, rows, saved_state, stop_at
 from tests.two_domains import SOURCE_LIMITS, add_two_domains, two_domain_config
 
@@ -215,14 +213,9 @@ train.train(two_domain_config(source__resident_gigabytes=0.0), Path(sys.argv[1])
 
 
 def test_two_devices_train_the_same(whole: Path, tmp_path: Path) -> None:
-    flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count=2'
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, 'XLA_FLAGS': flags.strip(), 'PYTHONPATH': str(root)}
-    finished = subprocess.run(
-        [sys.executable, '-c', _PROGRAM, str(tmp_path)],
-        cwd=root, env=environment, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert finished.returncode == 0, finished.stderr
+    logs = tmp_path / 'logs'
+    group = start_processes(1, 2, ['-c', _PROGRAM, str(tmp_path / 'run')], logs)
+    assert wait_for(group) == [0], (logs / '0.log').read_text()
     expected = saved_state(whole)
-    for name, value in saved_state(tmp_path).items():
+    for name, value in saved_state(tmp_path / 'run').items():
         np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
