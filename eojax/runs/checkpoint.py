@@ -189,9 +189,10 @@ class Checkpoints:
 
 def _in_the_shape(leaf: Any, saved: Any) -> Any:
     """The wanted leaf as it is on disk: older checkpoints keep the images of a replay buffer as
-    `[parts, each, H, W, C]`, which are rows now."""
+    `[parts, each, H, W, C]`, which are rows now, one or more an image."""
     ours, theirs = tuple(leaf.shape), tuple(saved.shape)
-    joins = len(ours) == 3 and len(theirs) == 5 and ours == (*theirs[:2], math.prod(theirs[2:]))
+    joins = len(ours) == 3 and len(theirs) == 5 and ours[0] == theirs[0]
+    joins = joins and ours[1] % theirs[1] == 0 and math.prod(ours) == math.prod(theirs)
     return jax.ShapeDtypeStruct(theirs, leaf.dtype, sharding=leaf.sharding) if joins else leaf
 
 

@@ -85,7 +85,7 @@ def _without_training(node: Any) -> Any:
 
 def _as_in_a_file(node: Any) -> Any:
     if isinstance(node, ReplayBuffer):
-        shape = (*node.rows.shape[:2], *node.shape)
+        shape = (*node.labels.shape, *node.shape)
         return _Share(jax.ShapeDtypeStruct(shape, node.rows.dtype), node.labels)
     return _without_training(node)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,14 +20,18 @@ import jax.numpy as jnp
 from jax import Array, random
 from jax.tree_util import GetAttrKey
 
+# Values of a row at most: of longer ones XLA gathers halves on TPUs, each from a copy of all.
+_LONGEST = 2**14
+
 
 @dataclasses.dataclass(frozen=True)
 class ReplayBuffer:
     """Ends of chains.
 
     Attributes:
-      rows: `[parts, capacity / parts, H * W * C]`, an image a row: a TPU takes rows as they lie,
-        and would lay out all images anew to take some. In checkpoints they are called `images`.
+      rows: `[parts, capacity / parts * rows of an image, length]`, mostly an image a row: a TPU
+        takes rows as they lie, and would lay out all images anew to take some, or all rows that
+        are too long. In checkpoints they are called `images`.
       labels: int32 `[parts, capacity / parts]`: the class that a chain was run for.
       shape: of an image, `(H, W, C)`.
     """
@@ -39,19 +43,33 @@ class ReplayBuffer:
     @classmethod
     def of(cls, images: Any, labels: Any) -> ReplayBuffer:
         """A buffer of images `[parts, capacity / parts, H, W, C]` and their labels."""
-        rows = images.reshape(*images.shape[:2], math.prod(images.shape[2:]))
-        return cls(rows, labels, tuple(images.shape[2:]))
+        parts, each, *shape = images.shape
+        fold = _rows_of_an_image(shape)
+        rows = images.reshape(parts, each * fold, math.prod(shape) // fold)
+        return cls(rows, labels, tuple(shape))
 
     @property
     def images(self) -> Array:
         """All of them, `[parts, capacity / parts, H, W, C]`."""
-        images: Array = self.rows.reshape(*self.rows.shape[:2], *self.shape)
+        images: Array = self.rows.reshape(self.rows.shape[0], -1, *self.shape)
         return images
 
     def images_at(self, parts: Array, slots: Array) -> Array:
         """Those in some slots, `[..., H, W, C]` for integers of shape `[...]`."""
-        rows = self.rows[parts, slots]
-        return rows.reshape(*rows.shape[:-1], *self.shape)
+        rows = self.rows[parts[..., None], self.numbers(slots)]
+        return rows.reshape(*slots.shape, *self.shape)
+
+    def numbers(self, slots: Array) -> Array:
+        """The rows of the images in slots, `[..., rows of an image]` for integers `[...]`."""
+        fold = math.prod(self.shape) // self.rows.shape[-1]
+        return slots[..., None] * fold + jnp.arange(fold, dtype=slots.dtype)
+
+
+def _rows_of_an_image(shape: Sequence[int]) -> int:
+    """As few as keep a row to `_LONGEST`, if its lines of pixels go evenly into them."""
+    values, lines = math.prod(shape), shape[0]
+    fitting = (n for n in range(1, lines) if lines % n == 0 and values // n <= _LONGEST)
+    return next(fitting, lines)
 
 
 def _children(buffer: ReplayBuffer) -> tuple[Any, tuple[int, ...]]:
@@ -129,7 +147,8 @@ def draw(buffer: ReplayBuffer, key: Array, num: int, reinitialise: float, starts
     key_slots, key_anew, key_starts = random.split(key, 3)
     slots = _distinct(key_slots, parts, num // parts, size)
     # Part by part, so that each device finds in its own part what it draws.
-    stored = jax.vmap(lambda part, slot: part[slot])(buffer.rows, slots).astype(jnp.float32)
+    rows = buffer.numbers(slots).reshape(parts, -1)
+    stored = jax.vmap(lambda part, row: part[row])(buffer.rows, rows).astype(jnp.float32)
     labels = jax.vmap(lambda part, slot: part[slot])(buffer.labels, slots).reshape(-1)
     stored = stored.reshape(num, *buffer.shape)
     anew = random.bernoulli(key_anew, reinitialise, (num, *(1,) * (stored.ndim - 1)))
@@ -143,10 +162,10 @@ def store(buffer: ReplayBuffer, drawn: Draw, images: Array) -> ReplayBuffer:
       drawn: by `draw`, of this buffer.
       images: float `[N, H, W, C]`, the ends in the order of the draw.
     """
-    parts, each = drawn.slots.shape
-    ends = images.reshape(parts, each, -1).astype(buffer.rows.dtype)
-    put = jax.vmap(lambda part, slot, end: part.at[slot].set(end, unique_indices=True))
-    return dataclasses.replace(buffer, rows=put(buffer.rows, drawn.slots, ends))
+    rows = buffer.numbers(drawn.slots).reshape(len(drawn.slots), -1)
+    ends = images.reshape(*rows.shape, buffer.rows.shape[-1]).astype(buffer.rows.dtype)
+    put = jax.vmap(lambda part, row, end: part.at[row].set(end, unique_indices=True))
+    return dataclasses.replace(buffer, rows=put(buffer.rows, rows, ends))
 
 
 def _distinct(key: Array, parts: int, num: int, size: int) -> Array:

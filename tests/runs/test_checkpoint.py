@@ -201,21 +201,24 @@ def test_a_disk_that_is_really_full(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert not [record for record in caplog.records if record.name == 'absl']
 
 
-def test_the_images_of_an_older_replay_buffer_are_read_as_rows(tmp_path: Path) -> None:
-    images = np.random.default_rng(0).standard_normal((2, 3, 4, 5, 1)).astype(np.float32)
+@pytest.mark.parametrize(('shape', 'rows'), [((4, 5, 1), (3, 20)), ((4, 5, 1000), (6, 10_000))])
+def test_the_images_of_an_older_replay_buffer_are_read_as_rows(
+    tmp_path: Path, shape: tuple[int, ...], rows: tuple[int, ...]
+) -> None:
+    images = np.random.default_rng(0).standard_normal((2, 3, *shape)).astype(np.float32)
     labels = jnp.arange(6, dtype=jnp.int32).reshape(2, 3)
     checkpoints = opened(tmp_path)
     older = {'buffer': {'images': jnp.asarray(images), 'labels': labels}}
     checkpoints.save(1, older, {})
     wanted = like({'buffer': ReplayBuffer.of(jnp.asarray(images), labels)})
     restored, _ = checkpoints.restore(1, wanted)
-    assert restored['buffer'].rows.shape == (2, 3, 20)
+    assert restored['buffer'].rows.shape == (2, *rows)
     assert restored['buffer'].rows.sharding == wanted['buffer'].rows.sharding
     np.testing.assert_array_equal(restored['buffer'].images, images)
     # Saved again, it is the same buffer; and one of other images is another model's.
     checkpoints.save(2, restored, {})
     assert_equal(checkpoints.restore(2, wanted)[0], restored)
-    other = like({'buffer': ReplayBuffer.of(jnp.zeros((2, 3, 4, 4, 1)), labels)})
+    other = like({'buffer': ReplayBuffer.of(jnp.zeros((2, 3, 4, 4, shape[-1])), labels)})
     for step in (1, 2):
         with pytest.raises(UserError, match=r'of another model: buffer\.images has shape'):
             checkpoints.restore(step, other)

@@ -156,3 +156,23 @@ def test_points_that_are_no_images_are_kept_as_well() -> None:
     drawn = replay_buffer.draw(buffer, random.key(1), 6, 0.0, starts)
     stored = replay_buffer.store(buffer, drawn, drawn.images + 1.0)
     np.testing.assert_allclose(stored.images, buffer.images + 1.0)
+
+
+def test_large_images_are_several_rows_and_all_else_is_the_same():
+    shape = (8, 16, 200)  # 25,600 values
+
+    def starts(key: Array, labels: Array) -> Array:
+        return random.uniform(key, (len(labels), *shape))
+
+    buffer = replay_buffer.fill(random.key(0), starts, 12, 3, parts=2)
+    assert buffer.rows.shape == (2, 12, 4 * 16 * 200)
+    assert buffer.images.shape == (2, 6, *shape)
+    np.testing.assert_array_equal(ReplayBuffer.of(buffer.images, buffer.labels).rows, buffer.rows)
+    parts, slots = jnp.array([[0, 1, 1]]), jnp.array([[5, 0, 3]])
+    np.testing.assert_array_equal(buffer.images_at(parts, slots), buffer.images[parts, slots])
+    drawn = replay_buffer.draw(buffer, random.key(1), 6, 0.0, starts)
+    own = jnp.arange(2)[:, None]
+    np.testing.assert_array_equal(drawn.images, buffer.images[own, drawn.slots].reshape(-1, *shape))
+    after = replay_buffer.store(buffer, drawn, drawn.images + 1.0)
+    expected = buffer.images.at[own, drawn.slots].add(1.0)
+    np.testing.assert_array_equal(after.images, expected)

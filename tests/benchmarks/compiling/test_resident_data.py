@@ -82,12 +82,14 @@ def test_windows_are_cut_from_places_as_they_lie(dtype: str) -> None:
     assert relaid(draw, held) == 0
 
 
-def test_a_replay_buffer_is_drawn_from_as_it_lies() -> None:
-    images = jax.ShapeDtypeStruct((8, NUM // 8, 64 * 64 * 3), jnp.float32)
-    held = ReplayBuffer(images, jax.ShapeDtypeStruct((8, NUM // 8), jnp.int32), (64, 64, 3))
+@pytest.mark.parametrize('bands', [3, 13])
+def test_a_replay_buffer_is_drawn_from_as_it_lies(bands: int) -> None:
+    shape = (64, 64, bands)
+    labels = jnp.zeros((8, NUM // 8), jnp.int32)
+    held = jax.eval_shape(lambda: ReplayBuffer.of(jnp.zeros((*labels.shape, *shape)), labels))
 
     def starts(key: Array, labels: Array) -> Array:
-        return random.uniform(key, (len(labels), 64, 64, 3))
+        return random.uniform(key, (len(labels), *shape))
 
     def draw(held: ReplayBuffer, key: Array) -> Array:
         return replay_buffer.draw(held, key, BATCH, 0.05, starts).images
