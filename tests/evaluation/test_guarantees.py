@@ -116,7 +116,11 @@ def test_what_was_calibrated_on_is_kept_and_needs_no_data_then(jem, tmp_path, mo
     # What is not whole is computed again.
     file = jem.folder / 'reference' / f'validation_step_{jem.run.step}.npz'
     kept = dict(np.load(file))
-    for name, wrong in (('labels', kept['labels'][:3]), ('logits', kept['logits'][:, :2])):
+    for name, wrong in (
+        ('labels', kept['labels'][:3]), ('logits', kept['logits'][:, :2]),
+        ('labels', kept['labels'] + 100), ('labels', kept['labels'] - 1),
+        ('logits', kept['logits'] * np.nan),
+    ):  # fmt: skip
         np.savez(file, **{**kept, name: wrong})
         with pytest.raises(UserError, match='elsewhere'):
             validation_sample(jem.run, jem.state)

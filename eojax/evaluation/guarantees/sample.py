@@ -156,13 +156,16 @@ def check_validation(run: Run) -> None:
 
 
 def _whole(kept: dict[str, np.ndarray], run: Run) -> bool:
-    """Whether all that a sample needs was kept, of as many places each."""
+    """Whether all that a sample needs was kept, of as many places each, and of known classes."""
     names = ('labels', 'blocks', *(() if density_of(run) is None else ('log_density',)))
     if not {'logits', 'grouped', *names} <= kept.keys():
         return False
-    num = len(kept['logits'])
-    shapes = kept['logits'].shape == (num, run.task.num_classes) and num > 0
-    return shapes and all(kept[name].shape == (num,) for name in names)
+    num, classes = len(kept['logits']), run.task.num_classes
+    shapes = kept['logits'].shape == (num, classes) and num > 0
+    if not (shapes and all(kept[name].shape == (num,) for name in names)):
+        return False
+    labels = kept['labels']
+    return bool(np.isfinite(kept['logits']).all() and labels.min() >= 0 and labels.max() < classes)
 
 
 def validation_sample(run: Run, state: Any) -> Sample:
