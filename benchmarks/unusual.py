@@ -5,7 +5,7 @@
 
 AUROC of the run's test images against each domain, by
 
-`log_density`, `max_probability`, `typicality`, `states`: those of `eojax compare`;
+`log_density`, `max_probability`, `typicality`, `states`, `ratio`: those of `eojax compare`;
 `noise_levels`: the density of the norms of grad log p(x + sigma n) at five sigma under a mixture of
   Gaussians of training images (Mahmood et al., "Multiscale Score Matching for Out-of-Distribution
   Detection", 2021);
@@ -40,7 +40,7 @@ from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.scoring import density_name, score_all, score_batches
 from eojax.metrics.out_of_distribution import auroc
-from eojax.metrics.typicality import COMPONENTS, fit_states, typicality
+from eojax.metrics.typicality import COMPONENTS, fit_ratio, fit_states, typicality
 from eojax.runs.command import open_trained
 from eojax.runs.run import Run, with_data
 from eojax.tables import plain_table
@@ -50,8 +50,8 @@ LEVELS = (0.0, 0.05, 0.1, 0.2, 0.4)
 # Training images that scores are fitted to.
 _TRAINING = 2000
 SCORES = (
-    'log_density', 'max_probability', 'typicality', 'states', 'noise_levels', 'background_ratio',
-    'complexity_ratio', 'waic', 'detail',
+    'log_density', 'max_probability', 'typicality', 'states', 'ratio', 'noise_levels',
+    'background_ratio', 'complexity_ratio', 'waic', 'detail',
 )  # fmt: skip
 # Whatever is known of each image, `[num]` or `[num, levels]`, by name.
 Known = dict[str, np.ndarray]
@@ -198,12 +198,14 @@ def scores_of(known: Mapping[str, Known]) -> dict[str, dict[str, np.ndarray]]:
         'background_ratio': lambda one: background.log_density(one['pixels']),
         'complexity_ratio': lambda one: -one['bytes'],
     }
-    ratios = {name: ratio(training, of) for name, of in simple.items()}
+    ratios = {name: ratio_to(training, of) for name, of in simple.items()}
+    ratio = fit_ratio(training['log_density'], training['roughness'])
     made: dict[str, Callable[[Known], np.ndarray]] = {
         'log_density': lambda one: one['log_density'],
         'max_probability': lambda one: one['max_probability'],
         'typicality': lambda one: typicality(one['log_density'], training['log_density']),
         'states': states,
+        'ratio': lambda one: ratio(one['log_density'], one['roughness']),
         'noise_levels': lambda one: noise_levels(np.log(np.abs(one['gradients']) + 1e-30)),
         **ratios,
         'waic': lambda one: waic((one['members'] - centre) / scale),
@@ -217,13 +219,12 @@ def scores_of(known: Mapping[str, Known]) -> dict[str, dict[str, np.ndarray]]:
 _STATES = ('log_density', 'gradient', 'roughness', 'grain')
 
 
-def ratio(
+def ratio_to(
     training: Known, background: Callable[[Known], np.ndarray]
 ) -> Callable[[Known], np.ndarray]:
     """log p(x) less what a background explains of it over training images, as a line."""
-    of_training = background(training)
-    slope = np.cov(training['log_density'], of_training)[0, 1] / np.var(of_training, ddof=1)
-    return lambda one: one['log_density'] - slope * background(one)
+    ratio = fit_ratio(training['log_density'], background(training))
+    return lambda one: ratio(one['log_density'], background(one))
 
 
 def fit_mixture(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,8 +1,8 @@
 """Whether the scores of an image are as usual, and not only high enough.
 
 log p(x) ranks smooth images above real ones: water of one colour, a constant, a blurred scene. They
-are likelier than any training image, and that is what gives them away. Two scores ask for the usual
-instead, each higher for images that are more like the training's:
+are likelier than any training image, and that is what gives them away. Three scores ask for the
+usual instead, each higher for images that are more like the training's:
 
 typicality: -|log p(x) - median|, the median over training images (Nalisnick et al., "Detecting
   Out-of-Distribution Inputs to Deep Generative Models Using Typicality", 2019, for one image).
@@ -12,7 +12,14 @@ states: the log density of several statistics of an image at once under a mixtur
   Matching for Out-of-Distribution Detection", 2021). The statistics are `STATISTICS`: log p(x), the
   norm of its gradient, and how much detail the image has (`eojax.evaluation.roughness`).
 
-Neither is fitted to other images than those of training.
+ratio: log p(x) less what the amount of detail explains of it. A density of images is for the most
+  part one of how much there is to say about them; what is left is about what they show (Ren et al.,
+  "Likelihood Ratios for Out-of-Distribution Detection", 2019; Serra et al., "Input Complexity and
+  Out-of-Distribution Detection with Likelihood-based Generative Models", 2020, with the size of a
+  PNG file). log p(x) is unnormalised and in units of its own, so the weight of the detail is the
+  slope of log p(x) on it, by least squares over training images.
+
+None is fitted to other images than those of training.
 """
 
 from __future__ import annotations
@@ -37,6 +44,36 @@ def typicality(density: np.ndarray, training: np.ndarray) -> np.ndarray:
       density, training: log p(x) of images and of training images, `[num]` each.
     """
     return -np.abs(np.asarray(density, np.float64) - np.median(training))
+
+
+def fit_ratio(
+    density: np.ndarray, detail: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The score `ratio` of images, fitted to training images.
+
+    Args:
+      density, detail: log p(x) and bits of detail (`eojax.evaluation.roughness`) of training
+        images, `[num]` each.
+
+    Returns:
+      A function of both of other images, with float64 `[num]`: 0 on the line, positive above it.
+
+    Raises:
+      ValueError: fewer than two training images.
+    """
+    if len(density) < 2:
+        raise ValueError('the line of training images needs at least two of them')
+    density, detail = (np.asarray(values, np.float64) for values in (density, detail))
+    centre, level = detail.mean(), density.mean()
+    spread = np.square(detail - centre).sum()
+    # Images that all have the same detail say nothing of a slope.
+    slope = ((detail - centre) @ (density - level) / spread) if spread > 0.0 else 0.0
+
+    def ratio(density: np.ndarray, detail: np.ndarray) -> np.ndarray:
+        line = level + slope * (np.asarray(detail, np.float64) - centre)
+        return np.asarray(density, np.float64) - line
+
+    return ratio
 
 
 def fit_states(

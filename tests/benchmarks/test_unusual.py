@@ -29,7 +29,7 @@ def test_a_ratio_has_nothing_left_of_its_background() -> None:
     rng = np.random.default_rng(1)
     simple, own = rng.normal(size=(2, 5000))
     training = {'log_density': 3.0 * simple + own, 'bytes': simple}
-    score = unusual.ratio(training, lambda one: one['bytes'])(training)
+    score = unusual.ratio_to(training, lambda one: one['bytes'])(training)
     assert abs(np.corrcoef(score, simple)[0, 1]) < 1e-6
     assert np.corrcoef(score, own)[0, 1] > 0.999
 

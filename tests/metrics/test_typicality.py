@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from eojax.metrics.out_of_distribution import auroc
-from eojax.metrics.typicality import fit_states, typicality
+from eojax.metrics.typicality import fit_ratio, fit_states, typicality
 
 
 def test_typicality_is_the_distance_from_the_median():
@@ -15,6 +15,24 @@ def test_typicality_is_the_distance_from_the_median():
     np.testing.assert_allclose(
         typicality(np.array([2.5, 0.5, 4.5], np.float32), training), [0.0, -2.0, -2.0]
     )
+
+
+def test_a_ratio_is_what_detail_does_not_explain():
+    rng = np.random.default_rng(0)
+    detail, own = rng.normal(5.0, 2.0, 4000), rng.normal(0.0, 1.0, 4000)
+    density = 30.0 - 4.0 * detail + own
+    ratio = fit_ratio(density.astype(np.float32), detail.astype(np.float32))
+    found = ratio(density, detail)
+    assert abs(np.corrcoef(found, detail)[0, 1]) < 1e-3
+    assert np.abs(found - own).max() < 0.2  # the line itself is known to some hundredths
+    # Smooth, and no likelier than its smoothness makes it; log p(x) ranks it above all others.
+    smooth = (np.array([30.0]), np.array([0.0]))
+    assert smooth[0] > density.mean() + 2 * density.std()
+    assert abs(ratio(*smooth)[0]) < 0.3
+    # Images that all have the same detail, and a single one.
+    assert fit_ratio(np.array([1.0, 3.0]), np.ones(2))(np.array([5.0]), np.array([9.0])) == 3.0
+    with pytest.raises(ValueError, match='at least two'):
+        fit_ratio(np.ones(1), np.ones(1))
 
 
 def test_states_are_the_density_of_both_statistics():

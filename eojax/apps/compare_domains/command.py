@@ -7,8 +7,8 @@ or a folder of scenes (`eojax.apps.compare_domains.domains` says how they are to
 `--images` of each, evenly spread. The run's own test split (`test`), uniform noise and constant
 images are always compared too. Scores, each higher for images that are more like the training's
 (`eojax.evaluation.scoring.scores_of`): log p(x), for a classifier the log-sum-exp of its logits;
-max p(y|x); -||grad_x log p(x)||; and two that ask whether an image is as usual, which smooth images
-are not (`eojax.metrics.typicality`).
+max p(y|x); -||grad_x log p(x)||; and three that ask whether an image is as usual, which smooth
+images are not (`eojax.metrics.typicality`).
 
 KL is the divergence of log p(x) from that of the training images, of at most 5,000, estimated by
 nearest neighbours or, with `--divergence=histogram`, of histograms, as the papers do
@@ -18,8 +18,8 @@ images from it, and 0.5 means alike. Below 0.5 a score ranks the domain above re
 known weakness of likelihoods with smooth images. What is written to `--out`:
 
 `domains.json`: name of the domain -> `images`, `kl` in nats, and for `log_density` (or what stands
-  for it), `max_probability`, `gradient`, `typicality` and `states` each `auroc`, `fpr95` and
-  `mean`.
+  for it), `max_probability`, `gradient`, `typicality`, `states` and `ratio` each `auroc`, `fpr95`
+  and `mean`.
 `domains_supervised.json`: the same of the run of `--supervised`, which reads all images at its own
   size, with its own training images and test split.
 `comparison.json`: runs, steps, the estimate of KL, and how each domain was read.

@@ -17,7 +17,7 @@ from eojax.evaluation.scoring import density_name, score_all
 from eojax.messages import say
 from eojax.metrics.out_of_distribution import auroc, fpr_at_95_tpr
 from eojax.metrics.out_of_distribution import divergence as divergence_of
-from eojax.metrics.typicality import fit_states, typicality
+from eojax.metrics.typicality import fit_ratio, fit_states, typicality
 from eojax.runs.run import Run
 from eojax.tables import markdown_table
 
@@ -119,14 +119,19 @@ def compare(
 
 def _derived(found: Comparison) -> Comparison:
     """The comparison with the scores that follow from others and the training images' own."""
-    states = fit_states(found.training)
+    training, states, ratio = found.training, fit_states(found.training), None
+    if 'roughness' in training:
+        ratio = fit_ratio(training['log_density'], training['roughness'])
 
     def more(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {
+        made = {
             **scores,
-            'typicality': typicality(scores['log_density'], found.training['log_density']),
+            'typicality': typicality(scores['log_density'], training['log_density']),
             'states': states(scores),
         }
+        if ratio is not None:
+            made['ratio'] = ratio(scores['log_density'], scores['roughness'])
+        return made
 
     domains = {
         name: judged._replace(scores=more(judged.scores)) for name, judged in found.domains.items()
@@ -163,7 +168,7 @@ def domain_numbers(found: Comparison) -> dict[str, dict[str, Any]]:
 def score_titles(found: Comparison) -> dict[str, str]:
     """The scores of a run, for people."""
     gradient = f'-||grad {found.density}||'
-    titles = (found.density, 'max p(y|x)', gradient, 'typicality', 'states')
+    titles = (found.density, 'max p(y|x)', gradient, 'typicality', 'states', 'ratio')
     return dict(zip((*SCORES, *DERIVED), titles, strict=True))
 
 
@@ -219,7 +224,8 @@ def summary(comparisons: Mapping[str, Comparison], escape: bool = True) -> str:
         ' TPR, the test split against the domain; for test, training images against it. Gradient:'
         ' minus the norm of the gradient of log p(x). Typicality: minus the distance of log p(x)'
         ' from the median of training images. States: how dense these lie where log p(x), its'
-        ' gradient and the detail of an image are as here.'
+        ' gradient and the detail of an image are as here. Ratio: log p(x) less what the detail of'
+        ' an image explains of it.'
     )
     lines.append('')
     for title, found in comparisons.items():

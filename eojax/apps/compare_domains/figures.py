@@ -30,9 +30,9 @@ SCORES = ('log_density', 'max_probability', 'gradient')
 # How much detail an image has, which ranks nothing by itself (`eojax.evaluation.roughness`).
 DETAIL = ('roughness', 'grain')
 # Of all these and the training images' (`eojax.metrics.typicality`).
-DERIVED = ('typicality', 'states')
+DERIVED = ('typicality', 'states', 'ratio')
 _TRAINING = '#595959'
-_MARKERS = 'osD^v'
+_MARKERS = 'osD^vP'
 _EXAMPLE_ROWS = 2
 
 
