@@ -24,14 +24,12 @@ def auroc(in_scores: np.ndarray, out_scores: np.ndarray) -> float:
     Raises:
       ValueError: a sample is empty or holds NaN.
     """
-    from scipy.stats import rankdata  # slow to import: only where it is used
-    from sklearn.metrics import roc_auc_score
-
     _check(in_scores, out_scores)
-    # Ranks keep the area and carry infinities, which scikit-learn refuses.
-    ranks = rankdata(np.concatenate([in_scores, out_scores]))
-    inside = np.repeat([1, 0], [len(in_scores), len(out_scores)])
-    return float(roc_auc_score(inside, ranks))
+    # By its definition (Mann and Whitney, 1947): scikit-learn's refuses infinities, and takes two
+    # seconds of every evaluation to import.
+    ordered = np.sort(out_scores)
+    below, not_above = (np.searchsorted(ordered, in_scores, side) for side in ('left', 'right'))
+    return float((below + not_above).sum(dtype=np.float64) / (2.0 * len(in_scores) * len(ordered)))
 
 
 def fpr_at_95_tpr(in_scores: np.ndarray, out_scores: np.ndarray) -> float:

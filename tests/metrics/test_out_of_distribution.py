@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from eojax.metrics import out_of_distribution as ood
 from eojax.metrics.summaries import density_numbers
@@ -16,6 +17,15 @@ def test_auroc_counts_the_pairs_in_order():
     pairs = [(a > b) + 0.5 * (a == b) for a, b in itertools.product(inside, outside)]
     assert ood.auroc(inside, outside) == pytest.approx(np.mean(pairs))
     assert ood.auroc(outside, inside) == pytest.approx(1 - np.mean(pairs))
+
+
+@pytest.mark.parametrize('digits', [0, 1, 6])  # many ties, some, none
+def test_auroc_agrees_with_scikit_learn(digits: int):
+    rng = np.random.default_rng(digits)
+    inside, outside = rng.normal(1.0, 1.0, 301).round(digits), rng.normal(size=77).round(digits)
+    labels = np.repeat([1, 0], [301, 77])
+    expected = roc_auc_score(labels, np.concatenate([inside, outside]))
+    assert ood.auroc(inside, outside) == pytest.approx(expected, abs=1e-12)
 
 
 def test_auroc_takes_infinite_and_huge_scores():
