@@ -192,6 +192,7 @@ def test_one_change_at_a_time(config, tmp_path, capsys):
     lines = [line for line in table.partition('## Runs')[0].splitlines() if line.startswith('|')]
     changed = [cells_of(line)[0] for line in lines]
     assert changed[0] == 'changed'
+    assert table.splitlines()[0].endswith(', one at a time')
     assert changed[2:] == ['nothing', f'{RATE}=0.002', f'{RATE}=0.004', f'{SMOOTHING}=0.1']
     assert np.asarray(Image.open(workdir / 'accuracy.png')).std() > 5
     more = Trained()

@@ -37,13 +37,17 @@ def markdown(rows: Sequence[Row], study: Study, metric: str) -> str:
         n for n, key in enumerate(keys) if any(isinstance(row.get(key, ''), str) for row in rows)
     ]
     parts = [
-        f'# Study of {study.name} by {", ".join(study.keys)}',
+        f'# Study of {study.name} by {", ".join(study.keys)}{_how(study)}',
         markdown_table(lines, left=left),
         '\n'.join(f'- {note}' for note in notes),
         '## Runs',
         runs_table(rows, _TOLD),
     ]
     return '\n\n'.join(parts) + '\n'
+
+
+def _how(study: Study) -> str:
+    return '' if study.base is None else ', one at a time'
 
 
 def _changes(point: Point, study: Study) -> str:
