@@ -80,6 +80,8 @@ def _run(arguments: list[str], environment: dict[str, str], log: Path | None) ->
         if kind == '-m':
             # Not run as a program again: its flags are defined. The module's last line calls this.
             module = importlib.import_module(what)
+            if hasattr(module, '__path__'):  # the `__main__` of packages calls this one's
+                module = importlib.import_module(f'{what}.command')
             sys.argv = [str(module.__file__), *rest]
             getattr(module, 'command', module.main)(rest)
         else:
