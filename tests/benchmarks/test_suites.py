@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import suites
+from benchmarks.peers import jem as jem_peers
 from eojax.config.base import base_config, check_config, flatten
 from eojax.config.command_line import load_config
 from eojax.errors import UserError
@@ -25,6 +26,11 @@ def test_every_entry_is_a_config_that_could_train(suite, entry):
         others = 'landscape_cover' if by_pixels else 'landscapes'
         assert config.data.name == {'image_synthesis': 'landscape_pairs'}.get(entry, others)
         assert config.data.labelled_groups == config.data.test_groups == ''  # of other data
+
+
+@pytest.mark.parametrize('suite', suites.suites())
+def test_jems_peers_take_the_entry_that_they_are_there_for(suite):
+    jem_peers.check(suites.suites()[suite].entries['jem']())
 
 
 def test_the_gpu_suite_has_the_published_size():

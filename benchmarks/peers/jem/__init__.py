@@ -20,6 +20,10 @@ _UNDERSTOOD = frozenset(
         'method.input_noise',
         'method.augment',
         'method.likelihood_augment',
+        # Of score matching, which must have no weight: then they mean nothing.
+        'method.score_matching_batch_size',
+        'method.score_matching_kind',
+        'method.score_matching_noise',
         'method.supervised_steps',  # the joint phase is what a peer has; rates start behind these
         'sampler.steps',
         'sampler.step_size',
