@@ -40,7 +40,13 @@ from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.scoring import density_name, score_all, score_batches
 from eojax.metrics.out_of_distribution import auroc
-from eojax.metrics.typicality import COMPONENTS, fit_ratio, fit_states, typicality
+from eojax.metrics.typicality import (
+    STATISTICS,
+    fit_mixture,
+    fit_ratio,
+    fit_states,
+    typicality,
+)
 from eojax.runs.command import open_trained
 from eojax.runs.run import Run, with_data
 from eojax.tables import plain_table
@@ -190,7 +196,7 @@ def scores_of(known: Mapping[str, Known]) -> dict[str, dict[str, np.ndarray]]:
     """The scores by name and set of images, each higher for images that are more like training."""
     training = known['train']
     background = fit_background(training['pixels'])
-    states = fit_states({key: training[key] for key in _STATES})
+    states = fit_states({key: training[key] for key in STATISTICS})
     detail = fit_states({key: training[key] for key in ('roughness', 'grain')})
     noise_levels = fit_mixture(np.log(np.abs(training['gradients']) + 1e-30))
     centre, scale = training['members'].mean(0), training['members'].std(0)
@@ -216,26 +222,12 @@ def scores_of(known: Mapping[str, Known]) -> dict[str, dict[str, np.ndarray]]:
     return {name: {key: of(one) for key, one in known.items()} for name, of in made.items()}
 
 
-_STATES = ('log_density', 'gradient', 'roughness', 'grain')
-
-
 def ratio_to(
     training: Known, background: Callable[[Known], np.ndarray]
 ) -> Callable[[Known], np.ndarray]:
     """log p(x) less what a background explains of it over training images, as a line."""
     ratio = fit_ratio(training['log_density'], background(training))
     return lambda one: ratio(one['log_density'], background(one))
-
-
-def fit_mixture(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The log density of a mixture of Gaussians that is fitted to `[num, features]`."""
-    from sklearn.mixture import GaussianMixture
-
-    centre, scale = values.mean(0), np.maximum(values.std(0), 1e-12)
-    components = min(COMPONENTS, max(1, len(values) // 20))
-    mixture = GaussianMixture(components, reg_covar=1e-4, random_state=0)
-    mixture.fit((values - centre) / scale)
-    return lambda others: mixture.score_samples((others - centre) / scale)
 
 
 def waic(densities: np.ndarray) -> np.ndarray:

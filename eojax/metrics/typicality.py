@@ -90,22 +90,31 @@ def fit_states(
     Raises:
       ValueError: no statistic, or fewer than two training images.
     """
-    from sklearn.mixture import GaussianMixture  # slow to import: only where it is used
-
     names = [name for name in STATISTICS if name in training]
     if not names or len(training[names[0]]) < 2:
         raise ValueError('the states of training images need a statistic of at least two of them')
-    values = _statistics(training, names)
+    log_density = fit_mixture(_statistics(training, names))
+    return lambda scores: log_density(_statistics(scores, names))
+
+
+def fit_mixture(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The log density of a mixture of Gaussians that is fitted to `[num, statistics]`.
+
+    Returns:
+      A function of the same statistics of other images, with float64 `[num]`.
+    """
+    from sklearn.mixture import GaussianMixture  # slow to import: only where it is used
+
     centre, spread = values.mean(0), np.maximum(values.std(0), 1e-12)
     components = min(COMPONENTS, max(1, len(values) // 20))
     mixture = GaussianMixture(components, reg_covar=_FLOOR, random_state=0)
     mixture.fit((values - centre) / spread)
 
-    def states(scores: Mapping[str, np.ndarray]) -> np.ndarray:
-        found: np.ndarray = mixture.score_samples((_statistics(scores, names) - centre) / spread)
+    def log_density(others: np.ndarray) -> np.ndarray:
+        found: np.ndarray = mixture.score_samples((others - centre) / spread)
         return found
 
-    return states
+    return log_density
 
 
 def _statistics(scores: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
