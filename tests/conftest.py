@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Compiling is what tests spend their time on: without LLVM's optimisations it takes half as long,
 # and without the emitters that jaxlib 0.10 generates fused loops by, half of that. XLA ends a
 # process that names a flag it does not know, hence the version.
-_FAST = {'xla_backend_optimization_level': '0'}
+_FAST = {'xla_backend_optimization_level': '0', 'xla_llvm_disable_expensive_passes': 'true'}
 if version('jaxlib').startswith('0.10.'):
     _FAST['xla_cpu_use_fusion_emitters'] = 'false'
 for name, value in _FAST.items():
@@ -59,23 +59,37 @@ def landscapes_drawn_once() -> None:
 
     Whoever writes to them gets an error.
     """
-    from eojax.data.sets import landscapes
+    from eojax.data.sets import landscape_cover, landscapes
 
     draw = landscapes.generate
+    draw_tiles = landscape_cover.draw_dataset
 
     @functools.lru_cache(maxsize=16)
     def drawn(num: int, size: int, seed: int) -> Dataset:
         dataset = draw(num, size, seed)
-        for array in (dataset.source.arrays['images'], dataset.places.labels):
-            array.flags.writeable = False
-        return dataset
+        return _unchanging(dataset)
 
     def generate(
         num: int, size: int = 64, seed: int = 0, labels: np.ndarray | None = None
     ) -> Dataset:
         return drawn(num, size, seed) if labels is None else draw(num, size, seed, labels)
 
+    @functools.lru_cache(maxsize=16)
+    def drawn_tiles(*args: Any, **options: Any) -> Dataset:
+        return _unchanging(draw_tiles(*args, **options))
+
+    def generate_tiles(*args: Any, **options: Any) -> Dataset:
+        plain = len(args) <= 5 and not {'views', 'shape'} & options.keys()
+        return (drawn_tiles if plain else draw_tiles)(*args, **options)
+
     landscapes.generate = generate
+    landscape_cover.draw_dataset = generate_tiles
+
+
+def _unchanging(dataset: Dataset) -> Dataset:
+    for array in (*dataset.source.arrays.values(), dataset.places.labels):
+        array.flags.writeable = False
+    return dataset
 
 
 @pytest.fixture(scope='module')

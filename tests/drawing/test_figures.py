@@ -209,7 +209,7 @@ def test_a_picture_appears_complete_or_not_at_all(tmp_path, monkeypatch):
         Path(filename).write_bytes(b'half')
         raise OSError('disk full')
 
-    monkeypatch.setattr(drawing.Figure, 'savefig', fails)
+    monkeypatch.setattr(drawing.FigureCanvasAgg, 'print_png', fails)
     with pytest.raises(OSError, match='disk full'):
         figures.image_grid(images + 9, path)
     assert path.read_bytes() == before
