@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from eojax.devices import target
-
-# Values of a row at most: of longer ones XLA gathers halves, each from a copy of its own.
-_LONGEST = 2**14
-
-AnyArray = TypeVar('AnyArray', Array, np.ndarray)
+from eojax.devices.rows import rows_of_an_image
 
 
 @jax.tree_util.register_dataclass
@@ -48,19 +43,8 @@ def described(num: int, shape: tuple[int, ...], dtype: Any, windows: bool) -> Ro
       windows: whether windows will be cut from them: then a row is one line of pixels. Else it is
         as many as go evenly into it.
     """
-    height, length = shape[0], math.prod(shape[1:])
-    fitting = [lines for lines in range(1, height + 1)
-               if height % lines == 0 and (lines == 1 or lines * length <= _LONGEST)]  # fmt: skip
-    lines = 1 if windows else max(fitting)
-    struct = jax.ShapeDtypeStruct((num * height // lines, lines * length), dtype)
-    return Rows(struct, shape)
-
-
-def as_rows(places: AnyArray, windows: bool = False) -> Rows:
-    """Places `[N, h, w, C]` or `[N, h, w]` as rows; the same memory where they are on the host."""
-    num, *shape = places.shape
-    wanted = described(num, tuple(shape), places.dtype, windows)
-    return Rows(places.reshape(wanted.values.shape), wanted.shape)
+    each = shape[0] if windows else rows_of_an_image(shape)
+    return Rows(jax.ShapeDtypeStruct((num * each, math.prod(shape) // each), dtype), shape)
 
 
 def gather(rows: Rows, chosen: Array) -> Array:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -20,8 +20,7 @@ import jax.numpy as jnp
 from jax import Array, random
 from jax.tree_util import GetAttrKey
 
-# Values of a row at most: of longer ones XLA gathers halves on TPUs, each from a copy of all.
-_LONGEST = 2**14
+from eojax.devices.rows import rows_of_an_image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,7 @@ class ReplayBuffer:
     def of(cls, images: Any, labels: Any) -> ReplayBuffer:
         """A buffer of images `[parts, capacity / parts, H, W, C]` and their labels."""
         parts, each, *shape = images.shape
-        fold = _rows_of_an_image(shape)
+        fold = rows_of_an_image(shape)
         rows = images.reshape(parts, each * fold, math.prod(shape) // fold)
         return cls(rows, labels, tuple(shape))
 
@@ -63,13 +62,6 @@ class ReplayBuffer:
         """The rows of the images in slots, `[..., rows of an image]` for integers `[...]`."""
         fold = math.prod(self.shape) // self.rows.shape[-1]
         return slots[..., None] * fold + jnp.arange(fold, dtype=slots.dtype)
-
-
-def _rows_of_an_image(shape: Sequence[int]) -> int:
-    """As few as keep a row to `_LONGEST`, if its lines of pixels go evenly into them."""
-    values, lines = math.prod(shape), shape[0]
-    fitting = (n for n in range(1, lines) if lines % n == 0 and values // n <= _LONGEST)
-    return next(fitting, lines)
 
 
 def _children(buffer: ReplayBuffer) -> tuple[Any, tuple[int, ...]]:

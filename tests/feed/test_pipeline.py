@@ -20,10 +20,10 @@ from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch, to_uint8
 from eojax.feed.resident import Resident, gather
-from eojax.feed.rows import as_rows
 from eojax.feed.streams import Stream, check_streams
 from eojax.runs.domains import Domain
 from tests.feed.split_places import SplitPlaces
+from tests.places_as_rows import as_rows
 
 KEY = random.key(0)
 FACTS = {'data': Facts()}

@@ -15,11 +15,11 @@ from eojax.data.facts import Facts
 from eojax.data.splits import Splits
 from eojax.errors import UserError
 from eojax.feed.resident import Resident, gather
-from eojax.feed.rows import as_rows
 from eojax.feed.streamed import StepReader, read_steps, rows_of
 from eojax.feed.streams import Stream
 from tests.data.files_on_access import OnAccess
 from tests.feed.split_places import SplitPlaces
+from tests.places_as_rows import as_rows
 
 KEY = random.key(7)
 NUM, STEPS = 300, 40

@@ -16,7 +16,6 @@ from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.feed.resident import Resident
-from eojax.feed.rows import as_rows
 from eojax.methods import jem
 from eojax.methods.joint import joint_model
 from eojax.methods.method import Method
@@ -33,6 +32,7 @@ from tests.methods.linear_model import (
     small_task,
     small_training,
 )
+from tests.places_as_rows import as_rows
 from tests.trained_states import with_trained
 
 Patch = pytest.MonkeyPatch
