@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 import pytest
 
+from tests.quick import shorten_repairs
 from tests.weights.tiny_files import ship_tiny_file
 
 NOTEBOOK = Path(__file__).parents[1] / 'docs' / 'tutorial.ipynb'
@@ -22,6 +23,7 @@ def test_the_tutorial_runs_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     matplotlib.use('Agg')
     ship_tiny_file('jem-eurosat-64', 16, tmp_path / 'shipped', monkeypatch)
+    shorten_repairs(monkeypatch)
     # A shorter training, of fewer images.
     for long, short in (
         ('steps=100', 'steps=4'),
