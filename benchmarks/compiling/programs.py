@@ -77,19 +77,24 @@ def compile_step(config: ConfigDict, mesh: Mesh, phase: int = -1, effort: float 
         placed: Any = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=everywhere)
         lowered = lower_steps(run, chosen, carry, placed, 1)
         traced = time.perf_counter()
-        compiled = _compiled(lowered, effort)
+        program = compiled(lowered, effort)
     run.feed.close()
     return Program(
         run,
         chosen,
-        compiled.as_text(),
-        needed_of(compiled),
+        program.as_text(),
+        needed_of(program),
         traced - begun,
         time.perf_counter() - traced,
     )
 
 
-def _compiled(lowered: jax.stages.Lowered, effort: float) -> Any:
+def compiled(lowered: jax.stages.Lowered, effort: float = QUICK) -> Any:
+    """The program, compiled with that effort.
+
+    Raises:
+      UserError: the compiler refuses it.
+    """
     before = jax.config.values[_EFFORT]
     jax.config.update(_EFFORT, effort)
     try:

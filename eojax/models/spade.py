@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array, lax
 
+from eojax.devices import target
 from eojax.models.convolution import Convolution
 from eojax.models.convolutional_autoencoder import doubled
 
@@ -63,10 +64,13 @@ def cover_maps(labels: Array, num_classes: int, levels: int, dtype: Any) -> list
       `levels + 1` maps `[N, h / 2^l, w / 2^l, num_classes]`; all zeros where the class is unknown.
     """
     # Numbers are thinned out, not maps: a map of each level is made at its own size.
-    return [
+    maps = [
         jax.nn.one_hot(labels[:, :: 2**level, :: 2**level], num_classes, dtype=dtype)
         for level in range(levels + 1)
     ]
+    # XLA would give convolutions the comparisons themselves, and for TPUs with few images each it
+    # then ends the process: it takes the gradient of their kernels for one of numbers.
+    return lax.optimization_barrier(maps) if target.platform() == 'tpu' else maps
 
 
 class Standardisation(nn.Module):

@@ -11,6 +11,7 @@ import pytest
 from flax import linen as nn
 from jax import Array, random
 
+from eojax.devices import target
 from eojax.models.spade import (
     Normalisation,
     PaddedConvolution,
@@ -39,6 +40,21 @@ def test_land_cover_is_resized_by_nearest_neighbours_and_unknown_ground_is_nothi
     np.testing.assert_array_equal(fine[0, 0, 3], [0, 0, 0])
     np.testing.assert_array_equal(coarse[0], [[[1, 0, 0], [0, 0, 1]], [[0, 0, 1], [0, 0, 0]]])
     np.testing.assert_array_equal(coarsest[0, 0, 0], [1, 0, 0])
+
+
+def test_on_tpus_convolutions_get_numbers_and_not_comparisons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made(labels: jax.Array) -> list[jax.Array]:
+        return cover_maps(labels, 3, 1, jnp.float32)
+
+    labels = jnp.array([[[0, 1], [2, -1]]])
+    here = made(labels)
+    monkeypatch.setattr(target, 'platform', lambda: 'tpu')
+    last = jax.make_jaxpr(lambda labels: made(labels))(labels).eqns[-1]
+    assert last.primitive.name == 'optimization_barrier'
+    for one, other in zip(made(labels), here, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize('train', [True, False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from eojax.data.facts import IMAGES
 from eojax.devices import sharding
 from eojax.devices.target import compiling_for
 from eojax.errors import UserError
+from eojax.models import image_generator
 from eojax.runs.domains import load_domain
 from tests.tiny_runs import tiny_config
 
@@ -149,6 +151,34 @@ def test_a_tiny_step_is_compiled_for_chips_that_are_not_here(name: str, tmp_path
     assert found.collectives > 0
     assert found.chain_kernels > 0
     assert jax.default_backend() == 'cpu'
+
+
+def test_generators_of_few_images_a_chip_are_compiled_for_tpus() -> None:
+    """XLA would end this process at the gradient of SPADE's kernels: `spade.cover_maps`."""
+    chip = targets.parse('v5e:1')
+    lacking = targets.missing(chip)
+    if lacking:
+        pytest.skip(f'needs {lacking}')
+    mesh = targets.mesh_for(chip)
+    options = base_config('image_synthesis', 'image_generator', 'geonrw').model
+    options.update({'width': 8, 'levels': 1, 'blocks': 1})
+    network = image_generator.build(options, 'fusion', 10, 3)
+
+    def placed(tree: Any) -> Any:
+        everywhere = sharding.replicated(mesh)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), tree
+        )
+
+    def loss(parameters: Any, statistics: Any, labels: jax.Array, raster: jax.Array) -> jax.Array:
+        made, _ = network.train(parameters, statistics, labels, raster, key=jax.random.key(0))
+        return jnp.square(made).mean()
+
+    labels, raster = jnp.zeros((4, 64, 64), jnp.int32), jnp.zeros((4, 64, 64, 1))
+    variables = jax.eval_shape(network.init, jax.random.key(0), labels, raster)
+    with compiling_for(mesh):
+        lowered = jax.jit(jax.grad(loss)).lower(*placed((*variables, labels, raster)))
+        assert Program(programs.compiled(lowered).as_text()).host_transfers() == []
 
 
 def test_slices_are_outermost_in_the_mesh() -> None:
