@@ -15,6 +15,7 @@ It takes the compilers and no driver or card: pip install -e '.[aot]'
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from benchmarks.compiling.table import rate_text
 from benchmarks.compiling.targets import Target
 from eojax.config.base import set_key
 from eojax.config.command_line import load_config
+from eojax.config.shipped import config_file
 from eojax.errors import UserError, one_line_errors
 from eojax.tables import plain_table
 
@@ -62,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lacking = {why for target in chosen if (why := targets.missing(target))}
         if lacking:
             raise UserError(f'to compile for these targets, install {"; ".join(sorted(lacking))}')
-        if options.text and not Path(options.text).absolute().parent.is_dir():
-            raise UserError(f'--text {options.text}: there is no such folder')
+        _check(options, len(chosen))
         commit = _commit_for(options)
         targets.on_the_cpu()
         results, refused = [], []
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _one(name: str, target: Target, options: argparse.Namespace, commit: str) -> Result:
     config = _config(name, options.set)
-    title = ' '.join([Path(name).stem, *options.set])
+    title = ' '.join([Path(name).stem, *options.set, *_unusual(options)])
     command.say(f'compiling {title} for {target.name}')
     mesh = targets.mesh_for(target)
     compiled = programs.compile_step(config, mesh, options.phase, options.effort)
@@ -117,6 +118,7 @@ def _one(name: str, target: Target, options: argparse.Namespace, commit: str) ->
             'set': list(options.set),
             'target': target.name,
             'devices': target.devices,
+            'phase': options.phase,
             'effort': options.effort,
             'failures': failed,
         }
@@ -153,9 +155,32 @@ def _row(result: Result) -> tuple[str, ...]:
 def _spelled(name: str, target: Target, options: argparse.Namespace) -> str:
     words = [f'--target={target.name}', f'--config={Path(name).stem}']
     words += [f'--set {text}' for text in options.set]
-    words += [f'--phase={options.phase}'] if options.phase != -1 else []
-    words += [f'--effort={options.effort:g}'] if options.effort != programs.QUICK else []
+    words += [f'--{text}' for text in _unusual(options)]
+    words += ['--no-count'] if options.no_count else []
     return ' '.join(['python -m benchmarks.compile_for', *words])
+
+
+def _unusual(options: argparse.Namespace) -> list[str]:
+    """What makes another program of the same config and target."""
+    words = [f'phase={options.phase}'] if options.phase != -1 else []
+    return words + ([f'effort={options.effort:g}'] if options.effort != programs.QUICK else [])
+
+
+def _check(options: argparse.Namespace, num_targets: int) -> None:
+    """Refuses what would fail after minutes of compiling."""
+    for name in options.config:
+        config_file(name)
+    if not -1 <= options.effort <= 1:
+        raise UserError(f'--effort must be from -1 to 1, not {options.effort:g}')
+    if not options.text:
+        return
+    if len(options.config) * num_targets > 1:
+        raise UserError('--text is the file of one program: say one --target and one --config')
+    file = Path(options.text).absolute()
+    if not file.parent.is_dir():
+        raise UserError(f'--text {options.text}: there is no such folder')
+    if file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+        raise UserError(f'--text {options.text} is not writable')
 
 
 def _commit_for(options: argparse.Namespace) -> str:
@@ -163,6 +188,8 @@ def _commit_for(options: argparse.Namespace) -> str:
         return ''
     if not Path(options.out).is_dir():
         raise UserError(f'--out {options.out}: there is no such folder')
+    if not os.access(options.out, os.W_OK | os.X_OK):
+        raise UserError(f'--out {options.out} is not writable')
     return options.commit or provenance.commit()
 
 

@@ -32,6 +32,9 @@ from eojax.methods.joint.pixel_energy import local_density, pixel_energy, window
 from eojax.methods.method import Phase, Task
 from eojax.models import convolution
 
+# A metric that steps with chains have, and no others.
+CHAINS = 'sampler_gradient'
+
 
 class StepFlops(NamedTuple):
     """Operations of a training step.
@@ -109,7 +112,7 @@ def step_flops(
 def _has_chains(phase: Phase, state: Any, batch: Any, key: jax.Array) -> bool:
     """Whether a phase of a method with a sampler samples: its metrics tell of the chains."""
     _, metrics = jax.eval_shape(phase.step, state, batch, key)
-    return 'sampler_gradient' in metrics
+    return CHAINS in metrics
 
 
 def _chain_update(

@@ -14,6 +14,7 @@ from benchmarks.compiling.programs import Program as Compiled
 from benchmarks.compiling.targets import Target
 from benchmarks.flops import StepFlops, step_flops
 from eojax.data.facts import IMAGES
+from eojax.errors import UserError
 from eojax.runs.domains import SOURCE, TARGET
 from eojax.runs.run import image_shape
 
@@ -41,9 +42,11 @@ class Findings(NamedTuple):
       kernels, chain_kernels: how many it starts, and how many an update does.
       collectives, collective_bytes: outside of the chain.
       slice_bytes: of these, what a chip sends to other slices.
-      chain_collectives: in the chain: each of its updates waits for them.
+      chain_collectives: in chains: each of their updates waits for them.
+      lost_chains: 1 where the step has chains of several updates and no loop of theirs was found,
+        as where the compiler took it apart: then what chains wait for is not known. Else 0.
       host_transfers: how many.
-      doubles: instructions in float64.
+      doubles: instructions in float64 or complex128.
       open_loops: loops whose length depends on data.
       copied_bytes: by copies and transposes of at least a mebibyte.
       relaid_bytes: of these, by copies of all the training data or of the whole replay buffer.
@@ -65,6 +68,7 @@ class Findings(NamedTuple):
     collective_bytes: int
     slice_bytes: int
     chain_collectives: int
+    lost_chains: int
     host_transfers: int
     doubles: int
     open_loops: int
@@ -93,22 +97,22 @@ class Prediction(NamedTuple):
     most_steps_per_second: float
 
 
-def chain_steps(config: ConfigDict) -> int:
-    """Updates of a chain in a step; 0 without chains."""
-    return int(config.sampler.steps) if 'sampler' in config else 0
-
-
 def find(compiled: Compiled, config: ConfigDict, count: bool = True) -> Findings:
     """Reads a compiled step.
 
     Args:
       count: whether operations are counted, which traces the step once more.
+
+    Raises:
+      UserError: a text that this code cannot read, as of a later compiler.
     """
-    program = Program(compiled.text, chain_steps(config))
-    chain = program.chain
-    path = chain.path if chain else None
+    try:
+        program = Program(compiled.text, compiled.chain)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    chain, paths = program.chain, [loop.path for loop in program.chains]
     talks = program.collectives()
-    inside = [one for one in talks if path and one.path[: len(path)] == path]
+    inside = [one for one in talks if any(one.path[: len(path)] == path for path in paths)]
     outside = [one for one in talks if one not in inside]
     return Findings(
         compiled.needed.peak,
@@ -118,14 +122,15 @@ def find(compiled: Compiled, config: ConfigDict, count: bool = True) -> Findings
         _flops(compiled, config) if count else None,
         program.total_traffic(),
         program.traffic(chain.body) if chain else 0,
-        sum(runs for _, _, runs in program.launched()),
+        sum(visit.runs for visit, _ in program.launched()),
         sum(1 for _ in program.kernels(chain.body)) if chain else 0,
         len(outside),
         sum(one.nbytes * one.runs for one in outside),
         sum(one.nbytes * one.runs for one in outside if one.kind == BETWEEN_SLICES),
         len(inside),
+        int(compiled.chain > 1 and chain is None),
         len(program.host_transfers()),
-        len(program.of_type('f64')),
+        len(program.of_type('f64')) + len(program.of_type('c128')),
         sum(loop.trips is None for loop in program.loops),
         sum(one.nbytes * runs for one, runs, _ in program.copies(_LARGE)),
         program.relaid(_HELD, _LARGE),

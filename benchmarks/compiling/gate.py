@@ -16,10 +16,18 @@ def failures(found: Findings, target: Target) -> list[str]:
     lines = []
     if found.chain_collectives:
         lines.append(f'{found.chain_collectives} collectives in the loop of the chains')
+    if found.lost_chains:
+        lines.append('the loop of the chains was not found: what they wait for is not known')
     if found.host_transfers:
         lines.append(f'{found.host_transfers} transfers to or from the host inside the step')
+    if found.open_loops and target.platform == 'gpu':
+        lines.append(
+            f'{found.open_loops} loops whose length depends on data: the host waits at each turn'
+        )
     if found.doubles:
         lines.append(f'{found.doubles} instructions in float64')
+    if not found.state_bytes:
+        lines.append('the state was not found among the arguments: is it donated?')
     lost = found.state_bytes - found.donated_bytes
     if lost > _SMALL:
         lines.append(f'{lost:,} of {found.state_bytes:,} bytes of the state are not donated')

@@ -19,15 +19,26 @@ COLLECTIVES = (
 # Instructions that move or compute nothing by themselves.
 _FREE = frozenset((
     'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'while', 'conditional',
-    'call', 'after-all', 'partition-id', 'replica-id', 'iota', 'opt-barrier', 'domain',
-    'add-dependency', 'async-update',
+    'call', 'call-start', 'after-all', 'partition-id', 'replica-id', 'iota', 'opt-barrier',
+    'domain', 'add-dependency', 'async-update',
 ))  # fmt: skip
-_HOST = frozenset(('infeed', 'outfeed', 'send', 'recv', 'send-done', 'recv-done'))
+_FEEDS = ('infeed', 'outfeed')
+_TO_THE_HOST = 'is_host_transfer=true'
+# Instructions that run the computations they name; a loop does so in its own way.
+_CALLING = ('call', 'call-start', 'conditional', 'async-start')
 # Slices of TPUs exchange through their hosts' network, by sends and receipts that this one handles.
 _BETWEEN_SLICES = 'xla_megascale_runtime'
 BETWEEN_SLICES = 'between-slices'
+# From one device to another, without the host.
+SEND = 'send'
+# What the host computes or holds: callbacks under whatever name jax gives them, work that is the
+# host's, and moves between both memories.
+_HOST_MARKS = re.compile(
+    r'custom_call_target="[^"]*(?:callback|MoveToHost|MoveToDevice)'
+    r'|async_execution_thread="host"|_xla_compute_type="host"'
+)
 # Space 5 of a layout is the host's memory.
-_HOST_MARKS = ('S(5)', 'MoveToHost', 'MoveToDevice', 'xla_python_cpu_callback', 'host_callback')
+_HOST_MEMORY = 'S(5)'
 _BITS = {
     'pred': 8, 's2': 2, 'u2': 2, 's4': 4, 'u4': 4, 's8': 8, 'u8': 8, 's16': 16, 'u16': 16,
     'bf16': 16, 'f16': 16, 's32': 32, 'u32': 32, 'f32': 32, 's64': 64, 'u64': 64, 'f64': 64,
@@ -94,7 +105,7 @@ class Collective(NamedTuple):
     """A communication between devices.
 
     Attributes:
-      kind: one of `COLLECTIVES`, or `BETWEEN_SLICES`.
+      kind: one of `COLLECTIVES`, `SEND`, or `BETWEEN_SLICES`.
       nbytes: of its result on a device.
       path: the bodies of the loops around it.
       runs: how often it is done in one call of the program.
@@ -110,15 +121,30 @@ class Collective(NamedTuple):
     source: str
 
 
+class Visit(NamedTuple):
+    """A computation where the program comes to it; it may come to one from several places.
+
+    Attributes:
+      name: of the computation.
+      runs: how often it is run from there in one call of the program.
+      path: the bodies of the loops around it.
+    """
+
+    name: str
+    runs: int
+    path: tuple[str, ...]
+
+
 class Program:
     """An optimised program, read.
 
     Attributes:
       computations: by name, their instructions.
       entry: the name of the one that is called.
-      runs: of the entry and of the bodies and conditions of loops: how often they run in one call,
-        those of loops of unknown length once.
-      paths: of the same, the bodies of the loops around them.
+      visits: of the entry, of the bodies of loops and of what is called, those of loops of unknown
+        length once.
+      conditions: of loops. They count as no kernels: most are a counter that nobody waits for.
+      runs: how often computations run in one call, by name.
       loops: all of them.
     """
 
@@ -132,14 +158,16 @@ class Program:
         self._chain = chain
         self._head = text.partition('\n')[0]
         self.computations, self.entry = _computations(text)
+        self._shapes_of: dict[str, Mapping[str, str]] = {}
+        self.visits: list[Visit] = []
+        self.conditions: list[Visit] = []
         self.runs: dict[str, int] = {}
-        self.paths: dict[str, tuple[str, ...]] = {}
         self.loops: list[Loop] = []
         self._walk(self.entry, 1, ())
 
     def _walk(self, name: str, runs: int, path: tuple[str, ...]) -> None:
+        self.visits.append(Visit(name, runs, path))
         self.runs[name] = self.runs.get(name, 0) + runs
-        self.paths.setdefault(name, path)
         for one in self.computations[name]:
             if one.opcode == 'while':
                 body = re.search(r'body=%?([\w.\-]+)', one.line)
@@ -148,11 +176,24 @@ class Program:
                 trips = self._trips(one)
                 if trips is None and products:
                     trips = self._chain or None
-                self.loops.append(Loop(body[1], trips, (*path, body[1]), products))
-                self._walk(body[1], runs * (trips or 1), (*path, body[1]))
-            elif one.opcode in ('call', 'conditional', 'async-start'):
-                for inner in called(one):
-                    self._walk(inner, runs, path)
+                inner, often = (*path, body[1]), runs * (trips or 1)
+                self.loops.append(Loop(body[1], trips, inner, products))
+                self._walk(body[1], often, inner)
+                condition = re.search(r'condition=%?([\w.\-]+)', one.line)
+                if condition and condition[1] in self.computations:
+                    self.conditions.append(Visit(condition[1], often, inner))
+            elif one.opcode in _CALLING and not self._starts(one):
+                for name_inside in called(one):
+                    self._walk(name_inside, runs, path)
+
+    def _starts(self, one: Instruction) -> list[Instruction]:
+        """The communication that an instruction stands for, which it holds in a computation."""
+        if one.opcode.removesuffix('-start') in ('fusion', 'custom-call'):
+            return [inner for inner in self.inside(one) if inner.opcode in COLLECTIVES]
+        if one.opcode != 'async-start':
+            return []
+        direct = [inner for name in called(one) for inner in self.computations.get(name, ())]
+        return [inner for inner in direct if inner.opcode in COLLECTIVES]
 
     def _trips(self, one: Instruction) -> int | None:
         """How often a loop runs, where that is written, or its counter compared with a number."""
@@ -188,10 +229,14 @@ class Program:
         return taken, donated
 
     @property
+    def chains(self) -> list[Loop]:
+        """The loops of chains' updates: as long as a chain is, with products."""
+        return [loop for loop in self.loops if loop.products and loop.trips == self._chain]
+
+    @property
     def chain(self) -> Loop | None:
-        """The loop of the chain's updates; None where there is none."""
-        fitting = [loop for loop in self.loops if loop.products and loop.trips == self._chain]
-        return max(fitting, key=lambda loop: self.traffic(loop.body), default=None)
+        """That of them which moves most; None where there is none."""
+        return max(self.chains, key=lambda loop: self.traffic(loop.body), default=None)
 
     def kernels(self, name: str) -> Iterator[Instruction]:
         """The instructions of a computation that a device does one after the other."""
@@ -199,11 +244,18 @@ class Program:
             if one.opcode not in _FREE and not one.opcode.endswith('-done'):
                 yield one
 
-    def launched(self) -> Iterator[tuple[str, Instruction, int]]:
-        """All kernels: their computation, the instruction, and how often it runs."""
-        for name, runs in self.runs.items():
-            for one in self.kernels(name):
-                yield name, one, runs
+    def launched(self) -> Iterator[tuple[Visit, Instruction]]:
+        """All kernels, and where each of them is."""
+        for visit in self.visits:
+            for one in self.kernels(visit.name):
+                yield visit, one
+
+    def _begun(self) -> Iterator[tuple[Visit, Instruction]]:
+        """All instructions but the ends of others, those in conditions of loops too."""
+        for visit in (*self.visits, *self.conditions):
+            for one in self.computations[visit.name]:
+                if not one.opcode.endswith('-done'):
+                    yield visit, one
 
     def inside(self, one: Instruction) -> Iterator[Instruction]:
         """The instructions of all computations that an instruction calls."""
@@ -214,26 +266,33 @@ class Program:
 
     def collectives(self) -> list[Collective]:
         """All communication, in the order of the program."""
+        # What is begun ends elsewhere, and there its result stands alone.
+        ends = {
+            one.operands[0]: one.shape
+            for body in self.computations.values()
+            for one in body
+            if one.opcode.endswith('-done') and one.operands
+        }
         found = []
-        for name, one, runs in self.launched():
-            kind = one.opcode.removesuffix('-start')
-            wrapped = [i for i in self.inside(one) if i.opcode in COLLECTIVES]
+        for visit, one in self._begun():
+            kind, asynchronous = one.opcode.removesuffix('-start'), one.opcode.endswith('-start')
+            wrapped = self._starts(one)
             if kind in COLLECTIVES:
-                shape, asynchronous = one.shape, one.opcode.endswith('-start')
-                if asynchronous and kind == 'all-gather':  # operands and results, as pairs
+                shape = one.shape
+                if asynchronous and kind != 'all-reduce':  # operands and results, as pairs
                     shape = _second_half(shape)
-            elif one.opcode in ('fusion', 'async-start', 'custom-call') and wrapped:
+                shape = ends.get(one.name, shape) if asynchronous else shape
+            elif wrapped:
                 kind, shape = wrapped[0].opcode, wrapped[0].shape
-                asynchronous = one.opcode == 'async-start'
-            elif one.opcode == 'send' and _BETWEEN_SLICES in one.line:
-                kind, asynchronous = BETWEEN_SLICES, True
+            elif one.opcode == 'send' and not _goes_to_the_host(one):
+                kind = BETWEEN_SLICES if _BETWEEN_SLICES in one.line else SEND
+                asynchronous = True
                 shape = _ARRAY.search(one.shape)[0]  # type: ignore[index]  # then a token
             else:
                 continue
+            nbytes = bytes_of(shape)
             found.append(
-                Collective(
-                    kind, bytes_of(shape), self.paths[name], runs, asynchronous, source_of(one)
-                )
+                Collective(kind, nbytes, visit.path, visit.runs, asynchronous, source_of(one))
             )
         return found
 
@@ -248,10 +307,24 @@ class Program:
         """What is exchanged with the host while the program runs."""
         return [
             f'{one.opcode} {one.shape}'
-            for _, one, _ in self.launched()
-            if (one.opcode in _HOST and _BETWEEN_SLICES not in one.line)
-            or any(mark in one.line for mark in _HOST_MARKS)
+            for visit, one in self._begun()
+            if one.opcode in _FEEDS
+            or (one.opcode in ('send', 'recv') and _goes_to_the_host(one))
+            or _HOST_MARKS.search(one.line)
+            or self._touches_host_memory(visit, one)
         ]
+
+    def _touches_host_memory(self, visit: Visit, one: Instruction) -> bool:
+        if one.opcode in _FREE:  # which only name what lies there
+            return False
+        shapes = self._shapes(visit.name)
+        used = (one.shape, *(shapes.get(operand, '') for operand in one.operands))
+        return any(_HOST_MEMORY in shape for shape in used)
+
+    def _shapes(self, name: str) -> Mapping[str, str]:
+        if name not in self._shapes_of:
+            self._shapes_of[name] = {one.name: one.shape for one in self.computations[name]}
+        return self._shapes_of[name]
 
     def of_type(self, dtype: str) -> list[Instruction]:
         """All instructions, inside fusions too, whose results have a type, such as `f64`."""
@@ -261,8 +334,8 @@ class Program:
     def copies(self, at_least: int) -> list[tuple[Instruction, int, bool]]:
         """Copies and transposes of so many bytes: with how often, and whether in a loop."""
         return [
-            (one, runs, bool(self.paths[name]))
-            for name, one, runs in self.launched()
+            (one, visit.runs, bool(visit.path))
+            for visit, one in self.launched()
             if _is_copy(self, one) and one.nbytes >= at_least
         ]
 
@@ -286,9 +359,9 @@ class Program:
     def cycles(self) -> int:
         """By XLA's own model, where it is in the text (TPU), of one call; the rest counts 0."""
         total = 0
-        for _, one, runs in self.launched():
+        for visit, one in self.launched():
             found = _CYCLES.search(one.line)
-            total += runs * int(found[1]) if found else 0
+            total += visit.runs * int(found[1]) if found else 0
         return total
 
     def traffic(self, name: str) -> int:
@@ -297,7 +370,7 @@ class Program:
         A kernel reads its operands and writes its result. Of what it only takes a part of
         (`gather`, slices), or writes into (`scatter`, updates of slices), that part counts.
         """
-        shapes = {one.name: one.shape for one in self.computations[name]}
+        shapes = self._shapes(name)
         return sum(self._moved(one, shapes) for one in self.kernels(name))
 
     def total_traffic(self) -> int:
@@ -327,6 +400,10 @@ def is_product(one: Instruction) -> bool:
 def called(one: Instruction) -> list[str]:
     """The computations that an instruction names."""
     return [name for found in _CALLS.findall(one.line) for name in re.findall(r'[\w.\-]+', found)]
+
+
+def _goes_to_the_host(one: Instruction) -> bool:
+    return _TO_THE_HOST in one.line and _BETWEEN_SLICES not in one.line
 
 
 def source_of(one: Instruction) -> str:
@@ -359,8 +436,9 @@ def _computations(text: str) -> tuple[dict[str, list[Instruction]], str]:
             current = None
         else:
             one = _instruction(line)
-            if one is not None:
-                current.append(one)
+            if one is None:
+                raise ValueError(f'this line of the compiled program cannot be read: {line[:120]}')
+            current.append(one)
     if not entry:
         raise ValueError('this is not the text of a compiled program: it has no entry')
     return computations, entry
@@ -389,7 +467,7 @@ def _extent(shape: str) -> tuple[str, int]:
 
 def _second_half(shape: str) -> str:
     """Of `(operands, results)` the results."""
-    arrays = _ARRAY.findall(shape)
+    arrays = [array for array in _ARRAY.findall(shape) if array != ('u32', '')]  # and contexts
     return ' '.join(f'{dtype}[{sides}]' for dtype, sides in arrays[len(arrays) // 2 :])
 
 

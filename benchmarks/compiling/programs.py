@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from benchmarks.compiling import stand_ins
+from benchmarks.flops import CHAINS
 from benchmarks.training_step import Needed, needed_of
 from eojax.devices import sharding, target
 from eojax.devices.compiler_options import compiler_options
@@ -34,6 +35,7 @@ class Program(NamedTuple):
     Attributes:
       run: of the config, with nothing read or placed.
       phase: of which it is a step.
+      chain: updates of a chain in that step; 0 where it has no chains.
       text: the optimised program.
       needed: memory of one device, by jax's analysis.
       trace_seconds, compile_seconds: what it took here.
@@ -41,6 +43,7 @@ class Program(NamedTuple):
 
     run: Run
     phase: Phase
+    chain: int
     text: str
     needed: Needed
     trace_seconds: float
@@ -71,7 +74,8 @@ def compile_step(config: ConfigDict, mesh: Mesh, phase: int = -1, effort: float 
         chosen = run.method.phases[number]
         before = sum(earlier.steps for earlier in run.method.phases[:number])
         state = abstract_carry(run, before, ()).state
-        carry = abstract_carry(run, before, metric_names(run, number, state))
+        metrics = metric_names(run, number, state)
+        carry = abstract_carry(run, before, metrics)
         key = jax.eval_shape(lambda: random.key(config.seed, impl=config.random))
         everywhere = sharding.replicated(run.mesh)
         placed: Any = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=everywhere)
@@ -82,6 +86,7 @@ def compile_step(config: ConfigDict, mesh: Mesh, phase: int = -1, effort: float 
     return Program(
         run,
         chosen,
+        int(config.sampler.steps) if CHAINS in metrics else 0,
         program.as_text(),
         needed_of(program),
         traced - begun,

@@ -66,26 +66,40 @@ def table(records: Path, page: Path) -> str:
     """The table of all records of a folder, as Markdown for a page."""
     newest: dict[tuple[str, ...], tuple[Path, Mapping[str, Any]]] = {}
     for file in sorted(records.glob('*.json')):
-        record = json.loads(file.read_text())
-        about = record['compiled']
-        key = (about['config'], *about['set'], about['target'])
-        if key not in newest or newest[key][1]['date'] <= record['date']:
-            newest[key] = (file, record)
+        try:
+            record = json.loads(file.read_text())
+            about = record['compiled']
+            # Of several efforts the newest counts: what the table says is the same at each.
+            key = (*_title(about), about['target'])
+            _row(file, record, page)
+            if key not in newest or newest[key][1]['date'] <= record['date']:
+                newest[key] = (file, record)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f'{file} is no record of benchmarks.compile_for ({type(error).__name__}: {error}):'
+                ' compile it again or remove it'
+            ) from error
     lines = ['| ' + ' | '.join(_HEADINGS) + ' |', '|' + ' --- |' * len(_HEADINGS)]
     ordered = sorted(newest.items(), key=lambda item: _order(item[1][1]))
     lines += ['| ' + ' | '.join(_row(file, record, page)) + ' |' for _, (file, record) in ordered]
     return '\n'.join(lines)
 
 
+def _title(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The config, what was set, and the phase where it is not the last."""
+    phase = about.get('phase', -1)
+    return about['config'], *about['set'], *([] if phase == -1 else [f'phase {phase}'])
+
+
 def _order(record: Mapping[str, Any]) -> tuple[Any, ...]:
     about = record['compiled']
     target = targets.parse(about['target'])
-    return about['config'], about['set'], target.platform, target.kind, target.devices
+    return *_title(about), '', target.platform, target.kind, target.devices
 
 
 def _row(file: Path, record: Mapping[str, Any], page: Path) -> tuple[str, ...]:
     about, numbers = record['compiled'], record['numbers']
-    title = ' '.join([f'`{about["config"]}`', *(f'`{text}`' for text in about['set'])])
+    title = ' '.join(f'`{text}`' for text in _title(about))
     chain = numbers['chain_kernels']
     rates = [
         rate_text(numbers[name]) if name in numbers else '-'

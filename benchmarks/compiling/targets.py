@@ -23,6 +23,9 @@ from eojax.errors import UserError, unknown_name
 
 # GPUs of a host, as in NVIDIA's servers.
 _HOST = 8
+# Of slices of TPUs: how many sides they have, and the longest side of those of two.
+_SIDES = {'v4': 3, 'v5p': 3, 'v5e': 2, 'v6e': 2}
+_LONGEST = 16
 # As targets name chips.
 _KEYS = {key.removeprefix('tpu_'): key for key in CHIPS}
 
@@ -77,11 +80,19 @@ def parse(text: str) -> Target:
     if gpu and (len(sides) > 1 or slices > 1):
         raise UserError(f'the target {text!r}: of GPUs say how many, {kind}:8')
     if not gpu and sides == (1,):
-        sides = (1, 1)
+        sides = (1,) * _SIDES[kind]
     if not math.prod(sides) or not slices:
         raise UserError(f'the target {text!r} has no chips')
     if not gpu and len(sides) == 1:
-        raise UserError(f'the target {text!r}: of TPUs say the sides of the slice, {kind}:2x4')
+        like = '2x4' if _SIDES[kind] == 2 else '2x2x1'
+        raise UserError(f'the target {text!r}: of TPUs say the sides of the slice, {kind}:{like}')
+    if not gpu and len(sides) != _SIDES[kind]:
+        raise UserError(f'the target {text!r}: slices of {kind} have {_SIDES[kind]} sides')
+    if not gpu and len(sides) == 2 and max(sides) > _LONGEST:
+        raise UserError(
+            f'the target {text!r}: slices of {kind} have at most {_LONGEST}x{_LONGEST} chips; of'
+            f' several slices say {kind}:{_LONGEST}x{_LONGEST}*2'
+        )
     if gpu and sides[0] > _HOST and sides[0] % _HOST:
         raise UserError(f'the target {text!r}: more than {_HOST} GPUs are whole hosts of {_HOST}')
     return Target(text.strip().lower(), kind, sides, slices)

@@ -31,8 +31,9 @@ HOLDS = Findings(
     peak_bytes=8 * 10**9, held_bytes=1, temporary_bytes=1, state_bytes=10**6,
     donated_bytes=10**6, flops=StepFlops(1e12, 20, 2e12), traffic_bytes=10**11,
     chain_traffic_bytes=10**9, kernels=100, chain_kernels=10, collectives=1,
-    collective_bytes=10**8, slice_bytes=0, chain_collectives=0, host_transfers=0, doubles=0,
-    open_loops=0, copied_bytes=0, relaid_bytes=0, products={'bf16': 3}, cycles=0,
+    collective_bytes=10**8, slice_bytes=0, chain_collectives=0, lost_chains=0,
+    host_transfers=0, doubles=0, open_loops=0, copied_bytes=0, relaid_bytes=0,
+    products={'bf16': 3}, cycles=0,
 )  # fmt: skip
 
 
@@ -50,7 +51,8 @@ def test_targets_are_parsed(text: str, devices: int, platform: str) -> None:
     ('text', 'message'),
     [('h1000:8', "did you mean 'h100'"), ('v5e', None), ('h100:2x4', 'say how many'),
      ('v5e:8', 'the sides of the slice'), ('h100:12', 'whole hosts'), ('h100:0', 'no chips'),
-     ('8 chips', 'is no CHIP:SHAPE')],
+     ('8 chips', 'is no CHIP:SHAPE'), ('v5e:2x2x2', 'have 2 sides'), ('v4:2x2', 'have 3 sides'),
+     ('v5e:32x32', 'at most 16x16'), ('v5p:8', 'v5p:2x2x1')],
 )  # fmt: skip
 def test_other_targets_are_refused_in_one_line(text: str, message: str | None) -> None:
     if message is None:
@@ -103,11 +105,17 @@ def test_the_gate_holds_and_each_check_can_fail() -> None:
     target = targets.parse('v5e:2x4')
     assert gate.failures(HOLDS, target) == []
     broken = {
-        'chain_collectives': 1, 'host_transfers': 2, 'doubles': 3, 'donated_bytes': 0,
-        'peak_bytes': 16 * 10**9 + 10**9,
+        'chain_collectives': 1, 'lost_chains': 1, 'host_transfers': 2, 'doubles': 3,
+        'donated_bytes': 0, 'peak_bytes': 16 * 10**9 + 10**9,
     }  # fmt: skip
     for name, value in broken.items():
         assert len(gate.failures(HOLDS._replace(**{name: value}), target)) == 1, name
+    lost = HOLDS._replace(state_bytes=0, donated_bytes=0)
+    assert len(gate.failures(lost, target)) == 1
+    # A TPU decides by itself when such a loop ends; a GPU asks the host.
+    open_loop = HOLDS._replace(open_loops=1)
+    assert gate.failures(open_loop, target) == []
+    assert len(gate.failures(open_loop, targets.parse('h100'))) == 1
 
 
 def test_predictions_are_rates_alone() -> None:
@@ -227,20 +235,30 @@ def test_what_is_missing_is_said_before_anything_is_done(
 
 
 def test_records_say_what_was_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config('supervised')
+    compiled = programs.compile_step(config, sharding.data_mesh())
     monkeypatch.setattr(targets, 'missing', lambda target: '')
     monkeypatch.setattr(targets, 'mesh_for', lambda target: sharding.data_mesh())
-    monkeypatch.setattr(compile_for, 'load_config', lambda name: tiny_config('supervised'))
-    compile_for.main(
-        ['--target=h100', '--config=tiny', '--set', 'batch_size=8', f'--out={tmp_path}',
-         '--commit=abc', '--check']
-    )  # fmt: skip
-    [file] = tmp_path.iterdir()
-    record = json.loads(file.read_text())
-    assert record['compiled']['target'] == 'h100'
+    monkeypatch.setattr(compile_for, 'load_config', lambda name: config)
+    monkeypatch.setattr(programs, 'compile_step', lambda *_: compiled)
+    for flags in (['--check'], ['--phase=0', '--no-count']):
+        compile_for.main(
+            ['--target=v5e:1', '--config=quickstart', '--set', 'batch_size=8', f'--out={tmp_path}',
+             '--commit=abc', *flags]
+        )  # fmt: skip
+    other, usual = sorted(tmp_path.iterdir())
+    record = json.loads(usual.read_text())
+    assert record['compiled']['target'] == 'v5e:1'
     assert record['compiled']['set'] == ['batch_size=8']
     assert record['numbers']['peak_bytes'] > 0
     assert record['commit'] == 'abc'
     assert '--set batch_size=8' in record['command']
+    # Another phase is another program: its record leaves the usual one alone.
+    assert other.name == 'quickstart_batch_size_8_phase_0_v5e_1.json'
+    assert '--phase=0 --no-count' in json.loads(other.read_text())['command']
+    text = table.table(tmp_path, tmp_path / 'docs' / 'compiled.md')
+    assert text.count('`quickstart` `batch_size=8` |') == 1
+    assert text.count('`quickstart` `batch_size=8` `phase 0` |') == 1
 
 
 def test_the_page_says_what_the_records_do(tmp_path: Path) -> None:
@@ -271,3 +289,35 @@ def test_the_documentation_is_of_the_newest_records() -> None:
 def test_a_phase_that_there_is_not_is_refused() -> None:
     with pytest.raises(UserError, match='there is no phase 5: the config has 1'):
         programs.compile_step(tiny_config('supervised'), sharding.data_mesh(), phase=5)
+
+
+@pytest.mark.parametrize(
+    ('flags', 'says'),
+    [
+        (['--config=quikstart'], 'nearest is quickstart'),
+        (['--effort=nan'], '--effort must be'),
+        (['--text=.'], 'not writable'),
+        (['--text=program.txt', '--target=h200'], 'one --target'),
+        (['--out=none'], 'no such folder'),
+    ],
+)
+def test_what_would_fail_after_minutes_fails_before(
+    flags: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(targets, 'missing', lambda target: '')
+    with pytest.raises(SystemExit) as ended:
+        compile_for.main(['--target=h100', '--config=quickstart', *flags])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count('\n') == 1
+
+
+@pytest.mark.parametrize('text', ['{"compiled": {"con', '{"numbers": {}}', '[]'])
+def test_a_file_that_is_no_record_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / 'half.json').write_text(text)
+    with pytest.raises(UserError, match=r'half\.json is no record'):
+        table.table(tmp_path, tmp_path / 'docs' / 'compiled.md')

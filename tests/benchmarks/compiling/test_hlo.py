@@ -114,7 +114,7 @@ ENTRY %main (x: f32[3,4]) -> pred[] {
         'all-to-all': 2 * 20,
     }
     # What stands in a loop counts once.
-    assert Program(TEXT, chain=20).exchanged() == {'all-reduce': 128 + 64 + 64}
+    assert Program(TEXT, chain=20).exchanged() == {'all-reduce': 128 + 64}
 
 
 # As XLA has two slices exchange the sum of a gradient, each chip a part of it.
@@ -220,3 +220,125 @@ def test_a_counter_that_is_compared_with_a_number_says_how_often_a_loop_runs():
         'while(%start), condition=%counts, body=%open_body',
     )
     assert Program(text, chain=20).runs['open_body'] == 7
+
+
+def _with(line: str, computations: str = '', text: str = TEXT) -> Program:
+    """The program with a line more in its entry, and computations that the line names."""
+    return Program(
+        text.replace('%sum (a', computations + '%sum (a').replace(
+            '  %out = token[] outfeed(%row), outfeed_config="x"\n', f'  {line}\n'
+        ),
+        chain=20,
+    )
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        '%c = f32[8]{0} custom-call(%row), custom_call_target="xla_ffi_python_gpu_callback"',
+        '%c = () custom-call(%row), custom_call_target="xla_ffi_partitioned_python_cpu_callback"',
+        '%c = f32[8]{0} custom-call(%row), custom_call_target="xla_buffer_python_gpu_callback"',
+        '%c = f32[8]{0} custom-call(%row), custom_call_target="MoveToHost"',
+        '%c = ((f32[8]), f32[8], u32[]) call-start(%row), async_execution_thread="host"',
+        '%c = f32[8]{0} call(%row), to_apply=%sum, frontend_attributes={_xla_compute_type="host"}',
+        '%c = (f32[8]{0}, f32[8]{0:S(5)}, u32[]) copy-start(%row)',
+        '%c = ((f32[8]{0}), token[]) infeed(%after)',
+        '%c = (f32[8]{0}, u32[], token[]) send(%row, %t), channel_id=1, is_host_transfer=true',
+    ],
+)
+def test_the_host_is_seen_by_whatever_name_it_is_met(line: str) -> None:
+    assert len(_with(line).host_transfers()) == 1
+
+
+def test_what_lies_on_the_host_is_a_transfer_where_it_is_used() -> None:
+    held = TEXT.replace('%data = f32[100,8]{1,0} par', '%data = f32[100,8]{1,0:S(5)} par')
+    # A slice of it, and an update.
+    assert len(_with('%c = s32[] constant(0)', text=held).host_transfers()) == 2
+    # In the result that is copied it does not stand.
+    line = '%c = f32[100,8]{1,0} copy(%data)'
+    assert len(_with(line, text=held).host_transfers()) == 3
+
+
+INSIDE = """%talks (p: f32[4,8]) -> f32[4,8] {
+  %p = f32[4,8]{1,0} parameter(0)
+  ROOT %told = f32[4,8]{1,0} collective-permute(%p), source_target_pairs={{0,1},{1,0}}
+}
+
+%talks_again (q: (f32[4,8])) -> pred[] {
+  %q = (f32[4,8]{1,0}) parameter(0)
+  %q.0 = f32[4,8]{1,0} get-tuple-element(%q), index=0
+  %any = pred[] all-reduce(%q.0), to_apply=%sum
+  ROOT %root = pred[] copy(%any)
+}
+
+%deeper (r: f32[4,8]) -> f32[4,8] {
+  %r = f32[4,8]{1,0} parameter(0)
+  ROOT %deep = f32[4,8]{1,0} call(%r), to_apply=%talks
+}
+
+"""
+
+
+@pytest.mark.parametrize(
+    ('line', 'kind'),
+    [
+        ('%k = f32[4,8]{1,0} call(%z), to_apply=%deeper', 'collective-permute'),
+        ('%k = ((f32[4,8]{1,0}), f32[4,8]{1,0}, u32[]) call-start(%z), to_apply=%talks',
+         'collective-permute'),
+        ('%k = f32[4,8]{1,0} fusion(%z), kind=kCustom, calls=%talks', 'collective-permute'),
+        ('%k = ((f32[4,8]{1,0}), f32[4,8]{1,0}, u32[]) fusion-start(%z), kind=kCustom,'
+         ' calls=%talks', 'collective-permute'),
+        ('%k = ((f32[4,8]{1,0}), f32[4,8]{1,0}, u32[]) async-start(%z), calls=%talks',
+         'collective-permute'),
+        ('%k = f32[4,8]{1,0} conditional(%i, %z, %z), branch_computations={%sum, %talks}',
+         'collective-permute'),
+        ('%k = (f32[4,8]{1,0}) while(%z), condition=%condition, body=%deeper',
+         'collective-permute'),
+        ('%k = (f32[4,8]{1,0}) while(%z), condition=%talks_again, body=%sum', 'all-reduce'),
+        ('%k = (f32[4,8]{1,0}, f32[4,8]{1,0}, u32[], u32[]) collective-permute-start(%z)',
+         'collective-permute'),
+        ('%k = (f32[4,8]{1,0}, u32[], token[]) send(%z, %t), channel_id=1', 'send'),
+    ],
+)  # fmt: skip
+def test_communication_is_seen_in_the_chain_however_deep_it_is(line: str, kind: str) -> None:
+    root = '  ROOT %next'
+    inner = TEXT.replace(root, f'  {line}\n{root}', 1)
+    program = Program(inner.replace('%sum (a', INSIDE + '%sum (a'), chain=20)
+    added = [one for one in program.collectives() if one.source != 'jit(step)/noise']
+    [found] = [one for one in added if one.path[:1] == ('body',)]
+    assert found.kind == kind
+    assert found.nbytes == (1 if kind == 'all-reduce' else 4 * 8 * 4)
+    assert program.host_transfers() == ['outfeed token[]']
+
+
+def test_a_computation_that_is_called_twice_is_seen_in_both_places() -> None:
+    root = '  ROOT %next'
+    line = '%k = f32[4,8]{1,0} call(%z), to_apply=%talks'
+    text = TEXT.replace(
+        '  %open =', '  %first = f32[4,8]{1,0} call(%row), to_apply=%talks\n  %open ='
+    )
+    text = text.replace(root, f'  {line}\n{root}', 1).replace('%sum (a', INSIDE + '%sum (a')
+    talks = [one for one in Program(text, 20).collectives() if one.kind == 'collective-permute']
+    assert sorted(one.path for one in talks) == [(), ('body',)]
+    assert sorted(one.runs for one in talks) == [1, 20]
+
+
+def test_all_chains_are_looked_at() -> None:
+    other = TEXT[TEXT.index('%body (') : TEXT.index('%open_body (')].replace('%body', '%body_2')
+    text = TEXT.replace('%sum (a', other + '%sum (a').replace(
+        'condition=%condition, body=%open_body',
+        'condition=%condition, body=%body_2, backend_config={"known_trip_count":{"n":"20"}}',
+    )
+    assert len(Program(text, chain=20).chains) == 2
+    # Taken apart by the compiler it is as long as no chain is.
+    assert Program(TEXT.replace('"n":"20"', '"n":"10"'), chain=20).chain is None
+
+
+def test_numbers_of_twice_the_width_are_found_inside_of_others() -> None:
+    program = _with('%k = c128[4]{0} constant({...})')
+    assert [one.name for one in program.of_type('c128')] == ['k']
+
+
+def test_a_line_that_cannot_be_read_is_no_line_that_does_nothing() -> None:
+    with pytest.raises(ValueError, match='cannot be read'):
+        _with('%k is an instruction of a later compiler')
