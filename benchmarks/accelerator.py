@@ -19,16 +19,22 @@ fails or does not end in time is said at the end and keeps none of the others fr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import math
+import os
+import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
+from benchmarks.suites import suites
 from eojax.config.shipped import config_file
-from eojax.errors import UserError, one_line_errors
+from eojax.errors import UserError, one_line_errors, unknown_name
 
 ENTRIES = ('jem', 'fixmatch', 'swd_transfer', 'image_synthesis', 'segmentation', 'seg_jem')
 CONFIG, STEPS = 'configs/jem_eurosat.py', 600
@@ -111,17 +117,58 @@ def run(tasks: Sequence[Task], logs: Path, seconds: float) -> list[Outcome]:
         begun = time.monotonic()
         print(f'{task.name}: at most {left:.0f} s', flush=True)
         with (logs / f'{task.name.replace(" ", "_")}.log').open('w') as log:
-            try:
-                code = subprocess.run(
-                    [sys.executable, *task.command], stdout=log, stderr=log, check=False,
-                    timeout=left,
-                ).returncode  # fmt: skip
-                result = 'done' if code == 0 else f'failed with exit code {code}'
-            except subprocess.TimeoutExpired:
-                result = 'out of time'
+            code = _exit_code([sys.executable, *task.command], log, left)
+            result = 'done' if code == 0 else f'failed with exit code {code}'
+            result = 'out of time' if code is None else result
         outcomes.append(Outcome(task.name, result, time.monotonic() - begun))
         print(f'{task.name}: {result}, {outcomes[-1].seconds:.0f} s', flush=True)
     return outcomes
+
+
+def _exit_code(command: Sequence[str], log: IO[str], seconds: float) -> int | None:
+    """Of a process; None where it did not end in time.
+
+    What it started ends with it, however it ends: a training that goes on would hold the card and
+    slow down what is measured next.
+    """
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuses what would fail after minutes of a card."""
+    config_file(options.config)
+    # Without asking jax, which would take the card for this process.
+    known = suites()
+    if options.suite not in known:
+        raise unknown_name('suite', options.suite, known)
+    if options.steps < 1:
+        raise UserError(f'--steps must be at least 1, not {options.steps}')
+    if not 0 < options.minutes < math.inf:
+        raise UserError(f'--minutes must be positive, not {options.minutes:g}')
+    archive = Path(options.eurosat)
+    if options.eurosat and not archive.exists():
+        raise UserError(f'--eurosat {archive}: there is no such archive or folder')
+    if options.eurosat and archive.is_file() and not zipfile.is_zipfile(archive):
+        raise UserError(f'--eurosat {archive} is no whole zip archive: was its download cut off?')
+
+
+def _folder(out: Path, tasks: Sequence[Task]) -> None:
+    """Makes the folder of the records, which no earlier training may lie in."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise UserError(f'--out {out} is not writable')
+    for word in (word for task in tasks for word in task.command):
+        name, _, folder = word.partition('=')
+        if name == '--workdir' and Path(folder).exists():
+            raise UserError(f'{folder} is there from before: move it away, or name another --out')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -142,21 +189,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with one_line_errors():
         # Before anything is planned: minutes of a card should not end at a mistyped name.
-        config_file(options.config)
-        if options.eurosat and not Path(options.eurosat).exists():
-            raise UserError(f'--eurosat {options.eurosat}: there is no such archive or folder')
+        _check(options)
         tasks = plan(options.out, options.eurosat, options.suite, options.config, options.steps)
         if options.plan:
             for task in tasks:
                 print(f'{task.name}: python {" ".join(task.command)}')
             return
-        if options.minutes <= 0:
-            raise UserError(f'--minutes must be positive, not {options.minutes:g}')
-        options.out.mkdir(parents=True, exist_ok=True)
+        _folder(options.out, tasks)
         outcomes = run(tasks, options.out, 60.0 * options.minutes)
         bad = [one for one in outcomes if one.result not in ('done', 'not begun')]
         for one in outcomes:
             print(f'{one.name}: {one.result}')
+        if len(bad) == 0 and all(one.result == 'not begun' for one in outcomes):
+            raise UserError(f'--minutes={options.minutes:g} is too little for any task')
         if bad:
             raise UserError(
                 f'{len(bad)} of {len(outcomes)} tasks did not end well; what they printed is in'

@@ -48,6 +48,13 @@ def difference(one: dict[str, float], other: dict[str, float]) -> float:
     return float((np.abs(both[:, 0] - both[:, 1]) / np.maximum(1.0, np.abs(both[:, 1]))).max())
 
 
+def _with_the_cpu() -> None:
+    """Has jax know the CPU too where the environment names the accelerator alone."""
+    named = jax.config.values['jax_platforms']
+    if named and 'cpu' not in named.split(','):
+        jax.config.update('jax_platforms', f'{named},cpu')
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the differences of each method."""
     parser = argparse.ArgumentParser(
@@ -61,14 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--tolerance', type=float, default=0.01)
     options = parser.parse_args(arguments)
     with one_line_errors():
+        if options.steps < 1:
+            raise UserError(f'--steps must be at least 1, not {options.steps}')
+        if not options.tolerance > 0:
+            raise UserError(f'--tolerance must be positive, not {options.tolerance:g}')
         jax.config.update('jax_default_matmul_precision', 'highest')
+        _with_the_cpu()
         entries = suites()['tiny'].entries
         wanted = [name for name in options.method.split(',') if name] or list(entries)
         for name in wanted:
             if name not in entries:
                 raise unknown_name('entry of the tiny suite', name, entries)
-        if options.steps < 1:
-            raise UserError(f'--steps must be at least 1, not {options.steps}')
         rows, worst = [['method', 'difference']], 0.0
         here, cpu = jax.devices()[:1], jax.devices('cpu')[:1]
         for name in wanted:

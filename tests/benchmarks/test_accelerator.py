@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import time
 from pathlib import Path
@@ -56,18 +57,56 @@ def test_the_command_prints_its_plan_alone(
         ('--config=jem_eurosta', 'nearest is jem_eurosat'),
         ('--config=configs/none.py', 'config file not found: configs/none.py'),
         ('--eurosat=none.zip', '--eurosat none.zip'),
+        (f'--eurosat={__file__}', 'no whole zip archive'),
+        ('--suite=tiney', "did you mean 'tiny'"),
+        ('--steps=0', '--steps must be at least 1'),
+        ('--minutes=nan', '--minutes must be positive'),
     ],
 )
 def test_what_is_not_there_is_refused_before_anything_is_planned(
     option: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    _refused(['--plan', option], says, capsys)
+
+
+def test_a_folder_with_an_earlier_training_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'jem_eurosat_accelerator').mkdir()
+    _refused([f'--out={tmp_path}'], 'is there from before', capsys)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_minutes_in_which_nothing_is_begun_are_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _refused([f'--out={tmp_path}', '--minutes=0.01'], 'too little for any task', capsys)
+
+
+def _refused(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        accelerator.main(['--plan', option])
+        accelerator.main(arguments)
     assert ended.value.code == 1
-    printed = capsys.readouterr()
-    assert not printed.out
-    assert says in printed.err
-    assert printed.err.count('\n') == 1
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count('\n') == 1
+
+
+def test_what_a_task_started_ends_with_it(tmp_path: Path) -> None:
+    lock = tmp_path / 'lock'
+    lock.touch()
+    holds = (
+        f'import fcntl, time; held = open({str(lock)!r}); fcntl.flock(held, fcntl.LOCK_EX);'
+        ' print("held", flush=True); time.sleep(60)'
+    )
+    starts = f'import subprocess, sys; subprocess.run([sys.executable, "-c", {holds!r}])'
+    begun = time.monotonic()
+    [outcome] = accelerator.run([Task('training', ('-c', starts), 0)], tmp_path, 3.0)
+    assert outcome.result == 'out of time'
+    assert (tmp_path / 'training.log').read_text() == 'held\n'
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # which the process would keep for a minute
+    assert time.monotonic() - begun < 30.0
 
 
 @functools.cache
