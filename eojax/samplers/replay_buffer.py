@@ -113,7 +113,7 @@ def fill(
     Raises:
       ValueError: a capacity that the parts do not divide.
     """
-    if capacity < 1 or capacity % parts:
+    if capacity < 1 or parts < 1 or capacity % parts:
         raise ValueError(f'{capacity} images cannot be kept in {parts} equal parts')
     labels = jnp.arange(capacity, dtype=jnp.int32) % num_classes
     images = starts(key, labels).astype(dtype)

@@ -146,6 +146,8 @@ def test_more_chains_than_there_are_images_are_refused() -> None:
             replay_buffer.draw(buffer, key, num, 0.1, starts_anew)
     with pytest.raises(ValueError, match='7 images cannot be kept in 2 equal parts'):
         replay_buffer.fill(key, starts_anew, 7, 3, parts=2)
+    with pytest.raises(ValueError, match='6 images cannot be kept in 0 equal parts'):
+        replay_buffer.fill(key, starts_anew, 6, 3, parts=0)
 
 
 def test_points_that_are_no_images_are_kept_as_well() -> None:
