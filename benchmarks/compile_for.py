@@ -15,11 +15,14 @@ It takes the compilers and no driver or card: pip install -e '.[aot]'
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ml_collections import ConfigDict
 
@@ -33,6 +36,8 @@ from eojax.config.command_line import load_config
 from eojax.config.shipped import config_file
 from eojax.errors import UserError, one_line_errors
 from eojax.tables import plain_table
+
+Made = TypeVar('Made')
 
 _HEAD = (
     'config', 'target', 'peak GB', 'of', 'traffic GB', 'kernels', 'an update', 'collectives MB',
@@ -66,12 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError(f'to compile for these targets, install {"; ".join(sorted(lacking))}')
         _check(options, len(chosen))
         commit = _commit_for(options)
-        targets.on_the_cpu()
         results, refused = [], []
         for name in options.config:
             for target in chosen:
                 try:
-                    results.append(_one(name, target, options, commit))
+                    results.append(in_a_process(_one, name, target, options, commit))
                 except UserError as error:
                     if len(options.config) * len(chosen) == 1:
                         raise
@@ -88,7 +92,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
 
 
+def in_a_process(function: Callable[..., Made], *arguments: Any) -> Made:
+    """What a function returns in a process of its own.
+
+    Raises:
+      UserError: the process has ended with no result, as compilers end it where they find a fault
+        of their own; or what the function raises.
+    """
+    spawn = multiprocessing.get_context('spawn')  # a fork would share jax's threads
+    with ProcessPoolExecutor(1, spawn) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            pass
+    raise UserError('the compiler has ended its process; the reason stands above')
+
+
 def _one(name: str, target: Target, options: argparse.Namespace, commit: str) -> Result:
+    targets.on_the_cpu()
     config = _config(name, options.set)
     title = ' '.join([Path(name).stem, *options.set, *_unusual(options)])
     command.say(f'compiling {title} for {target.name}')

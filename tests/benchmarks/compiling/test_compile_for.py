@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +236,14 @@ def test_what_is_missing_is_said_before_anything_is_done(
     assert capsys.readouterr().err.count('\n') == 1
 
 
+def test_a_compiler_that_ends_its_process_is_one_line() -> None:
+    assert compile_for.in_a_process(math.gcd, 12, 18) == 6
+    with pytest.raises(UserError, match='has ended its process'):
+        compile_for.in_a_process(os.abort)
+    with pytest.raises(UserError, match="the target 'x y'"):
+        compile_for.in_a_process(targets.parse, 'x y')
+
+
 def test_records_say_what_was_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config('supervised')
     compiled = programs.compile_step(config, sharding.data_mesh())
@@ -241,6 +251,8 @@ def test_records_say_what_was_compiled(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(targets, 'mesh_for', lambda target: sharding.data_mesh())
     monkeypatch.setattr(compile_for, 'load_config', lambda name: config)
     monkeypatch.setattr(programs, 'compile_step', lambda *_: compiled)
+    # What is set here another process would not know.
+    monkeypatch.setattr(compile_for, 'in_a_process', lambda function, *given: function(*given))
     for flags in (['--check'], ['--phase=0', '--no-count']):
         compile_for.main(
             ['--target=v5e:1', '--config=quickstart', '--set', 'batch_size=8', f'--out={tmp_path}',
