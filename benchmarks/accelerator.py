@@ -94,7 +94,7 @@ def plan(
         ('-m', 'benchmarks.record', f'--out={out / f"{name}_accelerator_{today}.json"}',
          '--notes', f'{steps} of the recipe\'s steps', '--', sys.executable, '-m', 'eojax.main',
          f'--config={config}', f'--workdir={out / f"{name}_accelerator"}',
-         f'--config.steps={steps}', '--config.evaluate.inception_images=0', *data),
+         f'--config.steps={steps}', *data),
         120,
     )  # fmt: skip
     # Before what is less worth than it.

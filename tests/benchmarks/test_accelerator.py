@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 from benchmarks import accelerator, agreement
 from benchmarks.accelerator import Task
 from benchmarks.suites import suites
+from eojax.config.base import check_config
+from eojax.config.command_line import read_arguments
 from eojax.devices import sharding, target
 
 
@@ -25,6 +27,18 @@ def test_the_plan_names_entries_and_configs_that_there_are() -> None:
     assert '--data=landscapes' in training.command
     [training] = [t for t in accelerator.plan(Path('out'), 'E.zip') if t.name == 'training']
     assert '--config.data.root=E.zip' in training.command
+
+
+@pytest.mark.parametrize('config', [accelerator.CONFIG, 'configs/quickstart.py'])
+@pytest.mark.parametrize('eurosat', ['', 'E.zip'])
+def test_the_training_is_one_that_starts(config: str, eurosat: str) -> None:
+    tasks = accelerator.plan(Path('out'), eurosat, config=config, steps=20)
+    [command] = [task.command for task in tasks if task.name == 'training']
+    typed = read_arguments(command[command.index('eojax.main') + 1 :])
+    assert typed.config is not None
+    check_config(typed.config)
+    assert typed.config.steps == 20
+    assert typed.rest == (f'--workdir=out/{Path(config).stem}_accelerator',)
 
 
 def test_a_task_that_fails_or_takes_too_long_keeps_no_other_from_running(tmp_path: Path) -> None:
