@@ -87,7 +87,8 @@ def plan(
                 60,
             )
         )  # fmt: skip
-    data = (f'--config.data.root={eurosat}',) if eurosat else ('--data=landscapes',)
+    root = (f'--config.data.root={eurosat}',) if eurosat else ()
+    data = ('--data=eurosat' if eurosat else '--data=landscapes', *root)
     name = Path(config).stem
     training = Task(
         'training',
