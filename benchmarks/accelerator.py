@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bad = [one for one in outcomes if one.result not in ('done', 'not begun')]
         for one in outcomes:
             print(f'{one.name}: {one.result}')
-        if len(bad) == 0 and all(one.result == 'not begun' for one in outcomes):
+        if all(one.result == 'not begun' for one in outcomes):
             raise UserError(f'--minutes={options.minutes:g} is too little for any task')
         if bad:
             raise UserError(

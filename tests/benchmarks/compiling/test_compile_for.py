@@ -27,6 +27,7 @@ from eojax.devices.target import compiling_for
 from eojax.errors import UserError
 from eojax.models import image_generator
 from eojax.runs.domains import load_domain
+from tests.benchmarks.compiling.elsewhere import target_or_skip
 from tests.tiny_runs import tiny_config
 
 HOLDS = Findings(
@@ -149,10 +150,7 @@ def test_a_step_is_compiled_with_nothing_placed() -> None:
 
 @pytest.mark.parametrize('name', ['h100:2', 'v5e:2x2'])
 def test_a_tiny_step_is_compiled_for_chips_that_are_not_here(name: str, tmp_path: Path) -> None:
-    target = targets.parse(name)
-    lacking = targets.missing(target)
-    if lacking:
-        pytest.skip(f'needs {lacking}')
+    target = target_or_skip(name)
     config = tiny_config('jem')
     config.sampler.buffer_parts = target.devices
     compiled = programs.compile_step(config, targets.mesh_for(target))
@@ -165,10 +163,7 @@ def test_a_tiny_step_is_compiled_for_chips_that_are_not_here(name: str, tmp_path
 
 def test_generators_of_few_images_a_chip_are_compiled_for_tpus() -> None:
     """XLA would end this process at the gradient of SPADE's kernels: `spade.cover_maps`."""
-    chip = targets.parse('v5e:1')
-    lacking = targets.missing(chip)
-    if lacking:
-        pytest.skip(f'needs {lacking}')
+    chip = target_or_skip('v5e:1')
     mesh = targets.mesh_for(chip)
     options = base_config('image_synthesis', 'image_generator', 'geonrw').model
     options.update({'width': 8, 'levels': 1, 'blocks': 1})
@@ -192,10 +187,7 @@ def test_generators_of_few_images_a_chip_are_compiled_for_tpus() -> None:
 
 
 def test_slices_are_outermost_in_the_mesh() -> None:
-    target = targets.parse('v5e:2x2*2')
-    lacking = targets.missing(target)
-    if lacking:
-        pytest.skip(f'needs {lacking}')
+    target = target_or_skip('v5e:2x2*2')
     devices = list(targets.mesh_for(target).devices.flat)
     assert [device.slice_index for device in devices] == [0] * 4 + [1] * 4
     # In whatever order the processes of the slices were started.
@@ -204,10 +196,7 @@ def test_slices_are_outermost_in_the_mesh() -> None:
 
 
 def test_slices_sum_among_themselves_and_send_each_chips_part() -> None:
-    target = targets.parse('v5e:2x2*2')
-    lacking = targets.missing(target)
-    if lacking:
-        pytest.skip(f'needs {lacking}')
+    target = target_or_skip('v5e:2x2*2')
     mesh = targets.mesh_for(target)
     side, everywhere = 1024, sharding.replicated(mesh)
     shapes = (

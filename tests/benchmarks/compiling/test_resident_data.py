@@ -17,6 +17,7 @@ from eojax.feed import rows
 from eojax.feed.rows import Rows
 from eojax.samplers import replay_buffer
 from eojax.samplers.replay_buffer import ReplayBuffer
+from tests.benchmarks.compiling.elsewhere import target_or_skip
 
 NUM, BATCH, STEPS = 512, 8, 3
 # Of the arguments that matter here; copies of a batch are smaller.
@@ -27,10 +28,7 @@ SHAPE = (128, 128, 3)
 
 def relaid(draw: Callable[[Any, Array], Array], held: Any) -> int:
     """Bytes of copies of all that is held, in a program of some steps that draw from it."""
-    chip = targets.parse('v5e:1')
-    lacking = targets.missing(chip)
-    if lacking:
-        pytest.skip(f'needs {lacking}')
+    chip = target_or_skip('v5e:1')
     mesh = targets.mesh_for(chip)
 
     def program(held: Any, key: Array) -> Array:
