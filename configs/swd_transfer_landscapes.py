@@ -3,8 +3,8 @@
 Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learning" (Hussing et
   al., 2022), Figure 1, on the landscapes of `eojax.data.sets.landscape_zones`: RGB of some places
   as EO, the complex VV channel of other places as SAR, classes as frequent as in So2Sat. The
-  paper states neither lambda nor eta: 64, the batch, and 8, the labelled patches of a class in it,
-  make each 1 on sums over a batch, as its Eq. 1 has them.
+  paper states neither lambda nor eta: both are 1 here, on distances that are sums over a batch as
+  in its Eq. 1, so that any number of zones may be named.
 Command: python -m eojax.main --config=configs/swd_transfer_landscapes.py
   python -m eojax.apps.transfer_study --config=configs/swd_transfer_landscapes.py --labelled=32
 Expected: above fine-tuning and SAR-only, as in the paper's Figure 1, which has no numbers.
@@ -46,8 +46,9 @@ def get_config() -> ConfigDict:
     config.method.source_batch_size = 64
     config.method.augment = 'dihedral_shift'
     config.method.start_from_source = True
-    config.method.alignment_weight = 64.0
-    config.method.class_alignment_weight = 8.0
+    config.method.sum_over_batch = True
+    config.method.alignment_weight = 1.0
+    config.method.class_alignment_weight = 1.0
     config.method.embedding_size = 64
     config.method.average_decay = 0.99
 

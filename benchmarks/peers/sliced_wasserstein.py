@@ -24,6 +24,7 @@ def class_conditional(
     target_labels: Tensor,
     num_classes: int,
     directions: Tensor,
+    by_size: bool = False,
 ) -> Tensor:
     """The squared distances within each class, summed over classes (Eq. 2, last term).
 
@@ -35,8 +36,12 @@ def class_conditional(
       source, target: features `[N, D]` and `[M, D]`.
       source_labels, target_labels: int64 `[N]` and `[M]`, from 0 to `num_classes` - 1.
       directions: unit vectors `[L, D]`; the sum takes L N M numbers.
+      by_size: whether each class counts as often as it has targets.
     """
     overlap = _overlap(source_labels, target_labels, num_classes)
+    if by_size:
+        counts = F.one_hot(target_labels, num_classes).sum(0)
+        overlap = overlap * counts[target_labels.sort().values]
     sources = _in_order(directions @ source.T, source_labels)
     targets = _in_order(directions @ target.T, target_labels)
     squares = (sources[:, :, None] - targets[:, None, :]).square()

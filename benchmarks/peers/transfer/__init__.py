@@ -23,6 +23,7 @@ _UNDERSTOOD = frozenset(
         'method.target_rate_factor',
         'method.alignment_weight',
         'method.class_alignment_weight',
+        'method.sum_over_batch',
         'method.num_projections',
         'method.train_source_encoder',
         # What is done before the phase that a peer has.

@@ -133,6 +133,7 @@ class BestEffort:
         self.loss = torch.full((), torch.nan)
         # Plain numbers: the compiler does not read configs.
         self.aligned, self.class_aligned = method.alignment_weight, method.class_alignment_weight
+        self.sums = method.sum_over_batch
         self.trains_source = method.train_source_encoder
         self.compiled = False
         self._loss_source: Callable[..., Tensor] = self.alignment_loss
@@ -182,10 +183,18 @@ class BestEffort:
         loss = F.cross_entropy(self.networks.classify(source), batch.source_labels)
         loss = loss + F.cross_entropy(self.networks.classify(few), batch.few_labels)
         if self.aligned:
-            loss = loss + self.aligned * sliced_wasserstein(source, every, directions[0])
+            images = len(source) if self.sums else 1
+            aligned = sliced_wasserstein(source, every, directions[0])
+            loss = loss + self.aligned * images * aligned
         if self.class_aligned:
             within = class_conditional(
-                source, batch.source_labels, few, batch.few_labels, self.num_classes, directions[1]
+                source,
+                batch.source_labels,
+                few,
+                batch.few_labels,
+                self.num_classes,
+                directions[1],
+                by_size=self.sums,
             )
             loss = loss + self.class_aligned * within
         return loss

@@ -108,6 +108,7 @@ def near_all(found: Any, expected: Any, tolerance: float) -> None:
         {'method__normalise_embedding': True, 'method__classifier_hidden': 10},
         {'method__train_source_encoder': False, 'model__normalise_input': True},
         {'model__norm': 'batch'},
+        {'method__sum_over_batch': True},
     ],
 )
 def test_two_steps_are_eojaxs(options, monkeypatch):
@@ -135,8 +136,8 @@ def test_two_steps_are_eojaxs(options, monkeypatch):
     assert ('source.head.weight' in momenta) == config.method.train_source_encoder
 
 
-@pytest.mark.parametrize('absent', [False, True])
-def test_class_distances_and_their_gradients_are_eojaxs(absent):
+@pytest.mark.parametrize(('absent', 'by_size'), [(False, False), (True, False), (True, True)])
+def test_class_distances_and_their_gradients_are_eojaxs(absent, by_size):
     """With unequal counts, and a class that one side does not have."""
     generator = np.random.default_rng(2)
     sources, targets = (generator.standard_normal((n, 4)).astype(np.float32) for n in (11, 6))
@@ -146,14 +147,20 @@ def test_class_distances_and_their_gradients_are_eojaxs(absent):
 
     def distance(source: Any, target: Any) -> Any:
         return ours.class_conditional_sliced_wasserstein(
-            source, jnp.asarray(labels), target, jnp.asarray(known), 4, key, 9
+            source, jnp.asarray(labels), target, jnp.asarray(known), 4, key, 9, by_size=by_size
         )
 
     value, gradients = jax.value_and_grad(distance, (0, 1))(sources, targets)
     leaves = [torch.from_numpy(x).requires_grad_() for x in (sources, targets)]
     directions = torch.from_numpy(np.array(ours.random_projections(key, 9, 4)))
     found = theirs.class_conditional(
-        leaves[0], torch.from_numpy(labels), leaves[1], torch.from_numpy(known), 4, directions
+        leaves[0],
+        torch.from_numpy(labels),
+        leaves[1],
+        torch.from_numpy(known),
+        4,
+        directions,
+        by_size,
     )
     found.backward()
     assert float(found.detach()) == pytest.approx(float(value), rel=1e-5)
