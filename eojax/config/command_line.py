@@ -24,7 +24,8 @@ from eojax.messages import say
 from eojax.program_name import program_name
 
 _NAMES = ('method.name', 'model.name', 'data.name', 'source.name')
-_BOOLEANS = ('true', 'false', '1', '0', 't', 'f', 'yes', 'no', 'y', 'n')
+# What absl takes for a truth value; 'yes' and 'no' are not of it.
+_BOOLEANS = ('true', 'false', '1', '0', 't', 'f')
 
 
 class Typed(NamedTuple):

@@ -312,6 +312,7 @@ def test_config_files_that_are_not_there(tmp_path: Path) -> None:
         (['--config.steps=1e3'], "steps must be of type int, not '1e3'"),
         (['--config.optimizer.learning_rate=fast'], "must be of type float, not 'fast'"),
         (['--config.tensorboard=maybe'], "tensorboard must be true or false, not 'maybe'"),
+        (['--config.tensorboard=yes'], "tensorboard must be true or false, not 'yes'"),
         (['--noconfig.tensorbord'], "key 'tensorbord'; the nearest is 'tensorboard'"),
         (['--noconfig.steps'], '--noconfig.steps is for keys that are true or false'),
         (['--config.model=wide_resnet'], "'model' is a group"),
