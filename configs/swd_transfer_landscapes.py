@@ -8,8 +8,9 @@ Paper: "Land Use Prediction using Electro-Optical to SAR Few-Shot Transfer Learn
 Command: python -m eojax.main --config=configs/swd_transfer_landscapes.py
   python -m eojax.apps.transfer_study --config=configs/swd_transfer_landscapes.py --labelled=32
 Expected: above fine-tuning and SAR-only, as in the paper's Figure 1, which has no numbers.
-Measured, in the last state: 64.1 % +- 0.5 (standard error, five seeds), fine-tuning 58.6 +- 1.6,
-  SAR-only 59.1 +- 1.9 (benchmarks/results/transfer_study_landscapes_cpu_2026-11-25.json).
+Measured: 64.2 % +- 0.5 (standard error, five seeds; benchmarks/results/
+  transfer_study_landscapes_zones_sums_five_seeds_cpu_2026-11-30.json). Fine-tuning, in its last
+  state, 58.6 +- 1.6, SAR-only 59.1 +- 1.9 (transfer_study_landscapes_cpu_2026-11-25.json there).
 """
 
 from ml_collections import ConfigDict
