@@ -24,8 +24,6 @@ from eojax.messages import say
 from eojax.program_name import program_name
 
 _NAMES = ('method.name', 'model.name', 'data.name', 'source.name')
-# What absl takes for a truth value; 'yes' and 'no' are not of it.
-_BOOLEANS = ('true', 'false', '1', '0', 't', 'f')
 
 
 class Typed(NamedTuple):
@@ -218,8 +216,10 @@ def _check_names(changes: dict[str, str | None], known: dict[str, object]) -> No
 
 def _check_text(key: str, text: str, default: object) -> None:
     if isinstance(default, bool):
-        if text.lower() not in _BOOLEANS:
-            raise UserError(f'{key} must be true or false, not {text!r}')
+        try:
+            flags.BooleanParser().parse(text)
+        except ValueError:
+            raise UserError(f'{key} must be true or false, not {text!r}') from None
         return
     for kind in (int, float):
         if isinstance(default, kind):
