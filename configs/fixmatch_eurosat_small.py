@@ -7,7 +7,7 @@ Paper: "Semi-supervised Learning for Large-scale Earth Observation Data Understa
 Command: python -m eojax.main --config=configs/fixmatch_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip
 Expected: above configs/supervised_eurosat_small.py, the same network on the same labels.
-Measured, in the last state: 80.8 and 75.1 % (seeds 0 and 1), 29 minutes on one core, against 64.9
+Measured, in the last state: 80.7 and 75.1 % (seeds 0 and 1), 29 minutes on one core, against 64.9
   and 66.8 % supervised
   (benchmarks/results/label_efficiency_eurosat_small_longer_cpu_2026-11-28.json).
 """

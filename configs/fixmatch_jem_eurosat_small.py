@@ -7,7 +7,7 @@ Paper: "Semi-supervised Learning for Large-scale Earth Observation Data Understa
 Command: python -m eojax.main --config=configs/fixmatch_jem_eurosat_small.py
   --config.data.root=EuroSAT_RGB.zip --config.evaluate.outliers=ucmerced=UCMerced.zip
 Expected: most of FixMatch's accuracy, and log p(x) above noise, constants and UC Merced.
-Measured: accuracy 76.4 and 72.4 % (seeds 0 and 1) where FixMatch has 80.8 and 75.1 and supervised
+Measured: accuracy 76.4 and 72.4 % (seeds 0 and 1) where FixMatch has 80.7 and 75.1 and supervised
   learning 64.9 and 66.8; AUROC of log p(x) 1.000 and 1.000 (noise), 0.961 and 0.974 (constant),
   0.936 and 0.898 (UC Merced); 36 minutes on one core
   (benchmarks/results/label_efficiency_eurosat_small_union_cpu_2026-11-28.json).

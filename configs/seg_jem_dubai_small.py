@@ -17,8 +17,9 @@ Measured: pixel accuracy 81.8 %, mean IoU 39.5 % on tile 3 (supervised, with swi
   for it, and a mean IoU of 49.0 % (supervised 49.6 %); the supervised network's log-sum-exp has
   0.85 for vegetation, 0.89 for FLAIR, 0.61, 0.10 and 0.07 for the rest. Painted clouds have 0.13:
   they look like bright sand. 107 s of processor time, the evaluation among them. One seed,
-  2026-11-28 and 29; three seeds: 82.1 ± 0.3 and 39.3 ± 1.6 %. The average over 9 pixels and the
-  overlap of windows came in after training.
+  2026-11-28 and 29; FLAIR, Sentinel-2 and the supervised network's scores have no record. Three
+  seeds: 82.1 ± 0.3 and 39.3 ± 1.6 %. The average over 9 pixels and the overlap of windows came in
+  after training.
 """
 
 from ml_collections import ConfigDict
