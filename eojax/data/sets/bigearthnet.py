@@ -140,7 +140,8 @@ OPTIONS: dict[str, Option] = {
 }  # fmt: skip
 _FOLDERS = ('BigEarthNet-v1.0', 'BigEarthNet-S2', 'BigEarthNet')
 _TILE = r'S2[A-D]_MSIL2A_\d{8}T\d{6}_N\d{4}_R\d{3}_T\d\d[C-X][A-Z]{2}'
-_PATCH = re.compile(rf'(?P<tile>{_TILE}|S2[A-D]_MSIL2A_\d{{8}}T\d{{6}})_\d{{1,2}}_\d{{1,2}}')
+# Of version 1, where one acquisition has lost the zero of its hour: S2B_MSIL2A_20180525T94031.
+_PATCH = re.compile(rf'(?P<tile>{_TILE}|S2[A-D]_MSIL2A_\d{{8}}T\d{{5,6}})_\d{{1,2}}_\d{{1,2}}')
 _PARTS = {'train': TRAIN, 'validation': VALIDATION, 'val': VALIDATION, 'test': TEST}
 _TABLES = ('metadata.parquet', 'metadata.json')
 _LISTS = {'train.csv': 'train', 'val.csv': 'val', 'test.csv': 'test'}

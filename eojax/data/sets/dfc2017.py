@@ -85,7 +85,7 @@ def load(root: Path, options: ConfigDict) -> Dataset:
     found = Scenes(
         [scene.relative_to(root).as_posix() for scene in scenes],
         groups=cities,
-        parts=[TEST if city in TEST_CITIES else TRAIN for city in cities],
+        parts=[TEST if city.lower() in TEST_CITIES else TRAIN for city in cities],
         labels=[maps.get(city.lower(), '') for city in cities],
     )
     return read_scenes(root, FACTS, images_of(options), found, options.cut, VALUES)

@@ -94,6 +94,15 @@ def test_patches_of_one_class_are_labelled_when_asked_for(version_2: Path) -> No
     assert dataset.images[0].mean() == pytest.approx(whole.mean(), rel=1e-3)
 
 
+def test_version_1_has_an_acquisition_whose_hour_lost_its_zero(tmp_path: Path) -> None:
+    patches = (f'{V1}_0_45', 'S2B_MSIL2A_20180525T94031_80_19')
+    for patch in patches:
+        write_patch(tmp_path / 'BigEarthNet-v1.0' / patch)
+    dataset = load(tmp_path)
+    assert [str(name).rpartition('/')[2] for name in dataset.names] == list(patches)
+    assert dataset.facts.group_names == (V1, 'S2B_MSIL2A_20180525T94031')
+
+
 def test_version_1_has_its_labels_beside_and_its_split_in_lists(tmp_path: Path) -> None:
     root = tmp_path / 'BigEarthNet-v1.0'
     patches = [f'{V1}_0_45', f'{V1}_12_3', 'S2B_MSIL2A_20170801T095029_1_1']

@@ -128,6 +128,15 @@ def test_dfc2017_has_zones_on_the_images_grid(tmp_path: Path) -> None:
     assert (unseen == UNKNOWN).all()
 
 
+def test_a_test_city_is_one_however_its_folder_is_written(tmp_path: Path) -> None:
+    drawn = drawn_bands(60, bands=('B02', 'B03', 'B04'))
+    for city in ('Berlin', 'Amsterdam', 'XI_AN'):
+        write_bands(tmp_path / city / 'sentinel_2', drawn, 'S2_{band}.tif')
+    dataset = load('dfc2017', tmp_path)
+    assert dataset.facts.group_names == ('Amsterdam', 'Berlin', 'XI_AN')
+    assert np.ravel(dataset.parts).tolist() == [TEST, TRAIN, TEST]
+
+
 def test_zones_that_cover_part_of_a_scene_leave_the_rest_unknown(tmp_path: Path) -> None:
     drawn = drawn_bands(60, bands=('B02', 'B03', 'B04'))
     write_bands(tmp_path / 'paris' / 'sentinel_2', drawn, 'S2_{band}.tif')
