@@ -17,11 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from eojax.data import options as data_options
 from eojax.data.dataset import Dataset
 from eojax.data.published import PublishedImages
+from eojax.data.reading.own import limits as band_limits
 from eojax.data.reading.published_images import download_published
 from eojax.data.sets import DATASETS
 from eojax.data.shards.beam import write_all_with_beam
@@ -50,7 +52,10 @@ EXAMPLE = """examples:
 """
 _DATA = '--data.'
 # What a run does with a data set, and its files do not depend on.
-_OF_RUNS = ('classes', *Rule._fields[1:])
+_OF_RUNS = (
+    *('classes', 'unseen_classes', 'unseen_share', 'synthesised', 'synthesised_use'),
+    *Rule._fields[1:],
+)
 
 
 def prepare(dataset: str, root: str | Path | None, data_dir: str | Path) -> Path:
@@ -103,7 +108,22 @@ def open_dataset(config: str, name: str, root: str, changes: Sequence[str]) -> D
                 raise UserError(f'{change}: whole data sets are prepared; say it in training')
             options[key] = _value(change, text, options[key])
     data_options.check(options, 'data')
-    return DATASETS[options.name].from_config(options, True)
+    return _finished(DATASETS[options.name].from_config(options, True), options)
+
+
+def _finished(dataset: Dataset, options: ConfigDict) -> Dataset:
+    """The data set with the limits that its options say, where a run would fit them to its training
+    images: shards have no split, and must say them."""
+    finish, images = DATASETS[options.name].finish, dataset.facts.images
+    if finish is None:
+        return dataset
+    text = options[band_limits.KEY.removeprefix('data.')]
+    if images.dtype != 'uint8' and band_limits.parse(text, images.bands, images.dtype) is None:
+        raise UserError(
+            f'{options.root}: images of {images.dtype}: say --{band_limits.KEY}=LOW:HIGH, the values'
+            ' that become -1 and +1; those of training images are known when there is a split'
+        )
+    return finish(dataset, np.arange(dataset.places.num), options, None, True)
 
 
 def _config_data(path: str) -> ConfigDict:

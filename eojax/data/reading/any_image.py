@@ -1,9 +1,9 @@
 """One image of any kind, as a trained network is to see it.
 
 A file of the kind that the run was trained on is decoded as its training images were. A GeoTIFF of
-another kind (16 bits for a run of 8-bit pictures, more bands, other names) is read by the rules of
-scenes (`eojax.data.reading.raster`): bands by their names, values as reflectance or as the user
-says.
+another kind (16 bits for a run of 8-bit pictures, more bands, other names, or a Sentinel-2 file that
+says another level, or that something was added to its values) is read by the rules of scenes
+(`eojax.data.reading.raster`): bands by their names, values as reflectance or as the user says.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from eojax.data.reading.own.kind import opened
 from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading
 from eojax.data.reading.scenes.band_names import find_bands
+from eojax.data.reading.scenes.evidence import stated_level, stated_offset
 from eojax.data.reading.scenes.footprint import Footprint, footprint_of
 from eojax.data.reading.scenes.ground import find_ground
+from eojax.data.reading.sentinel2 import Level
 from eojax.errors import UserError
 
 # Of the ground that training images show: an image that shows more or less than so many times it
@@ -87,7 +89,7 @@ class ImageReader(NamedTuple):
 
     def _is_like_training(self, file: DatasetReader, title: str) -> bool:
         """Whether a TIFF has the bands and the type of the run's own files."""
-        if self.reading != DEFAULT_READING:
+        if self.reading != DEFAULT_READING or self._means_otherwise(file, title):
             return False
         files, images = self.facts.files, self.facts.images
         names = images.bands if files is None or not files.bands else files.bands
@@ -97,6 +99,15 @@ class ImageReader(NamedTuple):
             return False
         indexes, _ = find_bands(title, file.descriptions, file.colorinterp, names)
         return indexes == list(range(1, len(names) + 1))
+
+    def _means_otherwise(self, file: DatasetReader, title: str) -> bool:
+        """Whether a file of Sentinel-2 says of its values what was not so in training."""
+        files, images = self.facts.files, self.facts.images
+        if files is None or files.format != 'geotiff':
+            return False
+        added, _ = stated_offset(title, file.tags())
+        level = stated_level(title, file.tags())
+        return bool(added) or level not in (None, Level.L2A if images.surface else Level.L1C)
 
     def _missing(self, file: DatasetReader) -> float:
         """The share of pixels without data of a file that is read as training images are."""

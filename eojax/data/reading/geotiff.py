@@ -10,6 +10,8 @@ from rasterio.io import DatasetReader
 
 from eojax.data.reading.formats import memory_raster
 from eojax.data.reading.formats.not_an_image import kind_of
+from eojax.data.reading.scenes.band_names import plain
+from eojax.data.reading.scenes.evidence import stated_offset
 from eojax.errors import UserError
 
 # TIFF and BigTIFF, little and big endian; rasterio would take an empty file for one to be written.
@@ -35,20 +37,22 @@ def decode_geotiff(
       data: the content of the file.
       name: for messages.
       file_bands: names of all bands of the file in their order; a file of another number is
-        refused.
+        refused, and one that names the same bands in another order is read by its names.
       bands: which of them to take, in the order wanted.
       size: height and width that the file must have, in pixels.
       resize: height and width to resample to: each pixel is the mean over the ground it covers
         where that shrinks the image, bilinear where it enlarges it, rounded to whole numbers.
 
     Raises:
-      UserError: broken or truncated, of another size or number of bands, not uint16.
+      UserError: broken or truncated, of another size or number of bands, not uint16, or with values
+        to which something was added, as its tags or name say.
     """
     if data[:4] not in _MAGIC:
         raise UserError(f'{name}: {kind_of(data) or "not a GeoTIFF"}')
     with memory_raster.opened(data, name, ('GTiff',), 'GeoTIFF') as file:
         _check_layout(file, name, file_bands, size)
-        indexes = [file_bands.index(band) + 1 for band in bands]
+        order = _order(file, file_bands)
+        indexes = [order.index(plain(band)) + 1 for band in bands]
         pixels = _read(file, indexes, resize)
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
 
@@ -80,6 +84,13 @@ def _read(file: DatasetReader, indexes: list[int], resize: int | None) -> np.nda
     return file.read(indexes, out_shape=(len(indexes), resize, resize), resampling=resampling)
 
 
+def _order(file: DatasetReader, file_bands: Sequence[str]) -> list[str]:
+    """The bands, by their plain names, as the file holds them."""
+    known = [plain(band) for band in file_bands]
+    named = [plain(text or '') for text in file.descriptions]
+    return named if sorted(named) == sorted(known) else known
+
+
 def _check_layout(
     file: DatasetReader, name: str, file_bands: Sequence[str], size: int | None
 ) -> None:
@@ -94,6 +105,12 @@ def _check_layout(
         raise UserError(
             f'{name}: bands with scale {min(scales):g} and offset {min(offsets):g}; expected'
             ' reflectance times 10,000 as stored: convert the values first'
+        )
+    added, said_by = stated_offset(name, file.tags())
+    if added:
+        raise UserError(
+            f'{name}: {said_by} says that {added:g} was added to its values; expected reflectance'
+            ' times 10,000 as it is: take that off first, and what says so'
         )
     if size is not None and file.shape != (size, size):
         raise UserError(

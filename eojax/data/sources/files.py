@@ -86,8 +86,9 @@ class FileSource:
         self._sizes, self._layers, self._rasters = sizes, dict(layers), dict(rasters)
         self._lacking, self._spare = lacking, spare
         self._windows, self._images = RasterWindows(root), WholeImages(root)
-        # By raster and pattern, a file with its scale and offset, which all must share.
-        self._lines: dict[tuple[str, str], tuple[str, raster_windows.Line]] = {}
+        # By raster and pattern, a file with its scale and offset, which all must share, and the
+        # names of its bands.
+        self._lines: dict[tuple[str, str], tuple[str, raster_windows.Line, tuple[str, ...]]] = {}
 
     def read(
         self, place: int, window: Window | None, rasters: Sequence[str]
@@ -247,14 +248,15 @@ class FileSource:
         return Part(cut[..., numbers], None if valid is None or valid.all() else valid)
 
     def _check_line(self, raster: str, pattern: Pattern, file: str) -> None:
-        """Refuses a file whose values have another scale or offset than those read before.
+        """Refuses a file whose values have another scale or offset than those read before, or whose
+        bands are the same by their names and in another order.
 
         Values are taken as stored, in training and in maps: they must mean the same in all files.
         """
         if raster == PIXEL_LABELS or file.lower().endswith(whole_images.SUFFIXES):
             return
-        line = self._windows.line(file)
-        first, known = self._lines.setdefault((raster, pattern.text), (file, line))
+        line, names = self._windows.line(file), self._windows.names(file)
+        first, known, before = self._lines.setdefault((raster, pattern.text), (file, line, names))
         (here, _), (there, _) = line, known
         if len(here) != len(there):
             raise UserError(
@@ -265,6 +267,13 @@ class FileSource:
             raise UserError(
                 f'{self._root}: {file} has bands of another scale or offset ({_line_text(line)})'
                 f' than {first} ({_line_text(known)}): bring all files to the same first'
+            )
+        bands = self._layers[raster].bands
+        by_order = not bands or any(band.isdigit() for band in bands)
+        if by_order and names != before and sorted(names) == sorted(before):
+            raise UserError(
+                f'{self._root}: {file} has the bands {", ".join(names)}, and {first} has'
+                f' {", ".join(before)}: bring all files to one order, or ask for them by their names'
             )
 
     def _by_all_bands(self, file: str) -> bool:

@@ -82,11 +82,14 @@ class RasterWindows:
         Raises:
           UserError: it cannot be read, or its bands have different types.
         """
-        opened = self._file(file)
-        types = sorted(set(opened.dtypes))
+        types = sorted(set(self._file(file).dtypes))
         if len(types) > 1:
             raise UserError(f'{self.root}: {file}: bands of the types {", ".join(types)}')
-        return tuple((text or '').strip() for text in opened.descriptions), types[0]
+        return self.names(file), types[0]
+
+    def names(self, file: str) -> tuple[str, ...]:
+        """The names of the bands, empty where they have none."""
+        return tuple((text or '').strip() for text in self._file(file).descriptions)
 
     def may_lack_data(self, file: str, bands: Sequence[str]) -> bool:
         """Whether a pixel of these bands may be without data: of the file's mask, or no number."""

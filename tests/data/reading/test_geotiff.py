@@ -12,6 +12,7 @@ import rasterio
 
 from eojax.data.reading.geotiff import decode_geotiff
 from eojax.errors import UserError
+from tests.data.rasters import write_raster
 from tests.data.sets.geotiff_archives import encode_geotiff
 from tests.real_data import real_data
 
@@ -58,6 +59,30 @@ def test_values_that_are_no_reflectance_times_10000_are_refused(
 def test_bands_come_in_the_order_asked_for() -> None:
     found = decode(encode_geotiff(image()), 'x.tif', bands=('d', 'b'))
     np.testing.assert_array_equal(found, image()[..., [3, 1]])
+
+
+def test_bands_of_another_order_are_read_by_their_names(tmp_path) -> None:
+    path = write_raster(tmp_path / 'x.tif', image()[..., ::-1], BANDS[::-1])
+    np.testing.assert_array_equal(decode(path.read_bytes(), 'x.tif'), image())
+    # Other names, as publishers write them, say nothing of the order.
+    path = write_raster(tmp_path / 'x.tif', image(), ('d', 'c', 'b', 'x'))
+    np.testing.assert_array_equal(decode(path.read_bytes(), 'x.tif'), image())
+
+
+@pytest.mark.parametrize(
+    ('name', 'tags', 'said'),
+    [
+        ('x.tif', {'PROCESSING_BASELINE': '05.09'}, 'its tag PROCESSING_BASELINE=05.09'),
+        ('x.tif', {'BOA_ADD_OFFSET': '-1000'}, 'its tag BOA_ADD_OFFSET=-1000'),
+        ('S2A_MSIL1C_20230601T103631_N0509_R008_T32UPU_3.tif', {}, 'its name'),
+    ],
+)
+def test_values_to_which_something_was_added_are_refused(tmp_path, name, tags, said) -> None:
+    path = write_raster(tmp_path / name, image(), tags=tags)
+    with pytest.raises(UserError, match=f'{said} says that 1000 was added to its values'):
+        decode(path.read_bytes(), f'set.zip: River/{name}')
+    old = write_raster(tmp_path / 'y.tif', image(), tags={'PROCESSING_BASELINE': '02.14'})
+    np.testing.assert_array_equal(decode(old.read_bytes(), 'y.tif'), image())
 
 
 def _overlaps(new: int, old: int) -> np.ndarray:

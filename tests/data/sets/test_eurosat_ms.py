@@ -10,15 +10,18 @@ import pytest
 
 from eojax.config.base import base_config, check_config
 from eojax.data.dataset import Dataset
+from eojax.data.reading.any_image import ImageReader
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.lazy_images import LazyImages
 from eojax.data.reading.published_images import load_published
+from eojax.data.reading.sentinel2 import atmosphere
 from eojax.data.sets import DATASETS, eurosat_ms
 from eojax.data.value_range import scale_to_unit
 from eojax.drawing.pictures import displayed
 from eojax.errors import UserError
 from tests.data.labelled_archives import write_tree, write_zip
+from tests.data.rasters import write_raster
 from tests.data.sets.geotiff_archives import encode_geotiff, eurosat_ms_members, reflectances
 from tests.real_data import real_data
 
@@ -64,6 +67,34 @@ def test_bands_are_the_files_in_the_order_asked_for(archive: Path) -> None:
     assert again.limits == dataset.limits
     other = load_published(eurosat_ms.choose('B01,B04,B8A'), archive, progress=False)
     np.testing.assert_array_equal(other.images, dataset.images[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    ('name', 'tags', 'added', 'surface'),
+    [
+        ('a.tif', {}, 0, False),
+        ('S2A_MSIL1C_20170601T103631_N0205_R008_T32UPU_3.tif', {}, 0, False),
+        ('S2A_MSIL1C_20230601T103631_N0509_R008_T32UPU_3.tif', {}, 1000, False),
+        ('S2A_MSIL1C_3.tif', {'RADIO_ADD_OFFSET': '-1000'}, 1000, False),
+        ('S2A_MSIL2A_20170601T103631_N0205_R008_T32UPU_3.tif', {}, 0, True),
+        ('S2A_MSIL2A_20230601T103631_N0509_R008_T32UPU_3.tif', {}, 1000, True),
+    ],
+)
+def test_an_image_of_another_processing_is_brought_to_that_of_training(
+    archive: Path, tmp_path: Path, name: str, tags: dict[str, str], added: int, surface: bool
+) -> None:
+    facts = load_published(eurosat_ms.EUROSAT_MS, archive, progress=False).facts
+    expected = reflectances(201)
+    stored = expected.astype(np.float64)
+    if surface:
+        path, transmittance = atmosphere(eurosat_ms.BANDS)
+        stored = ((stored - path) / transmittance).clip(1.0)
+        expected = path + transmittance * np.rint(stored)
+    pixels = (np.rint(stored) + added).astype(np.uint16)
+    data = write_raster(tmp_path / name, pixels, tags=tags).read_bytes()
+    read = ImageReader(facts, 64).read(data, name).pixels
+    assert read.dtype == np.uint16
+    np.testing.assert_allclose(read.astype(np.float64), expected, atol=0.51)
 
 
 def test_the_facts_fit_together() -> None:

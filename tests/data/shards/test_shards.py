@@ -22,6 +22,7 @@ from eojax.data.shards.index import check_files, open_prepared
 from eojax.data.shards.write import Job, make_plan, write_all
 from eojax.data.splits import Rule, split_dataset
 from eojax.errors import UserError
+from tests.data.rasters import write_raster
 from tests.data.shards.places import SIZES, Deadly, tiles
 
 GRID = Grid(32, 24)
@@ -334,6 +335,26 @@ def test_a_finished_data_set_that_lost_a_shard_is_not_ready(tmp_path: Path) -> N
         write_all(job(tmp_path / 'out'), progress=False)
 
 
-def test_options_of_runs_are_refused_in_preparing() -> None:
-    with pytest.raises(UserError, match=r'--data\.classes=water: whole data sets are prepared'):
-        prepare.open_dataset('', 'landscape_cover', '', ['--data.classes=water'])
+@pytest.mark.parametrize('change', ['classes=water', 'unseen_classes=water', 'synthesised=x'])
+def test_options_of_runs_are_refused_in_preparing(change: str) -> None:
+    with pytest.raises(UserError, match=f'--data.{change}: whole data sets are prepared'):
+        prepare.open_dataset('', 'landscape_cover', '', [f'--data.{change}'])
+
+
+def test_own_images_keep_the_limits_that_are_said(tmp_path: Path) -> None:
+    pixels = np.arange(1, 1025, dtype=np.uint16).reshape(16, 16, 4)
+    pixels[0] = 60_000
+    for name in ('field', 'water'):
+        (tmp_path / 'set' / name).mkdir(parents=True)
+        write_raster(tmp_path / 'set' / name / '1.tif', pixels, nodata=60_000)
+    root, changes = str(tmp_path / 'set'), ['--data.size=16']
+    with pytest.raises(UserError, match=r'images of uint16: say --data\.limits=LOW:HIGH'):
+        prepare.open_dataset('', 'folder', root, changes)
+    dataset = prepare.open_dataset('', 'folder', root, [*changes, '--data.limits=5:900'])
+    plan = make_plan(dataset, Grid(0, 0), 8, 'zstd')
+    write_all(Job(dataset, plan, tmp_path / 'out'), progress=False)
+    prepared = open_prepared(tmp_path / 'out')
+    assert prepared.limits == ((5.0, 900.0),) * 4
+    read = prepared.source.read(1, None, ('images',))['images']
+    assert (read[0] == 5).all()
+    np.testing.assert_array_equal(read[1:], pixels[1:])

@@ -30,7 +30,8 @@ _JPEG_2000_MAGIC = (b'\0\0\0\x0cjP  ', b'\xff\x4f\xff\x51')
 TIFF_MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _ORIENTATION, _UPRIGHT = 0x0112, (0, 1)
 # Tags of TIFF.
-_BITS, _SAMPLES = 258, 277
+_BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
+_UNSIGNED, _SIGNED = 1, 2
 # Of Pillow's modes, those whose values stand for colours and opacity.
 _MODES = ('1', 'L', 'LA', 'RGB', 'RGBA', 'I;16', 'I;16B', 'I', 'F')
 _COLOUR_SYSTEMS = {'CMYK': memory_raster.CMYK, 'LAB': memory_raster.LAB}
@@ -165,11 +166,14 @@ def _check_upright(image: Image.Image, name: str) -> None:
 
 
 def _only_gdal_reads(image: Image.Image) -> bool:
-    """Whether Pillow cuts a TIFF's values to 8 bits, leaves bands out, or lacks the decoder."""
+    """Whether Pillow cuts a TIFF's values to 8 bits, takes signed ones for unsigned or the other
+    way round, leaves bands out, or lacks the decoder."""
     tags = image.tag_v2  # type: ignore[attr-defined]
-    samples = tags.get(_SAMPLES, 1)
+    samples, bits = tags.get(_SAMPLES, 1), max(tags.get(_BITS, (1,)))
+    kind = max(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)))
     return (
-        (samples > 1 and max(tags.get(_BITS, (1,))) > 8)
+        (samples > 1 and bits > 8)
+        or (kind, bits) in ((_SIGNED, 8), (_UNSIGNED, 32))
         or samples != len(image.getbands())
         or image.mode == 'RGBX'  # an extra band of no stated meaning
         or image.info.get('compression') == 'webp'

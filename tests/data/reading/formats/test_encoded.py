@@ -14,7 +14,7 @@ from PIL import Image
 from rasterio.io import MemoryFile
 
 from eojax.data.reading.decode import decode_image
-from eojax.data.reading.formats.encoded import size_of
+from eojax.data.reading.formats.encoded import read_encoded, size_of
 from eojax.data.reading.image_folder import read_image_folder
 from eojax.data.reading.raster import Raster
 from eojax.errors import UserError
@@ -50,6 +50,16 @@ def exif(orientation: int) -> Image.Exif:
 DEEP = COLOURS.astype(np.uint16) * 257
 PICTURE = Image.fromarray(COLOURS)
 PALETTE = PICTURE.quantize(200)
+
+
+@pytest.mark.parametrize('dtype', ['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32'])
+@pytest.mark.parametrize('bands', [1, 3])
+def test_whole_numbers_keep_their_sign(dtype: str, bands: int) -> None:
+    limits = np.iinfo(dtype)
+    ends = [limits.min, limits.min + 1, 0, 1, limits.max - 1, limits.max]
+    values = np.array(ends, dtype).reshape(2, 3, 1).repeat(bands, -1)
+    pixels = read_encoded(tiff(values), 'x').pixels
+    np.testing.assert_array_equal(pixels.astype(np.int64), values.astype(np.int64))
 
 
 @pytest.mark.parametrize(

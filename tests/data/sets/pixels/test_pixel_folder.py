@@ -369,6 +369,32 @@ def test_bands_of_one_name_are_numbered(tmp_path: Path) -> None:
     assert data.bands == ('band 1', 'band 2', 'band 3')
 
 
+def test_bands_of_another_order_are_refused_unless_they_are_asked_for_by_name(
+    tmp_path: Path,
+) -> None:
+    pixels, names = RNG.integers(1, 256, (8, 8, 3), np.uint8), ('red', 'green', 'blue')
+    files = {
+        'images/a.tif': geotiff(pixels, names),
+        'images/b.tif': geotiff(pixels[..., ::-1], names[::-1]),
+        'masks/a.png': picture(numbers(8, 8)),
+        'masks/b.png': picture(numbers(8, 8)),
+    }
+    write_files(tmp_path, files)
+    line = r'images/b\.tif has the bands blue, green, red, and images/a\.tif has red, green, blue'
+    with pytest.raises(UserError, match=line):
+        opened(tmp_path)
+    with pytest.raises(UserError, match=line):
+        opened(tmp_path, bands='1,2')
+    data = opened(tmp_path, bands='red,green,blue')
+    for place in range(2):
+        read = data.source.read(place, None, ('images',))['images']
+        np.testing.assert_array_equal(read, pixels)
+    # Names that say other things, such as dates, leave the order of the files.
+    write_files(tmp_path, {'images/b.tif': geotiff(pixels, ('a', 'b', 'c'))})
+    read = opened(tmp_path).source.read(1, None, ('images',))['images']
+    np.testing.assert_array_equal(read, pixels)
+
+
 def test_limits_that_leave_nothing_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
