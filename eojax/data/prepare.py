@@ -120,8 +120,8 @@ def _finished(dataset: Dataset, options: ConfigDict) -> Dataset:
     text = options[band_limits.KEY.removeprefix('data.')]
     if images.dtype != 'uint8' and band_limits.parse(text, images.bands, images.dtype) is None:
         raise UserError(
-            f'{options.root}: images of {images.dtype}: say --{band_limits.KEY}=LOW:HIGH, the values'
-            ' that become -1 and +1; those of training images are known when there is a split'
+            f'{options.root}: images of {images.dtype}: say --{band_limits.KEY}=LOW:HIGH, the'
+            ' values that become -1 and +1; those of training images follow from a split'
         )
     return finish(dataset, np.arange(dataset.places.num), options, None, True)
 

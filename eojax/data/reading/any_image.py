@@ -1,9 +1,10 @@
 """One image of any kind, as a trained network is to see it.
 
 A file of the kind that the run was trained on is decoded as its training images were. A GeoTIFF of
-another kind (16 bits for a run of 8-bit pictures, more bands, other names, or a Sentinel-2 file that
-says another level, or that something was added to its values) is read by the rules of scenes
-(`eojax.data.reading.raster`): bands by their names, values as reflectance or as the user says.
+another kind (16 bits for a run of 8-bit pictures, more bands, other names; of Sentinel-2, another
+level, or something that was added to its values, as its name or tags say) is read by the rules of
+scenes (`eojax.data.reading.raster`): bands by their names, values as reflectance or as the user
+says.
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ class FileSource:
         if by_order and names != before and sorted(names) == sorted(before):
             raise UserError(
                 f'{self._root}: {file} has the bands {", ".join(names)}, and {first} has'
-                f' {", ".join(before)}: bring all files to one order, or ask for them by their names'
+                f' {", ".join(before)}: bring all files to one order, or name the bands to take'
             )
 
     def _by_all_bands(self, file: str) -> bool:
