@@ -194,15 +194,19 @@ def _by_formula(
     spread = within * (1.0 - within) / sizes[:, None]
     parts = weights[:, None] ** 2 * spread
     shares, _, producers, _ = numbers
+    # The shares of `_numbers` are of the ground that is known, and so are their errors.
+    known_ground = max(1.0 - np.where(held, 0.0, weights)[num_classes:].sum(), 1e-12)
     own = np.diagonal(spread[:num_classes])
     own_parts = np.diagonal(parts[:num_classes])
     others = parts.sum(0) - own_parts
     with np.errstate(invalid='ignore', divide='ignore'):
-        of_producers = np.sqrt((1.0 - producers) ** 2 * own_parts + producers**2 * others) / shares
+        found = producers / known_ground
+        of_producers = np.sqrt((1.0 - found) ** 2 * own_parts + found**2 * others) / shares
     known = np.where(held, weights, 0.0)[:num_classes].sum()
     of_users = np.where(held[:num_classes], np.sqrt(own), np.nan)
     of_overall = np.sqrt(own_parts.sum()) / known if known else np.nan
-    errors = (np.sqrt(parts.sum(0)), of_users, of_producers, np.asarray(of_overall))
+    of_shares = np.sqrt(parts.sum(0)) / known_ground
+    errors = (of_shares, of_users, of_producers, np.asarray(of_overall))
     return errors, float(stats.norm.ppf(0.5 + _LEVEL / 2.0))
 
 

@@ -82,6 +82,25 @@ def test_ground_without_a_class_is_a_stratum_of_its_own():
     assert areas.mapped.tolist() == pytest.approx([1 / 3, 1 / 3])
 
 
+def test_the_errors_are_of_the_same_shares_where_ground_is_left_out():
+    counts, shares = np.array([[80, 20], [15, 85], [0, 0]]), np.array([0.4, 0.3, 0.3])
+    found = estimate_areas(counts, shares)
+    random = np.random.default_rng(0)
+    first, second = (
+        random.binomial(100, 0.8, 40_000) / 100,
+        random.binomial(100, 0.85, 40_000) / 100,
+    )
+    drawn = (0.4 * first + 0.3 * (1.0 - second)) / 0.7  # of 0.7 of the ground there are places
+    assert found.shares.value[0] == pytest.approx(drawn.mean(), rel=0.01)
+    assert found.shares.error[0] == pytest.approx(drawn.std(), rel=0.03)
+    assert found.producers.error[0] == pytest.approx((0.4 * first / drawn).std(), rel=0.03)
+    # Places as blocks of their own: the jackknife is of the same numbers.
+    strata, labels = (np.repeat(x, counts.ravel()) for x in np.nonzero(np.ones((3, 2))))
+    by_block = error_matrices(strata, labels, np.arange(len(strata)), 3, 2)
+    left_out = estimate_areas(by_block, shares)
+    np.testing.assert_allclose(left_out.shares.error, found.shares.error, rtol=0.02)
+
+
 def test_strata_without_a_sample_widen_the_intervals():
     counts = np.array([[90, 10, 0], [5, 95, 0], [0, 0, 1]])
     areas = estimate_areas(counts, np.array([0.5, 0.4, 0.1]))
