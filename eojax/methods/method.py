@@ -38,6 +38,7 @@ class Task(NamedTuple):
       source: the facts of the source, for methods that learn from two data sets; None for the
         others. Its classes are the target's; its image size and bands are its own.
       source_shape: as `image_shape`, of the source's images.
+      source_label_counts: as `label_counts`, of the source's images; empty without one.
     """
 
     facts: Facts
@@ -47,6 +48,7 @@ class Task(NamedTuple):
     num_devices: int = 1
     source: Facts | None = None
     source_shape: Shape | None = None
+    source_label_counts: tuple[int, ...] = ()
 
     @property
     def num_classes(self) -> int:

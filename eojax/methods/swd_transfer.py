@@ -185,7 +185,7 @@ class _Alignment(NamedTuple):
             loss += self._lambda(state) * images * aligned
             metrics['alignment'] = aligned
         if shares is not None:
-            shares, more = self._shares(parameters, shares, every, (labels_s, labels_t))
+            shares, more = self._shares(parameters, shares, every)
             metrics |= more
         if options.class_alignment_weight:
             known, labels_known, more = self._labelled(parameters, few, every, batch)
@@ -211,13 +211,12 @@ class _Alignment(NamedTuple):
         return options.alignment_weight * jnp.minimum(risen, 1.0)
 
     def _shares(
-        self, parameters: Any, shares: Array, every: Array, labels: tuple[Array, Array]
+        self, parameters: Any, shares: Array, every: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The target's shares after the step, and the metrics that tell them."""
         if self.options.target_shares == class_shares.ESTIMATED:
             logits = self.network.classify(parameters, jax.lax.stop_gradient(every))
-            both = [class_shares.shares_of(own, self.task.num_classes) for own in labels]
-            prior = (both[0] + both[1]) / 2.0
+            prior = class_shares.prior(self.task.source_label_counts, self.task.label_counts)
             decay = self.options.shares_decay
             shares = class_shares.updated(shares, jax.nn.softmax(logits), prior, decay)
         names = [name.replace(' ', '_') for name in self.task.facts.class_names]

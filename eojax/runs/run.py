@@ -269,6 +269,7 @@ def _task(known: Mapping[str, Known], mesh: Mesh) -> Task:
         mesh.size,
         None if source is None else source.facts,
         None if source is None else image_shape(source.facts),
+        () if source is None else source.label_counts,
     )
 
 

@@ -46,7 +46,10 @@ def small_task() -> Task:
         Facts(class_names=tuple('abc'), rasters={IMAGES: Raster(tuple('rgb')[: shape[-1]])})
         for shape in (TARGET, SOURCE)
     )
-    return Task(target, TARGET, 12, (4, 4, 4), source=source, source_shape=SOURCE)
+    return Task(
+        target, TARGET, 12, (4, 4, 4), source=source, source_shape=SOURCE,
+        source_label_counts=(4, 4, 4),
+    )  # fmt: skip
 
 
 def plain_config(method: str, **options: Any) -> ConfigDict:

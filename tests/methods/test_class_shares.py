@@ -58,6 +58,29 @@ def test_no_share_is_lost_for_ever():
     assert shares[1] > 0.95
 
 
+def test_the_prior_is_that_of_all_labels():
+    np.testing.assert_allclose(class_shares.prior((6, 2, 0), (1, 1, 2)), [0.5, 0.25, 0.25])
+    # A domain without labels says nothing, and a source that is not told of neither.
+    np.testing.assert_allclose(class_shares.prior((6, 2), (0, 0)), [0.75, 0.25])
+    np.testing.assert_allclose(class_shares.prior((), (1, 3)), [0.25, 0.75])
+    with pytest.raises(ValueError, match='no domain has a labelled image'):
+        class_shares.prior((0, 0), ())
+
+
+def test_a_class_that_a_batch_lacks_keeps_its_share(monkeypatch):
+    config = transfer.plain(method__target_shares='estimated', method__shares_decay=0.5)
+    method = build_linear(monkeypatch, config)
+    step, state = jax.jit(method.phases[1].step), transfer.aligned(method)
+    whole = small_batch()
+    lacking = {
+        name: {**stream, 'labels': jnp.zeros_like(stream['labels'])} if name != 'unlabelled'
+        else stream for name, stream in whole.items()
+    }  # fmt: skip
+    # The estimate is of the unlabelled images: which labels the step drew has no part in it.
+    found = [step(state, batch, random.key(1))[0].target_shares for batch in (whole, lacking)]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
 def test_a_step_with_given_shares_by_hand(monkeypatch):
     config = transfer.plain(
         method__target_shares='a=0.5,b=0.3,c=0.2',
@@ -101,7 +124,7 @@ def test_estimated_shares_move_with_the_unlabelled_images(monkeypatch):
         every @ parameters['classifier']['dense1']['kernel']
         + parameters['classifier']['dense1']['bias']
     )
-    # The prior is even, as the batches are; so the first turn of EM is the mean posterior.
+    # The prior is even, as the labels are; so the first turn of EM is the mean posterior.
     expected = 0.5 / 3 + 0.5 * posteriors.mean(0)
     np.testing.assert_allclose(new.target_shares, expected, rtol=1e-4)
     assert float(new.target_shares.sum()) == pytest.approx(1.0)

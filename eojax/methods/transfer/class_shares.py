@@ -17,7 +17,9 @@ Priori Probabilities" (2002), with one batch for each of its turns (online EM, C
 
 Notes:
   pi_0 is the prior that the classifier was trained with. Here it learns from both domains, one mean
-  cross-entropy each, so pi_0 is the mean of the shares of source images and labelled target images.
+  cross-entropy each, so pi_0 is the mean of the shares of source images and labelled target images:
+  of all of them. Those of one batch would be far off where classes are many, and a class that a
+  batch lacks would lose its share.
   A share never falls below `SMALLEST`, from where EM would not bring it back.
 """
 
@@ -79,6 +81,22 @@ def shares_of(labels: Array, num_classes: int) -> Array:
     """The share of each class among labels `[N]`, float32 `[K]`; negative ones count nothing."""
     known = (labels[:, None] == jnp.arange(num_classes)).astype(jnp.float32).sum(0)
     return known / jnp.maximum(known.sum(), 1.0)
+
+
+def prior(*label_counts: tuple[int, ...]) -> Array:
+    """pi_0, the mean of the shares of each domain's labelled images, float32 `[K]`.
+
+    Args:
+      label_counts: of each domain, the labelled images of each class; a domain without any has no
+        part in the mean.
+
+    Raises:
+      ValueError: no domain has a labelled image.
+    """
+    known = [np.asarray(counts, np.float64) for counts in label_counts if sum(counts)]
+    if not known:
+        raise ValueError('no domain has a labelled image')
+    return jnp.asarray(np.mean([counts / counts.sum() for counts in known], 0), jnp.float32)
 
 
 def updated(shares: Array, posteriors: Array, prior: Array, decay: float) -> Array:
