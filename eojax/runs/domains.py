@@ -249,6 +249,17 @@ def kept_record(folder: Path, group: str) -> SplitRecord:
     return split_record.read(folder / _SPLITS[group])
 
 
+def validated_on_test(folder: Path) -> bool:
+    """Whether the validation images of a run are its test images (`data.validation_by=test`).
+
+    False of a folder that keeps no record of its splits.
+    """
+    if not (folder / _SPLITS[TARGET]).exists():
+        return False
+    parts = kept_record(folder, TARGET).parts
+    return bool(parts['test'].places) and parts['validation'] == parts['test']
+
+
 def described(domains: Mapping[str, Domain]) -> str:
     """How many images there are for what."""
     split = domains[TARGET].splits

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from eojax.config.base import from_json
+from eojax.data.splits import Rule, Splits
 from eojax.errors import UserError
 from eojax.studies.grid import runner
 from eojax.studies.grid.runner import Listener, Start
@@ -265,6 +266,70 @@ def test_what_is_typed_wrong_is_one_line(
     assert not list(tmp_path.rglob('config.json'))
 
 
+def test_two_values_of_one_folder_are_refused(config, tmp_path, capsys):
+    # Both would lie in `data.classes=a_b+c_d`: the second would be taken for the first.
+    vary = '--vary=data.classes=Forest=River,SeaLake;Forest,River=SeaLake'
+    _run(config, vary, f'--workdir={tmp_path}/study', start=never, code=1)
+    line = one_error(capsys)
+    assert 'would have the same folder' in line
+    assert 'Forest=River,SeaLake' in line
+    assert 'Forest,River=SeaLake' in line
+
+
+def test_the_table_alone_takes_no_runs_of_another_config(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the folder is that of the config and the keys
+    _run(config, *VARY, start=Trained())
+    _run(config, *VARY, '--table_only')
+    capsys.readouterr()
+    _run(config, *VARY, '--config.batch_size=5', '--table_only', code=1)
+    assert 'a run of another config (batch_size:' in one_error(capsys)
+
+
+def _point_lines(workdir: Path) -> list[list[str]]:
+    """The cells of each point of the table."""
+    text = (workdir / 'table.md').read_text().partition('## Runs')[0]
+    return [cells_of(line) for line in text.splitlines() if line.startswith('|')][2:]
+
+
+def test_a_point_with_a_run_that_failed_is_not_the_best(config, tmp_path):
+    workdir = tmp_path / 'study'
+    _run(config, *VARY, f'--workdir={workdir}', start=Trained())
+    # What was best loses its worse seed, which makes its mean better still.
+    lost = workdir / f'{RATE}=0.001' / 'seed=1'
+    (lost / 'evaluation' / 'evaluation.json').unlink()
+    (lost / 'provenance.json').write_text(json.dumps({'parts': [PROVENANCE], 'error': 'diverged'}))
+    _run('--table_only', f'--workdir={workdir}')
+    first, second = _point_lines(workdir)
+    assert first == ['0.001', '1 of 2', '10.00', '80.00']
+    assert second[:2] == ['0.003', '2']
+    text = (workdir / 'table.md').read_text()
+    assert f'best by validation, of the points without a failed run: {RATE}=0.003' in text
+
+
+def test_a_point_is_ranked_by_all_of_its_runs_or_none(config, tmp_path):
+    workdir = tmp_path / 'study'
+    _run(config, *VARY, f'--workdir={workdir}', start=Trained())
+    file = workdir / f'{RATE}=0.001' / 'seed=1' / 'metrics.jsonl'
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[1]['validation_accuracy'] = None  # was not finite
+    file.write_text('\n'.join(map(json.dumps, rows)) + '\n')
+    _run('--table_only', f'--workdir={workdir}')
+    assert 'nothing is ranked: training did not measure' in (workdir / 'table.md').read_text()
+
+
+def test_test_images_choose_nothing_though_they_are_those_of_validation(config, tmp_path):
+    workdir = tmp_path / 'study'
+    _run(config, *VARY, f'--workdir={workdir}', start=Trained())
+    part = {'places': 20, 'sha256': 'a'}
+    parts = dict.fromkeys(Splits._fields, part)
+    for folder in workdir.glob('*/seed=*'):
+        record = {'rule': Rule(0)._asdict(), 'parts': parts, 'class_counts': [5]}
+        (folder / 'splits.json').write_text(json.dumps(record))
+    _run('--table_only', f'--workdir={workdir}')
+    assert 'nothing is ranked' in (workdir / 'table.md').read_text()
+    assert {row[-1] for row in _point_lines(workdir)} == {'–'}
+
+
 def test_numbers_are_read_as_they_are() -> None:
     assert number_cell(0.123456, math.nan, 'accuracy') == '12.35'
     assert number_cell(123.456, 1.5, 'fid') == '123.5 ± 1.5'
@@ -273,6 +338,10 @@ def test_numbers_are_read_as_they_are() -> None:
     assert not is_share('nll')
     assert less_is_better('fpr95_clouds')
     assert not less_is_better('auroc_clouds')
+    # The others of the validation images that training measures.
+    less = ('mae', 'mae_db', 'nll', 'texture_distance')
+    more = ('accuracy', 'agreement_mean_iou', 'log_density', 'psnr', 'ssim', 'texture_match')
+    assert [*map(less_is_better, (*less, *more))] == [True] * 4 + [False] * 6
 
 
 def test_a_damaged_study_is_named(tmp_path: Path) -> None:

@@ -100,9 +100,9 @@ def _work(options: argparse.Namespace, others: Sequence[str], start: Start) -> N
     check_study(workdir, study)
     cells = cells_of(make, axes, study, workdir)
     say_some(typed.notes)
+    if options.table_only:  # all that are there must have the config that is typed
+        return _write(options, workdir, study, [], other_cells(workdir, study, [], make), start)
     found = other_cells(workdir, study, cells, make)
-    if options.table_only:
-        return _write(options, workdir, study, [], [*found, *cells], start)
     write_study(workdir, study)
     return _write(options, workdir, study, cells, found, start)
 

@@ -130,7 +130,12 @@ def cells_of(make: Make, axes: Sequence[Axis], study: Study, workdir: Path) -> l
         if study.base is not None:
             title = f'{labels["config"]}, {SEED}={labels[SEED]}'
         # A value that the config has already is the config as it is.
-        cells.setdefault(folder, Cell(folder, typed.config, labels, title, measures=()))
+        held = cells.setdefault(folder, Cell(folder, typed.config, labels, title, measures=()))
+        if held.config.to_dict() != typed.config.to_dict():
+            raise UserError(
+                f'{held} and {title} would have the same folder, {folder}: make one of the two in a'
+                ' study of its own'
+            )
     return list(cells.values())
 
 

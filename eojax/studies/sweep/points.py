@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from eojax.errors import unknown_name
+from eojax.runs.domains import validated_on_test
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.tables import over_seeds, runs_of
 from eojax.studies.sweep.plan import Study, title_of
@@ -17,8 +18,10 @@ from eojax.training.progress import read_metrics
 # The first of these that a run has is what a study is about, unless it says otherwise.
 _USUAL = ('accuracy', 'mean_iou', 'pixel_accuracy', 'kl_test', 'reconstruction_rmse')
 # Of these, and what begins like the last ones, less is better.
-_LESS = ('nll', 'ece', 'brier', 'fid', 'kid', 'kl_test', 'reconstruction_rmse', 'loss', 'seconds')
-_LESS_BEGINS = ('fpr95_',)
+_LESS = ('nll', 'ece', 'brier', 'fid', 'kid', 'reconstruction_rmse', 'loss', 'seconds', 'mae',
+         'mae_db', 'frechet_distance', 'set_mean_size', 'answered_error', 'area_error',
+         'area_mapped_error')  # fmt: skip
+_LESS_BEGINS = ('fpr95_', 'kl_', 'texture_distance', 'backscatter_distance', 'aurc_', 'error_at_')
 # Shares, which people read in per cent.
 _SHARES = ('accuracy', 'mean_iou', 'ece', 'f1', 'kappa', 'auroc', 'fpr95', 'iou', 'precision',
            'recall')  # fmt: skip
@@ -34,6 +37,8 @@ class Point(NamedTuple):
       validation: the mean of the metric on the validation images; NaN likewise.
       validation_deviation: its deviation.
       runs: how many have the metric.
+      validated: how many have it on the validation images.
+      failed: how many have none, as they came to no end.
     """
 
     values: Mapping[str, Any]
@@ -43,20 +48,24 @@ class Point(NamedTuple):
     validation: float
     validation_deviation: float
     runs: int
+    validated: int = 0
+    failed: int = 0
 
 
 def with_validation(rows: Sequence[Row], metric: str) -> list[Row]:
     """The rows with the metric on the validation images, at the step that was evaluated.
 
-    It is None where training did not measure it.
+    It is None where training did not measure it, and where the validation images are the test
+    images once more (`data.validation_by=test`): nothing may be chosen by these.
     """
     key = f'validation_{metric}'
     return [{**row, key: _validated(row, key)} for row in rows]
 
 
 def _validated(row: Row, key: str) -> float | None:
-    file = Path(row['folder']) / 'metrics.jsonl'
-    if row['error'] is not None or not file.exists():
+    folder = Path(row['folder'])
+    file = folder / 'metrics.jsonl'
+    if row['error'] is not None or not file.exists() or validated_on_test(folder):
         return None
     values = [r[key] for r in read_metrics(file) if r['step'] == row['step'] and key in r]
     return float(values[-1]) if values and values[-1] is not None else None
@@ -108,6 +117,8 @@ def points_of(rows: Sequence[Row], study: Study, metric: str) -> list[Point]:
             *_numbers(tested, title),
             *_numbers(validated, title),
             int(tested.loc[title, 'count']),
+            int(validated.loc[title, 'count']),
+            sum(one['point'] == title and one['error'] is not None for one in titled),
         )
         for title, row in first.items()
     ]
@@ -146,9 +157,16 @@ def is_number(value: Any) -> bool:
 
 
 def best_of(points: Sequence[Point], metric: str) -> Point | None:
-    """The best point by its validation images; None where they were not measured for all."""
+    """The best point by its validation images; None where they were not measured for all runs.
+
+    A point with a run that failed is none of those that may be the best: the mean of the runs that
+    were left over flatters it.
+    """
     finished = [point for point in points if point.runs]
-    if len(finished) < 2 or any(pd.isna(point.validation) for point in finished):
+    if any(point.validated < point.runs for point in finished):
+        return None
+    whole = [point for point in finished if not point.failed]
+    if len(finished) < 2 or not whole:
         return None
     chosen = min if less_is_better(metric) else max
-    return chosen(finished, key=lambda point: point.validation)
+    return chosen(whole, key=lambda point: point.validation)

@@ -28,7 +28,8 @@ def markdown(rows: Sequence[Row], study: Study, metric: str) -> str:
         numbers = ((point.mean, point.deviation), (point.validation, point.validation_deviation))
         cells = [number_cell(*pair, metric) for pair in numbers]
         values = point.values.values() if study.base is None else (_changes(point, study),)
-        lines.append([*map(str, values), str(point.runs), *cells])
+        runs = f'{point.runs} of {point.runs + point.failed}' if point.failed else str(point.runs)
+        lines.append([*map(str, values), runs, *cells])
     notes = [best_line(points, metric)]
     if several:
         notes.append('Mean ± standard deviation (of the sample, n - 1) over the seeds.')
@@ -60,12 +61,16 @@ def best_line(points: Sequence[Point], metric: str) -> str:
     if best is None:
         if sum(bool(point.runs) for point in points) < 2:
             return 'nothing is ranked: there are no two points with results'
+        if all(point.failed for point in points if point.runs):
+            return 'nothing is ranked: runs of every point failed'
         return (
             f'nothing is ranked: training did not measure {metric} on the validation images of all'
-            ' runs, and to choose by test images would flatter the choice'
+            ' runs, or these are the test images, and to choose by test images would flatter the'
+            ' choice'
         )
+    others = ', of the points without a failed run' if any(p.failed for p in points) else ''
     return (
-        f'best by validation: {best.title} ({metric} of the validation images'
+        f'best by validation{others}: {best.title} ({metric} of the validation images'
         f' {number_cell(best.validation, best.validation_deviation, metric)}, of the test images'
         f' {number_cell(best.mean, best.deviation, metric)})'
     )
