@@ -48,7 +48,8 @@ class BlockShares(NamedTuple):
       blocks: float64 `[B]`, the share of each block's places, by the blocks' numbers, ascending.
       mean: of the blocks, of which each counts alike.
       low, high: the 95 % interval of that mean: of Student's t over the blocks; of Wilson where a
-        block is a single place; 0 and 1 of a single block.
+        block is a single place, and where all blocks have the same share: three blocks that are all
+        covered do not say that every block is; 0 and 1 of a single block.
       pooled: the share of all places.
     """
 
@@ -134,7 +135,7 @@ def shares_of_blocks(holds: np.ndarray, blocks: np.ndarray) -> BlockShares:
     mean, num, pooled = float(shares.mean()), len(shares), float(np.mean(holds))
     if num == 1:
         return BlockShares(shares, mean, 0.0, 1.0, pooled)
-    if counts.max() == 1:
+    if counts.max() == 1 or np.ptp(shares) < _ROUNDING:
         low, high = wilson_interval(np.array([mean]), np.array([num]))
         return BlockShares(shares, mean, float(low[0]), float(high[0]), pooled)
     half = float(stats.t.ppf(0.975, num - 1) * shares.std(ddof=1) / math.sqrt(num))

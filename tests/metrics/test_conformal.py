@@ -108,6 +108,11 @@ def test_intervals_of_shares_over_blocks():
     places = shares_of_blocks(np.arange(10) < 8, np.arange(10))
     assert places.low == pytest.approx(0.490, abs=0.001)  # Wilson's of 8 of 10
     assert places.pooled == pytest.approx(0.8)
+    # Three blocks without an error have no spread, and yet say little of the next one.
+    blocks = np.repeat(np.arange(3), 20)
+    covered = shares_of_blocks(np.ones(60, bool), blocks)
+    assert (covered.mean, covered.high) == (1.0, pytest.approx(1.0))
+    assert covered.low == pytest.approx(0.438, abs=0.001)  # Wilson's of 3 of 3
 
 
 def test_kinds_have_names():

@@ -55,6 +55,7 @@ from eojax.messages import say
 from eojax.metrics.areas import Areas
 from eojax.metrics.conformal import BlockShares, shares_of_blocks
 from eojax.metrics.selective import COVERAGES, area_under, risk_at, risks
+from eojax.runs.opening import state_evaluated
 from eojax.runs.run import Run
 
 
@@ -99,12 +100,19 @@ def guarantees(run: Run, state: Any, tested: EvaluationSet) -> Evaluator:
 
 def notes_of(run: Run, held: Sample) -> list[str]:
     """What a reader must know of the sample that was calibrated on."""
+    notes = []
+    if state_evaluated(run) == 'best':
+        notes.append(
+            'the state was chosen by the validation part, which is calibrated on as well: what'
+            ' holds may be a little less than what is said'
+        )
     if held.grouped:
-        return []
+        return notes
     kind = 'tile' if by_pixel(run) else 'image'
     return [
+        *notes,
         f'the data set says no blocks of ground: each {kind} counts as a block of its own, which'
-        ' holds as far as they lie apart'
+        ' holds as far as they lie apart',
     ]
 
 
