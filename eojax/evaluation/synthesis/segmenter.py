@@ -16,9 +16,9 @@ from eojax.data.facts import Facts, Raster
 from eojax.errors import UserError
 from eojax.methods import METHODS
 from eojax.methods.method import ability
-from eojax.runs.opening import load_state, open_untrained
+from eojax.runs.opening import load_state, open_untrained, saved_steps
 from eojax.runs.run import Run
-from eojax.weights.unpacked import run_folder
+from eojax.weights.unpacked import WEIGHTS, run_folder
 
 KEY = 'evaluate.segmenter'
 
@@ -78,7 +78,7 @@ def _opened(run: Run, place: str) -> Segmenter:
 
 
 def _check(segmenter: Run, run: Run, place: str | Path) -> None:
-    """Refuses a segmenter of other classes, rasters, bands or limits."""
+    """Refuses a segmenter of other classes, rasters, bands or limits, or a half trained one."""
     ability(segmenter.method, 'pixel_logits', segmenter.config.method.name, METHODS)
     target, title = target_of(run), f'{KEY}={place}'
     theirs, ours = segmenter.facts, run.facts
@@ -91,6 +91,12 @@ def _check(segmenter: Run, run: Run, place: str | Path) -> None:
         raise UserError(
             f'{title} sees {", ".join(segmenter.method.rasters)}, and only {target} is synthesised:'
             f' train it with method.rasters={target}'
+        )
+    steps = [] if (segmenter.folder / WEIGHTS).is_file() else saved_steps(segmenter)
+    if steps and steps[-1] < segmenter.config.steps:
+        raise UserError(
+            f'{title} was trained for {steps[-1]:,} of its {segmenter.config.steps:,} steps: train'
+            ' it to its end, so that it judges all alike'
         )
     differing = _differences(_seen(theirs, target), _seen(ours, target))
     if differing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from eojax.apps.report.command import main as report
+from eojax.config.base import from_json, to_json
 from eojax.data.dataset import Dataset
 from eojax.data.facts import valid_of
 from eojax.errors import UserError
@@ -98,6 +100,17 @@ def test_other_limits_of_a_raster_are_refused(segmenter: Path, judged: Path, pai
     other = run._replace(known={'data': run.known['data']._replace(facts=facts)})
     with pytest.raises(UserError, match=r'sees images with limits None, .* \(\(0\.0, 1\.0\)'):
         open_segmenter(other)
+
+
+def test_a_segmenter_that_is_half_trained_judges_nothing(
+    painted: None, segmenter: Path, judged: Path, tmp_path: Path
+):
+    folder = shutil.copytree(segmenter, tmp_path / 'half')
+    config = changed(from_json(folder / 'config.json'), steps=99)
+    (folder / 'config.json').write_text(to_json(config))
+    own = changed(painted_config(), evaluate__segmenter=str(folder))
+    with pytest.raises(UserError, match='was trained for 2 of its 99 steps'):
+        open_segmenter(open_untrained(own, judged))
 
 
 def test_a_segmenter_that_knows_the_tested_places_is_told_of(
