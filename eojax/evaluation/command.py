@@ -153,6 +153,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     changes = {
         'data.root': options.data_root,
         'data.class_folders': options.class_folders,
+        'evaluate.checkpoint': options.checkpoint,
         'evaluate.inception': options.inception,
         'evaluate.inception_images': options.inception_images,
         'evaluate.outliers': options.outliers,

@@ -113,6 +113,12 @@ def check(config: ConfigDict) -> None:
             'evaluate.coverage, not_known and areas are calibrated on the validation part, and with'
             ' data.validation_by=test that is the test part itself: choose group or place'
         )
+    if options.checkpoint == 'best' and config.data.validation_by == 'test':
+        raise UserError(
+            'evaluate.checkpoint=best would choose the state by the test images, which'
+            ' data.validation_by=test makes the validation part: choose evaluate.checkpoint=last,'
+            ' or data.validation_by=group or place'
+        )
     parse_outliers(options.outliers)
     if options.inception and not expanded(options.inception).is_file():
         raise UserError(f'evaluate.inception: no such file: {options.inception}')

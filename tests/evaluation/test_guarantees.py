@@ -30,6 +30,7 @@ from eojax.evaluation.guarantees.sample import Sample, validation_sample
 from eojax.evaluation.scoring import score
 from eojax.runs.run import Run
 from tests.tiny_runs import TinyRun, tiny_run
+from tests.training_runs import small_config
 
 NAMES = ('a', 'b', 'c')
 
@@ -223,6 +224,16 @@ def test_a_validation_part_that_is_the_test_part_is_refused(jem):
     run.config.data.validation_by = 'test'
     with pytest.raises(UserError, match='the test part itself'):
         evaluate.check(run.config)
+
+
+def test_no_state_is_chosen_by_the_test_part():
+    config = small_config('supervised', evaluate__checkpoint='best')
+    evaluate.check(config)
+    config.data.validation_by = 'test'
+    with pytest.raises(UserError, match='would choose the state by the test images'):
+        evaluate.check(config)
+    config.evaluate.checkpoint = 'last'
+    evaluate.check(config)
 
 
 def test_a_run_without_a_validation_part_is_refused(jem):
