@@ -224,6 +224,24 @@ def test_figures_are_drawn_of_trained_runs(tiny, monkeypatch, tmp_path):
     assert len([*(tmp_path / 'runs' / 'maps' / 'town').iterdir()]) == 4
 
 
+def test_a_table_of_half_of_its_runs_says_so(eurosat, tmp_path):
+    """FID is of the first seed: where that is not finished, no other one stands in for it."""
+    asked = ('--table=001/II', '--small', f'--data=eurosat={eurosat}', '--seeds=2',
+             f'--workdir={tmp_path}/runs', '--table_only')  # fmt: skip
+    configs = Configs(True, {'eurosat': eurosat}, [])
+    for run, seed in ((Trained('supervised', 'eurosat'), 0), (Trained('jem', 'eurosat'), 1)):
+        config = configs.of(run, seed)
+        numbers = {'accuracy': 0.5, 'ece': 0.1, 'fid': 90.0, 'kid': 0.1, 'inception_images': 500}
+        write_finished(folder_of(tmp_path / 'runs', run, True, seed), config, **numbers)
+    _run(*asked)
+    out = tmp_path / 'runs' / '001_table_II'
+    record = json.loads((out / 'record.json').read_text())
+    assert record['numbers']['JEM: accuracy'] == 0.5
+    assert record['numbers']['JEM: fid'] is None
+    assert 'JEM: 1 of 2 seeds. VAE: 0 of 2 seeds.' in record['notes']
+    assert not (out / 'samples.png').exists()
+
+
 def test_a_figure_of_transfer_needs_no_data(tmp_path):
     few = ('--config.data.num_images=400', '--config.source.num_images=400')
     _run(
@@ -317,6 +335,14 @@ WRONG = {
     'no labels': (
         ('--table=001/III', '--data=eurosat={}', '--labels=7'),
         'its labels are all,100,20,10,5,1, its methods supervised,berundanet,fixmatch,jem',
+    ),
+    'one label of two': (
+        ('--table=001/III', '--data=eurosat={}', '--labels=10,11'),
+        '--labels: no table that is asked for has 11, but all,100,20,10,5,1',
+    ),
+    'one method of two': (
+        ('--table=001/III', '--data=eurosat={}', '--methods=jem,fixmtach'),
+        '--methods: no table that is asked for has fixmtach, but supervised',
     ),
     'the seed': (('--figure=001/4', '--config.seed=1'), 'the grid sets seed itself'),
     'unknown key': (

@@ -51,7 +51,7 @@ from eojax.studies.papers import transfer
 from eojax.studies.papers.item import FIGURE, TABLE, Item, Plan, Work
 from eojax.studies.papers.items import find
 from eojax.studies.papers.listing import listing
-from eojax.studies.papers.plan import Given, plan_of
+from eojax.studies.papers.plan import Given, check_chosen, plan_of
 from eojax.studies.papers.runs import Configs, cells_of
 from eojax.studies.papers.sources import INCEPTION, SOURCES, parse_paths
 from eojax.studies.papers.writing import RECORD, TEXT, caption_of, write
@@ -138,6 +138,7 @@ def _work(
     workdir = options.workdir or Path('runs', 'papers_small' if options.small else 'papers')
     out = options.out or workdir
     plans = [plan_of(item, given) for item in items]
+    check_chosen(items, given)
     for note in dict.fromkeys(f'{plan.item.key}: {n}' for plan in plans for n in plan.notes):
         say(note)
     configs = Configs(options.small, given.data, changes)

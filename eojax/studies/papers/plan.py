@@ -93,6 +93,23 @@ def _wanted(item: Item, given: Given) -> tuple[Trained, ...]:
     return runs
 
 
+def check_chosen(items: Iterable[Item], given: Given) -> None:
+    """Refuses labels and methods that none of the tables has: they would be left out unsaid.
+
+    Raises:
+      UserError: names the first, and those that there are.
+    """
+    known = [run for item in items if item.over_seeds for run in (*item.runs, *item.more)]
+    for option, wanted, there in (
+        ('labels', given.labels, [run.labels for run in known]),
+        ('methods', given.methods, [run.method for run in known]),
+    ):
+        lost = [name for name in wanted if known and name not in there]
+        if lost:
+            listed = ','.join(dict.fromkeys(there))
+            raise UserError(f'--{option}: no table that is asked for has {lost[0]}, but {listed}')
+
+
 def _domains(item: Item, given: Given) -> tuple[dict[str, tuple[str, Path]], Sequence[str], bool]:
     """The other data sets, the notes on them, and whether others stand in for some."""
     missing = [name for name in item.domains if name not in given.data]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from eojax.errors import UserError
 from eojax.evaluation.generation import distances, make_samples
@@ -106,6 +107,10 @@ def of_models(work: Work, keys: Sequence[str], others: bool = False) -> Outcome:
     parts = [f'# {published_name(work.plan.item.paper)}, Table {work.plan.item.number}:'
              f' {work.plan.item.title}', markdown_table(table)]  # fmt: skip
     caption = 'Accuracy on the test images, the mean over the seeds.'
+    for one in work.plan.runs:
+        num = len(_finished(work, one))
+        if num < len(work.seeds):
+            caption += f' {NAMES[one.method]}: {num} of {len(work.seeds)} seeds.'
     files = []
     if 'fid' in keys:
         images = {int(n.ours) for n in numbers if n.key == _IMAGES and n.ours}
@@ -114,9 +119,12 @@ def of_models(work: Work, keys: Sequence[str], others: bool = False) -> Outcome:
             f' FID and KID{many} of the first seed: FID falls with their number, which the paper'
             ' does not state.'
         )
-        makers = tuple(one for one in work.plan.runs if one.method != 'supervised')
+        makers = tuple(
+            one for one in work.plan.runs if one.method != 'supervised' and _first(work, one)
+        )
         plan = work.plan._replace(runs=makers)
-        files = [*samples.by_class(work._replace(plan=plan), 2, 3, 'samples.png').files]
+        if makers:
+            files = [*samples.by_class(work._replace(plan=plan), 2, 3, 'samples.png').files]
     return Outcome(caption, numbers, files, '\n\n'.join(parts) + '\n')
 
 
@@ -127,22 +135,39 @@ def _of_model(work: Work, one: Trained, keys: Sequence[str]) -> Iterable[Compare
     paper = published_name(work.plan.item.paper)
     printed = {r.key: r for r in published_results(one.data, one.method, one.labels)
                if r.paper == paper}  # fmt: skip
-    rows = [r for r in work.rows if r['method'] == one.method and r['error'] is None]
+    rows = _finished(work, one)
     ours: dict[str, float | None] = {}
     if 'accuracy' in keys and rows and rows[0].get('accuracy') is not None:
         ours['accuracy'] = sum(row['accuracy'] for row in rows) / len(rows)
     if set(keys) & set(_GENERATION) and one.method != 'supervised':
-        ours |= _generation(work, one, rows)
+        ours |= _generation(work, one)
     for key in keys:
         yield Compared(NAMES[one.method], key, ours.get(key), *_paper(printed.get(key)))
     if _IMAGES in ours:
         yield Compared(NAMES[one.method], _IMAGES, ours[_IMAGES])
 
 
-def _generation(work: Work, one: Trained, rows: Sequence[Row]) -> Mapping[str, float | None]:
-    """FID and KID of a run: as its evaluation has them, or measured now."""
-    if rows and rows[0].get('fid') is not None:
-        return {key: rows[0][key] for key in (*_GENERATION, _IMAGES)}
+def _finished(work: Work, one: Trained) -> list[Row]:
+    """The rows of a model's finished runs, one a seed."""
+    return [r for r in work.rows if r['method'] == one.method and r['error'] is None]
+
+
+def _first(work: Work, one: Trained) -> Row | None:
+    """The row of a model's run of the first seed; None where that is not finished."""
+    folder = work.folder(one)
+    return next((r for r in _finished(work, one) if Path(r['folder']) == folder), None)
+
+
+def _generation(work: Work, one: Trained) -> Mapping[str, float | None]:
+    """FID and KID of the first seed: as its evaluation has them, or measured now.
+
+    Nothing where that run is not finished: another seed, or half of a training, is none of it.
+    """
+    first = _first(work, one)
+    if first is None:
+        return {}
+    if first.get('fid') is not None:
+        return {key: first[key] for key in (*_GENERATION, _IMAGES)}
     if work.inception is None:
         return {}
     run, state = open_trained(work.folder(one))

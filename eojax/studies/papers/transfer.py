@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,8 +68,10 @@ def comparison(work: Work) -> Outcome:
     if name not in found:
         raise UserError('none of its runs is finished')
     comparison_figure(rows, found[name], work.out / 'figure.png')
+    counts = Counter((row['config'], row['labelled']) for row in rows).values()
+    seeds = f'{min(counts)} to {max(counts)}' if min(counts) < max(counts) else f'{max(counts)}'
     caption = (
-        f'{found[name].title}: mean test accuracy and standard error over {len(work.seeds)}'
+        f'{found[name].title}: mean test accuracy and standard error over {seeds}'
         ' seed(s) against the number of labelled SAR images. The paper draws curves and prints no'
         ' numbers.'
     )
