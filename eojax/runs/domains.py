@@ -240,6 +240,11 @@ def _more_read(kept: SplitRecord, domain: Domain) -> str:
     )
 
 
+def keeps_splits(folder: Path) -> bool:
+    """Whether a run's folder has the record of the splits of what it is about."""
+    return (folder / _SPLITS[TARGET]).exists()
+
+
 def kept_record(folder: Path, group: str) -> SplitRecord:
     """The record of the splits that a run began with.
 
@@ -254,7 +259,7 @@ def validated_on_test(folder: Path) -> bool:
 
     False of a folder that keeps no record of its splits.
     """
-    if not (folder / _SPLITS[TARGET]).exists():
+    if not keeps_splits(folder):
         return False
     parts = kept_record(folder, TARGET).parts
     return bool(parts['test'].places) and parts['validation'] == parts['test']

@@ -152,6 +152,15 @@ def hold(folder: Path) -> Iterator[Lock]:
         lock.release()
 
 
+def held_by_another(folder: Path) -> str:
+    """What `hold` would refuse this process with; empty where it would not."""
+    try:
+        _refuse_if_held(folder / FILE)
+    except UserError as error:
+        return str(error)
+    return ''
+
+
 def this_process() -> Holder:
     """The holder that this process would be."""
     since = datetime.now(UTC).strftime('%Y-%m-%d %H:%M:%S UTC')

@@ -14,11 +14,20 @@ from pathlib import Path
 import pytest
 
 from eojax.config.base import from_json
+from eojax.data.splits import Rule, Splits
 from eojax.errors import UserError
-from eojax.runs import provenance
+from eojax.runs import lock, provenance
 from eojax.studies.grid import process as grid_process
 from eojax.studies.grid import run_record
-from eojax.studies.grid.cells import Cell, check, is_finished, row_of, rows_of
+from eojax.studies.grid.cells import (
+    Cell,
+    check,
+    check_finished,
+    is_finished,
+    row_of,
+    rows_of,
+    to_evaluate,
+)
 from eojax.studies.grid.runner import (
     Ended,
     Listener,
@@ -28,6 +37,7 @@ from eojax.studies.grid.runner import (
     run_grid,
     start_process,
 )
+from eojax.studies.grid.tables import unlike_data
 from tests.apps.finished_runs import changed, write_finished
 from tests.studies.grid_commands import here, never
 from tests.training_runs import (
@@ -220,6 +230,116 @@ def test_only_an_evaluation_of_the_last_step_finishes_a_run(tmp_path):
     assert rows_of([cell]) == []
     write_finished(cell.folder, cell.config, accuracy=0.5)
     assert is_finished(cell)
+
+
+def test_a_run_that_another_command_trains_is_left_to_it(tmp_path, capsys):
+    (cell,) = cells_in(tmp_path, num=1)
+    cell.folder.mkdir()
+    part = {'commit': None, 'seconds': 0.0}
+    theirs = run_record.RunRecord([part], None)
+    run_record._write(cell.folder, theirs)
+
+    def start(arguments: Sequence[str], listener: Listener) -> int:
+        return 1  # as the lock refuses it
+
+    with lock.hold(cell.folder):
+        ended = run_grid([cell], start=start)
+        assert run_record.read(cell.folder) == theirs
+    assert ended == Ended([], 0)
+    assert 'is left to another process' in capsys.readouterr().err
+    # Once nobody holds it, it is a failure of this one.
+    assert 'exit code 1' in run_grid([cell], start=start).rows[0]['error']
+
+
+def _row_of_splits(folder: Path, seed: int, config: str, test: str, places: int) -> dict:
+    folder.mkdir()
+    part = {'places': places, 'sha256': 'x'}
+    parts = {**dict.fromkeys(Splits._fields, part), 'test': {'places': 5, 'sha256': test}}
+    record = {'rule': Rule(seed)._asdict(), 'parts': parts, 'class_counts': []}
+    (folder / 'splits.json').write_text(json.dumps(record))
+    return {'folder': str(folder), 'seed': seed, 'config': config, 'data': 'd', 'error': None}
+
+
+def test_runs_of_other_places_are_told_of(tmp_path):
+    rows = [
+        _row_of_splits(tmp_path / 'a0', 0, 'a', 'first', 10),
+        _row_of_splits(tmp_path / 'b0', 0, 'b', 'first', 10),
+        _row_of_splits(tmp_path / 'a1', 1, 'a', 'second', 10),
+    ]
+    assert unlike_data(rows) == []
+    assert unlike_data([{**rows[0], 'folder': 'nowhere'}]) == []
+    (first,) = unlike_data([*rows, _row_of_splits(tmp_path / 'b1', 1, 'b', 'third', 10)])
+    assert first.endswith(f'{tmp_path}/a1 and {tmp_path}/b1')
+    (second,) = unlike_data([*rows, _row_of_splits(tmp_path / 'a2', 2, 'a', 'fourth', 11)])
+    assert second == (
+        f'not of the same data: {tmp_path}/a0 of 25 places and {tmp_path}/a2 of 27 places'
+    )
+
+
+def _evaluation_of(cell: Cell, step: int) -> None:
+    file = cell.folder / 'evaluation' / 'evaluation.json'
+    file.write_text(json.dumps({'step': step, 'accuracy': 0.5}))
+
+
+def test_an_evaluation_that_was_made_on_the_way_finishes_no_run(tmp_path):
+    """`eojax evaluate` wrote it at step 3, and the run was killed between step 6 and its own."""
+    (cell,) = cells_in(tmp_path, num=1)
+    write_finished(cell.folder, cell.config)
+    _evaluation_of(cell, 3)
+    assert not is_finished(cell)
+    assert rows_of([cell]) == []
+    with pytest.raises(UserError, match='is of step 3, not of step 6, the last; train it'):
+        check_finished(cell.folder, cell.config.to_dict())
+    best = cell._replace(config=changed(cell.config, evaluate__checkpoint='best'))
+    write_finished(best.folder, best.config)
+    _evaluation_of(best, 3)
+    assert is_finished(best)  # where no checkpoint says which step was the best
+    (cell.folder / 'best' / '4').mkdir(parents=True)
+    assert not is_finished(best)
+    assert 'not of step 4, the best in validation' in to_evaluate(best)
+    _evaluation_of(best, 4)
+    assert is_finished(best)
+    _evaluation_of(best, 6)  # of the last state, as `eojax evaluate --checkpoint=last` writes it
+    assert not is_finished(best)
+
+
+def test_a_run_that_is_to_be_evaluated_otherwise_is_evaluated_anew(tmp_path, capsys):
+    cells, start = cells_in(tmp_path, num=2), Fake()
+    for cell in cells:
+        write_finished(cell.folder, cell.config, accuracy=0.1)
+        (cell.folder / 'checkpoints' / '6').mkdir(parents=True)
+    same = [c._replace(config=changed(c.config, evaluate__batch_size=7)) for c in cells]
+    check(same)
+    run_grid(same, start=never)
+    capsys.readouterr()
+    other = [c._replace(config=changed(c.config, evaluate__outlier_images=30)) for c in cells]
+    check(other)
+    ended = run_grid(other, start=start)
+    assert start.started == [0, 1]
+    assert [row['accuracy'] for row in ended.rows] == [0.5, 0.51]
+    told = capsys.readouterr().err
+    assert f'2 runs evaluated anew, such as {cells[0].folder}: it was evaluated otherwise' in told
+    assert 'evaluate.outlier_images: 20 -> 30' in told
+    run_grid(other, start=never)
+    # To evaluate it once more it would have to be trained once more.
+    (cells[0].folder / 'checkpoints' / '6').rmdir()
+    with pytest.raises(UserError, match=r'outlier_images: 30 -> 20.*its checkpoints are gone'):
+        check(cells)
+
+
+def test_an_evaluation_that_is_made_anew_is_gone_where_that_is_ended(tmp_path, monkeypatch):
+    def ended(config, folder, held, when_checked):
+        when_checked()
+        raise UserError('the disk is full')
+
+    (cell,) = cells_in(tmp_path, num=1)
+    write_finished(cell.folder, cell.config, accuracy=0.5)
+    monkeypatch.setattr(grid_process, 'train', ended)
+    with pytest.raises(UserError, match='full'):
+        grid_process.train_and_measure(cell.config, cell.folder)
+    assert not is_finished(cell)
+    (row,) = rows_of([cell])
+    assert (row['accuracy'], row['error']) == (None, 'the disk is full')
 
 
 def test_a_row_has_the_numbers_and_where_they_come_from(tmp_path):

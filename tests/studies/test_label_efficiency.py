@@ -256,6 +256,20 @@ def test_a_run_without_its_evaluation_is_no_row(tmp_path, capsys):
     (folder / 'evaluation' / 'evaluation.json').unlink()
     _run('--table_only', f'--workdir={tmp_path}/grid', f'--runs={folder}', code=1)
     assert 'has no evaluation' in capsys.readouterr().err
+    # Nor is one of which the half is trained: its series would be of two lengths.
+    write_finished(folder, small_config('supervised'), step=6, accuracy=0.5)
+    _run('--table_only', f'--workdir={tmp_path}/grid', f'--runs={folder}', code=1)
+    assert 'it was trained for 6 of 12 steps' in one_error(capsys)
+
+
+def test_seeds_that_were_evaluated_otherwise_are_no_part_of_the_mean(files, capsys):
+    typed = (f'--config={files}/supervised.py', '--labels=1', f'--workdir={files}/grid')
+    _run(*typed, '--seeds=0', start=_train)
+    capsys.readouterr()
+    _run(*typed, '--seeds=1', '--config.evaluate.checkpoint=best', code=1)
+    line = one_error(capsys)
+    assert "was evaluated otherwise (evaluate.checkpoint: 'last' -> 'best')" in line
+    assert not (files / 'grid' / 'supervised' / '1_labels' / 'seed_1').exists()
 
 
 def test_the_seeds_of_a_series_are_summarised_by_labels():

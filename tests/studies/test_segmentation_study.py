@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 
 from eojax.config.base import base_config, flatten, from_json, set_key
 from eojax.data.dataset import Dataset
+from eojax.errors import UserError
 from eojax.evaluation.published_segmentation import (
     AUXILIARY_TITLES,
     amount_scores,
@@ -25,11 +27,11 @@ from eojax.evaluation.published_segmentation import (
     network_scores,
 )
 from eojax.methods.pixels.auxiliary import WEIGHTS
-from eojax.studies.grid.cells import load_dataset
+from eojax.studies.grid.cells import load_dataset, rows_of
 from eojax.studies.grid.runner import Listener, Start
 from eojax.studies.segmentation import command, methods
 from eojax.studies.segmentation.labelled_data import STUDY, drawn_cities, parse_amounts
-from eojax.studies.segmentation.rows import labels_of
+from eojax.studies.segmentation.rows import found_cells, labels_of, sort_rows
 from eojax.studies.segmentation.study import lines_of
 from eojax.studies.segmentation.table import _published_cities
 from tests.apps.finished_runs import changed, write_finished
@@ -128,6 +130,11 @@ def test_amounts_are_trained_with_every_seed_and_what_is_finished_is_left_alone(
     _run(*typed, start=fake)
     assert fake.started == [f'{name}/seed_1' for name in settings]
     _run(*typed)  # starts nothing any more
+    copy = workdir / '3_places' / 'seed_1_old'
+    shutil.copytree(copy.with_name('seed_1'), copy)
+    with pytest.raises(UserError, match='same run twice: setting and seed'):
+        sort_rows(STUDY, rows_of(found_cells(workdir)))
+    shutil.rmtree(copy)
     rows = _rows(workdir)
     assert [(r['config'], r['seed']) for r in rows] == [
         (name, seed) for name in ('50_percent', 'city_plain_0', 'one_city', '3_places')

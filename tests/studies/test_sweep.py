@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -289,6 +290,16 @@ def _point_lines(workdir: Path) -> list[list[str]]:
     """The cells of each point of the table."""
     text = (workdir / 'table.md').read_text().partition('## Runs')[0]
     return [cells_of(line) for line in text.splitlines() if line.startswith('|')][2:]
+
+
+def test_a_copy_of_a_run_is_not_counted_twice(config, tmp_path, capsys):
+    workdir = tmp_path / 'study'
+    _run(config, *VARY, f'--workdir={workdir}', start=Trained())
+    first = workdir / f'{RATE}=0.001' / 'seed=0'
+    shutil.copytree(first, first.with_name('seed=0_old'))
+    capsys.readouterr()
+    _run('--table_only', f'--workdir={workdir}', code=1)
+    assert 'are the same run twice: values and seed; move one' in one_error(capsys)
 
 
 def test_a_point_with_a_run_that_failed_is_not_the_best(config, tmp_path):

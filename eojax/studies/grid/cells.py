@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from eojax.config.base import check_config, flatten
+from eojax.config.written import get
 from eojax.data import class_groups, splits
 from eojax.data.dataset import Dataset
 from eojax.data.options import errors_name_group
@@ -21,7 +22,7 @@ from eojax.errors import UserError
 from eojax.evaluation import evaluate
 from eojax.runs import domains
 from eojax.runs import run as runs
-from eojax.studies.grid import run_record
+from eojax.studies.grid import evaluated, run_record
 from eojax.training.progress import read_metrics
 
 Row = dict[str, Any]
@@ -90,8 +91,21 @@ def _config_problems(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
             evaluate.check(cell.config)
             if cell.folder.exists():
                 runs.check_folder(cell.folder, cell.config)
+                _check_evaluation(cell)
         except UserError as error:
             yield cell, str(error)
+
+
+def _check_evaluation(cell: Cell) -> None:
+    """Refuses to train once more a run that was to be evaluated otherwise and no more."""
+    if evaluation(cell.folder) is None or evaluated.has_checkpoints(cell.folder):
+        return
+    lines = evaluated.written_otherwise(cell.folder, evaluated.asked_of(cell.config))
+    if lines:
+        raise UserError(
+            f'the run was evaluated otherwise ({"; ".join(lines)}), and its checkpoints are gone:'
+            ' leave that as it was, choose another --workdir, or delete the run'
+        )
 
 
 def _data_problems(cells: Sequence[Cell]) -> Iterator[tuple[Cell, str]]:
@@ -136,9 +150,47 @@ def _split(dataset: Dataset, config: ConfigDict, group: str) -> None:
 
 
 def is_finished(cell: Cell) -> bool:
-    """Whether the run was trained to its last step and evaluated."""
+    """Whether the run was trained to its last step, and evaluated there as its config says."""
     numbers = evaluation(cell.folder)
-    return numbers is not None and steps_done(cell.folder, numbers) >= cell.config.steps
+    return numbers is not None and not _unfinished(
+        cell.folder, evaluated.asked_of(cell.config), numbers
+    )
+
+
+def to_evaluate(cell: Cell) -> str:
+    """Why a run that was trained to its end and evaluated is evaluated anew; empty if it is not."""
+    numbers = evaluation(cell.folder)
+    if numbers is None or steps_done(cell.folder, numbers) < cell.config.steps:
+        return ''
+    return _unfinished(cell.folder, evaluated.asked_of(cell.config), numbers)
+
+
+def check_finished(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses the numbers of a run that are not those of its end.
+
+    Args:
+      config: as in its `config.json`.
+
+    Raises:
+      UserError: the run has no evaluation, or one of before its end.
+    """
+    numbers = evaluation(folder)
+    if numbers is None:
+        raise UserError(f'{folder} has no evaluation; train it, or evaluate it')
+    reason = _unfinished(folder, config, numbers)
+    if reason:
+        raise UserError(f'{folder}: {reason}; train it to its end, or evaluate it')
+
+
+def _unfinished(folder: Path, config: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
+    """What a run with an evaluation lacks; empty where it lacks nothing."""
+    done, end = steps_done(folder, numbers), int(get(config, 'steps') or 0)
+    if done < end:
+        return f'it was trained for {done:,} of {end:,} steps'
+    lines = evaluated.written_otherwise(folder, config)
+    if lines:
+        return f'it was evaluated otherwise ({"; ".join(lines)})'
+    return evaluated.of_another_step(folder, config, numbers)
 
 
 def evaluation(folder: Path) -> Mapping[str, Any] | None:
@@ -172,21 +224,20 @@ def rows_of(cells: Sequence[Cell]) -> list[Row]:
     for cell in cells:
         failed = run_record.read(cell.folder).error is not None
         if failed or is_finished(cell):
-            evaluated = is_finished(cell)
-            rows.append(row_of(cell.folder, cell.labels, evaluated, cell.measures))
+            rows.append(row_of(cell.folder, cell.labels, is_finished(cell), cell.measures))
     return rows
 
 
 def row_of(
     folder: Path,
     labels: Mapping[str, Any],
-    evaluated: bool = True,
+    finished: bool = True,
     measures: Sequence[str] = OF_IMAGES,
 ) -> Row:
     """The row of a run: its labels, its numbers, and where they come from.
 
     Args:
-      evaluated: whether its numbers count; else its row has an `error` instead.
+      finished: whether its numbers count; else its row has an `error` instead.
       measures: as in `Cell`.
 
     Returns:
@@ -195,7 +246,7 @@ def row_of(
       `hardware`, `date`, `versions` and `seconds` (`RunRecord.facts`); `error`, None where there is
       none; `folder`.
     """
-    record, numbers = run_record.read(folder), evaluation(folder) if evaluated else None
+    record, numbers = run_record.read(folder), evaluation(folder) if finished else None
     kept = {
         key: value
         for key, value in (numbers or {}).items()
@@ -207,6 +258,6 @@ def row_of(
         **dict.fromkeys(('step', *measures)),
         **kept,
         **record.facts(),
-        'error': None if evaluated else record.error,
+        'error': None if finished else record.error,
         'folder': str(folder),
     }

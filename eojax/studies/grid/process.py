@@ -32,7 +32,7 @@ from eojax.config.base import from_json
 from eojax.devices import compilation_cache, sharding
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.calibration import calibration_numbers, measure
-from eojax.evaluation.embeddings import measure_embeddings
+from eojax.evaluation.embeddings import embeddings_file, measure_embeddings
 from eojax.evaluation.synthesis.training_images import write_training_images
 from eojax.methods import METHODS
 from eojax.runs import lock
@@ -61,6 +61,9 @@ def train_and_measure(config: ConfigDict, folder: Path) -> None:
             nonlocal begun
             run_record.begin(folder)
             begun = True
+            # What was measured of an earlier state, or otherwise, is nobody's if this run is ended.
+            for file in (folder / 'evaluation' / 'evaluation.json', embeddings_file(folder)):
+                file.unlink(missing_ok=True)
 
         try:
             train(config, folder, held, begin)

@@ -30,9 +30,10 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from eojax.config.base import to_json
-from eojax.messages import say
+from eojax.messages import counted, say
+from eojax.runs import lock
 from eojax.studies.grid import run_record
-from eojax.studies.grid.cells import Cell, Row, is_finished, rows_of
+from eojax.studies.grid.cells import Cell, Row, is_finished, rows_of, to_evaluate
 from eojax.studies.grid.process import reliability_file
 from eojax.training.stopping import handled, leave_terminal
 
@@ -142,6 +143,10 @@ def run_grid(
     finished = sum(map(is_finished, cells))
     if finished:
         say(f'{finished} of {len(cells)} runs are finished already')
+    again = [(cell, reason) for cell in cells if (reason := to_evaluate(cell))]
+    if again:
+        cell, reason = again[0]
+        say(f'{counted(len(again), "run")} evaluated anew, such as {cell}: {reason}')
     with _listening() as listener:
         turns = _turns(cells, jobs)
         each = functools.partial(_run, listener=listener, start=start)
@@ -211,6 +216,10 @@ def _run(cell: Cell, listener: Listener, start: Start) -> int:
     stopped = listener.got
     if not stopped and code - 128 in _STOPPING:  # it alone was stopped
         stopped = code - 128
+    held = lock.held_by_another(cell.folder)
+    if held:  # its record is that of another command, which goes on writing it
+        say(f'this run is left to another process: {cell}: {held}')
+        return stopped
     record = run_record.read(cell.folder)
     silent = not record.parts or not record.parts[-1]['seconds']
     error = record.error

@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 
 from eojax.config.base import differing_keys, from_json
 from eojax.errors import UserError
-from eojax.studies.grid.cells import OF_IMAGES, Cell
+from eojax.studies.grid import evaluated
+from eojax.studies.grid.cells import OF_IMAGES, Cell, evaluation
 
 
 def found_cells(
@@ -43,8 +44,10 @@ def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[
       free: keys of the config in which the runs of a series may differ.
 
     Raises:
-      UserError: they differ in others, with these.
+      UserError: they differ in others, with these; or runs that are not trained here were evaluated
+        otherwise.
     """
+    here = {cell.folder for cell in cells}
     first = {str(cell.labels['config']): cell for cell in reversed(cells)}
     for run in found:
         cell = first.get(str(run.labels['config']))
@@ -54,6 +57,27 @@ def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[
                 f'{run.folder} holds a run of another {run.labels["config"]}'
                 f' ({"; ".join(differing)}); choose another --workdir, or delete it'
             )
+        if cell is not None and run.folder not in here:
+            check_evaluated(run, cell.config, free)
+
+
+def check_evaluated(run: Cell, ours: ConfigDict, free: Collection[str] = ()) -> None:
+    """Refuses numbers of a run that others in one table are not measured like.
+
+    Args:
+      ours: the config of the others.
+      free: as of `check_series`.
+
+    Raises:
+      UserError: the run was evaluated otherwise.
+    """
+    pair = evaluated.asked_of(ours), evaluated.asked_of(run.config)
+    lines = evaluated.differing(*pair, free) if evaluation(run.folder) else []
+    if lines:
+        raise UserError(
+            f'{run.folder} was evaluated otherwise ({"; ".join(lines)}): let the command make this'
+            ' run too, which evaluates it anew, or choose another --workdir'
+        )
 
 
 def differing_in(

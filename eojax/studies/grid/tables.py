@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eojax.atomic_file import write_atomically
+from eojax.errors import UserError
+from eojax.runs import domains
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.runner import duration
 from eojax.tables import markdown_table
@@ -38,6 +40,28 @@ def _write_text(path: Path, text: str) -> None:
 def by_folder(rows: Sequence[Row]) -> list[Row]:
     """The row of each folder once, the first of it, in their order."""
     return list({Path(row['folder']).resolve(): row for row in reversed(rows)}.values())[::-1]
+
+
+def each_once(rows: Sequence[Row], keys: Sequence[str], words: str) -> list[Row]:
+    """As `by_folder`, and no two runs that are the same: a mean would count one of them twice.
+
+    Args:
+      keys: of the rows, which tell one run from another.
+      words: these keys, for people.
+
+    Raises:
+      UserError: two folders with the same run, such as a copy of one.
+    """
+    unique = by_folder(rows)
+    known: dict[tuple[Any, ...], Row] = {}
+    for row in unique:
+        first = known.setdefault(tuple(row[key] for key in keys), row)
+        if first is not row:
+            raise UserError(
+                f'{first["folder"]} and {row["folder"]} are the same run twice: {words}; move one'
+                ' of them elsewhere'
+            )
+    return unique
 
 
 def trained_folders(rows: Sequence[Row]) -> list[Path]:
@@ -146,6 +170,42 @@ def runs_table(rows: Sequence[Row], told: Mapping[str, str]) -> str:
 def failures(rows: Sequence[Row]) -> list[str]:
     """A line for each run that failed."""
     return [f'failed: {row["folder"]}: {row["error"]}' for row in rows if row['error']]
+
+
+def unlike_data(rows: Sequence[Row]) -> list[str]:
+    """Lines on finished runs that one table should not compare, by the splits that they keep.
+
+    Runs of one seed are compared in pairs, so that they should be tested on the same places. Runs
+    of one series are averaged, so that all should be of as much data: files that were added or
+    removed between two of them change the parts of the later one alone.
+    """
+    tested: dict[tuple[Any, ...], dict[Any, str]] = {}
+    held: dict[tuple[Any, ...], dict[int, str]] = {}
+    for row in rows:
+        folder = Path(row['folder'])
+        if row['error'] is not None or not domains.keeps_splits(folder):
+            continue
+        parts, data = domains.kept_record(folder, domains.TARGET).parts, _data_of(row)
+        tested.setdefault((*data, row['seed']), {}).setdefault(parts['test'], str(folder))
+        places = sum(parts[part].places for part in ('train', 'validation', 'test'))
+        held.setdefault((*data, row['config']), {}).setdefault(places, str(folder))
+    lines = [
+        f'not tested on the same places, though of one seed: {" and ".join([*of.values()][:2])}'
+        for of in tested.values()
+        if len(of) > 1
+    ]
+    lines += [
+        'not of the same data: '
+        + ' and '.join(f'{folder} of {num:,} places' for num, folder in [*of.items()][:2])
+        for of in held.values()
+        if len(of) > 1
+    ]
+    return lines
+
+
+def _data_of(row: Row) -> tuple[Any, ...]:
+    """What a run is about, as far as tables keep it apart."""
+    return row['data'], row.get('classes'), row.get('num_classes')
 
 
 def _short(commits: str) -> str:

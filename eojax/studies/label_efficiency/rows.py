@@ -11,8 +11,8 @@ from eojax.config.written import get, name_of, network_of
 from eojax.data.parts.labelled import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError
 from eojax.studies.grid import series as grid_series
-from eojax.studies.grid.cells import Cell, Row, evaluation, row_of
-from eojax.studies.grid.tables import by_folder, labels_rank
+from eojax.studies.grid.cells import Cell, Row, check_finished, row_of
+from eojax.studies.grid.tables import each_once, labels_rank
 
 # In these the runs of a series differ; in nothing else that changes what they compute.
 OF_A_RUN = ('seed', LABELS_KEY)
@@ -61,13 +61,15 @@ def other_rows(folders: Sequence[str], series: Mapping[str, Mapping[str, Any]]) 
       series: name -> config.
 
     Raises:
-      UserError: a folder without a run or without its evaluation.
+      UserError: a folder without a run, or without the evaluation of its end.
     """
     known, rows = dict(series), []
     for folder in map(Path, folders):
         config = read_json(folder / 'config.json')
-        if evaluation(folder) is None:
-            raise UserError(f'--runs: {folder} has no evaluation; train it, or evaluate it')
+        try:
+            check_finished(folder, config)
+        except UserError as error:
+            raise UserError(f'--runs: {error}') from error
         name = next((n for n, c in known.items() if not differing_in(config, c)), None)
         if name is None:
             name = folder.resolve().name
@@ -86,16 +88,9 @@ def sort_rows(rows: Sequence[Row], order: Sequence[str]) -> list[Row]:
     Raises:
       UserError: two runs of the same config, labels and seed.
     """
-    unique = by_folder(rows)
-    cells: dict[tuple[Any, ...], Row] = {}
-    for row in unique:
-        cell = (row['data'], row['config'], row['labels_per_class'], row['seed'])
-        if cell in cells:
-            raise UserError(
-                f'{cells[cell]["folder"]} and {row["folder"]} are the same run twice: config,'
-                ' labels and seed'
-            )
-        cells[cell] = row
+    unique = each_once(
+        rows, ('data', 'config', 'labels_per_class', 'seed'), 'config, labels and seed'
+    )
     names = list(dict.fromkeys([*order, *(row['config'] for row in unique)]))
     sets = list(dict.fromkeys(row['data'] for row in unique))
     return sorted(

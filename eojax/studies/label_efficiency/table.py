@@ -15,6 +15,7 @@ from eojax.studies.grid.tables import (
     percent_cells,
     runs_of,
     runs_table,
+    unlike_data,
 )
 from eojax.tables import markdown_table
 
@@ -114,4 +115,4 @@ def _notes(rows: Sequence[Row], cited: dict[str, set[str]]) -> list[str]:
             notes.append(f'paper: {PAPERS[paper]} {", ".join(sorted(cited[paper]))}.')
     if cited:
         notes.append("difference: ours minus the paper's, in percentage points.")
-    return [*notes, *failures(rows)]
+    return [*notes, *unlike_data(rows), *failures(rows)]

@@ -9,7 +9,7 @@ from typing import Any
 from eojax.evaluation.published_segmentation import DATA_SETS, THESIS
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.runner import duration
-from eojax.studies.grid.tables import failures, percent_cells, runs_table
+from eojax.studies.grid.tables import failures, percent_cells, runs_table, unlike_data
 from eojax.studies.segmentation.study import (
     ACCURACY,
     LABELLED_PLACES,
@@ -150,7 +150,7 @@ def _notes(study: Study, lines: Sequence[Line], rows: Sequence[Row]) -> list[str
         if {p.data for p in published} != {rows[0]['data']}:
             note += ' These are other data: compare the order and the differences, not the scores.'
         notes.append(note)
-    return [*notes, *study.notes(rows), *failures(rows)]
+    return [*notes, *study.notes(rows), *unlike_data(rows), *failures(rows)]
 
 
 def csv(study: Study, rows: Sequence[Row]) -> str:

@@ -19,6 +19,7 @@ from eojax.config.swap import PARTS
 from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError
 from eojax.studies.grid.cells import Cell
+from eojax.studies.grid.series import check_evaluated
 
 SEED = 'seed'
 _FILE = 'study.json'
@@ -201,7 +202,7 @@ def other_cells(
       make: the config that a run must have; None trusts them.
 
     Raises:
-      UserError: one differs in more than in the keys that vary.
+      UserError: one differs in more than in the keys that vary, or was evaluated otherwise.
     """
     known = {cell.folder for cell in cells}
     others = []
@@ -219,7 +220,10 @@ def other_cells(
                     f'{file.parent} holds a run of another config ({"; ".join(differing)});'
                     ' choose another --workdir, or delete it'
                 )
-        others.append(Cell(file.parent, config, labels_of(config, study), measures=()))
+        other = Cell(file.parent, config, labels_of(config, study), measures=())
+        if make is not None:
+            check_evaluated(other, typed.config)
+        others.append(other)
     return others
 
 

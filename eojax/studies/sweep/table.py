@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from eojax.studies.grid.cells import Row
-from eojax.studies.grid.tables import failures, runs_table
+from eojax.studies.grid.tables import failures, runs_table, unlike_data
 from eojax.studies.sweep.plan import SEED, Study
 from eojax.studies.sweep.points import Point, best_of, is_share, points_of
 from eojax.tables import markdown_table
@@ -33,7 +33,7 @@ def markdown(rows: Sequence[Row], study: Study, metric: str) -> str:
     notes = [best_line(points, metric)]
     if several:
         notes.append('Mean ± standard deviation (of the sample, n - 1) over the seeds.')
-    notes += failures(rows)
+    notes += [*unlike_data(rows), *failures(rows)]
     left = [
         n for n, key in enumerate(keys) if any(isinstance(row.get(key, ''), str) for row in rows)
     ]

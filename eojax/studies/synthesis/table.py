@@ -15,7 +15,14 @@ from eojax.evaluation.published_synthesis import (
 from eojax.evaluation.synthesis.segmentation import AGREEMENT, IOU, REAL_IMAGES, TRUTH
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.runner import duration
-from eojax.studies.grid.tables import failures, over_seeds, percent_cells, runs_of, runs_table
+from eojax.studies.grid.tables import (
+    failures,
+    over_seeds,
+    percent_cells,
+    runs_of,
+    runs_table,
+    unlike_data,
+)
 from eojax.studies.synthesis.generators import SEGMENTER
 from eojax.tables import markdown_table
 
@@ -166,4 +173,4 @@ def _notes(rows: Sequence[Row]) -> list[str]:
             f'The paper is about other data ({DATA_SETS[_STAND_IN]}) and far larger networks:'
             ' compare the order and the differences, not the scores.'
         )
-    return [*notes, *failures(rows)]
+    return [*notes, *unlike_data(rows), *failures(rows)]

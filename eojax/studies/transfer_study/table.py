@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from eojax.methods.transfer import class_shares
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.tables import (
-    by_folder,
+    each_once,
     failures,
     labels_rank,
     over_seeds,
     percent_cells,
     runs_of,
     runs_table,
+    unlike_data,
 )
 from eojax.studies.transfer_study.variants import ALIGNED, CLASS_SETS, METHODS_COMPARED, OWN_CLASSES
 from eojax.tables import markdown_table
@@ -77,10 +78,14 @@ class Comparison(NamedTuple):
 
 
 def sort_rows(rows: Sequence[Row]) -> list[Row]:
-    """Each run once: by data set, classes, method, norm, weight, labelled images and seed."""
+    """Each run once: by data set, classes, method, norm, weight, labelled images and seed.
+
+    Raises:
+      UserError: two runs of the same variant, labelled images and seed.
+    """
     sets = (*CLASS_SETS, OWN_CLASSES)
     return sorted(
-        by_folder(rows),
+        each_once(rows, ('data', 'config', 'labelled', 'seed'), 'variant, labels and seed'),
         key=lambda row: (
             row['data'],
             sets.index(row['classes']),
@@ -203,8 +208,7 @@ def belongs(row: Row, series: Series) -> bool:
 
 def runs_of_series(rows: Sequence[Row], measure: str, series: Series) -> pd.Series:
     """A measure of the runs of a series, one a seed; see `runs_of`."""
-    runs = runs_of([row for row in rows if belongs(row, series)], measure, 'labelled')
-    return runs[~runs.index.duplicated(keep='last')]
+    return runs_of([row for row in rows if belongs(row, series)], measure, 'labelled')
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -231,6 +235,7 @@ def markdown(rows: Sequence[Row]) -> str:
         ' error.',
         'All methods take the same number of optimisation steps in all; SAR only takes all of them'
         ' on the target.',
+        *unlike_data(rows),
         *failures(rows),
     ]
     parts.append('\n'.join(f'- {note}' for note in notes))
