@@ -262,6 +262,14 @@ def test_a_run_without_its_evaluation_is_no_row(tmp_path, capsys):
     assert 'it was trained for 6 of 12 steps' in one_error(capsys)
 
 
+def test_runs_of_other_lengths_are_no_table(tmp_path, capsys):
+    workdir = _grid(tmp_path / 'grid')
+    folder = workdir / 'jem_eurosat' / '10_labels' / 'seed_1'
+    write_finished(folder, _jem('10', 1, steps=500), accuracy=0.64)
+    _run('--table_only', f'--workdir={workdir}', code=1)
+    assert 'a run of another jem_eurosat (steps:' in one_error(capsys)
+
+
 def test_seeds_that_were_evaluated_otherwise_are_no_part_of_the_mean(files, capsys):
     typed = (f'--config={files}/supervised.py', '--labels=1', f'--workdir={files}/grid')
     _run(*typed, '--seeds=0', start=_train)

@@ -39,6 +39,9 @@ def found_cells(
 def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[str]) -> None:
     """Refuses to train under a name (`config` of a cell's labels) what differs from runs of it.
 
+    Where nothing is trained, the runs that are there must agree among themselves: a mean is of one
+    config, of as many steps and of one kind of evaluation.
+
     Args:
       found: the runs that are there.
       free: keys of the config in which the runs of a series may differ.
@@ -48,7 +51,7 @@ def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[
         otherwise.
     """
     here = {cell.folder for cell in cells}
-    first = {str(cell.labels['config']): cell for cell in reversed(cells)}
+    first = {str(cell.labels['config']): cell for cell in reversed(cells or found)}
     for run in found:
         cell = first.get(str(run.labels['config']))
         differing = [] if cell is None else differing_in(cell.config, run.config, free)
