@@ -18,7 +18,6 @@ from PIL import Image
 
 from eojax.config.base import base_config, flatten, from_json, set_key
 from eojax.data.dataset import Dataset
-from eojax.errors import UserError
 from eojax.evaluation.published_segmentation import (
     AUXILIARY_TITLES,
     amount_scores,
@@ -27,11 +26,11 @@ from eojax.evaluation.published_segmentation import (
     network_scores,
 )
 from eojax.methods.pixels.auxiliary import WEIGHTS
-from eojax.studies.grid.cells import load_dataset, rows_of
+from eojax.studies.grid.cells import load_dataset
 from eojax.studies.grid.runner import Listener, Start
 from eojax.studies.segmentation import command, methods
 from eojax.studies.segmentation.labelled_data import STUDY, drawn_cities, parse_amounts
-from eojax.studies.segmentation.rows import found_cells, labels_of, sort_rows
+from eojax.studies.segmentation.rows import labels_of
 from eojax.studies.segmentation.study import lines_of
 from eojax.studies.segmentation.table import _published_cities
 from tests.apps.finished_runs import changed, write_finished
@@ -132,8 +131,7 @@ def test_amounts_are_trained_with_every_seed_and_what_is_finished_is_left_alone(
     _run(*typed)  # starts nothing any more
     copy = workdir / '3_places' / 'seed_1_old'
     shutil.copytree(copy.with_name('seed_1'), copy)
-    with pytest.raises(UserError, match='same run twice: setting and seed'):
-        sort_rows(STUDY, rows_of(found_cells(workdir)))
+    _run(*typed, code=1)
     shutil.rmtree(copy)
     rows = _rows(workdir)
     assert [(r['config'], r['seed']) for r in rows] == [

@@ -299,7 +299,7 @@ def test_a_copy_of_a_run_is_not_counted_twice(config, tmp_path, capsys):
     shutil.copytree(first, first.with_name('seed=0_old'))
     capsys.readouterr()
     _run('--table_only', f'--workdir={workdir}', code=1)
-    assert 'are the same run twice: values and seed; move one' in one_error(capsys)
+    assert 'are the same run twice; move one' in one_error(capsys)
 
 
 def test_a_point_with_a_run_that_failed_is_not_the_best(config, tmp_path):

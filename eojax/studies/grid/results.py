@@ -9,7 +9,7 @@ from typing import NamedTuple
 from eojax.devices import processes
 from eojax.errors import UserError
 from eojax.runs.command import open_folder_for_writing
-from eojax.studies.grid.cells import Cell, Row, check, rows_of
+from eojax.studies.grid.cells import Cell, Row, check
 from eojax.studies.grid.runner import Ended, Start, finish, run_grid
 from eojax.studies.grid.tables import write_table
 
@@ -66,7 +66,6 @@ def train_and_write(
       SystemExit: see `finish`.
     """
     check(cells)
-    results.rows(rows_of(cells))  # what is there already goes into no table: said before a training
     open_folder_for_writing(workdir, '--workdir')
 
     def write(own: list[Row]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,19 +40,20 @@ def found_cells(
 def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[str]) -> None:
     """Refuses to train under a name (`config` of a cell's labels) what differs from runs of it.
 
-    Where nothing is trained, the runs that are there must agree among themselves: a mean is of one
-    config, of as many steps and of one kind of evaluation.
+    The runs that are there must agree among themselves too: a mean is of one config, of as many
+    steps and of one kind of evaluation.
 
     Args:
       found: the runs that are there.
       free: keys of the config in which the runs of a series may differ.
 
     Raises:
-      UserError: they differ in others, with these; or runs that are not trained here were evaluated
-        otherwise.
+      UserError: they differ in others, with these; runs that are not trained here were evaluated
+        otherwise; or one is there twice.
     """
+    check_once([*cells, *found])
     here = {cell.folder for cell in cells}
-    first = {str(cell.labels['config']): cell for cell in reversed(cells or found)}
+    first = {str(cell.labels['config']): cell for cell in reversed([*cells, *found])}
     for run in found:
         cell = first.get(str(run.labels['config']))
         differing = [] if cell is None else differing_in(cell.config, run.config, free)
@@ -62,6 +64,22 @@ def check_series(cells: Sequence[Cell], found: Sequence[Cell], free: Collection[
             )
         if cell is not None and run.folder not in here:
             check_evaluated(run, cell.config, free)
+
+
+def check_once(cells: Iterable[Cell]) -> None:
+    """Refuses two folders with the same run, such as a copy: a mean would count it twice.
+
+    Raises:
+      UserError: names both.
+    """
+    known: dict[str, Path] = {}
+    for cell in {cell.folder: cell for cell in cells}.values():
+        labels = json.dumps(dict(cell.labels), sort_keys=True, default=str)
+        first = known.setdefault(labels, cell.folder)
+        if first != cell.folder:
+            raise UserError(
+                f'{first} and {cell.folder} are the same run twice; move one of them elsewhere'
+            )
 
 
 def check_evaluated(run: Cell, ours: ConfigDict, free: Collection[str] = ()) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eojax.atomic_file import write_atomically
-from eojax.errors import UserError
 from eojax.runs import domains
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.runner import duration
@@ -40,28 +39,6 @@ def _write_text(path: Path, text: str) -> None:
 def by_folder(rows: Sequence[Row]) -> list[Row]:
     """The row of each folder once, the first of it, in their order."""
     return list({Path(row['folder']).resolve(): row for row in reversed(rows)}.values())[::-1]
-
-
-def each_once(rows: Sequence[Row], keys: Sequence[str], words: str) -> list[Row]:
-    """As `by_folder`, and no two runs that are the same: a mean would count one of them twice.
-
-    Args:
-      keys: of the rows, which tell one run from another.
-      words: these keys, for people.
-
-    Raises:
-      UserError: two folders with the same run, such as a copy of one.
-    """
-    unique = by_folder(rows)
-    known: dict[tuple[Any, ...], Row] = {}
-    for row in unique:
-        first = known.setdefault(tuple(row[key] for key in keys), row)
-        if first is not row:
-            raise UserError(
-                f'{first["folder"]} and {row["folder"]} are the same run twice: {words}; move one'
-                ' of them elsewhere'
-            )
-    return unique
 
 
 def trained_folders(rows: Sequence[Row]) -> list[Path]:

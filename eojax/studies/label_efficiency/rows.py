@@ -12,7 +12,7 @@ from eojax.data.parts.labelled import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError
 from eojax.studies.grid import series as grid_series
 from eojax.studies.grid.cells import Cell, Row, check_finished, row_of
-from eojax.studies.grid.tables import each_once, labels_rank
+from eojax.studies.grid.tables import by_folder, labels_rank
 
 # In these the runs of a series differ; in nothing else that changes what they compute.
 OF_A_RUN = ('seed', LABELS_KEY)
@@ -88,9 +88,16 @@ def sort_rows(rows: Sequence[Row], order: Sequence[str]) -> list[Row]:
     Raises:
       UserError: two runs of the same config, labels and seed.
     """
-    unique = each_once(
-        rows, ('data', 'config', 'labels_per_class', 'seed'), 'config, labels and seed'
-    )
+    unique = by_folder(rows)
+    cells: dict[tuple[Any, ...], Row] = {}
+    for row in unique:
+        cell = (row['data'], row['config'], row['labels_per_class'], row['seed'])
+        if cell in cells:
+            raise UserError(
+                f'{cells[cell]["folder"]} and {row["folder"]} are the same run twice: config,'
+                ' labels and seed'
+            )
+        cells[cell] = row
     names = list(dict.fromkeys([*order, *(row['config'] for row in unique)]))
     sets = list(dict.fromkeys(row['data'] for row in unique))
     return sorted(

@@ -15,7 +15,7 @@ from eojax.runs.domains import TARGET
 from eojax.runs.known import FILE, read_known
 from eojax.studies.grid import series as grid_series
 from eojax.studies.grid.cells import Cell, Row
-from eojax.studies.grid.tables import each_once
+from eojax.studies.grid.tables import by_folder
 from eojax.studies.segmentation.study import LABELLED_PLACES, SCORES, Study
 
 MEASURES = tuple(SCORES)
@@ -112,12 +112,8 @@ def sort_rows(study: Study, rows: Sequence[Row]) -> list[Row]:
     """Each run once, in the order of the study's table, by seed within a setting.
 
     A row is told how many labelled places its run has: None where it did not come so far.
-
-    Raises:
-      UserError: two runs of the same setting and seed.
     """
-    once = each_once(rows, ('config', 'seed'), 'setting and seed')
-    counted = [{**row, LABELLED_PLACES: _labelled_places(row)} for row in once]
+    counted = [{**row, LABELLED_PLACES: _labelled_places(row)} for row in by_folder(rows)]
     return sorted(counted, key=lambda row: (study.rank(row), row['config'], row['seed']))
 
 

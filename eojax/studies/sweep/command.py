@@ -31,10 +31,9 @@ from eojax.program_name import program_name
 from eojax.studies.grid.cells import Cell, Row, rows_of
 from eojax.studies.grid.results import Results, start_alone, train_and_write
 from eojax.studies.grid.runner import Start, start_beside_others, start_process
-from eojax.studies.grid.tables import each_once
+from eojax.studies.grid.tables import by_folder
 from eojax.studies.sweep import figures
 from eojax.studies.sweep.plan import (
-    SEED,
     Axis,
     Make,
     Study,
@@ -138,8 +137,7 @@ def _write(
         raise UserError(f'--workdir={workdir} holds no trained runs of this study')
 
     def rows_with(own: list[Row]) -> list[Row]:
-        once = each_once([*own, *rows_of(others)], ('config', SEED), 'values and seed')
-        rows = sorted_rows(once, study)
+        rows = sorted_rows(by_folder([*own, *rows_of(others)]), study)
         return with_validation(rows, metric_of(rows, options.metric))
 
     def draw(rows: Sequence[Row]) -> None:

@@ -19,7 +19,7 @@ from eojax.config.swap import PARTS
 from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError
 from eojax.studies.grid.cells import Cell
-from eojax.studies.grid.series import check_evaluated
+from eojax.studies.grid.series import check_evaluated, check_once
 
 SEED = 'seed'
 _FILE = 'study.json'
@@ -202,7 +202,8 @@ def other_cells(
       make: the config that a run must have; None trusts them.
 
     Raises:
-      UserError: one differs in more than in the keys that vary, or was evaluated otherwise.
+      UserError: one differs in more than in the keys that vary, was evaluated otherwise, or is
+        there twice.
     """
     known = {cell.folder for cell in cells}
     others = []
@@ -224,6 +225,7 @@ def other_cells(
         if make is not None:
             check_evaluated(other, typed.config)
         others.append(other)
+    check_once([*cells, *others])
     return others
 
 

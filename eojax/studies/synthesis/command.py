@@ -49,7 +49,7 @@ from eojax.studies.grid.configs import parse_arguments, parse_seeds_or_number
 from eojax.studies.grid.results import Results, start_alone, train_and_write
 from eojax.studies.grid.runner import Ended, Start, finish, measure, run_grid, start_process
 from eojax.studies.grid.series import check_series
-from eojax.studies.grid.tables import each_once
+from eojax.studies.grid.tables import by_folder
 from eojax.studies.segmentation import figures as segmentation_figures
 from eojax.studies.segmentation.rows import check_data, sort_rows
 from eojax.studies.segmentation.study import lines_of
@@ -162,8 +162,7 @@ def _table(
     _check_any(cells, found, workdir)
 
     def rows(of_cells: list[Row]) -> list[Row]:
-        own = each_once([*of_cells, *rows_of(found)], ('config', 'seed'), 'generator and seed')
-        return sorted(own, key=generators.rank)
+        return sorted(by_folder([*of_cells, *rows_of(found)]), key=generators.rank)
 
     results = Results(
         rows, table.markdown, lambda rows: 0, lambda rows: figures.draw(rows, workdir)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from eojax.methods.transfer import class_shares
 from eojax.studies.grid.cells import Row
 from eojax.studies.grid.tables import (
-    each_once,
+    by_folder,
     failures,
     labels_rank,
     over_seeds,
@@ -78,14 +78,10 @@ class Comparison(NamedTuple):
 
 
 def sort_rows(rows: Sequence[Row]) -> list[Row]:
-    """Each run once: by data set, classes, method, norm, weight, labelled images and seed.
-
-    Raises:
-      UserError: two runs of the same variant, labelled images and seed.
-    """
+    """Each run once: by data set, classes, method, norm, weight, labelled images and seed."""
     sets = (*CLASS_SETS, OWN_CLASSES)
     return sorted(
-        each_once(rows, ('data', 'config', 'labelled', 'seed'), 'variant, labels and seed'),
+        by_folder(rows),
         key=lambda row: (
             row['data'],
             sets.index(row['classes']),
