@@ -318,7 +318,7 @@ def test_a_run_that_is_to_be_evaluated_otherwise_is_evaluated_anew(tmp_path, cap
     assert start.started == [0, 1]
     assert [row['accuracy'] for row in ended.rows] == [0.5, 0.51]
     told = capsys.readouterr().err
-    assert f'2 runs evaluated anew, such as {cells[0].folder}: it was evaluated otherwise' in told
+    assert f'2 runs to evaluate anew, such as {cells[0].folder}: it was evaluated otherwise' in told
     assert 'evaluate.outlier_images: 20 -> 30' in told
     run_grid(other, start=never)
     # To evaluate it once more it would have to be trained once more.

@@ -146,7 +146,7 @@ def run_grid(
     again = [(cell, reason) for cell in cells if (reason := to_evaluate(cell))]
     if again:
         cell, reason = again[0]
-        say(f'{counted(len(again), "run")} evaluated anew, such as {cell}: {reason}')
+        say(f'{counted(len(again), "run")} to evaluate anew, such as {cell}: {reason}')
     with _listening() as listener:
         turns = _turns(cells, jobs)
         each = functools.partial(_run, listener=listener, start=start)
@@ -216,7 +216,7 @@ def _run(cell: Cell, listener: Listener, start: Start) -> int:
     stopped = listener.got
     if not stopped and code - 128 in _STOPPING:  # it alone was stopped
         stopped = code - 128
-    held = lock.held_by_another(cell.folder)
+    held = lock.held_by_another(cell.folder) if code == 1 else ''  # the code of what is refused
     if held:  # its record is that of another command, which goes on writing it
         say(f'this run is left to another process: {cell}: {held}')
         return stopped
