@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 from eojax.atomic_file import write_atomically
 from eojax.data.facts import Raster
 from eojax.data.normalised import in_network_units
-from eojax.data.reading.scenes.band_names import plain
+from eojax.data.reading.scenes.band_names import kind, plain
 from eojax.devices import sharding
 from eojax.errors import UserError
 from eojax.messages import say
@@ -240,8 +240,8 @@ def _chosen(given: Given, ours: Raster, text: str, first: str) -> tuple[int, ...
     theirs, all_of_them = given.raster.bands, tuple(range(len(given.raster.bands)))
     listed = ', '.join(f'{i} {band}' for i, band in enumerate(theirs, 1))
     if not text:
-        names = [[plain(band) for band in bands] for bands in (theirs, ours.bands)]
-        reordered = names[0] != names[1] and sorted(names[0]) == sorted(names[1])
+        found = [_found(band, theirs) for band in ours.bands]
+        reordered = set(found) == set(all_of_them) and tuple(found) != all_of_them
         if first and (len(theirs) != len(ours.bands) or reordered):
             raise UserError(
                 f'model.weights {given.title} has the bands {listed}, and the images'
@@ -261,9 +261,9 @@ def _chosen(given: Given, ours: Raster, text: str, first: str) -> tuple[int, ...
 
 
 def _number(part: str, bands: tuple[str, ...], title: str, listed: str) -> int:
-    known = [plain(band) for band in bands]
-    if plain(part) in known:
-        return known.index(plain(part))
+    found = _found(part, bands)
+    if found is not None:
+        return found
     if part.isdecimal() and 1 <= int(part) <= len(bands):
         return int(part) - 1
     raise UserError(f'model.weights_bands: no band {part!r} in {title}; it has {listed}')
@@ -271,6 +271,15 @@ def _number(part: str, bands: tuple[str, ...], title: str, listed: str) -> int:
 
 def _example(theirs: tuple[str, ...], ours: tuple[str, ...]) -> str:
     """The same names where they are there, else the first number."""
-    known = [plain(band) for band in theirs]
-    numbers = [known.index(plain(band)) + 1 if plain(band) in known else 1 for band in ours]
-    return ','.join(map(str, numbers))
+    numbers = (_found(band, theirs) or 0 for band in ours)
+    return ','.join(str(1 + number) for number in numbers)
+
+
+def _found(band: str, bands: Sequence[str]) -> int | None:
+    """The number of a band among others: by its name, or as the one that means the same, as red and
+    B04 do; None where there is none."""
+    for meaning in (plain, lambda name: kind(name) or plain(name)):
+        known = [meaning(one) for one in bands]
+        if known.count(meaning(band)) == 1:
+            return known.index(meaning(band))
+    return None

@@ -194,10 +194,24 @@ def test_bands_of_an_encoder_are_picked(tmp_path: Path) -> None:
             start_of(config, tmp_path / 'run')
 
 
-def test_the_same_bands_in_another_order_are_said(tmp_path: Path) -> None:
-    out = encoder(tmp_path, 3, '--bands=blue,green,red')
-    with pytest.raises(UserError, match=r'1 blue, 2 green, 3 red.*weights_bands=3,2,1'):
-        start_of(resnet_config(model__weights=str(out)), tmp_path / 'run')
+@pytest.mark.parametrize('names', ['blue,green,red', 'B02,B03,B04', 'Blue,B3,b04_10m'])
+def test_the_same_bands_in_another_order_are_said(tmp_path: Path, names: str) -> None:
+    out = encoder(tmp_path, 3, f'--bands={names}')
+    listed = ', '.join(f'{number} {name}' for number, name in enumerate(names.split(','), 1))
+    config = resnet_config(model__weights=str(out))
+    with pytest.raises(UserError, match=f'{listed}.*weights_bands=3,2,1'):
+        start_of(config, tmp_path / 'run')
+    config.model.weights_bands = 'red,green,blue'
+    kernel = random_tensors(18, bands=3)['conv1.weight'].transpose(2, 3, 1, 0)
+    start = start_of(config, tmp_path / 'run')
+    np.testing.assert_array_equal(start.leaves['parameters.stem.kernel'], kernel[:, :, ::-1])
+
+
+def test_the_same_bands_by_other_names_are_taken_as_they_are(tmp_path: Path) -> None:
+    out = encoder(tmp_path, 3, '--bands=B04,B03,B02')
+    start = start_of(resnet_config(model__weights=str(out)), tmp_path / 'run')
+    kernel = random_tensors(18, bands=3)['conv1.weight'].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(start.leaves['parameters.stem.kernel'], kernel)
 
 
 def test_units_other_than_the_data_are_refused(tmp_path: Path) -> None:

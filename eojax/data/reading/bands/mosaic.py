@@ -2,9 +2,9 @@
 
 The grid is that of the finest band, 10 m. Bands of 20 and 60 m are brought to it by bilinear
 interpolation between the centres of their pixels: no value lies beyond those that were measured,
-which cubic interpolation does not promise. Pixels without data (0 in Sentinel-2's products, or the
-file's own value) take no part in it. What is read of a window does not depend on the window
-(`tests/data/reading/bands/test_mosaic.py`), and no band is ever in memory as a whole.
+which cubic interpolation does not promise. Pixels without data (0 in Sentinel-2's products, the
+file's own value, or its mask) take no part in it. What is read of a window does not depend on the
+window (`tests/data/reading/bands/test_mosaic.py`), and no band is ever in memory as a whole.
 
 Files lie where their transforms say; files without any begin at one corner. The grid ends where the
 first of them ends, which cuts off less than a pixel of the coarsest, and nothing else: files that
@@ -24,6 +24,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
@@ -37,7 +38,7 @@ from eojax.errors import UserError
 _TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'int16': 'Int16', 'float32': 'Float32',
           'float64': 'Float64', 'int32': 'Int32', 'uint32': 'UInt32'}  # fmt: skip
 # Beside a file lie those of all other scenes: GDAL is not to list them.
-_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
+_OPTIONS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'TRUE'}
 # Of a pixel of the finest band: files whose corners differ by less begin at one point.
 _NEAR = 0.01
 
@@ -56,6 +57,7 @@ class _File(NamedTuple):
       nodata: the value of pixels without data; None where it says none.
       crs: its coordinate system; None without.
       transform: None where the file has none.
+      masked: whether a mask in or beside the file says which pixels hold data.
     """
 
     path: str
@@ -65,6 +67,7 @@ class _File(NamedTuple):
     nodata: float | None
     crs: CRS | None
     transform: Affine | None
+    masked: bool = False
 
 
 class _Placed(NamedTuple):
@@ -241,8 +244,9 @@ def _header(path: str, band: str) -> _File:
                 raise UserError(f'{path}: pixels of type {file.dtypes[0]}')
             placed = file.transform if file.transform != Affine.identity() else None
             return _File(
-                path, file.height, file.width, file.dtypes[0], file.nodata, file.crs, placed
-            )
+                path, file.height, file.width, file.dtypes[0], file.nodata, file.crs, placed,
+                MaskFlags.per_dataset in file.mask_flag_enums[0],
+            )  # fmt: skip
     except (RasterioError, OSError) as error:
         reason = ' '.join(str(error.__cause__ or error).split())
         raise UserError(f'{path}: not a GeoTIFF or JPEG 2000 file ({reason})') from None
@@ -362,7 +366,9 @@ def _line(band_files: BandFiles, band: str) -> list[str]:
 
 def _band(number: int, name: str, file: _File, place: _Placed, whole: bool) -> list[str]:
     """A band without its end."""
-    nodata = 0.0 if file.nodata is None and np.dtype(file.dtype).kind in 'ui' else file.nodata
+    nodata = file.nodata
+    if nodata is None and (file.masked or np.dtype(file.dtype).kind in 'ui'):
+        nodata = 0.0 if np.dtype(file.dtype).kind in 'ui' else math.nan
     source, dtype, way = escape(file.path), _TYPES[file.dtype], ''
     empty = [] if nodata is None else [f'<NoDataValue>{nodata!r}</NoDataValue>']
     if not whole:
@@ -370,23 +376,26 @@ def _band(number: int, name: str, file: _File, place: _Placed, whole: bool) -> l
         inner = [
             f'<VRTDataset rasterXSize="{file.width}" rasterYSize="{file.height}">',
             f'<VRTRasterBand dataType="{dtype}" band="1">', *empty,
-            *_source(source, file, _Placed(0, 0, file.width, file.height), ''),
+            *_source(source, file, _Placed(0, 0, file.width, file.height), '', file.masked),
             '</VRTRasterBand></VRTDataset>',
         ]  # fmt: skip
         source, way = escape(''.join(inner)), ' resampling="bilinear"'
     return [
         f'<VRTRasterBand dataType="{dtype}" band="{number}">',
-        f'<Description>{name}</Description>', *empty, *_source(source, file, place, way),
+        f'<Description>{name}</Description>', *empty,
+        *_source(source, file, place, way, file.masked and whole),
     ]  # fmt: skip
 
 
-def _source(source: str, file: _File, place: _Placed, way: str) -> list[str]:
+def _source(source: str, file: _File, place: _Placed, way: str, by_mask: bool = False) -> list[str]:
     width, height = place.right - place.left, place.bottom - place.top
+    kind = 'ComplexSource' if by_mask else 'SimpleSource'
     return [
-        f'<SimpleSource{way}><SourceFilename relativeToVRT="0">{source}</SourceFilename>',
+        f'<{kind}{way}><SourceFilename relativeToVRT="0">{source}</SourceFilename>',
         '<SourceBand>1</SourceBand>',
         f'<SrcRect xOff="0" yOff="0" xSize="{file.width}" ySize="{file.height}"/>',
         f'<DstRect xOff="{place.left!r}" yOff="{place.top!r}" xSize="{width!r}"'
         f' ySize="{height!r}"/>',
-        '</SimpleSource>',
+        *(['<UseMaskBand>true</UseMaskBand>'] if by_mask else []),
+        f'</{kind}>',
     ]

@@ -200,7 +200,9 @@ def _middle(height: int, width: int, scale: int) -> Window:
 
 def _say_left_out(root: Path, patterns: Iterable[Pattern | None]) -> None:
     """Counts and names the files that fit a pattern but for a suffix that no reader takes."""
-    others = [file for file in list_files(root, ('',)) if not file.lower().endswith(SUFFIXES)]
+    # A mask beside an image, `1.tif.msk`, is read with it.
+    read = (*SUFFIXES, *(f'{suffix}.msk' for suffix in SUFFIXES))
+    others = [file for file in list_files(root, ('',)) if not file.lower().endswith(read)]
     endings = {Path(file).suffix for file in others} - {''}
     stems = [one.text.removesuffix('.*') for one in patterns if one and one.text.endswith('.*')]
     fitting = {

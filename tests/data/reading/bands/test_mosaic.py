@@ -70,6 +70,29 @@ def test_pixels_without_data_take_no_part_in_the_interpolation(tmp_path: Path) -
     assert (found[:39] == 0).all()
 
 
+@pytest.mark.parametrize('inside', [True, False])
+@pytest.mark.parametrize('dtype', ['uint16', 'float32'])
+def test_a_mask_in_or_beside_a_band_is_heard(tmp_path: Path, inside: bool, dtype: str) -> None:
+    drawn = drawn_bands(SIDE, bands=('B02', 'B03', 'B04', 'B11'))
+    folder, kept = tmp_path / 'scene', np.ones((SIDE, SIDE), bool)
+    kept[: SIDE // 2] = False
+    for band, values in drawn.items():
+        path = write_band(folder / f'{band}.tif', values.astype(dtype), 10.0 * FACTORS[band])
+        mask = kept[:: FACTORS[band], :: FACTORS[band]]
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=inside), rasterio.open(path, 'r+') as file:
+            file.write_mask(mask)
+    assert (folder / 'B02.tif.msk').exists() != inside
+    with Raster(folder, ('B04', 'B02'), None, Reading(scale='l1c', offset=0.0)) as scene:
+        valid = scene.read(0, 0, SIDE, SIDE).valid
+    # Bands of 20 m are known up to a pixel beyond the centres of theirs.
+    border = SIDE // 2 - 1
+    np.testing.assert_array_equal(np.delete(valid, border, 0), np.delete(kept, border, 0))
+    found = read_all(folder, ('B04', 'B11'))[:, kept]
+    np.testing.assert_array_equal(found[0], drawn['B04'][kept])
+    # At the border of what is hidden, too, nothing of it shines through.
+    assert found[1].min() >= drawn['B11'][SIDE // 4 :].min()
+
+
 def test_files_that_cover_nearly_the_same_ground_are_cut_to_what_they_share(
     tmp_path: Path,
 ) -> None:

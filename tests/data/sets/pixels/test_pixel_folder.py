@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from ml_collections import ConfigDict
 from PIL import Image
 
@@ -137,6 +138,29 @@ def test_suffixes_are_found_and_masks_may_lack(tmp_path: Path) -> None:
         opened(tmp_path, masks_optional=True)
     bare = opened(tmp_path, images_pattern='images/{name}.jpeg', masks_pattern='', mask_values='')
     assert bare.facts.label == 'none'
+
+
+def test_a_mask_beside_an_image_is_read_with_it_and_not_counted_as_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        'images/a.tif': geotiff(np.full((12, 16, 3), 9, np.uint8)),
+        'masks/a.png': picture(np.ones((12, 16), np.uint8)),
+    }
+    write_files(tmp_path, files)
+    kept = np.ones((12, 16), bool)
+    kept[:5] = False
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False),
+        rasterio.open(tmp_path / 'images/a.tif', 'r+') as file,
+    ):
+        file.write_mask(kept)
+    data = opened(tmp_path)
+    assert data.facts.images.missing
+    read = data.source.read(0, None, ('labels', 'valid:images'))
+    np.testing.assert_array_equal(read['valid:images'], kept)
+    np.testing.assert_array_equal(read['labels'], np.where(kept, 0, 255))
+    assert 'left out' not in capsys.readouterr().err
 
 
 def test_places_without_masks_are_not_labelled(tmp_path: Path) -> None:
