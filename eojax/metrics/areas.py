@@ -62,7 +62,8 @@ class Areas(NamedTuple):
       places: of the reference sample.
       blocks: that they are of; None where they count as drawn one by one.
       unsampled: bool `[S]`, strata with too few places (2, of 2 blocks) to say anything: their
-        ground counts as the map has it, and the intervals of the shares are widened by all of it.
+        ground counts as the map has it, that without a class as the rest, and the intervals of the
+        shares reach from none of it to all of it.
     """
 
     mapped: np.ndarray
@@ -139,12 +140,14 @@ def estimate_areas(counts: np.ndarray, map_shares: np.ndarray) -> Areas:
     shares, users, producers, overall = (
         _interval(value, error, times) for value, error in zip(numbers, errors, strict=True)
     )
-    open_ground = np.where(held, 0.0, weights)
-    # Of an unsampled class its ground may be of any class, and that of others may be of it.
-    own = open_ground[:num_classes]
+    # Unsampled ground may be of any class: of each there may be none of it, and all of it.
+    unsampled = np.where(held, 0.0, weights)
+    known = 1.0 - unsampled[num_classes:].sum()
+    found = shares.value * known - unsampled[:num_classes]
+    reach = times * shares.error * known
     shares = shares._replace(
-        low=np.maximum(shares.low - own, 0.0),
-        high=np.minimum(shares.high + open_ground.sum() - own, 1.0),
+        low=np.maximum(found - reach, 0.0),
+        high=np.minimum(found + reach + unsampled.sum(), 1.0),
     )
     blocks = len(counts) if by_block else None
     mapped = weights[:num_classes]

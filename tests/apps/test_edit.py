@@ -45,6 +45,7 @@ from eojax.errors import UserError
 from eojax.runs.known import verify_facts
 from tests.apps.generators import (
     FACTS,
+    NAMES,
     answer_open,
     blurred,
     by_class,
@@ -321,6 +322,30 @@ def test_colours_stay_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (edited == (0, 0, 255)).all()
     with Image.open(tmp_path / 'out' / 'rising_water.webp') as film:
         assert film.n_frames == 2
+
+
+@pytest.mark.parametrize('colours', [False, True])
+def test_smaller_versions_of_edited_classes_hold_classes_alone(
+    colours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = np.random.default_rng(0).integers(0, 3, (40, 1100))
+    table = np.array([(0, 0, 255), (0, 255, 0), (255, 255, 0)] if colours else [[1], [3], [5]])
+    cover = write_raster(
+        tmp_path / 'cover.tif', table.astype(np.uint8)[numbers],
+        tags={f'CLASS_{2 * n + 1}': name for n, name in enumerate(NAMES)},
+    )  # fmt: skip
+    answer_open(monkeypatch, 'edit', run_of(by_class, window=64))
+    out = tmp_path / 'out'
+    command.main([
+        '--workdir=x', f'--land_cover={cover}', '--replace=forest:fields', f'--out={out}',
+    ])  # fmt: skip
+    for path in (out / 'inputs' / 'land_cover.tif', out / 'replaced' / 'land_cover.tif'):
+        with rasterio.open(path) as file:
+            assert file.overviews(1)
+        with rasterio.open(path, overview_level=0) as file:
+            held = np.unique(file.read().reshape(file.count, -1), axis=1).T.tolist()
+        assert all(value in table.tolist() for value in held)
+    assert (out / 'strip.png').is_file()
 
 
 def test_a_polygon_is_the_pixels_whose_centre_it_holds(tmp_path: Path) -> None:

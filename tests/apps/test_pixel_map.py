@@ -104,6 +104,24 @@ def test_a_scene_of_half_the_pixels_shows_as_much_ground(scene: Path, tmp_path: 
     assert classes[2, 20] == 0  # three pixels of the network are two of the scene
 
 
+def by_row(state: Any, images: jax.Array, key: jax.Array) -> jax.Array:
+    """Class 0 in the upper half of a window, 1 in the lower."""
+    below = jnp.arange(images.shape[1]) >= images.shape[1] // 2
+    return jax.nn.one_hot(jnp.broadcast_to(below[:, None], images.shape[:3]).astype(int), 10)
+
+
+@pytest.mark.parametrize(('window', 'patch'), [(48, 16), (64, 16), (16, 48), (16, 20), (20, 16)])
+def test_a_pixel_has_the_class_at_its_middle(window: int, patch: int, tmp_path: Path) -> None:
+    """Whatever the ratio of sizes, what a network sees in a half is mapped in that half."""
+    seen = pixel_map._enlarged(np.arange(window)[:, None] * np.ones(window, int), patch)[:, 0]
+    middles = (np.arange(patch) + 0.5) * window / patch
+    assert ((seen <= middles) & (middles < seen + 1)).all()
+    path = plain(tmp_path, patch, patch)
+    _mapped(path, tmp_path / 'map', model(by_row, window=window), patch, patch)
+    classes = _layer(tmp_path / 'map', 'class_map')
+    np.testing.assert_array_equal(classes, np.repeat([[0], [1]], patch // 2, 0).repeat(patch, 1))
+
+
 def test_windows_cover_a_scene_of_any_size() -> None:
     for height in range(1, 60):
         begins = pixel_map.starts(height, Tiling(height, height, 16, 7, by_pixel=True))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from PIL import Image
 from rasterio.transform import Affine
 from scipy import ndimage
@@ -313,6 +314,18 @@ def test_numbers_are_those_of_the_files_of_the_data_set(tmp_path: Path) -> None:
     meaning = meaning_of(run._replace(config=config, known=known), '', {}, False, False, 'x')
     stored = np.array([[0, 1, 2, 5, 10]])[..., None]
     np.testing.assert_array_equal(meaning.values.apply(stored, 'x'), [[255, 1, 0, 1, 255]])
+
+
+def test_a_small_picture_of_a_map_has_the_classes_of_its_pixels(tmp_path: Path) -> None:
+    classes = np.random.default_rng(3).integers(0, 3, (60, 1300))
+    plain = write_cover(tmp_path / 'plain.tif', classes, compress='deflate')
+    # As other programs write it: smaller versions of interpolated numbers of classes.
+    cog = tmp_path / 'cog.tif'
+    rasterio.shutil.copy(plain, cog, driver='COG', overview_resampling='average')
+    with LandCover(cog, run_of(by_class)) as opened:
+        assert opened.file.overviews(1)
+        small = opened.overview(20, 260)
+    np.testing.assert_array_equal(small, classes[1::3, 2::5])
 
 
 def test_what_does_not_fit_is_one_line(cover: Path, tmp_path: Path) -> None:

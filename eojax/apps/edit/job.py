@@ -243,7 +243,8 @@ def _kind_of_cover(cover: LandCover) -> Kind:
     names = tuple(file.descriptions[band - 1] or '' for band in bands)
     tags = {key: value for key, value in file.tags().items() if key.startswith('CLASS_')}
     visible = len(bands) == 3 and file.dtypes[0] == 'uint8'
-    return Kind(names, file.dtypes[bands[0] - 1], file.nodata, visible, palette, tags)
+    dtype = file.dtypes[bands[0] - 1]
+    return Kind(names, dtype, file.nodata, visible, palette, tags, classes=True)
 
 
 def _draw_strip(

@@ -229,8 +229,8 @@ def _scores(
 
 
 def _enlarged(values: np.ndarray, patch: int) -> np.ndarray:
-    """A map of a window at the scene's resolution, by the nearest value."""
+    """A map of a window at the scene's resolution: of each pixel the value at its middle."""
     if len(values) == patch:
         return values
-    nearest = np.arange(patch) * len(values) // patch
+    nearest = (2 * np.arange(patch) + 1) * len(values) // (2 * patch)
     return values[nearest][:, nearest]

@@ -47,6 +47,7 @@ class Kind(NamedTuple):
       nodata: the value of pixels without data; None for a mask in the file, where one is needed.
       visible: whether the first three bands are red, green and blue.
       palette: a colour by value, of one band of uint8.
+      classes: whether values are classes, by number or colour, of which there is no mean.
       tags: of the file.
       unit: of the values; empty where it is not known.
     """
@@ -58,6 +59,7 @@ class Kind(NamedTuple):
     palette: Mapping[int, Colour] = {}
     tags: Mapping[str, str] = {}
     unit: str = ''
+    classes: bool = False
 
 
 def kind_of(raster: facts.Raster, tags: Mapping[str, str]) -> Kind:
@@ -162,12 +164,13 @@ def writing(path: Path, place: Place, kind: Kind) -> Iterator[RasterFile]:
                 file.finish()
             finally:
                 file.file.close()
-            way = 'MODE' if kind.palette else 'AVERAGE'
-            floats = np.dtype(kind.dtype).kind == 'f'
+            discrete = bool(kind.palette) or kind.classes
+            # The bands of a colour must come from one pixel.
+            of_classes = 'MODE' if len(kind.bands) == 1 else 'NEAREST'
             rasterio.shutil.copy(
                 plain, made, driver='COG', blocksize=BLOCK, compress='deflate',
-                predictor='yes' if floats or not kind.palette else 'no', overview_resampling=way,
-                bigtiff='if_safer',
+                predictor='no' if discrete else 'yes',
+                overview_resampling=of_classes if discrete else 'AVERAGE', bigtiff='if_safer',
             )  # fmt: skip
             os.replace(made, path)
     finally:
