@@ -140,6 +140,43 @@ def test_damage_on_a_scene_is_compared_with_what_was_there(jem, tmp_path):
     assert 0 < changed.sum() <= told['pixels_repaired'] == 4 * 2 * 16
 
 
+def test_a_patch_of_which_nothing_can_be_repaired_has_no_numbers(jem, tmp_path):
+    pixels = _scene(jem.run)
+    pixels[:32] = 0
+    pixels[:16, :16] = 90  # alone, so that its hole of 14 x 14 has too little around
+    write_raster(tmp_path / 'part.tif', pixels, colours=_RGB, nodata=0)
+    restore.main(
+        [f'--workdir={jem.folder}', f'--images={tmp_path}/part.tif', f'--out={tmp_path}/out',
+         '--damage=centre', '--share=0.8', '--num=2', *SHORT]
+    )  # fmt: skip
+    told = json.loads((tmp_path / 'out' / 'restoration.json').read_text())
+    assert told['pixels_left'] >= 14 * 14
+    assert told['pixels_left'] + told['pixels_repaired'] == 2 * 14 * 14
+    assert len(told['methods']['model']['per_image']['psnr']) == 1
+
+
+@pytest.mark.parametrize('moved', [False, True])
+def test_a_mask_that_lies_elsewhere_is_refused(jem, tmp_path, moved, capsys):
+    pixels = _scene(jem.run)
+    write_raster(tmp_path / 'whole.tif', pixels, colours=_RGB)
+    mask = np.zeros((80, 96, 1), np.uint8)
+    mask[30:33, 40:50] = 1
+    place = TRANSFORM @ Affine.translation(96 * moved, 0)
+    write_raster(tmp_path / 'mask.tif', mask, transform=place)
+    arguments = [
+        f'--workdir={jem.folder}', f'--images={tmp_path}/whole.tif', f'--out={tmp_path}/out',
+        f'--mask={tmp_path}/mask.tif', *SHORT,
+    ]  # fmt: skip
+    if not moved:
+        restore.main(arguments)
+        told = json.loads((tmp_path / 'out' / 'restoration.json').read_text())
+        assert told['pixels_repaired'] == 30
+        return
+    with pytest.raises(SystemExit):
+        restore.main(arguments)
+    assert 'mask.tif: its pixels lie elsewhere' in capsys.readouterr().err
+
+
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 

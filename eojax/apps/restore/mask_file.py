@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
 
 from eojax.data.reading.formats.encoded import read_encoded, without_opaque_alpha
+from eojax.data.reading.raster import SUFFIXES
 from eojax.errors import UserError
 
 _MASK_BYTES = 2**28
+_SAME = 0.01  # of a pixel: places that differ by no more are the same
 # How the formats start that keep every value: PNG, TIFF, GIF, BMP, PBM and PGM.
 _LOSSLESS = (b'\x89PNG', b'II', b'MM', b'GIF8', b'BM', b'P1', b'P2', b'P4', b'P5')
 
@@ -51,6 +56,33 @@ def read_mask(path: Path, height: int, width: int) -> np.ndarray:
             ' black'
         )
     return mask
+
+
+def check_place(path: Path, scene: Path, transform: Affine) -> None:
+    """Refuses the mask of a scene whose pixels lie elsewhere on Earth, as far as its file says.
+
+    Args:
+      scene: for messages.
+      transform: of the scene.
+
+    Raises:
+      UserError: so it is.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        return
+    try:
+        with rasterio.open(path) as file:
+            crs, own = file.crs, file.transform
+    except RasterioError:
+        return
+    # Neither says anything without a system.
+    if crs is None or own.is_identity or transform.is_identity:
+        return
+    if not own.almost_equals(transform, _SAME * abs(transform.determinant) ** 0.5):
+        raise UserError(
+            f'--mask={path}: its pixels lie elsewhere than those of {scene}: bring it onto them'
+            ' first (gdalwarp -t_srs ... -te ... -ts ..., or rio warp --like)'
+        )
 
 
 def _image_values(data: bytes, title: str) -> np.ndarray:

@@ -29,7 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from eojax.apps.restore.damage import damage_masks
-from eojax.apps.restore.mask_file import read_mask
+from eojax.apps.restore.mask_file import check_place, read_mask
 from eojax.apps.restore.record import (
     numbers_of,
     save_json,
@@ -203,6 +203,7 @@ def find_missing(raster: Raster, patch: int, options: argparse.Namespace) -> Mis
     )
     if options.mask is not None:
         mask = read_mask(options.mask, *shape)
+        check_place(options.mask, raster.path, raster.transform)
         return Missing(mask | empty, mask, [])
     if options.damage is None:
         if not empty.any():
@@ -373,17 +374,20 @@ def _show(
 def _numbers(
     raster: Raster, run: Run, missing: Missing, found: Found, patch: int
 ) -> dict[str, Any]:
-    """PSNR and SSIM of the damaged patches, each reassembled from the windows that repaired it."""
+    """PSNR and SSIM of the damaged patches, each reassembled from the windows that repaired it.
+
+    Those of which nothing was repaired, as too little around was known, are left out.
+    """
     limits = run.images.limits
-    true = np.stack(
-        [
-            to_uint8(scale_to_unit(raster.read(*place, patch, patch).pixels, limits))
-            for place in missing.places
-        ]
-    )
     where = np.full(missing.wanted.shape, -1, np.int64)
     where[found.rows, found.columns] = np.arange(len(found.rows))
     numbers = np.stack([where[r : r + patch, c : c + patch] for r, c in missing.places])
+    repaired = np.flatnonzero((numbers >= 0).any((1, 2)))
+    numbers, places = numbers[repaired], [missing.places[i] for i in repaired]
+    true = np.stack(
+        [to_uint8(scale_to_unit(raster.read(*place, patch, patch).pixels, limits))
+         for place in places]
+    )  # fmt: skip
     masks = numbers >= 0
     made = {}
     for name, values in found.values.items():
