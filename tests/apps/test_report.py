@@ -309,6 +309,19 @@ def test_apps_are_told_from_their_json(page):
     assert 'eojax.apps.restore --workdir=' in page.text
 
 
+@pytest.mark.parametrize(
+    ('file', 'title'), [('iou.csv', 'Places of training'), ('strip.png', 'Land cover edited')]
+)
+def test_other_summaries_are_no_map_of_a_scene(tmp_path, file, title):
+    run = _write(tmp_path / 'run', config__json={})
+    _write(run / 'made', summary__json={'images': 3})
+    (run / 'made' / file).write_bytes(b'')
+    text = _page(run).text
+    assert title in text
+    # No such map is there, so its command is offered.
+    assert 'eojax.apps.map_scene --workdir=' in text
+
+
 def test_divergence_is_listed_and_marked(page):
     assert page.row('diverged') == [
         'diverged', '310', 'back to step 300, learning rate times 0.5',

@@ -18,8 +18,10 @@ from eojax.apps.report.pictures import Picture, read_picture
 from eojax.apps.report.wording import number, words
 from eojax.errors import UserError
 
-# What an app is known by -> its name, and the title of its output.
+# What an app is known by -> its name, and the title of its output; the first that is there counts.
 KINDS = {
+    'iou.csv': ('representativeness', 'Places of training and of the test compared'),
+    'strip.png': ('edit', 'Land cover edited'),
     'summary.json': ('map_scene', 'Land cover of a scene'),
     'domains.json': ('compare_domains', 'Domains compared'),
     'restoration.json': ('restore', 'Restored images'),
