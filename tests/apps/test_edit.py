@@ -156,6 +156,10 @@ def test_heights_are_told_in_metres_where_their_unit_is_known() -> None:
     assert flood(seen, [650], 0, erosion, unit_metres=unit)[0].title == 'below 65 m'
     assert flood(seen, [650], 0, erosion)[0].title == 'below 650'
     assert flood(seen, [650], 0, erosion)[0].name == 'flood_650'
+    # Of two heights neither takes the other's folder.
+    close = _survey(np.zeros((4, 4)), np.zeros((4, 4), bool), [1234.56, 1234.561])
+    names = [edit.name for edit in flood(close, [1234.56, 1234.561], 0, erosion)]
+    assert names == ['flood_1234.56', 'flood_1234.561']
     assert geonrw.FACTS.rasters['elevation'].unit_metres == 1.0
     known = from_json(to_json(geonrw.FACTS))
     assert known.rasters == geonrw.FACTS.rasters

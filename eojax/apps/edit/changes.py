@@ -32,6 +32,7 @@ SAME = 255
 # Of heights that a pixel lies below, none.
 _DRY = 255
 _MOST_HEIGHTS = 254
+_DIGITS = 9  # of heights: float32 holds no more
 _ELEMENTS = ('cross', 'square', 'disk')
 _WATER = (
     'water', 'open water', 'water body', 'water bodies', 'sea', 'ocean', 'lake', 'lakes', 'river',
@@ -227,13 +228,19 @@ def flood(
         classes = np.where(mask, np.uint8(number), np.uint8(SAME))
         changed = mask & ~seen.water
         title = f'below {height_text(height, unit_metres)}'
-        edits.append(Edit(f'flood_{height:g}', title, classes, changed, height))
+        edits.append(Edit(flood_name(height), title, classes, changed, height))
     return edits
+
+
+def flood_name(height: float) -> str:
+    """The folder of a flood: another one for each height, as far as these are told apart."""
+    return f'flood_{height:.{_DIGITS}g}'
 
 
 def height_text(height: float, unit_metres: float) -> str:
     """A height in metres, or as it is where its unit is not known."""
-    return f'{height * unit_metres:g} m' if unit_metres else f'{height:g}'
+    text = f'{height * (unit_metres or 1.0):.{_DIGITS}g}'
+    return f'{text} m' if unit_metres else text
 
 
 def replace(

@@ -41,6 +41,7 @@ from eojax.apps.edit.changes import (
     Erosion,
     element_of,
     flood,
+    flood_name,
     parse_heights,
     parse_replacements,
     replace,
@@ -138,7 +139,7 @@ def _check(typed: argparse.Namespace) -> None:
         parse_replacements(typed.replace)
     open_folder_for_writing(typed.out)
     if typed.flood:
-        folders = [f'flood_{height:g}' for height in parse_heights(typed.flood)]
+        folders = [flood_name(height) for height in parse_heights(typed.flood)]
     else:
         folders = ['replaced']
     rasters = parse_rasters(typed.raster)
