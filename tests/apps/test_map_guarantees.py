@@ -16,7 +16,7 @@ from rasterio.warp import transform
 import eojax
 from eojax.apps.map_scene import command, job
 from eojax.apps.map_scene import model as map_model
-from eojax.apps.map_scene.guarantees import Wanted
+from eojax.apps.map_scene.guarantees import Guarantees, SetTotals, Wanted, summary_of
 from eojax.apps.map_scene.reference_places import check_places, read_points
 from eojax.apps.map_scene.scene import Job, Options
 from eojax.data.reading.raster import DEFAULT_READING, Raster
@@ -78,7 +78,7 @@ def test_sets_hold_the_classes_that_the_rule_says(jem, scene, tmp_path, kind, st
     assert summary['sets']['share_one'] == pytest.approx((sizes[~empty] == 1).mean())
     rule = calibrate_sets(validation_sample(jem.run, jem.state), 0.7, kind)
     assert summary['sets']['threshold'] == rule.threshold
-    overlap = [note for note in summary['guarantee_notes'] if 'averaged over patches' in note]
+    overlap = [note for note in summary['guarantee_notes'] if 'averaged over those' in note]
     assert bool(overlap) == (stride < 16)
     if kind == 'lac':
         top, confidence = _layer(tmp_path, 'class_map'), _layer(tmp_path, 'confidence')
@@ -87,6 +87,16 @@ def test_sets_hold_the_classes_that_the_rule_says(jem, scene, tmp_path, kind, st
     with rasterio.open(tmp_path / 'class_set.tif') as file:
         assert file.dtypes == ('uint32',)
         assert file.tags()['BIT_1'] == 'Forest'
+
+
+@pytest.mark.parametrize('averaged', [False, True])
+def test_corrections_of_areas_are_those_of_single_patches_too(averaged):
+    known = Guarantees(counts=np.ones((2, 2, 2), np.int64))
+    told = summary_of(known, np.ones(2), True, SetTotals(2), None, averaged)
+    assert [note.partition(':')[0] for note in told.get('guarantee_notes', [])] == averaged * [
+        'sets, thresholds and errors are those of single patches or windows, and here p(y|x) is'
+        ' averaged over those that overlap'
+    ]
 
 
 def test_what_is_left_open_is_a_class_of_its_own_and_counted_apart(jem, scene, tmp_path, capsys):

@@ -58,8 +58,8 @@ _OF_SCENE = (
 )
 
 _AVERAGED = (
-    'sets and thresholds are calibrated on single patches, and here p(y|x) is averaged over patches'
-    ' that overlap: the level is exact for patches side by side, without --stride'
+    'sets, thresholds and errors are those of single patches or windows, and here p(y|x) is'
+    ' averaged over those that overlap: levels and intervals are exact only without overlap'
 )
 
 
@@ -255,7 +255,7 @@ def summary_of(
     Args:
       areas: of the map's classes, and last of what it leaves open, if it does.
       hectares: whether these are hectares.
-      averaged: whether p(y|x) is a mean over patches that overlap.
+      averaged: whether p(y|x) is a mean over patches or windows that overlap.
     """
     rule, open_rule = guarantees.rule, guarantees.open_rule
     part: dict[str, Any] = {}
@@ -272,7 +272,7 @@ def summary_of(
             'hectares': round(float(areas[-1]), 4) if hectares else None,
         }
         notes += [line] if (line := unlike_text(open_rule, share)) else []
-    if averaged and (rule is not None or open_rule is not None):
+    if averaged and any(x is not None for x in (rule, open_rule, guarantees.counts)):
         notes.append(_AVERAGED)
     if table is not None:
         part['areas'] = table.summary

@@ -120,7 +120,7 @@ def _make(
         write_areas(folder / AREAS_FILES[0], table.rows)
         area_intervals(table.areas, names, folder / AREAS_FILES[1])
     draw(model, raster, totals, course, folder)
-    averaged = not tiling.by_pixel and tiling.overlap > 1
+    averaged = tiling.stride < tiling.patch
     return {
         **_summary(model, raster, tiling, settings, totals, course),
         **summary_of(guarantees, totals.areas, totals.known, sets, table, averaged),
