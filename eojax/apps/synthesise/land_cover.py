@@ -141,8 +141,8 @@ class LandCover:
     def overview(self, height: int, width: int) -> np.ndarray:
         """The whole map in so many pixels, int32 `[height, width]`, -1 where unknown.
 
-        Of each the class of the pixel in its middle: smaller versions in the file are no help, since
-        most programs make them of means, and the mean of two classes is a third one.
+        Of each the class of the pixel in its middle. Smaller versions in the file are no help: most
+        programs make them of means, and the mean of two classes is a third one.
 
         Raises:
           UserError: as `check`.
