@@ -49,7 +49,7 @@ def set_coverage(
     figure = new_figure(8.6, 3.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1.0))
     num = len(shares.blocks)
-    if set(np.unique(shares.blocks)) <= {0.0, 1.0}:
+    if num == sizes.sum():
         left.axis('off')
         text = (
             f'each of {num:,} {unit} is a block of its own\n\n'

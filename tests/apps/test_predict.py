@@ -78,6 +78,14 @@ def test_a_row_an_image_with_the_numbers_of_the_run(jem, images, tmp_path, capsy
     summary = json.loads((tmp_path / 'p.summary.json').read_text())
     assert summary['synthetic']
     assert summary['images'] == sum(summary['classes'].values()) == 4
+    assert summary['unseen'] == table['unseen'].sum()
+
+
+def test_a_classifier_alone_counts_nothing_unseen(images, tmp_path):
+    out = _predict(tiny_run('supervised'), tmp_path / 'p.csv', f'--images={images / "a.png"}')
+    assert 'unseen' not in pd.read_csv(out)
+    summary = json.loads((tmp_path / 'p.summary.json').read_text())
+    assert not {'unseen', 'percentile'} & summary.keys()
 
 
 def test_parquet_and_geojson_hold_the_same_rows(jem, images, tmp_path):

@@ -174,7 +174,7 @@ def _write(run: Run, state: Any, training: Training | None, options: argparse.Na
             raise UserError(f'none of the {len(course.broken):,} images could be read')
 
     write_atomically(options.out, fill)
-    _tell(run, course, options)
+    _tell(run, course, options, training is not None)
 
 
 def _followed(
@@ -189,8 +189,11 @@ def _followed(
             yield row
 
 
-def _tell(run: Run, course: Course, options: argparse.Namespace) -> None:
+def _tell(run: Run, course: Course, options: argparse.Namespace, compared: bool) -> None:
     """The summary beside the table, and what there is to say of it.
+
+    Args:
+      compared: whether log p(x) was compared with that of training images.
 
     Raises:
       UserError: images could not be read, and nobody said that this is all right.
@@ -202,8 +205,7 @@ def _tell(run: Run, course: Course, options: argparse.Namespace) -> None:
         'synthetic': run.facts.synthetic,
         'images': course.done,
         'classes': {name: course.classes[name] for name in run.facts.class_names},
-        'unseen': course.unseen,
-        'percentile': options.percentile,
+        **({'unseen': course.unseen, 'percentile': options.percentile} if compared else {}),
         'values': dict(course.how),
         'notes': course.notes(),
         'broken': len(course.broken),
