@@ -121,23 +121,6 @@ def test_ground_without_a_class_and_a_sample_may_be_of_any_class():
     assert areas.shares.high.tolist() == pytest.approx([0.8, 0.6])
 
 
-@pytest.mark.parametrize('blocks', [False, True])
-def test_errors_with_ground_that_nobody_looked_at_are_those_of_repeated_samples(blocks):
-    random = np.random.default_rng(0)
-    weights, within = np.array([0.3, 0.3, 0.4]), np.array([[0.8, 0.2], [0.3, 0.7]])
-    values, errors, found, of_found = [], [], [], []
-    for _ in range(400):
-        counts = np.zeros((40, 3, 2))
-        counts[:, :2] = random.multinomial(5, within, size=(40, 2))
-        areas = estimate_areas(counts if blocks else counts.sum(0), weights)
-        values.append(areas.shares.value)
-        errors.append(areas.shares.error)
-        found.append(areas.producers.value)
-        of_found.append(areas.producers.error)
-    np.testing.assert_allclose(np.mean(errors, 0), np.std(values, 0), rtol=0.1)
-    np.testing.assert_allclose(np.mean(of_found, 0), np.std(found, 0), rtol=0.1)
-
-
 @pytest.mark.parametrize(
     ('counts', 'shares', 'words'),
     [
