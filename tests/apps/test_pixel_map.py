@@ -116,7 +116,8 @@ def test_a_pixel_has_the_class_at_its_middle(tmp_path: Path) -> None:
         seen = pixel_map._enlarged(np.arange(window)[:, None] * np.ones(window, int), patch)[:, 0]
         middles = (np.arange(patch) + 0.5) * window / patch
         assert ((seen <= middles) & (middles < seen + 1)).all()
-    _mapped(plain(tmp_path, 16, 16), tmp_path / 'map', model(by_row, window=40), 16, 16)
+    made = _mapped(plain(tmp_path, 16, 16), tmp_path / 'map', model(by_row, window=40), 16, 16)
+    assert made['settings']['at_middles']
     expected = np.repeat([[0], [1]], 8, 0).repeat(16, 1)
     np.testing.assert_array_equal(_layer(tmp_path / 'map', 'class_map'), expected)
 

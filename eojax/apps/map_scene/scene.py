@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from eojax.apps.map_scene.companions import Companion, open_companions
 from eojax.apps.map_scene.model import Model, files_of
 from eojax.apps.map_scene.reference_places import check_places
-from eojax.apps.map_scene.tiling import Tiling, find_tiling
+from eojax.apps.map_scene.tiling import Tiling, find_tiling, window_side
 from eojax.data.reading.bands.files import stamp_of
 from eojax.data.reading.raster import Raster, Reading
 from eojax.errors import UserError
@@ -104,6 +104,8 @@ def settings_of(
         **_place_and_mask(raster),
         **({'rasters': others} if others else {}),
         **({'blended': True} if tiling.by_pixel else {}),
+        # Earlier maps have the class beside a pixel's middle where windows are resampled.
+        **({'at_middles': True} if tiling.by_pixel and tiling.patch != window_side(run) else {}),
         **({'guarantees': kept} if (kept := model.guarantees.settings()) else {}),
     }
 
