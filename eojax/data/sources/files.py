@@ -194,6 +194,13 @@ class FileSource:
             expected = (size[0] / scale, size[1] / scale)
             together.append(self._by_all_bands(file))
             part = self._read(file, scaled, expected, layer, dtype)
+            floats = raster == IMAGES and layer.any_type and not facts.decibels
+            if floats and part.pixels.dtype.kind != 'f':
+                # Of images, numbers of another kind are in other units.
+                raise UserError(
+                    f'{self._root}: {file}: pixels of type {part.pixels.dtype}; expected floats, as'
+                    ' the first image has: bring all images to one type, in the same units'
+                )
             parts.append(_in_type(part, facts) if converted else part)
             wanted = 1 if len(layer.patterns) > 1 else len(facts.bands)
             if facts.dtype and parts[-1].pixels.shape[-1] != wanted:

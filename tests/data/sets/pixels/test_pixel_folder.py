@@ -393,6 +393,23 @@ def test_bands_of_one_name_are_numbered(tmp_path: Path) -> None:
     assert data.bands == ('band 1', 'band 2', 'band 3')
 
 
+def test_whole_numbers_among_images_of_floats_are_refused(tmp_path: Path) -> None:
+    shares = RNG.uniform(0.0, 0.4, (8, 8, 2))
+    files = {
+        'images/a.tif': geotiff(shares.astype(np.float32)),
+        'images/b.tif': geotiff(np.rint(10_000 * shares).astype(np.uint16)),
+        'images/c.tif': geotiff(shares),
+    }
+    files |= {f'masks/{name}.png': picture(numbers(8, 8)) for name in 'abc'}
+    write_files(tmp_path, files)
+    with pytest.raises(UserError, match=r'b\.tif: pixels of type uint16; expected floats'):
+        opened(tmp_path, limits='0:0.3')
+    (tmp_path / 'images/b.tif').unlink()
+    (tmp_path / 'masks/b.png').unlink()
+    read = opened(tmp_path, limits='0:0.3').source.read
+    np.testing.assert_allclose(read(1, None, ('images',))['images'], shares, atol=1e-7)
+
+
 def test_bands_of_another_order_are_refused_unless_they_are_asked_for_by_name(
     tmp_path: Path,
 ) -> None:
