@@ -48,6 +48,25 @@ def resample(patches: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
+def resample_floats(patch: np.ndarray, size: int, dtype: np.dtype) -> np.ndarray:
+    """One patch `[height, width, bands]` of floats, by the filter that `resample` has for a type.
+
+    Args:
+      dtype: of the images that it belongs to.
+
+    Returns:
+      float32 `[size, size, bands]`, not rounded.
+    """
+    if dtype == np.uint16 and size < max(patch.shape[:2]):
+        rows, columns = (_shares(length, size) for length in patch.shape[:2])
+        averaged: np.ndarray = np.einsum('rh,hwb,cw->rcb', rows, patch, columns, optimize=True)
+        return averaged.astype(np.float32)
+    kind = Image.Resampling.BICUBIC if dtype == np.uint8 else Image.Resampling.BILINEAR
+    bands = np.moveaxis(patch.astype(np.float32), -1, 0)
+    images = (Image.fromarray(np.ascontiguousarray(band)) for band in bands)
+    return np.stack([np.asarray(image.resize((size, size), kind)) for image in images], -1)
+
+
 def _shares(length: int, size: int) -> np.ndarray:
     """Which share each of `length` pixels has in each of `size` larger ones, `[size, length]`."""
     ends = np.arange(size + 1) * length / size

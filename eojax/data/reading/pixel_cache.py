@@ -17,7 +17,7 @@ from eojax.data.dataset import Dataset, image_dataset
 from eojax.data.reading.lazy_images import LazyImages
 
 # Part of every key: raise it when the decoding or the files' layout changes.
-FORMAT = 2
+FORMAT = 3
 _TYPES = (np.uint8, np.uint16, np.int16, np.float16, np.float32)
 
 

@@ -14,6 +14,7 @@ from eojax.config.base import base_config
 from eojax.data.facts import from_json, to_json
 from eojax.data.reading.any_image import ImageReader
 from eojax.data.reading.file_formats import format_of
+from eojax.data.reading.own.decode import decode_own
 from eojax.data.reading.raster import Raster
 from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
@@ -119,6 +120,29 @@ def test_pixels_without_data_become_the_lowest_value_of_each_band(tmp_path):
     )
     np.testing.assert_allclose(smaller[0], [lowest] * 4)
     assert (smaller[1:] >= np.array(lowest)).all()
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'int16', 'float32'])
+@pytest.mark.parametrize('side', [12, 40])
+def test_an_image_that_lacks_a_corner_is_resampled_as_one_that_lacks_nothing(tmp_path, dtype, side):
+    pixels, bands = _values(0, dtype, size=24), BANDS
+    if dtype == 'uint8':
+        pixels = 80 + pixels % 90  # nothing overshoots what 8 bits hold
+
+    def decoded(holed: bool) -> np.ndarray:
+        values = pixels.copy()
+        values[:3, :3] = 7 if holed else values[:3, :3]
+        path = write_raster(tmp_path / f'{holed}.tif', values, bands, nodata=7)
+        return decode_own(
+            path.read_bytes(), 'x', file_bands=bands, dtype=dtype, bands=bands, resize=side,
+            lowest=(5.0,) * 4,
+        ).astype(np.float64)  # fmt: skip
+
+    holed, whole = decoded(True), decoded(False)
+    far = side * 9 // 24
+    np.testing.assert_allclose(holed[far:], whole[far:], atol=1.0, rtol=1e-6)
+    np.testing.assert_allclose(holed[:, far:], whole[:, far:], atol=1.0, rtol=1e-6)
+    assert (holed[0, 0] == 5.0).all()
 
 
 def test_a_value_for_no_data_that_no_file_declares(tmp_path):

@@ -11,7 +11,7 @@ from rasterio.io import DatasetReader
 from eojax.data.reading.formats import memory_raster
 from eojax.data.reading.formats.encoded import TIFF_MAGIC, read_encoded, without_opaque_alpha
 from eojax.data.reading.own.kind import TYPES, are_named, band_names
-from eojax.data.reading.patches import resample
+from eojax.data.reading.patches import resample, resample_floats
 from eojax.data.reading.scenes.band_names import plain
 from eojax.data.reading.scenes.validity import Validity
 from eojax.errors import UserError
@@ -207,7 +207,8 @@ def _resampled(
         return resample(pixels[None], side)[0], np.ones((side, side), bool)
     weights = valid[..., None].astype(np.float32)
     known = np.where(valid[..., None], pixels, 0).astype(np.float32)
-    total, share = (resample(one[None], side)[0] for one in (known, weights))
+    # By the filter of images that lack nothing, or those that do would look smoother.
+    total, share = (resample_floats(one, side, pixels.dtype) for one in (known, weights))
     held = share[..., 0] >= 0.5
     means = total / np.maximum(share, 1e-6)
     if pixels.dtype.kind in 'ui':
