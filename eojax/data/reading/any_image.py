@@ -18,9 +18,8 @@ from rasterio.io import DatasetReader
 from eojax.data.facts import Facts
 from eojax.data.reading.file_formats import format_of
 from eojax.data.reading.formats.encoded import TIFF_MAGIC, size_of
-from eojax.data.reading.own.decode import valid_pixels
+from eojax.data.reading.own.decode import resampled, valid_pixels
 from eojax.data.reading.own.kind import opened
-from eojax.data.reading.patches import resample
 from eojax.data.reading.raster import DEFAULT_READING, Raster, Reading
 from eojax.data.reading.scenes.band_names import find_bands
 from eojax.data.reading.scenes.evidence import stated_level, stated_offset
@@ -145,10 +144,9 @@ class ImageReader(NamedTuple):
             how = scene.scale_text
         if not part.valid.any():
             raise UserError(f'{title}: no pixel of it holds data')
-        pixels = part.pixels
-        pixels[~part.valid] = images.empty.astype(pixels.dtype)
-        if resize is not None:
-            pixels = resample(pixels[None], resize)[0]
+        pixels, empty = part.pixels, images.empty.astype(part.pixels.dtype)
+        pixels[~part.valid] = empty
+        pixels, _ = resampled(pixels, part.valid, resize, empty)
         return image._replace(
             pixels=pixels, missing=float(1.0 - part.valid.mean()), how=how, notes=notes
         )

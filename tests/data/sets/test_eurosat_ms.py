@@ -97,6 +97,24 @@ def test_an_image_of_another_processing_is_brought_to_that_of_training(
     np.testing.assert_allclose(read.astype(np.float64), expected, atol=0.51)
 
 
+def test_a_smaller_image_is_the_mean_of_what_holds_data(archive: Path, tmp_path: Path) -> None:
+    facts = load_published(eurosat_ms.EUROSAT_MS, archive, progress=False).facts
+    pixels = reflectances(201, 128)
+    pixels[:33] = 0
+    name = 'S2A_MSIL1C_20230601T103631_N0509_R008_T32UPU_3.tif'
+    stored = np.where(pixels == 0, 0, pixels + 1000).astype(np.uint16)
+    data = write_raster(tmp_path / name, stored).read_bytes()
+    image = ImageReader(facts, 64, resize=True).read(data, name)
+    assert image.missing == pytest.approx(33 / 128)
+    lowest = facts.images.empty
+    assert (image.pixels[:16] == lowest).all()
+    # Of the pixel at the border half holds data: as bright as that half.
+    halves = pixels[33:34].reshape(1, 64, 2, 13).mean(2)
+    np.testing.assert_allclose(image.pixels[16:17], halves, atol=0.51)
+    means = pixels[34:].reshape(47, 2, 64, 2, 13).mean((1, 3))
+    np.testing.assert_allclose(image.pixels[17:], means, atol=0.51)
+
+
 def test_the_facts_fit_together() -> None:
     facts = (eurosat_ms.WAVELENGTHS, eurosat_ms.RESOLUTIONS, eurosat_ms.MEAN, eurosat_ms.STD)
     assert {len(fact) for fact in (eurosat_ms.BANDS, eurosat_ms.LIMITS, *facts)} == {13}

@@ -74,7 +74,7 @@ def decode_own(
     if not valid.any():
         raise UserError(f'{name}: no pixel of it holds data; remove it')
     fill = np.asarray(lowest if len(lowest) else (0.0,) * len(bands), np.float64).astype(dtype)
-    pixels, valid = _resampled(pixels, valid, resize, fill)
+    pixels, valid = resampled(pixels, valid, resize, fill)
     if marked:
         return np.where(valid[..., None], pixels, np.nan).astype(np.float32)
     pixels[~valid] = fill
@@ -197,10 +197,17 @@ def check_kind(
     )
 
 
-def _resampled(
+def resampled(
     pixels: np.ndarray, valid: np.ndarray, side: int | None, fill: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and mask at another size: the mean of what holds data, where most of a pixel does."""
+    """Pixels and mask at another size: the mean of what holds data, where most of a pixel does.
+
+    Args:
+      pixels: `[height, width, bands]`.
+      valid: bool `[height, width]`, which of them hold data.
+      side: height and width of the result; None leaves them.
+      fill: `[bands]`, the values of a pixel of the result without data.
+    """
     if side is None or pixels.shape[:2] == (side, side):
         return pixels, valid
     if valid.all():
