@@ -197,6 +197,24 @@ def test_what_lies_in_the_middle_of_nothing_is_left(jem, tmp_path):
         assert np.isnan(file.read(1)).sum() == told['pixels_left']
 
 
+def test_a_single_chain_says_nothing_of_how_sure_it_is(jem, tmp_path):
+    pixels = _scene(jem.run)
+    pixels[30:33, 40:45] = 0
+    write_raster(tmp_path / 'hole.tif', pixels, colours=_RGB, nodata=0)
+    for images, more in ((f'{tmp_path}/hole.tif', ''), ('test', '--damage=centre')):
+        restore.main([
+            f'--workdir={jem.folder}', f'--images={images}', f'--out={tmp_path}/out', '--num=1',
+            '--chains=1', '--steps=1', *filter(None, [more]),
+        ])  # fmt: skip
+    with rasterio.open(tmp_path / 'out' / 'hole_spread.tif') as file:
+        spread = file.read(1)
+    np.testing.assert_array_equal(np.isnan(spread), (pixels == 0).all(-1))
+    assert np.nanmax(spread) == 0.0
+    told = json.loads((tmp_path / 'out' / 'restoration.json').read_text())
+    assert told['rms_spread'] is None
+    assert told['rms_error'] > 0.0
+
+
 def test_internal_masks_are_filled_too(jem, tmp_path):
     path = tmp_path / 'masked.tif'
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):

@@ -21,7 +21,8 @@ What is written to `--out`, for images that are no GeoTIFF:
   of all training images alone, without the model), `biharmonic` and `median`: PSNR and SSIM over
   the missing pixels, the mean over images (`psnr`, `ssim`), of all pixels together
   (`psnr_pooled`), and `per_image`; `rms_error` of the mean and `rms_spread` of the chains in grey
-  levels, nearly the same where the uncertainty is right.
+  levels, nearly the same where the uncertainty is right; of a single chain, which has no spread,
+  `rms_spread` is null.
 """
 
 from __future__ import annotations
@@ -281,7 +282,10 @@ def _restore(options: argparse.Namespace) -> None:
         told['methods'] = numbers_of(made, to_uint8(case.images), case.masks)
         errors = (found.mean - case.images)[case.masks] * 127.5
         told['rms_error'] = float(np.sqrt(np.square(errors).mean()))
-        told['rms_spread'] = float(np.sqrt(np.square(found.spread[case.masks] * 127.5).mean()))
+        spreads = found.spread[case.masks] * 127.5
+        told['rms_spread'] = (
+            float(np.sqrt(np.square(spreads).mean())) if settings.chains > 1 else None
+        )
     else:
         told['note'] = 'what is missing is not known: nothing to compare the repair with'
     save_json(options.out / 'restoration.json', told)

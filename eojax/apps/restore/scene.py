@@ -16,7 +16,8 @@ counted.
 What is written to `--out`: `NAME_restored.tif`; `NAME_spread.tif`, float32, the standard deviation
 of the chains in the file's units, one band for each that the run sees, 0 where nothing was missing
 and NaN where something was left; `grid.png` of the windows with the most to repair; and
-`restoration.json`. Bands that the run does not see stay as they are.
+`restoration.json`. Bands that the run does not see stay as they are. A single chain has no spread:
+NaN stands where something was missing.
 """
 
 from __future__ import annotations
@@ -162,7 +163,9 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
         files.write_restored(found.values['model'], Path(f'{name}_restored.tif'))
         left_out = missing.wanted.copy()
         left_out[found.rows, found.columns] = False
-        files.write_spread(found.spread, left_out, Path(f'{name}_spread.tif'))
+        # A single chain says nothing of how sure it is; 0 would say that it is certain.
+        spread = found.spread if settings.chains > 1 else np.full_like(found.spread, np.nan)
+        files.write_spread(spread, left_out, Path(f'{name}_spread.tif'))
         rows = np.stack(list(found.shown.values()), axis=1)
         figures.image_grid(rows, options.out / 'grid.png', column_labels=list(found.shown))
         told: dict[str, Any] = {
