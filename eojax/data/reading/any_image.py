@@ -144,7 +144,10 @@ class ImageReader(NamedTuple):
             how = scene.scale_text
         if not part.valid.any():
             raise UserError(f'{title}: no pixel of it holds data')
-        pixels, empty = part.pixels, images.empty.astype(part.pixels.dtype)
+        pixels = part.pixels
+        # 8-bit values are 0 to 255 whatever the limits are.
+        eight_bits = pixels.dtype == np.uint8
+        empty = np.zeros(len(images.bands), np.uint8) if eight_bits else images.empty
         pixels[~part.valid] = empty
         pixels, _ = resampled(pixels, part.valid, resize, empty)
         return image._replace(

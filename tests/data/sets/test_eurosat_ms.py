@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rasterio.enums import ColorInterp
 
 from eojax.config.base import base_config, check_config
 from eojax.data.dataset import Dataset
@@ -27,6 +28,7 @@ from tests.real_data import real_data
 
 pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 
+_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 PUBLISHED_FOLDER = 'ds/images/remote_sensing/otherDatasets/sentinel_2/tif'
 
 
@@ -113,6 +115,19 @@ def test_a_smaller_image_is_the_mean_of_what_holds_data(archive: Path, tmp_path:
     np.testing.assert_allclose(image.pixels[16:17], halves, atol=0.51)
     means = pixels[34:].reshape(47, 2, 64, 2, 13).mean((1, 3))
     np.testing.assert_allclose(image.pixels[17:], means, atol=0.51)
+
+
+def test_missing_pixels_of_an_8_bit_image_are_black(archive: Path, tmp_path: Path) -> None:
+    facts = load_published(eurosat_ms.choose('B04,B03,B02'), archive, progress=False).facts
+    pixels = np.full((128, 128, 3), 200, np.uint8)
+    pixels[:31] = 0
+    path = write_raster(tmp_path / 'a.tif', pixels, colours=_RGB, nodata=0)
+    read = ImageReader(facts, 64, resize=True).read(path.read_bytes(), 'a.tif')
+    assert read.missing == pytest.approx(31 / 128)
+    assert read.pixels.dtype == np.uint8
+    expected = np.full((64, 64, 3), 200, np.uint8)
+    expected[:15] = 0
+    np.testing.assert_array_equal(read.pixels, expected)
 
 
 def test_the_facts_fit_together() -> None:
