@@ -4,7 +4,7 @@
 them, and their pixels have no class in training or validation. Training places of which they cover
 more than `data.unseen_share` leave the training part, whether they were labelled or not, so that no
 stream shows them. Test and validation stay as they are without the option; there, the pixels of
-such a class are marked as unseen (`eojax.evaluation.unseen`).
+such a class are marked as unseen (`eojax.evaluation.pixels.unseen`).
 
 A training place whose classes nobody knows cannot be looked through, and stays.
 """

@@ -10,8 +10,8 @@ longitude and latitude, which QGIS opens.
 A row an image: `file`; the most probable classes and p(y|x) (`class`, `probability`, `class_2`,
 ...; `--top`); of methods that learn it log p(x), the percentile of that among training images, and
 whether it is `unseen`, below the 1st of them (`--percentile`); of TIFF files the longitude and
-latitude of the centre, and the share of pixels `missing`, without data. Methods that classify
-pixels have a row an image too, with the share of each class (`eojax.apps.predict.pixels`).
+latitude of the centre, and the share of pixels `missing`, without data. Runs that classify pixels
+are refused: `eojax.apps.map_scene` makes a map of each GeoTIFF.
 
 Images are read as the run's training images are; GeoTIFFs of another kind as scenes are, by the
 names of their bands and the meaning of their values (`--bands`, `--scale`, `--offset`,
@@ -20,7 +20,7 @@ cannot be read are named, a line each; the others are written, and the command e
 1 unless it was told to skip them (`--skip_broken`).
 
 Beside the table, `NAME.summary.json` says what made it: run, step, the data set that the run has
-learnt from, images by class, and how values were read.
+learnt from, images by class, how many are unseen where that is known, and how values were read.
 """
 
 from __future__ import annotations
