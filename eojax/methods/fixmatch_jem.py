@@ -137,8 +137,18 @@ def check(config: ConfigDict) -> None:
 
 
 def build(config: ConfigDict, task: Task) -> Method:
-    """The method of a config."""
+    """The method of a config.
+
+    Raises:
+      UserError: a number of images that the devices cannot share.
+    """
     options = config.method
+    for key in ('likelihood_batch_size', 'score_matching_batch_size'):
+        # No stream of its own, whose batch would be checked.
+        if options[key] % task.num_devices:
+            raise UserError(
+                f'method.{key} {options[key]} does not divide over {task.num_devices} devices'
+            )
     network = models.build(config.model, task.num_classes)
     joint = JointModel(network, options, config.sampler, task)
     training = _Training(joint, fixmatch.class_shares(task))

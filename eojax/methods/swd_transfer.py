@@ -118,8 +118,8 @@ def build(config: ConfigDict, task: Task) -> Method:
             parameters['target'] = transfer_phases.carried_over(
                 parameters['source'], parameters['target'], bands
             )
-            copied = jax.tree.map(jnp.copy, statistics['source'])
-            statistics = {**statistics, 'target': copied}
+            kept = transfer_phases.carried_statistics(statistics['source'], statistics['target'])
+            statistics = {**statistics, 'target': kept}
         state = second.begin(parameters, statistics)
         if options.target_shares == class_shares.EQUAL:
             return state

@@ -72,7 +72,7 @@ class PixelNetwork(nn.Module):
       width: features between the two.
       kernel: side of both kernels, odd.
       activation: one of `ACTIVATIONS`.
-      dtype: of the arithmetic; parameters and outputs are float32.
+      dtype: of the first convolution's arithmetic; parameters and outputs are float32.
     """
 
     num_outputs: int
@@ -95,7 +95,7 @@ class PixelNetwork(nn.Module):
             return x.astype(jnp.float32).mean((1, 2))
         # Small at first: every class is as likely as the others.
         small = nn.initializers.variance_scaling(0.01, 'fan_in', 'normal')
-        head = Convolution(
-            self.num_outputs, self.kernel, dtype=self.dtype, kernel_init=small, name='head'
-        )
-        return head(x).astype(jnp.float32)
+        # In float32, as `eojax.models.pixel_head`: rounded outputs of two classes would often be
+        # equal.
+        head = Convolution(self.num_outputs, self.kernel, kernel_init=small, name='head')
+        return head(x.astype(jnp.float32))

@@ -23,19 +23,22 @@ SOURCE, TARGET = (2, 2, 3), (2, 2, 2)
 
 
 def linear_encoder(size: int, per_image: bool = True) -> Network:
-    """W mean(x) + b of the bands' means; the statistics, if any, are the last batch's mean."""
+    """W mean(x) + b of the bands' means; the statistics, if any, are the last batch's means of
+    outputs and of bands."""
 
     def init(key: Array, images: Array) -> tuple[Any, Any]:
         weights = random.normal(key, (images.shape[-1], size))
         parameters = {'w': weights, 'b': random.normal(random.fold_in(key, 1), (size,))}
-        return parameters, {} if per_image else {'mean': jnp.zeros(size)}
+        bands = jnp.zeros(images.shape[-1])
+        return parameters, {} if per_image else {'mean': jnp.zeros(size), 'bands': bands}
 
     def apply(parameters: Any, statistics: Any, images: Array) -> Array:
         return images.mean((1, 2)) @ parameters['w'] + parameters['b']
 
     def train(parameters: Any, statistics: Any, images: Array, *, key: Array) -> tuple[Array, Any]:
         outputs = apply(parameters, statistics, images)
-        return outputs, {} if per_image else {'mean': outputs.mean(0)}
+        kept = {'mean': outputs.mean(0), 'bands': images.mean((0, 1, 2))}
+        return outputs, {} if per_image else kept
 
     return Network(init, apply, train, per_image)
 

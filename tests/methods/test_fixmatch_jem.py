@@ -20,7 +20,13 @@ from eojax.methods import METHODS, fixmatch
 from eojax.methods.fixmatch import Views
 from eojax.runs import run as runs
 from eojax.training.loop import train
-from tests.methods.linear_model import build_linear, linear_model, plain_config, small_batch
+from tests.methods.linear_model import (
+    build_linear,
+    linear_model,
+    plain_config,
+    small_batch,
+    small_task,
+)
 from tests.trained_states import with_trained
 from tests.training_runs import assert_same_bits, saved_state, small_config
 
@@ -136,6 +142,16 @@ def test_the_first_phase_is_fixmatch(monkeypatch, fixed_views):
     other, _ = method.phases[0].step(other, small_batch(), random.key(1))
     for name, value in other.trained.parameters.items():
         np.testing.assert_allclose(new.trained.parameters[name], value, atol=1e-6)
+
+
+@pytest.mark.parametrize('key', ['likelihood_batch_size', 'score_matching_batch_size'])
+def test_images_that_the_devices_cannot_share_are_refused(key):
+    config = plain(method__score_matching_batch_size=2)
+    task = small_task()._replace(num_devices=2)
+    METHODS['fixmatch_jem'].build(config, task)
+    config.method[key] = 3
+    with pytest.raises(UserError, match=f'method.{key} 3 does not divide over 2 devices'):
+        METHODS['fixmatch_jem'].build(config, task)
 
 
 def test_score_matching_comes_after_fixmatch_and_before_the_chains(monkeypatch, fixed_views):

@@ -319,6 +319,9 @@ def test_the_target_can_begin_as_the_source(monkeypatch):
     np.testing.assert_array_equal(
         state.trained.parameters['target']['w'], before.trained.parameters['target']['w']
     )
+    np.testing.assert_array_equal(
+        state.trained.statistics['target']['bands'], before.trained.statistics['target']['bands']
+    )
 
 
 def test_what_it_can_do_is_of_the_right_domain(monkeypatch):

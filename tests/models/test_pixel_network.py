@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import random
@@ -42,6 +43,16 @@ def test_it_is_the_two_layers_that_it_says() -> None:
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
     trained, _ = network.train(parameters, statistics, images, key=random.key(2))
     np.testing.assert_array_equal(trained, outputs)
+
+
+def test_outputs_of_bfloat16_features_are_not_rounded_to_it() -> None:
+    narrow, wide = (pixel_network.build(_options(dtype=name), 4) for name in ('bfloat16', 'float32'))
+    images = random.normal(random.key(0), (2, 8, 8, 3))
+    parameters, statistics = narrow.init(random.key(1), images)
+    outputs = np.asarray(narrow.apply(parameters, statistics, images))
+    assert np.abs(outputs - outputs.astype(jnp.bfloat16)).max() > 0.0
+    exact = np.asarray(wide.apply(parameters, statistics, images))
+    assert 0.0 < np.abs(outputs - exact).max() < 0.02 * np.abs(exact).max()
 
 
 def test_a_coarser_raster_lies_under_the_pixels_that_it_covers() -> None:

@@ -5,7 +5,7 @@ against each other has two of each, and a state that holds both.
 
 Evaluation uses the running average of the parameters,
 
-    a_s = d_s a_(s-1) + (1 - d_s) w_s,    d_s = min(d, (1 + s) / (10 + s)) after s updates
+    a_s = d_s a_(s-1) + (1 - d_s) w_s,    d_s = min(d, s / (9 + s)) after s updates
 
 whose memory grows with training, so that it does not remember the initial values; a decay d of 0
 keeps the newest parameters. Statistics of batch normalisation are not averaged.
