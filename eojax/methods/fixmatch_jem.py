@@ -255,7 +255,7 @@ class _Training(NamedTuple):
         if options.score_matching_weight and density:
             clean = self._first(views.weak, options.score_matching_batch_size)
             score, more = model.score_matching(
-                parameters, statistics, clean, key_score, state.gaussian
+                parameters, old.statistics, clean, key_score, state.gaussian
             )
             loss, metrics = loss + score, metrics | more
         return loss, Aside(metrics, statistics, beliefs)

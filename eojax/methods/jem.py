@@ -130,7 +130,7 @@ class _Training(NamedTuple):
         groups = [model.noisy(batch['labelled']['images'], key_labelled)]
         if chain is not None:
             groups += [model.noisy(batch['unlabelled']['images'], key_real), chain.images]
-        logits, statistics = model.forward(parameters, statistics, groups, key_model)
+        logits, kept = model.forward(parameters, statistics, groups, key_model)
         labels = batch['labelled']['labels']
         cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits[0], labels).mean()
         loss = model.options.classification_weight * cross_entropy
@@ -147,7 +147,7 @@ class _Training(NamedTuple):
                 parameters, statistics, clean, key_score, state.gaussian
             )
             loss, metrics = loss + score, metrics | more
-        return loss, Aside(metrics, statistics)
+        return loss, Aside(metrics, kept)
 
 
 RECIPE = Recipe(OPTIONS, ABILITIES, build, check, starts_from_weights=True, advice=ADVICE)

@@ -16,6 +16,7 @@ from eojax.data.facts import Facts
 from eojax.errors import UserError
 from eojax.feed.pipeline import draw_batch
 from eojax.feed.resident import Resident
+from eojax.losses.denoising_score_matching import denoising_score_matching
 from eojax.methods import jem
 from eojax.methods.joint import joint_model
 from eojax.methods.method import Method
@@ -282,6 +283,29 @@ def test_under_batch_norm_chains_and_likelihood_have_one_energy(monkeypatch: Pat
     # Only the labelled batch makes the running statistics.
     expected = batch['labelled']['images'].mean(0)
     np.testing.assert_allclose(new.trained.statistics['mean'], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('which', ['running', 'batch'])
+def test_under_batch_norm_score_matching_has_the_energy_of_the_chains(
+    monkeypatch: Patch, which: str
+):
+    centring = MODELS['wide_resnet']._replace(build=lambda *_: centring_model())
+    monkeypatch.setitem(MODELS, 'wide_resnet', centring)
+    config = plain_config('jem', method__likelihood_statistics=which,
+                          method__score_matching_weight=1.0)  # fmt: skip
+    method, batch = jem.build(config, small_task()), small_batch()
+    running, key = random.normal(random.key(5), SHAPE), random.key(2)
+    state = with_trained(method.init(random.key(0), batch, None), statistics={'mean': running})
+
+    def density(x: Array) -> Array:
+        mean = running if which == 'running' else x.mean(0)
+        return jax.nn.logsumexp(logits_of(state.trained.parameters, x - mean), -1)
+
+    _, metrics = joint(method)(state, batch, key)
+    key_score = random.split(random.split(key)[1], 4)[3]
+    noise = tuple(config.method.score_matching_noise)
+    expected = denoising_score_matching(density, batch['clean']['images'], key_score, noise)
+    assert float(metrics['score_matching']) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_sharpness_aware_step_takes_the_same_samples_twice(monkeypatch: Patch):

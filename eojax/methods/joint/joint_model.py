@@ -167,11 +167,15 @@ class JointModel(NamedTuple):
         """The weighted loss that shapes the gradient of log p(x) on images of the data.
 
         Args:
+          statistics: those that the chains see, from before the step.
           gaussian: where chains begin, for flow matching; None for uniform noise.
         """
-        options = self.options
+        options, key_network = self.options, random.fold_in(key, 3)
 
         def density(x: Array) -> Array:
+            if self._batch_statistics():
+                outputs, _ = self.network.train(parameters, statistics, x, key=key_network)
+                return log_density(outputs)
             return log_density(self.network.apply(parameters, statistics, x))
 
         if options.score_matching_kind == 'flow':
