@@ -66,7 +66,11 @@ OPTIONS = {
         ),
         'shares_decay': Option(0.99, 'decay of the running estimate of these shares', BELOW_ONE),
         'alignment_warmup': Option(
-            0, 'first steps of the alignment over which lambda rises from 0', NOT_NEGATIVE, 'steps'
+            0,
+            'first steps of the alignment over which lambda rises from 0',
+            NOT_NEGATIVE,
+            'steps',
+            phase='within',
         ),
         'sum_over_batch': Option(
             False, 'whether the two distances are sums over the images of a batch, else means'

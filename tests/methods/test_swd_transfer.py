@@ -14,6 +14,7 @@ from jax import Array, random
 from ml_collections import ConfigDict
 
 from eojax.config.base import base_config, check_config, set_key
+from eojax.config.phases import lengths
 from eojax.errors import UserError
 from eojax.evaluation import evaluate, reference
 from eojax.losses.sliced_wasserstein import random_projections
@@ -301,6 +302,12 @@ def test_the_second_phase_has_a_schedule_of_its_own(monkeypatch):
     assert moved[0] == moved[4] == 0.0
     assert all(length > 0.0 for length in (*moved[1:4], *moved[5:]))
     assert int(state.trained.updates) == int(state.target_updates) == 4
+
+
+def test_fewer_steps_shorten_the_rise_of_lambda() -> None:
+    config = plain(method__alignment_warmup=4)
+    before, config.steps = config.steps, config.steps // 2
+    assert lengths(config, before, {'steps'})['method.alignment_warmup'] == (4, 2)
 
 
 def test_the_target_can_begin_as_the_source(monkeypatch):
