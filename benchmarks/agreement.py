@@ -25,11 +25,12 @@ from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.runs import run as runs
 from eojax.runs.carry import initial_carry
 from eojax.tables import plain_table
-from eojax.training.step_program import compile_phase, order_key
+from eojax.training.step_program import compile_phase, means, order_key
 
 
 def metrics_on(config: ConfigDict, mesh: Mesh, steps: int) -> dict[str, float]:
-    """Means of the metrics over the first steps of a config's first phase, on these devices."""
+    """Means of the metrics over the first steps of a config's first phase, on these devices; -1 of
+    a share of which nothing was counted."""
     with target.compiling_for(mesh), jax.default_device(mesh.devices.flat[0]):
         run = runs.prepare(config, Path(), mesh)
         key = sharding.place_key(random.key(config.seed, impl=config.random), mesh)
@@ -39,7 +40,8 @@ def metrics_on(config: ConfigDict, mesh: Mesh, steps: int) -> dict[str, float]:
             feed = run.feed.feed(phase.streams, order_key(key), step)
             carry, _ = programs.one(carry, feed, key)
         run.feed.close()
-        return {name: float(value) / steps for name, value in carry.sums.items()}
+        found = means(jax.device_get(carry.sums), steps)
+        return {name: -1.0 if np.isnan(value) else value for name, value in found.items()}
 
 
 def difference(one: dict[str, float], other: dict[str, float]) -> float:

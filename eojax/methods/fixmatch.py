@@ -55,7 +55,7 @@ from eojax.losses.consistency import (
     update_beliefs,
 )
 from eojax.methods.features import features_of
-from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task, share_of
 from eojax.methods.options import AUGMENT, AVERAGE_DECAY, UNLABELLED_RATIO
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
@@ -200,7 +200,7 @@ def guess_metrics(pseudo: PseudoLabels, truth: Array) -> dict[str, Array]:
     right = counted & (pseudo.labels == truth)
     return {
         'mask_rate': pseudo.chosen.mean(),
-        'pseudo_label_accuracy': right.sum() / jnp.maximum(counted.sum(), 1),
+        **share_of('pseudo_label_accuracy', right, counted),
     }
 
 

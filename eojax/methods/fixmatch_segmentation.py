@@ -56,7 +56,7 @@ from eojax.losses.pixel_cross_entropy import pixel_accuracy
 from eojax.losses.valid_pixels import mean_over
 from eojax.methods import fixmatch
 from eojax.methods.features import encoder_features_of, features_of, pixel_logits_of
-from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task, share_of
 from eojax.methods.options import AVERAGE_DECAY, UNLABELLED_RATIO
 from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.pixels.views import views
@@ -160,7 +160,7 @@ def guess_metrics(labels: Array, truth: Array, valid: Array | None = None) -> di
     right = counted & (labels == truth)
     return {
         'mask_rate': mean_over(labels >= 0, valid),
-        'pseudo_label_accuracy': right.sum() / jnp.maximum(counted.sum(), 1),
+        **share_of('pseudo_label_accuracy', right, counted),
     }
 
 

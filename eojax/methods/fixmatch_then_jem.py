@@ -37,7 +37,7 @@ from eojax.feed.streams import Batch, Stream
 from eojax.methods import fixmatch, jem
 from eojax.methods.joint import options as jem_options
 from eojax.methods.joint.joint_model import ABILITIES
-from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task, share_of
 from eojax.methods.update import optimizers
 from eojax.models import MODELS, wide_resnet
 from eojax.option import Option, Options, at_least, one_of, with_defaults
@@ -149,7 +149,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         right = counted & (guessed == images['truth'])
         metrics = {
             'loss': -jnp.log(q.max(-1)).mean(),
-            'pseudo_label_accuracy': right.sum() / jnp.maximum(counted.sum(), 1),
+            **share_of('pseudo_label_accuracy', right, counted),
         }
         new = jnp.where(given, images['labels'], guessed)
         return state._replace(labels=state.labels.at[images['index']].set(new)), metrics

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
 from ml_collections import ConfigDict
 
@@ -22,6 +23,8 @@ from eojax.samplers.langevin import Langevin
 State = Any
 Metrics = Mapping[str, Array]
 Shape = tuple[int, int, int]
+# Ends the name of the metric that says of how much another one is a share.
+COUNTED = '_counted'
 
 
 class Task(NamedTuple):
@@ -64,7 +67,8 @@ class Phase(NamedTuple):
       steps: how many.
       streams: what each batch holds.
       step: `(state, batch, key) -> (state, metrics)`, traced once and compiled with donated state.
-        Metrics are scalars; `loss` is among them.
+        Metrics are scalars; `loss` is among them. The log has their means over steps; of a share
+        (`share_of`) that of all that the steps counted.
       begin: what happens to the state once, before the first step of the phase.
     """
 
@@ -73,6 +77,21 @@ class Phase(NamedTuple):
     streams: Mapping[str, Stream]
     step: Callable[[State, Batch, Array], tuple[State, Metrics]]
     begin: Callable[[State], State] | None = None
+
+
+def share_of(name: str, right: Array, counted: Array) -> dict[str, Array]:
+    """A metric that is a share of what a step counts, which may be nothing, and how much it counts.
+
+    Args:
+      right: bool, of any shape, the part of what is counted that the share is of.
+      counted: bool, of the same shape.
+
+    Returns:
+      `name`, 0 where nothing is counted, and `name_counted`: without it, such a step would stand
+      for a share of 0 in the mean over steps.
+    """
+    num = counted.sum()
+    return {name: right.sum() / jnp.maximum(num, 1), f'{name}{COUNTED}': num.astype(jnp.float32)}
 
 
 class Sampling(NamedTuple):

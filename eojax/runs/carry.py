@@ -23,7 +23,7 @@ class Carry(NamedTuple):
     Attributes:
       state: the method's.
       step: int32, steps done.
-      sums: of each metric since the last log.
+      sums: of each metric since the last log; see `eojax.training.step_program.Interval`.
       summed: int32, steps in `sums`.
       healthy: false once a metric was not finite or the loss passed its limit.
     """
@@ -73,6 +73,17 @@ def begin_phase(run: Run, phase: int, carry: Carry) -> Carry:
     # Placed from the host: device_put cannot make them where a process has but one of the devices.
     small = (fresh.sums, fresh.summed, fresh.healthy)
     return Carry(state, carry.step, *sharding.place(small, sharding.replicated(run.mesh)))
+
+
+def with_sums(run: Run, phase: int, carry: Carry) -> Carry:
+    """A carry with sums of the metrics of its phase: they begin anew where a checkpoint has others,
+    as that of another version of eojax may."""
+    names = metric_names(run, phase, carry.state)
+    if sorted(carry.sums) == names:
+        return carry
+    fresh = fresh_sums(names, carry.state, carry.step)
+    sums, summed = sharding.place((fresh.sums, fresh.summed), sharding.replicated(run.mesh))
+    return carry._replace(sums=sums, summed=summed)
 
 
 def fresh_sums(names: Iterable[str], state: Any, step: Array) -> Carry:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from eojax.methods.method import Phase
 from eojax.runs import domains, lock
 from eojax.runs import run as runs
 from eojax.runs.beginning import check_data, write_beginning
-from eojax.runs.carry import Carry, begin_phase, initial_carry, phase_at
+from eojax.runs.carry import Carry, begin_phase, initial_carry, phase_at, with_sums
 from eojax.runs.checkpoint import Checkpoints
 from eojax.runs.lock import Lock
 from eojax.runs.opening import checkpoint_folder, load_state, restore_carry
@@ -40,7 +41,14 @@ from eojax.training.profiling import Trace
 from eojax.training.progress import Progress
 from eojax.training.recovery import Recovery
 from eojax.training.sinks import Sinks
-from eojax.training.step_program import Interval, Programs, all_finite, compile_phase, order_key
+from eojax.training.step_program import (
+    Interval,
+    Programs,
+    all_finite,
+    compile_phase,
+    means,
+    order_key,
+)
 from eojax.training.stopping import Agreement, Stopped, stop_signals
 
 # How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
@@ -129,11 +137,10 @@ class _Report(NamedTuple):
     def metrics(self) -> dict[str, Any]:
         """The row for the log; waits for the devices to reach the interval's end."""
         sums, summed = jax.device_get((self.interval.sums, self.interval.summed))
-        metrics: dict[str, Any] = {k: float(v) / max(int(summed), 1) for k, v in sums.items()}
         speed = self.steps / self.seconds if self.seconds > 0 else 0.0
         images = sum(stream.batch_size for stream in self.phase.streams.values())
         return {
-            **metrics,
+            **means(sums, summed),
             'steps_per_second': speed,
             'images_per_second': images * speed,
             'phase': self.phase.name,
@@ -327,6 +334,7 @@ class _Loop:
 
     def _compile(self) -> None:
         phase = self.run.method.phases[self.phase]
+        self.carry = with_sums(self.run, self.phase, self.carry)
         self.programs = compile_phase(self.run, phase, self.carry, self.key)
         say(f'compiled the {phase.name} step in {self.programs.seconds:.1f} s')
         self.timed_from = (time.perf_counter(), self.step)
@@ -368,6 +376,8 @@ class _Loop:
         metrics = evaluate.validate(run, self.carry.state)
         name = run.method.score
         score = metrics.get(f'validation_{name}')
+        if score is not None and not math.isfinite(score):
+            score = None  # no later one would be above NaN
         if score is not None and (self.best_score is None or score > self.best_score):
             self.best_score = score
             for step in self.best.steps():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jax import Array, lax, random
 from eojax.devices import sharding, target
 from eojax.devices.compiler_options import compiler_options
 from eojax.feed.pipeline import Feed, draw_batch
-from eojax.methods.method import Phase
+from eojax.methods.method import COUNTED, Metrics, Phase
 from eojax.runs.carry import Carry, carry_shardings, jitted_step
 from eojax.runs.run import Run
 
@@ -40,7 +41,7 @@ class Interval(NamedTuple):
     """The sums of a logging interval on the devices.
 
     Attributes:
-      sums: of each metric.
+      sums: of each metric; of a share, times how much it counts (`eojax.methods.method.share_of`).
       summed: int32, steps in `sums`.
       healthy: whether all metrics were finite and the loss in its limit, and the state is finite:
         the loss shows the parameters before an update, what the last one did shows in the state.
@@ -74,10 +75,7 @@ def step_program(
         batch = draw_batch(feed, phase.streams, order_key(key), carry.step, facts, everywhere)
         batch = lax.with_sharding_constraint(batch, sharding.split(run.mesh))
         state, metrics = step(carry.state, batch, random.fold_in(key, 2 + carry.step))
-        sums = {
-            name: carry.sums[name] + jnp.asarray(value, jnp.float32)
-            for name, value in metrics.items()
-        }
+        sums = {name: carry.sums[name] + value for name, value in _weighed(metrics).items()}
         finite = jnp.all(jnp.stack([jnp.isfinite(v).all() for v in metrics.values()]))
         healthy = carry.healthy & finite & (jnp.abs(metrics['loss']) <= max_loss)
         return Carry(state, carry.step + 1, sums, carry.summed + 1, healthy)
@@ -90,6 +88,28 @@ def step_program(
         return carry, carry.step + 0
 
     return program
+
+
+def _weighed(metrics: Metrics) -> dict[str, Array]:
+    """Each metric as float32, and a share times how much it counts."""
+    values = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
+    return {name: value * values.get(f'{name}{COUNTED}', 1.0) for name, value in values.items()}
+
+
+def means(sums: Mapping[str, float], summed: int) -> dict[str, float]:
+    """The means of an interval's metrics; NaN of a share of which nothing was counted.
+
+    Args:
+      sums, summed: of an `Interval`, on the host.
+    """
+    found = {}
+    for name, value in sums.items():
+        if name.endswith(COUNTED):
+            continue
+        share = f'{name}{COUNTED}' in sums
+        over = float(sums[f'{name}{COUNTED}']) if share else max(int(summed), 1)
+        found[name] = float(value) / over if over else math.nan
+    return found
 
 
 def lower_steps(run: Run, phase: Phase, carry: Carry, key: Array, steps: int) -> jax.stages.Lowered:

@@ -46,7 +46,9 @@ def test_it_is_the_two_layers_that_it_says() -> None:
 
 
 def test_outputs_of_bfloat16_features_are_not_rounded_to_it() -> None:
-    narrow, wide = (pixel_network.build(_options(dtype=name), 4) for name in ('bfloat16', 'float32'))
+    narrow, wide = (
+        pixel_network.build(_options(dtype=name), 4) for name in ('bfloat16', 'float32')
+    )
     images = random.normal(random.key(0), (2, 8, 8, 3))
     parameters, statistics = narrow.init(random.key(1), images)
     outputs = np.asarray(narrow.apply(parameters, statistics, images))
