@@ -42,4 +42,4 @@ def build(config: ConfigDict, task: Task) -> Method:
     return Method(init, (phase,), target_abilities(network))
 
 
-RECIPE = Recipe(OPTIONS, TARGET_ABILITIES, build)
+RECIPE = Recipe(OPTIONS, TARGET_ABILITIES, build, embedding_classifier.check)

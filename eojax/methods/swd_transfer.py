@@ -170,8 +170,8 @@ class _Alignment(NamedTuple):
         labels_s, labels_t = batch['source']['labels'], batch['labelled']['labels']
         source, statistics = self._embed_source(parameters, statistics, batch, key_source)
         few, every, statistics = self._embed_target(parameters, statistics, batch, key_target)
-        loss_s, accuracy_s = network.classification(parameters, source, labels_s)
-        loss_t, accuracy_t = network.classification(parameters, few, labels_t)
+        loss_s, accuracy_s = network.classification(parameters, source, labels_s, 'source')
+        loss_t, accuracy_t = network.classification(parameters, few, labels_t, 'target')
         loss = loss_s + loss_t
         metrics = {
             'source_cross_entropy': loss_s,
@@ -220,7 +220,9 @@ class _Alignment(NamedTuple):
         """The target's shares after the step, and the metrics that tell them."""
         if self.options.target_shares == class_shares.ESTIMATED:
             logits = self.network.classify(parameters, jax.lax.stop_gradient(every))
-            prior = class_shares.prior(self.task.source_label_counts, self.task.label_counts)
+            counts = self.task.source_label_counts, self.task.label_counts
+            expected = self.network.expected
+            prior = class_shares.prior(*counts) if expected is None else jnp.asarray(expected)
             decay = self.options.shares_decay
             shares = class_shares.updated(shares, jax.nn.softmax(logits), prior, decay)
         names = [name.replace(' ', '_') for name in self.task.facts.class_names]

@@ -1,4 +1,4 @@
-"""Class shares of a target: their estimate, and the weights that give a source the same."""
+"""Class shares of a target: their estimate, weights of a source, classifiers that expect them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 from jax import random
 
+from eojax.config.base import check_config
 from eojax.errors import UserError
 from eojax.losses.sliced_wasserstein import random_projections
-from eojax.methods.transfer import class_shares
+from eojax.methods.transfer import class_shares, embedding_classifier
 from tests.methods import test_swd_transfer as transfer
-from tests.methods.linear_encoder import build_linear, small_batch
+from tests.methods.linear_encoder import (
+    assert_descended,
+    build_linear,
+    hand_logits,
+    plain_config,
+    small_batch,
+    small_task,
+)
 
 
 def test_weights_give_a_batch_the_shares():
@@ -170,3 +178,85 @@ def test_shares_that_are_none_are_refused(text: str, message: str):
 def test_shares_that_are_given():
     assert class_shares.parse('estimated', ('a', 'b')) is None
     assert class_shares.parse(' b = 0.25, a=0.75', ('a', 'b')) == (0.75, 0.25)
+
+
+def test_a_classifier_of_even_labels_has_the_posteriors_of_the_expected_shares():
+    given_class = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]])  # p(x|y) of two classes, three x
+    expected = class_shares.expected('a=0.8,b=0.2', ('a', 'b'), ())
+    labelled = np.array([0.5, 0.5])
+    of_labels = (labelled[:, None] * given_class / (labelled @ given_class)).T
+    # What is added in training is what the cross-entropy has its least value with.
+    logits = np.log(of_labels) - class_shares.offsets((10, 10), expected)
+    wanted = (np.array([0.8, 0.2])[:, None] * given_class).T
+    found = np.asarray(jax.nn.softmax(logits))
+    np.testing.assert_allclose(found, wanted / wanted.sum(1, keepdims=True), rtol=1e-5)
+
+
+def test_a_class_without_labels_is_no_infinity():
+    expected = class_shares.expected('as_source', ('a', 'b'), (9, 0))
+    assert expected.tolist() == pytest.approx([1.0, class_shares.SMALLEST], rel=0.01)
+    assert np.isfinite(class_shares.offsets((0, 7), expected)).all()
+    assert class_shares.expected('as_labelled', ('a', 'b'), (9, 1)) is None
+
+
+@pytest.mark.parametrize('name', ['sar_only', 'fine_tune'])
+def test_a_step_with_expected_shares_by_hand(monkeypatch, name: str):
+    config = plain_config(name, method__expected_shares='a=0.5,b=0.3,c=0.2')
+    method, batch = build_linear(monkeypatch, config), small_batch()
+    state = method.init(random.key(0), batch, None)
+    for phase in method.phases[1:]:
+        state = phase.begin(state)
+    old = state.trained.parameters
+
+    def loss_of(parameters):
+        added = jnp.log(1 / 3) - jnp.log(jnp.array([0.5, 0.3, 0.2]))
+        logits = hand_logits(parameters, 'target', batch['labelled']['images']) + added
+        log_p = jax.nn.log_softmax(logits)
+        return -jnp.take_along_axis(log_p, batch['labelled']['labels'][:, None], 1).mean()
+
+    new, metrics = jax.jit(method.phases[-1].step)(state, batch, random.key(1))
+    loss, gradient = jax.value_and_grad(loss_of)(old)
+    assert float(metrics['loss']) == pytest.approx(float(loss), rel=1e-5)
+    assert_descended(new.trained.parameters, old, gradient)
+    # The logits are those of the expected shares: nothing is added to them.
+    found = method.abilities['logits'](new, batch['labelled']['images'], random.key(0))
+    wanted = hand_logits(new.trained.parameters, 'target', batch['labelled']['images'])
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_the_shares_of_the_source_change_what_the_target_teaches_alone():
+    config = plain_config('swd_transfer', method__expected_shares='as_source')
+    task = small_task()._replace(source_label_counts=(6, 3, 3))
+    network = embedding_classifier.from_config(config, task)
+    np.testing.assert_allclose(network.expected, [0.5, 0.25, 0.25])
+    np.testing.assert_allclose(network.offsets['source'], 0.0, atol=1e-6)
+    wanted = np.log([2 / 3, 4 / 3, 4 / 3])
+    np.testing.assert_allclose(network.offsets['target'], wanted, rtol=1e-5)
+    plain = embedding_classifier.from_config(plain_config('swd_transfer'), task)
+    assert plain.expected is None
+    assert not plain.offsets
+
+
+def test_estimates_begin_with_the_shares_that_the_classifier_expects(monkeypatch):
+    options = {'method__target_shares': 'estimated', 'method__shares_decay': 0.5}
+    expecting = transfer.plain(**options, method__expected_shares='a=0.6,b=0.3,c=0.1')
+    method, batch = build_linear(monkeypatch, expecting), small_batch()
+    state = transfer.aligned(method)
+    new, _ = jax.jit(method.phases[1].step)(state, batch, random.key(1))
+    logits = hand_logits(state.trained.parameters, 'target', batch['unlabelled']['images'])
+    prior = jnp.array([0.6, 0.3, 0.1])
+    wanted = class_shares.updated(state.target_shares, jax.nn.softmax(logits), prior, 0.5)
+    np.testing.assert_allclose(new.target_shares, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('as_source', 'sar_only has no source; give the share of each class'),
+        ('estimated', 'method.expected_shares=estimated: expected as_labelled, as_source, or'),
+        ('a=0.5,b=0.2', 'the shares add up to 0.7'),
+    ],
+)
+def test_expected_shares_that_are_none_are_refused(text: str, message: str):
+    with pytest.raises(UserError, match=message):
+        check_config(plain_config('sar_only', method__expected_shares=text))

@@ -1,4 +1,4 @@
-"""The class shares of a target domain, and the weights that give a source the same.
+"""The class shares of a target domain: a source weighed to them, and classifiers that expect them.
 
 Aligning all images of two domains, as the third term of Eq. 2 of "EO-to-SAR transfer" does, is
 right where their classes are equally frequent. Where they are not, it moves images of one class to
@@ -15,6 +15,14 @@ Priori Probabilities" (2002), with one batch for each of its turns (online EM, C
     r(y|x) ~ p(y|x) pi_T(y) / pi_0(y)                                       (their Eq. 2.4)
     pi_T(y) <- d pi_T(y) + (1 - d) mean_x r(y|x)                            (their Eq. 2.9)
 
+Labels that were chosen by class, as many of each, teach a classifier that all classes are as
+frequent, whatever the images are like that it will see. Training it with
+
+    softmax(f(x) + log pi_L - log pi_E)
+
+for labels of shares pi_L makes softmax(f(x)) its posterior where the shares are pi_E (Menon et al.,
+"Long-tail Learning via Logit Adjustment", 2021, their Eq. 10, with pi_E even).
+
 Notes:
   pi_0 is the prior that the classifier was trained with. Here it learns from both domains, one mean
   cross-entropy each, so pi_0 is the mean of the shares of source images and labelled target images:
@@ -25,6 +33,8 @@ Notes:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -34,14 +44,19 @@ from eojax.errors import UserError
 SMALLEST = 1e-3
 # What `method.target_shares` may say besides shares.
 EQUAL, ESTIMATED = 'as_source', 'estimated'
+# What `method.expected_shares` may say: nothing is changed, or those of the source's labels.
+AS_LABELLED, AS_SOURCE = 'as_labelled', 'as_source'
+TARGET_KEY, EXPECTED_KEY = 'method.target_shares', 'method.expected_shares'
+_WORDS = {TARGET_KEY: (EQUAL, ESTIMATED), EXPECTED_KEY: (AS_LABELLED, AS_SOURCE)}
 
 
-def parse(text: str, names: tuple[str, ...]) -> tuple[float, ...] | None:
+def parse(text: str, names: tuple[str, ...], key: str = TARGET_KEY) -> tuple[float, ...] | None:
     """Shares that a config gives, `water=0.6,urban=0.4`, in the order of the classes.
 
     Args:
-      text: of `method.target_shares`.
+      text: of `key`.
       names: of the classes; none where they are not known yet: only the form is looked at.
+      key: `TARGET_KEY` or `EXPECTED_KEY`.
 
     Returns:
       None where the text gives no shares but says where they come from.
@@ -49,7 +64,7 @@ def parse(text: str, names: tuple[str, ...]) -> tuple[float, ...] | None:
     Raises:
       UserError: one line that says what is wrong with it.
     """
-    if text in (EQUAL, ESTIMATED):
+    if text in _WORDS[key]:
         return None
     shares: dict[str, float] = {}
     for part in text.split(','):
@@ -60,19 +75,16 @@ def parse(text: str, names: tuple[str, ...]) -> tuple[float, ...] | None:
             share = -1.0
         if not equals or not name or not 0.0 < share <= 1.0 or name in shares:
             raise UserError(
-                f'method.target_shares={text}: expected {EQUAL}, {ESTIMATED}, or the share of each'
+                f'{key}={text}: expected {", ".join(_WORDS[key])}, or the share of each'
                 ' class once, above 0, as water=0.6,urban=0.4'
             )
         shares[name] = share
     if names and set(shares) != set(names):
         raise UserError(
-            f'method.target_shares={text}: expected a share for each of the classes'
-            f' {", ".join(names)}'
+            f'{key}={text}: expected a share for each of the classes {", ".join(names)}'
         )
     if abs(sum(shares.values()) - 1.0) > 0.01:
-        raise UserError(
-            f'method.target_shares={text}: the shares add up to {sum(shares.values()):g}, not to 1'
-        )
+        raise UserError(f'{key}={text}: the shares add up to {sum(shares.values()):g}, not to 1')
     total = sum(shares.values())
     return tuple(shares[name] / total for name in names or shares)
 
@@ -112,8 +124,8 @@ def updated(shares: Array, posteriors: Array, prior: Array, decay: float) -> Arr
     joint = lax.stop_gradient(posteriors) * ratios
     responsible = joint / jnp.maximum(joint.sum(1, keepdims=True), 1e-12)
     moved = decay * shares + (1.0 - decay) * responsible.mean(0)
-    bounded = jnp.maximum(moved, SMALLEST)
-    return bounded / bounded.sum()
+    kept = jnp.maximum(moved, SMALLEST)
+    return kept / kept.sum()
 
 
 def weights(shares: Array, labels: Array) -> Array:
@@ -134,6 +146,39 @@ def weights(shares: Array, labels: Array) -> Array:
 
 def initial(given: tuple[float, ...] | None, label_counts: tuple[int, ...]) -> Array:
     """The shares before the first step: those given, else those of the labelled target images."""
-    counts = np.asarray(label_counts if given is None else given, np.float32)
-    bounded = np.maximum(counts / max(counts.sum(), 1e-12), SMALLEST)
-    return jnp.asarray(bounded / bounded.sum(), jnp.float32)
+    return jnp.asarray(bounded(label_counts if given is None else given))
+
+
+def expected(
+    text: str, names: tuple[str, ...], source_label_counts: tuple[int, ...]
+) -> np.ndarray | None:
+    """pi_E of `method.expected_shares`, float32 `[K]`; None where the labels' own are expected.
+
+    Args:
+      names: of the classes.
+      source_label_counts: the source's labelled images of each class, for `AS_SOURCE`.
+
+    Raises:
+      UserError: one line that says what is wrong with the text.
+    """
+    if text == AS_LABELLED:
+        return None
+    given = parse(text, names, EXPECTED_KEY)
+    return bounded(source_label_counts if given is None else given)
+
+
+def offsets(label_counts: tuple[int, ...], expected_shares: np.ndarray) -> np.ndarray:
+    """log pi_L - log pi_E, which training adds to the logits; float32 `[K]`.
+
+    Args:
+      label_counts: labelled images of each class, of which pi_L are the shares.
+      expected_shares: pi_E, `[K]`.
+    """
+    return np.log(bounded(label_counts)) - np.log(expected_shares)
+
+
+def bounded(counts: Sequence[float]) -> np.ndarray:
+    """The shares of counts, or of shares, none below `SMALLEST`; float32 `[K]`."""
+    known = np.asarray(counts, np.float64)
+    shares = np.maximum(known / max(known.sum(), 1e-12), SMALLEST)
+    return (shares / shares.sum()).astype(np.float32)

@@ -13,6 +13,9 @@ Notes:
   The paper leaves open the size of the embedding and the classifier. It prints its contrastive loss
   as one of the encoder's output, z = phi(x), without a head; the head that is an option is that of
   Khosla et al. (2020), one hidden layer.
+  Where labels were chosen by class, a method that also learns from a source with the true shares
+  has an advantage that has nothing to do with transfer. `expected_shares` tells all three the same
+  shares (`eojax.methods.transfer.class_shares`); the paper's do without.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array, lax, random
 from ml_collections import ConfigDict
@@ -30,8 +34,10 @@ from ml_collections import ConfigDict
 from eojax import models
 from eojax.augment import AUGMENTATIONS
 from eojax.devices import sharding
+from eojax.errors import UserError
 from eojax.methods.method import Task
 from eojax.methods.options import AUGMENT, AVERAGE_DECAY
+from eojax.methods.transfer import class_shares
 from eojax.models.model import Network
 from eojax.option import NOT_NEGATIVE, Option, at_least
 
@@ -44,6 +50,11 @@ OPTIONS: dict[str, Option] = {
         0, "features of the classifier's hidden layer; 0: it is linear", NOT_NEGATIVE, 'features'
     ),
     'normalise_embedding': Option(False, 'whether embeddings are brought to one length'),
+    'expected_shares': Option(
+        class_shares.AS_LABELLED,
+        'class shares of the images to be classified: as_labelled, as_source, or'
+        ' water=0.6,urban=0.4',
+    ),
     'average_decay': AVERAGE_DECAY,
 }
 
@@ -56,12 +67,17 @@ class EmbeddingClassifier(NamedTuple):
       num_classes: outputs of h.
       options: the config group `method`.
       num_devices: over which each batch is split.
+      expected: float32 `[K]`, the class shares that h's posteriors are of; None where they are
+        those of the labels that it learns from.
+      offsets: float32 `[K]` of each domain, which training adds to the logits for that.
     """
 
     encoder: Network
     num_classes: int
     options: ConfigDict
     num_devices: int
+    expected: np.ndarray | None = None
+    offsets: Mapping[str, np.ndarray] = {}
 
     def init(self, key: Array, shapes: Mapping[str, Sequence[int]]) -> tuple[Any, Any]:
         """Parameters and statistics of the encoders of some domains and of the classifier.
@@ -114,10 +130,12 @@ class EmbeddingClassifier(NamedTuple):
         return _dense(parameters['projection'], embedding)
 
     def classification(
-        self, parameters: Any, embedding: Array, labels: Array
+        self, parameters: Any, embedding: Array, labels: Array, domain: str
     ) -> tuple[Array, Array]:
-        """The mean cross-entropy of h with labels `[N]`, and the accuracy."""
+        """The mean cross-entropy of h with labels `[N]` of a domain, and the accuracy."""
         logits = self.classify(parameters, embedding)
+        if domain in self.offsets:
+            logits = logits + self.offsets[domain]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean(), (logits.argmax(-1) == labels).mean()
 
@@ -134,7 +152,31 @@ class EmbeddingClassifier(NamedTuple):
 def from_config(config: ConfigDict, task: Task) -> EmbeddingClassifier:
     """The network of a config: its model gives embeddings in place of logits."""
     encoder = models.build(config.model, config.method.embedding_size)
-    return EmbeddingClassifier(encoder, task.num_classes, config.method, task.num_devices)
+    shares = class_shares.expected(
+        config.method.expected_shares, task.facts.class_names, task.source_label_counts
+    )
+    offsets = {}
+    if shares is not None:
+        counts = {'source': task.source_label_counts, 'target': task.label_counts}
+        offsets = {name: class_shares.offsets(c, shares) for name, c in counts.items() if sum(c)}
+    return EmbeddingClassifier(
+        encoder, task.num_classes, config.method, task.num_devices, shares, offsets
+    )
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses class shares that there are none of.
+
+    Raises:
+      UserError: one line that names the key.
+    """
+    text = config.method.expected_shares
+    class_shares.parse(text, (), class_shares.EXPECTED_KEY)
+    if text == class_shares.AS_SOURCE and 'source' not in config:
+        raise UserError(
+            f'{class_shares.EXPECTED_KEY}={text}: {config.method.name} has no source; give the'
+            ' share of each class, as water=0.6,urban=0.4'
+        )
 
 
 def _init_dense(key: Array, sizes: Sequence[int]) -> dict[str, dict[str, Array]]:

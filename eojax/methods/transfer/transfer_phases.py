@@ -31,6 +31,7 @@ from eojax.errors import UserError
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.supervised_contrastive import supervised_contrastive
 from eojax.methods.method import Metrics, Phase, Shape, Task
+from eojax.methods.transfer import embedding_classifier
 from eojax.methods.transfer.embedding_classifier import EmbeddingClassifier
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Descent, Loss, Trained
@@ -75,12 +76,13 @@ class TransferState(NamedTuple):
 
 
 def check(config: ConfigDict) -> None:
-    """Refuses first phases on the source that cannot train.
+    """Refuses first phases on the source that cannot train, and class shares that are none.
 
     Raises:
       UserError: one line that names the key.
     """
     options = config.method
+    embedding_classifier.check(config)
     if options.source_steps >= config.steps:
         raise UserError(
             f'method.source_steps {options.source_steps} leaves nothing of steps {config.steps}'
@@ -178,7 +180,7 @@ def source_phase(network: EmbeddingClassifier, first: Stage) -> Phase:
         embedding, statistics = network.embed_in_training(
             parameters, statistics, 'source', images, key_model
         )
-        loss, accuracy = network.classification(parameters, embedding, labels)
+        loss, accuracy = network.classification(parameters, embedding, labels, 'source')
         metrics = {'source_cross_entropy': loss, 'source_accuracy': accuracy}
         if weight:
             z = network.project(parameters, embedding) if options.contrastive_size else embedding
@@ -211,7 +213,7 @@ def target_phase(
         embedding, statistics = network.embed_in_training(
             parameters, statistics, 'target', images, key
         )
-        loss, accuracy = network.classification(parameters, embedding, labels)
+        loss, accuracy = network.classification(parameters, embedding, labels, 'target')
         return loss, Aside({'accuracy': accuracy}, statistics)
 
     def step(state: TransferState, batch: Batch, key: Array) -> tuple[TransferState, Metrics]:
