@@ -9,8 +9,10 @@ Command: python -m eojax.main --config=configs/swd_transfer_landscapes.py
   python -m eojax.apps.transfer_study --config=configs/swd_transfer_landscapes.py --labelled=32
 Expected: above fine-tuning and SAR-only, as in the paper's Figure 1, which has no numbers.
 Measured: 64.2 % +- 0.5 (standard error, five seeds; benchmarks/results/
-  transfer_study_landscapes_zones_sums_five_seeds_cpu_2026-11-30.json). Fine-tuning, in its last
-  state, 58.6 +- 1.6, SAR-only 59.1 +- 1.9 (transfer_study_landscapes_cpu_2026-11-25.json there).
+  transfer_study_landscapes_zones_sums_five_seeds_cpu_2026-11-30.json), fine-tuning 58.9 +- 1.4,
+  SAR-only 60.0 +- 1.4 (transfer_study_landscapes_lowrise_best_state_cpu_2026-11-30.json there).
+  With So2Sat's class shares known to all three (method.expected_shares) the gain is gone:
+  docs/transfer.md.
 """
 
 from ml_collections import ConfigDict
