@@ -21,7 +21,7 @@ frequent, whatever the images are like that it will see. Training it with
     softmax(f(x) + log pi_L - log pi_E)
 
 for labels of shares pi_L makes softmax(f(x)) its posterior where the shares are pi_E (Menon et al.,
-"Long-tail Learning via Logit Adjustment", 2021, their Eq. 10, with pi_E even).
+"Long-tail Learning via Logit Adjustment", 2021, whose pi_E is even).
 
 Notes:
   pi_0 is the prior that the classifier was trained with. Here it learns from both domains, one mean

@@ -222,9 +222,9 @@ def rows_of(cells: Sequence[Cell]) -> list[Row]:
     """A row for each cell that is finished or failed, in order; see `row_of`."""
     rows = []
     for cell in cells:
-        failed = run_record.read(cell.folder).error is not None
-        if failed or is_finished(cell):
-            rows.append(row_of(cell.folder, cell.labels, is_finished(cell), cell.measures))
+        finished = is_finished(cell)
+        if finished or run_record.read(cell.folder).error is not None:
+            rows.append(row_of(cell.folder, cell.labels, finished, cell.measures))
     return rows
 
 
