@@ -1,7 +1,9 @@
 """How well a score ranks two kinds of pixels, from counts of its values: any number of them.
 
 Scores are counted in bins that are as fine as their floating-point numbers are, 1/4096 of a value:
-no range need be known before, and the result is that of all pixels and not of a sample.
+no range need be known before, and the result is that of all pixels and not of a sample. Scores that
+crowd near another number than 0, as probabilities do near 1, are counted less that number: else all
+from 0.99988 to 1 would be one bin.
 """
 
 from __future__ import annotations

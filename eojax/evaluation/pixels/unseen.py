@@ -13,7 +13,8 @@ pixels of what was seen score above all others, 0.5 where the score says nothing
 Pixels without data are in none of them.
 
 The scores: `log_density`, LSE_i of methods that learn one; `log_sum_exp` of the outputs of those
-that do not; `max_probability`, max_y p(y|x).
+that do not; `max_probability`, max_y p(y|x). That one is counted as max_y p(y|x) - 1, which ranks
+alike: counts tell numbers near 0 apart, and of a sure network all probabilities are near 1.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from eojax.runs.run import Run
 # What is clear beside a cloud, and what is hidden by one, by the cloud's opacity.
 _CLEAR, _HIDDEN = 0.0, 0.9
 _DRAWN = 5000
+_CONFIDENCE = 'confidence'
 
 # Counts of each score, by its name.
 Ranked = Mapping[str, Counts]
@@ -47,7 +49,7 @@ def scores_of_unseen(method: Method) -> dict[str, str]:
     density = (
         {'pixel_log_density': 'log_density'} if learned else {'pixel_log_sum_exp': 'log_sum_exp'}
     )
-    return {**density, 'confidence': 'max_probability'}
+    return {**density, _CONFIDENCE: 'max_probability'}
 
 
 def asked_for(run: Run) -> bool:
@@ -77,7 +79,7 @@ def unseen_pixels(run: Run, state: Any, tested: EvaluationSet) -> Evaluator:
     ) -> tuple[Ranked, Ranked]:
         masks = (batch.labels >= 0, batch.labels == UNSEEN_LABEL)
         seen, unseen = (
-            {name: added(held[name], counts_of(outputs[name][mask])) for name in titles}
+            {name: added(held[name], _counted(name, outputs[name][mask])) for name in titles}
             for held, mask in zip(sums, masks, strict=True)
         )
         return seen, unseen
@@ -110,6 +112,11 @@ def unseen_pixels(run: Run, state: Any, tested: EvaluationSet) -> Evaluator:
         )
 
     return Evaluator(tuple(titles), start, update, finish)
+
+
+def _counted(name: str, scores: np.ndarray) -> Counts:
+    """The counts of a score, whose order they keep."""
+    return counts_of(scores - np.float32(1.0) if name == _CONFIDENCE else scores)
 
 
 def _areas(
@@ -152,6 +159,8 @@ def _ranked(
     first = 0
     for outputs in score_batches(run, names, state, batches()):
         chosen = mask[first : first + len(outputs[names[0]])]
-        counts = {name: added(counts[name], counts_of(outputs[name][chosen])) for name in names}
+        counts = {
+            name: added(counts[name], _counted(name, outputs[name][chosen])) for name in names
+        }
         first += len(chosen)
     return counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -20,8 +21,9 @@ from eojax.data.facts import PIXEL_LABELS, UNSEEN, Facts, Raster
 from eojax.data.splits import Splits
 from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
-from eojax.evaluation.evaluation_set import UNSEEN_LABEL, EvaluationSet
+from eojax.evaluation.evaluation_set import UNSEEN_LABEL, EvaluationBatch, EvaluationSet
 from eojax.evaluation.pixels.clouds import paint_clouds
+from eojax.evaluation.pixels.unseen import unseen_pixels
 from eojax.runs.opening import open_run
 from eojax.runs.run import with_data
 from eojax.training.loop import train
@@ -92,6 +94,26 @@ def test_clouds_hide_what_they_cover_and_leave_the_rest(dtype: str) -> None:
     top = np.array([255, 255] if dtype == 'uint8' else [100, 200])
     assert (clouded.images[hidden] > 0.5 * top).all()
     np.testing.assert_array_equal(paint_clouds(images, raster, 0.4).images, clouded.images)
+
+
+def test_probabilities_near_1_are_ranked_too() -> None:
+    generator = np.random.default_rng(0)
+    away = np.exp(-generator.normal((12.0, 10.0), 1.0, (500, 2))).T  # of max p from 1
+    confidence = (1.0 - away).astype(np.float32)[..., None]
+    labels = np.array([[[0]] * 500, [[UNSEEN_LABEL]] * 500], np.int32)
+    one = np.zeros(2, np.int64)
+    batch = EvaluationBatch({}, labels, one, one, one)
+    run: Any = SimpleNamespace(
+        method=SimpleNamespace(abilities={}, rasters=('images',)),
+        config=SimpleNamespace(evaluate=SimpleNamespace(outliers='')),
+    )
+    tested = EvaluationSet(_dataset(), ('images',), None, 5)
+    evaluator = unseen_pixels(run, None, tested)
+    outputs = {'confidence': confidence, 'pixel_log_sum_exp': confidence}
+    numbers = evaluator.finish(evaluator.update(evaluator.start(), outputs, batch)).numbers
+    expected = roc_auc_score(np.repeat([1, 0], 500), confidence.reshape(-1))
+    assert expected > 0.9
+    assert numbers['auroc_unseen_max_probability'] == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_run_ranks_pixels_as_scikit_learn_does(tmp_path: Path) -> None:
