@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,15 +31,17 @@ from eojax.apps.edit.changes import (
     parse_heights,
     parse_replacements,
     replace,
+    survey,
     water_class,
 )
-from eojax.apps.edit.job import names_of
+from eojax.apps.edit.job import area_text, names_of
 from eojax.apps.edit.measures import receptive_range
 from eojax.apps.edit.regions import region_mask
 from eojax.apps.synthesise.job import Options, make_image, open_inputs
-from eojax.apps.synthesise.land_cover import LandCover
+from eojax.apps.synthesise.land_cover import CoverPart, LandCover
 from eojax.apps.synthesise.windows import Kept
 from eojax.data.facts import from_json, to_json
+from eojax.data.reading.raster import Part
 from eojax.data.sets import landscape_pairs
 from eojax.data.sets.pixels import geonrw
 from eojax.errors import UserError
@@ -148,6 +151,65 @@ def test_low_ground_behind_a_dam_stays_dry_where_only_what_is_joined_is_flooded(
     assert flood(seen, [5], 0, Erosion(element_of('cross'), 0), region=region)[0].mask.sum() == 49
 
 
+class _Read(NamedTuple):
+    """A map and its elevation in memory."""
+
+    labels: np.ndarray
+    surface: np.ndarray
+    valid: np.ndarray
+
+    @property
+    def height(self) -> int:
+        return len(self.labels)
+
+    @property
+    def width(self) -> int:
+        return self.labels.shape[1]
+
+    def cover(self) -> Any:
+        return SimpleNamespace(
+            height=self.height, width=self.width,
+            read=lambda row, column, high, wide: CoverPart(
+                self.labels[row : row + high, column : column + wide],
+                self.valid[row : row + high, column : column + wide],
+            ),
+        )  # fmt: skip
+
+    def elevation(self) -> Any:
+        return SimpleNamespace(
+            read=lambda row, column, high, wide: Part(
+                self.surface[row : row + high, column : column + wide, None],
+                self.valid[row : row + high, column : column + wide],
+            )
+        )
+
+
+def _read_flood(read: _Read, levels: list[float]) -> list[Edit]:
+    seen = survey(read.cover(), read.elevation(), levels, 0)
+    return flood(seen, levels, 0, Erosion(element_of('cross'), 1))
+
+
+def test_ground_as_high_as_the_water_is_dry_in_any_precision() -> None:
+    surface = np.full((4, 6), 12.2, np.float32)  # 12.19999981
+    ground = np.ones(surface.shape, np.int32)
+    read = _Read(ground, surface, np.ones(surface.shape, bool))
+    assert [edit.changed.any() for edit in _read_flood(read, [12.2])] == [False]
+    assert [edit.changed.all() for edit in _read_flood(read, [12.2, 12.21])] == [False, True]
+    whole = read._replace(surface=np.full((4, 6), 12, np.int16))
+    assert [edit.changed.all() for edit in _read_flood(whole, [11.5, 12.0, 12.5])] == [0, 0, 1]
+
+
+def test_a_frame_without_data_changes_no_flood() -> None:
+    surface = np.zeros((8, 9), np.float32)
+    surface[3, 4] = 10.0
+    read = _Read(np.ones((8, 9), np.int32), surface, np.ones((8, 9), bool))
+    framed = _Read(*(np.pad(x, 2) for x in read))
+    (plain,), (inside,) = (_read_flood(one, [5.0]) for one in (read, framed))
+    assert plain.changed.sum() == 72 - 5  # the hill and the pixels beside it
+    np.testing.assert_array_equal(inside.classes[2:-2, 2:-2], plain.classes)
+    assert inside.changed.sum() == plain.changed.sum()
+
+
 def test_heights_are_told_in_metres_where_their_unit_is_known() -> None:
     """Drawn places and GeoNRW say it; of decimetres 650 is 65 m."""
     seen = _survey(np.zeros((4, 4)), np.zeros((4, 4), bool), [650])
@@ -201,7 +263,8 @@ def test_a_flood_changes_its_mask_and_nothing_else(
     before, _ = _read(out / 'before_sar.tif')
     areas = []
     for level, result in zip(LEVELS, summary['edits'], strict=True):
-        mask = ndimage.binary_erosion((heights < level) & held, border_value=1)
+        # No ground is dry where there are no data, as beyond the edge.
+        mask = ndimage.binary_erosion((heights < level) | ~held, border_value=1) & held
         folder = out / f'flood_{level}'
         cover, valid = _read(folder / 'land_cover.tif')
         np.testing.assert_array_equal(cover[~mask], original[~mask])
@@ -449,6 +512,18 @@ def test_how_far_a_generator_looks_is_measured() -> None:
     assert receptive_range(model_with(by_class), 32) == 0
     assert receptive_range(model_with(blurred), 32) == 3
     assert receptive_range(model_with(blurred), 4) == 2  # no farther than the window
+    coarse = FACTS.rasters['elevation']._replace(scale=3)
+    facts = FACTS._replace(rasters={**FACTS.rasters, 'elevation': coarse})
+    model = model_with(by_height, ('elevation',), 'sar', facts=facts)
+    assert receptive_range(model, 32) == 2  # a pixel of it covers three
+
+
+def test_large_areas_are_told_without_powers_of_ten() -> None:
+    areas = (0.05, 12.345, 1234.5, 123456.7)
+    texts = [area_text({'height': 1.0, 'hectares_flooded': area}) for area in areas]
+    assert texts == [
+        '0.05 ha flooded', '12.35 ha flooded', '1,234 ha flooded', '123,457 ha flooded'
+    ]  # fmt: skip
 
 
 def test_within_its_range_a_generator_may_change_what_is_outside(

@@ -11,7 +11,8 @@ how often it is done; here they are options. Farmland in place of forest is a ch
 Notes:
   With `connected`, only ground that is joined to present water is flooded, which the paper does not
   ask: low ground behind a dam stays dry.
-  Beyond the edge of the map the erosion sees water, so that a flood is not eaten away there.
+  Beyond the edge of the map, and where it has no data, the erosion sees water: a flood is not eaten
+  away there, and a frame without data around a map changes nothing.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from eojax.errors import UserError, unknown_name
 
 # Of a map of changed classes: nothing changes here.
 SAME = 255
-# Of heights that a pixel lies below, none.
-_DRY = 255
+# Of heights that a pixel lies below: none, and not known as there are no data.
+_DRY, _NO_DATA = 255, 254
 _MOST_HEIGHTS = 254
 _DIGITS = 9  # of heights: float32 holds no more
 _ELEMENTS = ('cross', 'square', 'disk')
@@ -158,7 +159,7 @@ class Survey(NamedTuple):
 
     Attributes:
       first: uint8 `[H, W]`, the number of the first height that a pixel lies below; 255 where it
-        lies below none, or where the map or the elevation has no data.
+        lies below none, 254 where the map or the elevation has no data.
       water: bool `[H, W]`, where there is water now.
     """
 
@@ -178,9 +179,13 @@ def survey(cover: LandCover, elevation: Beside, heights: Sequence[float], number
     for top in range(0, cover.height, STRIP):
         window = top, 0, min(STRIP, cover.height - top), cover.width
         labels, part = cover.read(*window), elevation.read(*window)
-        below = np.searchsorted(heights, part.pixels[..., 0], 'right')
-        wet = part.valid & labels.valid & (below < len(heights))
-        first[top : top + STRIP][wet] = below[wet]
+        surface, rows = part.pixels[..., 0], first[top : top + STRIP]
+        # In the elevation's type: a float32 of 12.2 lies below the 12.2 of double precision.
+        levels = np.asarray(heights, surface.dtype if surface.dtype.kind == 'f' else None)
+        below = np.searchsorted(levels, surface, 'right')
+        wet = below < len(heights)
+        rows[wet] = below[wet]
+        rows[~(part.valid & labels.valid)] = _NO_DATA
         water[top : top + STRIP] = labels.labels == number
     return Survey(first, water)
 
@@ -217,12 +222,12 @@ def flood(
       region: bool `[H, W]`, where anything may change; None for everywhere.
       unit_metres: metres that a height of 1 means; 0 where that is not known.
     """
-    edits = []
+    edits, empty = [], seen.first == _NO_DATA
     for order, height in enumerate(heights):
         mask = seen.first <= order
         if connected:
             mask = joined_to(mask, seen.water)
-        mask = erosion.of(mask)
+        mask = erosion.of(mask | empty) & ~empty
         if region is not None:
             mask &= region
         classes = np.where(mask, np.uint8(number), np.uint8(SAME))

@@ -187,7 +187,7 @@ def area_text(result: Mapping[str, Any]) -> str:
     area = result[f'hectares_{word}']
     if area is None:
         return f'{result[f"pixels_{word}"]:,} pixels {word}'
-    return f'{area:,.4g} ha {word}'
+    return f'{area:,.0f} ha {word}' if area >= 1000.0 else f'{area:.4g} ha {word}'
 
 
 def _number(value: float | None) -> str:

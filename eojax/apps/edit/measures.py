@@ -89,7 +89,8 @@ def receptive_range(model: Model, side: int) -> int:
     """How many pixels away from a changed pixel an image may change, by trial.
 
     Two windows of random inputs are made that differ in the middle pixel alone. What lies beyond
-    the window is not seen: a generator that looks farther than half a window gets that half.
+    the window is not seen: a generator that looks farther than half a window gets that half. A pixel
+    of a coarser raster is the mean of several, so that a change reaches all of these first.
 
     Args:
       side: of a window, in pixels.
@@ -110,4 +111,5 @@ def receptive_range(model: Model, side: int) -> int:
                 raster[:, middle, middle] = -raster[:, middle, middle]
         images += list(synthesise(model, [Windows(labels, rasters)]))
     differing = np.argwhere((images[0] != images[1]).any(-1)[0])
-    return int(np.abs(differing - middle).max()) if len(differing) else 0
+    coarsest = max((facts.rasters[name].scale for name in model.rasters), default=1)
+    return coarsest - 1 + int(np.abs(differing - middle).max(initial=0))
