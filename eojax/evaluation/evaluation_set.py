@@ -4,8 +4,8 @@ Windows lie on a grid that covers every place; the last ones of a row or column 
 Each pixel counts in one window alone, and its class is unknown in all others. Where windows lie
 side by side, it counts in the first that shows it; where they overlap (`EvaluationSet.overlap`), in
 the one whose middle is nearest: near its border a network sees less of what is around. Where a
-place is smaller than a window, the rest of the window is empty and unknown. With a centre
-(`EvaluationSet.centre`) each place has one window, in its middle.
+place is smaller than a window, the rest of the window is empty, as pixels without data are, and
+unknown. With a centre (`EvaluationSet.centre`) each place has one window, in its middle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from eojax.data.columns import name_at
 from eojax.data.dataset import ArraySource, Dataset, Window
-from eojax.data.facts import PIXEL_LABELS, UNKNOWN, UNSEEN
+from eojax.data.facts import PIXEL_LABELS, UNKNOWN, UNSEEN, Facts
 from eojax.data.reading.lazy_images import Images
 from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
@@ -168,7 +168,7 @@ class EvaluationSet(NamedTuple):
             facts = self.dataset.facts
             size = self.window or (facts.size or (0, 0))[0]
             width = self.window or (facts.size or (0, 0))[1]
-            empty = UNKNOWN if name == PIXEL_LABELS else 0
+            empty = UNKNOWN if name == PIXEL_LABELS else beyond(facts, name)
             shape = (len(here), *facts.shape(name, size, width))
             filled = np.full(shape, empty, facts.stored(name).dtype)
             for row, one in zip(np.flatnonzero(here), read, strict=True):
@@ -279,6 +279,19 @@ def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
         options.window_overlap,
         centre=bool(centre),
     )
+
+
+def beyond(facts: Facts, entry: str) -> np.ndarray | int:
+    """The stored values of a pixel beyond its place: those of one without data, `[bands]`.
+
+    So a map has them too (`eojax.apps.map_scene.pixel_map`). 8-bit values are 0 to 255 whatever the
+    limits are; nothing is seen beyond, so that masks are 0.
+
+    Args:
+      entry: a raster, or the mask of one.
+    """
+    raster = facts.rasters.get(entry)
+    return 0 if raster is None or raster.dtype == 'uint8' else raster.empty
 
 
 def _along(length: int, side: int, stride: int, grid: int) -> Iterator[tuple[int, int, int]]:

@@ -89,8 +89,8 @@ def receptive_range(model: Model, side: int) -> int:
     """How many pixels away from a changed pixel an image may change, by trial.
 
     Two windows of random inputs are made that differ in the middle pixel alone. What lies beyond
-    the window is not seen: a generator that looks farther than half a window gets that half. A pixel
-    of a coarser raster is the mean of several, so that a change reaches all of these first.
+    the window is not seen: a generator that looks farther than half a window gets that half. Each
+    pixel of a coarser raster is the mean of several, so that a change reaches all of these first.
 
     Args:
       side: of a window, in pixels.

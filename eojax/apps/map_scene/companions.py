@@ -24,13 +24,14 @@ from rasterio.windows import Window
 from eojax.data import facts
 from eojax.data.reading.raster import Part
 from eojax.data.reading.scenes.ground import PROJECTION_ERRORS
+from eojax.data.reading.scenes.same_pixels import same_pixels
 from eojax.data.reading.scenes.validity import stands_in_all_bands
 from eojax.errors import UserError
 from eojax.runs.run import Run
 
 _SAMPLE = 256  # pixels along each side of the grid at which values are looked at
 _MOST_OUTSIDE = 0.5  # share of them that may lie beyond the limits of training
-_SAME = 1e-3  # of a pixel: grids that differ by no more are the same
+_SAME = 1e-2  # of a pixel: grids that nowhere differ by more are the same
 
 
 class Grid(Protocol):
@@ -102,10 +103,11 @@ class Companion:
             return self._file
         if self._file.crs is None:
             raise UserError(f'{self._title}: has no coordinate system, so it lies nowhere on Earth')
-        same_pixels = self._file.shape == (scene.height, scene.width) and (
-            self._file.transform.almost_equals(scene.transform, _SAME * abs(scene.transform.a))
+        size = scene.height, scene.width
+        same = self._file.shape == size and same_pixels(
+            self._file.transform, scene.transform, *size, _SAME
         )
-        if same_pixels and self._file.crs == scene.crs:
+        if same and self._file.crs == scene.crs:
             return self._file
         # Without a value for no data, a further band says where the file has any.
         alpha = self._file.nodata is None
@@ -116,7 +118,7 @@ class Companion:
             )  # fmt: skip
         except PROJECTION_ERRORS as error:
             # Some files name their system so that no program knows it, as FLAIR's masks do.
-            if same_pixels:
+            if same:
                 return self._file
             raise UserError(
                 f'{self._title}: no way from its coordinate system to that of {scene.path}'

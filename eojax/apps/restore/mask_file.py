@@ -11,10 +11,11 @@ from rasterio.transform import Affine
 
 from eojax.data.reading.formats.encoded import read_encoded, without_opaque_alpha
 from eojax.data.reading.raster import SUFFIXES
+from eojax.data.reading.scenes.same_pixels import same_pixels
 from eojax.errors import UserError
 
 _MASK_BYTES = 2**28
-_SAME = 0.01  # of a pixel: places that differ by no more are the same
+_SAME = 0.01  # of a pixel: places that nowhere differ by more are the same
 # How the formats start that keep every value: PNG, TIFF, GIF, BMP, PBM and PGM.
 _LOSSLESS = (b'\x89PNG', b'II', b'MM', b'GIF8', b'BM', b'P1', b'P2', b'P4', b'P5')
 
@@ -72,13 +73,13 @@ def check_place(path: Path, scene: Path, transform: Affine) -> None:
         return
     try:
         with rasterio.open(path) as file:
-            crs, own = file.crs, file.transform
+            crs, own, size = file.crs, file.transform, file.shape
     except RasterioError:
         return
     # Neither says anything without a system.
     if crs is None or own.is_identity or transform.is_identity:
         return
-    if not own.almost_equals(transform, _SAME * abs(transform.determinant) ** 0.5):
+    if not same_pixels(own, transform, *size, _SAME):
         raise UserError(
             f'--mask={path}: its pixels lie elsewhere than those of {scene}: bring it onto them'
             ' first (gdalwarp -t_srs ... -te ... -ts ..., or rio warp --like)'

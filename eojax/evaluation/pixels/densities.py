@@ -13,6 +13,7 @@ import numpy as np
 from eojax.data.dataset import Dataset, Window
 from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
+from eojax.evaluation.evaluation_set import beyond
 from eojax.evaluation.scoring import score_batches
 from eojax.runs.run import Run
 
@@ -89,7 +90,7 @@ def _read(
     for name in names:
         raster = dataset.facts.rasters[name]
         shape = (len(windows), height // raster.scale, width // raster.scale, len(raster.bands))
-        batch.append(np.zeros(shape, raster.dtype))
+        batch.append(np.full(shape, beyond(dataset.facts, name), raster.dtype))
     for number, (place, window) in enumerate(windows):
         read = dataset.source.read(place, window, entries)
         masks.append(valid_pixels(read, dataset.facts, (window.height, window.width)))

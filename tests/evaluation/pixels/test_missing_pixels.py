@@ -79,6 +79,51 @@ def test_densities_are_of_pixels_that_hold_data(
     np.testing.assert_array_equal(values[: len(kept)], kept)
 
 
+def test_beyond_a_small_place_the_network_sees_the_lowest_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a map: 0 would be the brightest of these decibels."""
+    limits = ((-25.0, 0.0), (-30.0, -5.0))
+    raster = Raster(('vv_db', 'vh_db'), 'float32', limits, missing=True)
+    facts = FACTS._replace(rasters={'images': raster}, size=None)
+    sides = np.array([6, 8], np.int32)
+    places = Places(tuple('ab'), sides, sides, np.full(2, -1, np.int32))
+    arrays = {
+        name: [np.full((side, side, *bands), value, dtype) for side in (6, 8)]
+        for name, bands, value, dtype in (
+            ('images', (2,), -10, np.float32),
+            (PIXEL_LABELS, (), 0, np.uint8),
+            (valid_of('images'), (), 1, bool),
+        )
+    }
+
+    def read(place: int, window: Any, entries: Any) -> dict[str, np.ndarray]:
+        rows, columns = (
+            slice(at, at + size) for at, size in zip(window[:2], window[2:], strict=True)
+        )
+        return {name: arrays[name][place][rows, columns] for name in entries}
+
+    dataset = Dataset(facts, places, SimpleNamespace(read=read))
+    entries = ('images', PIXEL_LABELS, valid_of('images'))
+    (batch,) = EvaluationSet(dataset, entries, 8, 5).batches(np.ones(5, bool))
+    images, mask = batch.rasters['images'], batch.rasters[valid_of('images')]
+    assert (images[mask] == -10).all()
+    assert (images[~mask] == (-25.0, -30.0)).all()
+    assert mask.sum() == 36 + 64
+    assert (batch.rasters[PIXEL_LABELS] == np.where(mask, 0, 255)).all()
+
+    def kept(run: Any, names: Any, state: Any, batches: Any) -> Iterator[Any]:
+        for outputs in _value_as_score(run, names, state, batches):
+            yield outputs
+            (density,) = outputs.values()
+            seen.update(np.unique(density).tolist())
+
+    seen = set[float]()
+    monkeypatch.setattr(densities, 'score_batches', kept)
+    densities.pixel_densities(_run(8), None, dataset, 20, 5)
+    assert seen == {-10.0, -25.0}
+
+
 def test_what_lies_under_clouds_or_beside_them_holds_data(monkeypatch: pytest.MonkeyPatch) -> None:
     scored = []
 
