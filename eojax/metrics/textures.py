@@ -20,6 +20,8 @@ from eojax.models.pixel_blocks import cropped, mean_pooled, padded_to_multiple
 _SCALES = (1, 2, 4)
 # A class with fewer pixels has no texture to speak of.
 _LEAST = 100
+# A variance is the small difference of two sums, which accelerators would round to a few digits.
+_EXACT = jax.lax.Precision.HIGHEST
 
 
 def local_features(images: Array) -> Array:
@@ -51,9 +53,11 @@ def class_moments(images: Array, labels: Array, num_classes: int) -> Array:
     features = features.reshape(num, -1, numbers)
     classes = jax.nn.one_hot(labels.reshape(num, -1), num_classes)
     counts = classes.sum(1)[..., None]
-    sums = jnp.einsum('npk,npd->nkd', classes, features)
+    sums = jnp.einsum('npk,npd->nkd', classes, features, precision=_EXACT)
     products = jax.lax.map(
-        lambda one: jnp.einsum('pk,pd,pe->kde', one[0], one[1], one[1], optimize='optimal'),
+        lambda one: jnp.einsum(
+            'pk,pd,pe->kde', one[0], one[1], one[1], optimize='optimal', precision=_EXACT
+        ),
         (classes, features),
     )
     return jnp.concatenate([counts, sums, products.reshape(num, num_classes, -1)], -1)

@@ -202,6 +202,15 @@ def test_what_is_trusted_least_comes_first():
     assert np.mean(_sample(1000, 10, 4).log_density < rule.threshold) == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize(('share', 'left'), [(0.02, 0.0), (0.15, 0.2), (0.25, 0.2), (0.7, 0.5)])
+def test_equal_scores_are_left_open_where_that_is_nearer_to_what_was_asked(share, left):
+    """Of 100 images 20 have the lowest score, and 30 the next."""
+    scores = np.repeat([-3.0, -2.0, -1.0], [20, 30, 50]).astype(np.float32)
+    sample = _sample(100, 10, 4)._replace(log_density=scores)
+    rule = calibrate_open(sample, share, 'log_density', None)
+    assert np.mean(trust('log_density', sample.probabilities, scores) < rule.threshold) == left
+
+
 @pytest.mark.parametrize(
     ('asked', 'words'),
     [

@@ -79,7 +79,7 @@ def check_place(path: Path, scene: Path, transform: Affine) -> None:
     # Neither says anything without a system.
     if crs is None or own.is_identity or transform.is_identity:
         return
-    if not same_pixels(own, transform, *size, _SAME):
+    if not same_pixels(own, transform, size[0], size[1], _SAME):
         raise UserError(
             f'--mask={path}: its pixels lie elsewhere than those of {scene}: bring it onto them'
             ' first (gdalwarp -t_srs ... -te ... -ts ..., or rio warp --like)'

@@ -167,13 +167,19 @@ def trust(
 def calibrate_open(sample: Sample, share: float, by: str, rule: SetRule | None) -> OpenRule:
     """The rule that leaves that share of the sample open, or as near to it as equal scores allow.
 
+    So of sets of few sizes: all of one size are left open, or none.
+
     Args:
       rule: of the sets, for `set_size`.
     """
     probabilities = sample.probabilities
     sets = None if rule is None else rule.holds(probabilities, np.random.default_rng(0))
     scores = trust(by, probabilities, sample.log_density, sets)
-    return OpenRule(by, share, float(np.quantile(scores, share, method='higher')))
+    threshold = float(np.quantile(scores, share, method='higher'))
+    below, with_equal = np.mean(scores < threshold), np.mean(scores <= threshold)
+    if share - below > with_equal - share:
+        threshold = float(np.nextafter(threshold, np.inf))
+    return OpenRule(by, share, threshold)
 
 
 def _uniform(sample: Sample) -> np.ndarray:

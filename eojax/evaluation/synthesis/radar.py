@@ -41,13 +41,14 @@ def decibel_limits(raster: Raster) -> np.ndarray | None:
     """The decibels that -1 and +1 stand for, float64 `[bands, 2]`; None where it is no backscatter.
 
     Bands are in dB where their names end in `_db`: as they are, of types with a point, and of whole
-    numbers in hundredths above -100 dB.
+    numbers without a sign in hundredths above -100 dB. What others count in is not known.
     """
     if raster.limits is None or not all(band.endswith(_DECIBELS) for band in raster.bands):
         return None
-    limits = np.asarray(raster.limits, np.float64)
-    whole = np.dtype(raster.dtype).kind in 'ui'
-    return _STORED_FROM + _STORED_STEP * limits if whole else limits
+    limits, kind = np.asarray(raster.limits, np.float64), np.dtype(raster.dtype).kind
+    if kind == 'i':
+        return None
+    return _STORED_FROM + _STORED_STEP * limits if kind == 'u' else limits
 
 
 class _Sums(NamedTuple):

@@ -192,6 +192,8 @@ def test_decibels_are_known_by_their_bands():
     np.testing.assert_array_equal(decibel_limits(DECIBELS), [[-20, 10]])
     stored = Raster(('vv_db',), 'uint16', ((7500.0, 10500.0),))
     np.testing.assert_allclose(decibel_limits(stored), [[-25, 5]])
+    # The unit of signed whole numbers is not known: whole decibels, or hundredths.
+    assert decibel_limits(Raster(('vv_db',), 'int16', ((-20.0, 10.0),))) is None
     assert decibel_limits(Raster()) is None
     assert decibel_limits(Raster(('surface',), 'int16', ((0.0, 1.0),))) is None
 
