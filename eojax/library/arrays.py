@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eojax.data.facts import IMAGES, Limits, Raster
-from eojax.data.reading.patches import resample
+from eojax.data.reading.patches import resample, resample_floats
 from eojax.errors import UserError
 
 # How images may be given: in the units and the type of the data set, or in [-1, 1].
@@ -35,21 +35,18 @@ class Given(NamedTuple):
     Attributes:
       rasters: each `[N, h, w, bands]`: as stored in the data set, or float32 in [-1, 1].
       scaled: whether they are in [-1, 1].
+      size: height and width of the images, in pixels of the network: of a raster whose pixels
+        cover several of these, more than it has itself.
     """
 
     rasters: tuple[np.ndarray, ...]
     scaled: bool
+    size: tuple[int, int]
 
     @property
     def num(self) -> int:
         """Images."""
         return len(self.rasters[0])
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the images, in pixels of the finest raster."""
-        height, width = (max(raster.shape[axis] for raster in self.rasters) for axis in (1, 2))
-        return height, width
 
 
 def check_rasters(
@@ -93,7 +90,8 @@ def check_rasters(
         array = check_array(given[name], raster, sides, units, resize, name)
         checked.append(array)
     _check_together(names, checked, [known[name].scale for name in names])
-    return Given(tuple(checked), units == 'network')
+    height, width = (length * known[names[0]].scale for length in checked[0].shape[1:3])
+    return Given(tuple(checked), units == 'network', (height, width))
 
 
 def check_units(units: str) -> None:
@@ -130,7 +128,22 @@ def check_array(
             f'{name} are {height} x {width} px, and the run sees {size[0]} x {size[1]} px: only'
             ' square images can be resampled; cut them out'
         )
-    return resample(array, size[0])
+    if units == 'data':
+        return resample(array, size[0])
+    # By the filter of the images of training, whichever way they are given.
+    resized = [resample_floats(image, size[0], np.dtype(raster.dtype)) for image in array]
+    return np.clip(np.stack(resized), -1.0, 1.0)
+
+
+def check_mask(images: Any, name: str = IMAGES) -> None:
+    """Refuses images of which some pixels are masked, in an array or in a list of them.
+
+    Raises:
+      WrongArray: NumPy would take what stands below the mask.
+    """
+    parts = images if isinstance(images, (list, tuple)) else (images,)
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        raise WrongArray(f'{name} have masked pixels: fill them ({name}.filled(value)) first')
 
 
 def _as_array(images: Any, name: str) -> np.ndarray:
@@ -138,10 +151,7 @@ def _as_array(images: Any, name: str) -> np.ndarray:
         raise WrongArray(
             f'{name} must be an array [N, H, W, C], not a path: run.read(path) reads image files'
         )
-    if isinstance(images, np.ma.MaskedArray):
-        if np.ma.is_masked(images):
-            raise WrongArray(f'{name} have masked pixels: fill them (images.filled(value)) first')
-        return np.asarray(images.data)
+    check_mask(images, name)
     try:
         array = np.asarray(images)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -201,8 +211,9 @@ def _in_units(array: np.ndarray, raster: Raster, name: str) -> np.ndarray:
     if array.dtype != wanted and not both_floats:
         raise WrongArray(_wrong_type(array, raster, name))
     if wanted.kind == 'f':
+        with np.errstate(over='ignore'):  # what the type does not hold is infinite, and refused
+            array = array.astype(np.float32 if wanted.itemsize > 4 else wanted)
         _check_finite(array, name)
-        array = array.astype(np.float32 if wanted.itemsize > 4 else wanted)
     if wanted == np.uint8:
         if array.max() <= 1 and array.any():
             _warn(

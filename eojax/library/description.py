@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eojax.data.facts import IMAGES
 from eojax.evaluation.scoring import scores_of
 from eojax.messages import counted
 from eojax.runs.domains import SOURCE, TARGET
@@ -37,7 +38,9 @@ def abilities_of(run: Run) -> tuple[str, ...]:
 def described(run: Run) -> str:
     """Several lines for people."""
     config, facts, counts = run.config, run.facts, run.known[TARGET].counts
-    images = facts.images
+    # Without colours or the like, the first of what it sees.
+    first = IMAGES if IMAGES in run.method.rasters else run.method.rasters[0]
+    images = facts.rasters[first]
     size = 'images of any size' if facts.size is None else f'{facts.size[0]} x {facts.size[1]} px'
     if 'pixel_logits' in run.method.abilities and facts.size is not None:
         size = f'{size}, and any other size'
@@ -55,7 +58,7 @@ def described(run: Run) -> str:
         f'  trained on: {title}, {counted(counts["train"], "image")}{some}{drawn}',
         f'  sees: {size}, {", ".join(images.bands)} as {images.dtype} ({limits}){ground}',
     ]
-    others = [name for name in run.method.rasters if name != 'images']
+    others = [name for name in run.method.rasters if name != first]
     if 'synthesise' in run.method.abilities:
         lines.append(f'  makes: {_synthesis(run)}')
     elif others:

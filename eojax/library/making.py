@@ -14,12 +14,12 @@ import numpy as np
 from eojax.apps import generate
 from eojax.apps.restore import repair
 from eojax.data.facts import Raster
-from eojax.data.reading.patches import resample
+from eojax.data.reading.patches import resample_floats
 from eojax.errors import UserError, unknown_name
 from eojax.evaluation import reference
 from eojax.evaluation.predictions.rows import training_of
 from eojax.evaluation.sampling import draw_ends
-from eojax.library.arrays import WrongArray
+from eojax.library.arrays import WrongArray, check_mask
 from eojax.methods import METHODS
 from eojax.methods.method import ability
 from eojax.runs.command import check_seed
@@ -90,6 +90,10 @@ def check_masks(images: Any, masks: Any, raster: Raster) -> tuple[np.ndarray, np
       WrongArray: masks of another size, type or number; or such that miss nothing or all of an
         image.
     """
+    check_mask(masks, 'masks')
+    hidden = np.ma.getmaskarray(images) if isinstance(images, np.ma.MaskedArray) else None
+    if hidden is None:
+        check_mask(images)
     images, masks = np.array(images), np.asarray(masks)
     if masks.dtype != np.bool_:
         raise WrongArray(
@@ -103,6 +107,11 @@ def check_masks(images: Any, masks: Any, raster: Raster) -> tuple[np.ndarray, np
         raise WrongArray(
             f'masks must be [N, H, W] = {list(images.shape[:3])} or [H, W], not {list(masks.shape)}'
         )
+    if hidden is not None and (hidden.any(-1) & ~masks).any():
+        raise WrongArray(
+            'images have masked pixels that masks does not call missing: add them to it,'
+            ' numpy.ma.getmaskarray(images).any(-1), or fill them (images.filled(value))'
+        )
     missing = masks.reshape(len(masks), -1)
     for number in np.flatnonzero(missing.all(1) | ~missing.any(1))[:1]:
         what = 'everything' if missing[number].all() else 'nothing'
@@ -114,12 +123,31 @@ def check_masks(images: Any, masks: Any, raster: Raster) -> tuple[np.ndarray, np
     return images, masks
 
 
-def resized_masks(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Masks of images that were resampled: what a missing pixel had a part in is missing."""
+def resized_masks(masks: np.ndarray, size: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    """Masks of images that were resampled: what a missing pixel had a part in is missing.
+
+    Args:
+      masks: bool `[N, H, W]`.
+      size: of the images now.
+      dtype: of the run's images, which says by which filter they were resampled.
+
+    Raises:
+      WrongArray: nothing of an image is left.
+    """
     if masks.shape[1:] == size:
         return masks
-    shares = resample(masks[..., None].astype(np.float32), size[0])[..., 0]
-    return shares > 0.0
+    # Bicubic weights may be negative: of their sum nobody knows which pixels had a part.
+    rows, columns = (
+        (resample_floats(np.eye(length)[:, None], size[0], dtype)[:, 0] != 0.0).astype(np.float32)
+        for length in masks.shape[1:]
+    )
+    resized: np.ndarray = rows @ masks.astype(np.float32) @ columns.T > 0.0
+    for number in np.flatnonzero(resized.all((1, 2)))[:1]:
+        raise WrongArray(
+            f'masks[{number}] leaves nothing of the image at {size[0]} x {size[1]} px: cut out'
+            ' patches of this size, in place of resize=True'
+        )
+    return resized
 
 
 def restore(

@@ -204,7 +204,7 @@ class OpenedRun(Scorer):
           masks: bool `[N, H, W]`, or `[H, W]` for all of them: True where missing.
           label: class that chains follow, by name or number; `auto` for the network's own guess,
             `any` for none.
-          chains: for each image, in pairs of opposite noise.
+          chains: for each image, in pairs of opposite noise; a single one has no spread.
           steps: of each chain; None for the sampler's own number.
           sampler: `texture` for texture and network, `langevin` for the network alone.
           seed: of classes and noise.
@@ -217,7 +217,7 @@ class OpenedRun(Scorer):
         ability(self.run.method, 'restore', self.run.config.method.name, METHODS)
         images, masks = making.check_masks(images, masks, self.run.images)
         given = self._checked(images, units, resize, None).rasters[0]
-        masks = making.resized_masks(masks, given.shape[1:3])
+        masks = making.resized_masks(masks, given.shape[1:3], self.dtype)
         unit = given if units == 'network' else scale_to_unit(given, self.run.images.limits)
         found = making.restore(
             self.run, self.state, unit, masks, chains, str(name), sampler, steps, seed
@@ -227,7 +227,10 @@ class OpenedRun(Scorer):
             np.where(missing, self._in_units(values, units), given)
             for values in (found.mean, found.one)
         )
-        return Restored(mean, self._spread(found.spread, units), one)
+        spread = self._spread(found.spread, units)
+        if chains == 1:  # it says nothing of how sure it is; 0 would say that it is certain
+            spread = np.where(missing, np.float32(np.nan), spread)
+        return Restored(mean, spread, one)
 
     def reconstruct(
         self,
@@ -242,8 +245,10 @@ class OpenedRun(Scorer):
         Args and errors as for `probabilities`.
         """
         made = self.score('reconstruct', images, units=units, resize=resize, rasters=rasters)
-        if self._by_pixel:  # of all rasters side by side
-            made = made[..., : len(self.bands)]
+        if self._by_pixel:  # of all rasters side by side, in the order in which the run sees them
+            before = self.rasters[: self.rasters.index(self._first)]
+            start = sum(len(self.facts.rasters[name].bands) for name in before)
+            made = made[..., start : start + len(self.bands)]
         return self._in_units(made, units)
 
     def synthesise(self, labels: Any, *, overlap: int | None = None, **rasters: Any) -> np.ndarray:
@@ -410,8 +415,9 @@ class OpenedRun(Scorer):
         if units == 'network':
             return values.astype(np.float32)
         stored = scale_from_unit(values, self.limits)
-        if self.dtype.kind in 'ui':
-            stored = np.round(stored)
+        if self.dtype.kind in 'ui':  # limits may lie beyond what the type holds
+            info = np.iinfo(self.dtype)
+            stored = np.rint(stored).clip(info.min, info.max)
         return stored.astype(self.dtype)
 
     def _spread(self, values: np.ndarray, units: str) -> np.ndarray:

@@ -49,7 +49,7 @@ class Restored(NamedTuple):
     Attributes:
       mean: `[N, H, W, C]`, of all chains: the repair with the smallest error.
       spread: float32 `[N, H, W, C]`, the standard deviation of the chains, in the same units; 0
-        where nothing was missing.
+        where nothing was missing, NaN where something was and there is one chain alone.
       one_chain: `[N, H, W, C]`, the end of the first chain: as sharp as a sample.
     """
 

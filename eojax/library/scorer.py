@@ -10,10 +10,11 @@ import numpy as np
 from jax import Array
 from scipy.special import softmax
 
-from eojax.data.facts import Facts, Limits, Raster
-from eojax.errors import UserError, unknown_name
+from eojax.data.facts import IMAGES, Facts, Limits, Raster
+from eojax.errors import unknown_name
 from eojax.evaluation.scoring import scores_of
 from eojax.library.arrays import Given, check_rasters
+from eojax.library.making import whole
 from eojax.library.results import Predictions
 from eojax.library.scores import score_images, score_pixels
 from eojax.methods import METHODS
@@ -50,8 +51,7 @@ class Scorer:
         size = run.config.evaluate.batch_size
         if batch_size is None:
             batch_size = min(size, 32) if jax.default_backend() == 'cpu' else size
-        if batch_size < 1:
-            raise UserError(f'batch_size must be at least 1, not {batch_size}')
+        batch_size = whole('batch_size', batch_size)
         config = run.config.copy_and_resolve_references()
         config.evaluate.batch_size = self.batch_size = batch_size
         self._scoring = run._replace(config=config)
@@ -68,7 +68,8 @@ class Scorer:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Names of the bands of `images`, in their order."""
+        """Names of the bands of `images`, in their order; of the first of `rasters` where the
+        network sees none of that name."""
         return self._images.bands
 
     @property
@@ -92,8 +93,13 @@ class Scorer:
         return self.run.method.rasters
 
     @property
+    def _first(self) -> str:
+        """The name of the raster that is given as `images`."""
+        return IMAGES if IMAGES in self.rasters else self.rasters[0]
+
+    @property
     def _images(self) -> Raster:
-        return self.facts.images
+        return self.facts.rasters[self._first]
 
     @property
     def _by_pixel(self) -> bool:

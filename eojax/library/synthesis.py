@@ -12,7 +12,7 @@ from eojax.apps.synthesise.network import Model, Windows, stored, synthesise, un
 from eojax.apps.synthesise.windows import Counts, grid_of, image_rows
 from eojax.data.reading.raster import Part
 from eojax.errors import unknown_name
-from eojax.library.arrays import WrongArray, check_array
+from eojax.library.arrays import WrongArray, check_array, check_mask
 
 
 class _Labels:
@@ -89,6 +89,7 @@ def _checked_rasters(model: Model, rasters: Mapping[str, Any]) -> dict[str, np.n
     known = model.run.facts.rasters
     checked = {}
     for name in model.rasters:
+        check_mask(rasters[name], name)
         values = np.asarray(rasters[name])
         if values.ndim == 3 and len(known[name].bands) == 1:
             values = values[..., None]
@@ -106,6 +107,7 @@ def _checked_labels(model: Model, labels: Any, rasters: Mapping[str, np.ndarray]
             raise WrongArray('labels are needed: this generator looks at land cover')
         return np.full(next(iter(sizes.values())), -1, np.int32)
     names = model.run.facts.class_names
+    check_mask(labels, 'labels')
     values = np.asarray(labels)
     if values.ndim != 3 or not values.size:
         one = ': one map is labels[None]' if values.ndim == 2 else ''

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eojax.data.facts import Raster
+from eojax.data.value_range import scale_to_unit
 from eojax.errors import UserError
 from eojax.library.arrays import check_array, check_rasters
 
@@ -55,6 +56,8 @@ def test_floats_are_taken_in_single_precision() -> None:
         (COUNTS.astype(np.int32), SENTINEL, r'give images\.astype\("uint16"\)'),
         (np.where(DECIBELS > 0, np.nan, DECIBELS), RADAR, r'hold NaN .* first images\['),
         (np.ma.masked_less(DECIBELS, 0), RADAR, 'masked pixels'),
+        (list(np.ma.masked_less(DECIBELS, 0)), RADAR, 'masked pixels'),
+        (DECIBELS * 1e5, RADAR._replace(dtype='float16'), 'infinite'),
         (COUNTS[..., :1].astype(np.int16), RADAR, r'give images\.astype\("float32"\)'),
     ],
 )
@@ -91,6 +94,23 @@ def test_values_in_the_networks_range() -> None:
 def test_other_sizes_are_resampled_when_asked() -> None:
     flat = np.full((2, 20, 20, 3), 77, np.uint8)
     np.testing.assert_array_equal(check_array(flat, COLOURS, (8, 8), resize=True), 77)
+
+
+@pytest.mark.parametrize('side', [5, 20, 13])
+@pytest.mark.parametrize('raster', [COLOURS, SENTINEL])
+def test_values_in_the_networks_range_are_resampled_as_stored_ones(
+    raster: Raster, side: int
+) -> None:
+    most = 255 if raster is COLOURS else 3000
+    shape = (2, side, side, len(raster.bands))
+    # Far from the limits, at which bytes are held after each axis.
+    stored = RNG.integers(most // 4, 3 * most // 4, shape).astype(raster.dtype)
+    expected = scale_to_unit(check_array(stored, raster, (8, 8), resize=True), raster.limits)
+    unit = scale_to_unit(stored, raster.limits)
+    found = check_array(unit, raster, (8, 8), units='network', resize=True)
+    assert found.dtype == np.float32
+    # But for the rounding of each value, once for each axis.
+    np.testing.assert_allclose(found, expected, atol=2.1 / most)
 
 
 def test_units_and_rasters_that_there_are_not() -> None:

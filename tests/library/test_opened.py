@@ -22,7 +22,10 @@ from eojax.data.value_range import scale_to_unit
 from eojax.evaluation import reference
 from eojax.evaluation.sampling import draw_samples
 from eojax.evaluation.scoring import scores_of
+from eojax.library import making
+from eojax.library.arrays import check_array
 from eojax.library.opened import OpenedRun
+from eojax.models.pixel_network import join_rasters
 from eojax.samplers.keys import keys_of_images
 from tests.data.rasters import write_raster
 from tests.tiny_runs import TinyRun, tiny_run
@@ -147,6 +150,40 @@ def test_repairs_are_those_of_the_command_in_the_images_units(
     for wrong in (mask & False, mask | True, mask[:9], mask.astype(int)):
         with pytest.raises(eojax.UserError, match='mask'):
             run.restore(images[:2], wrong)
+    below = np.ma.array(images[:2], mask=np.repeat(mask[..., None], 3, -1)[None].repeat(2, 0))
+    np.testing.assert_array_equal(
+        run.restore(below, mask, chains=2, steps=2, label='any').mean, found.mean
+    )
+    below[0, 0, 0] = np.ma.masked
+    with pytest.raises(eojax.UserError, match='masked pixels that masks does not call missing'):
+        run.restore(below, mask)
+
+
+def test_a_single_chain_says_nothing_of_how_sure_it_is(run: OpenedRun, images: np.ndarray) -> None:
+    mask = np.zeros((16, 16), bool)
+    mask[5:9, 3:11] = True
+    for units, given in (('data', images[:1]), ('network', images[:1] / 127.5 - 1)):
+        spread = run.restore(given, mask, chains=1, steps=1, label='any', units=units).spread
+        assert np.isnan(spread[:, mask]).all()
+        assert not spread[:, ~mask].any()
+
+
+@pytest.mark.parametrize('size', [(10, 10), (16, 24), (37, 40)])
+def test_what_a_missing_pixel_had_a_part_in_is_missing(size: tuple[int, int]) -> None:
+    """Also where resampling gives it a negative weight: known pixels do not show what it held."""
+    masks = np.zeros((1, *size), bool)
+    masks[:, 4:6, 5:7] = True
+    for dtype in ('uint8', 'uint16', 'float32'):
+        raster = Raster(dtype=dtype, limits=None if dtype == 'uint8' else ((0.0, 200.0),) * 3)
+        images = np.full((1, *size, 3), 100, dtype)
+        filled, _ = making.check_masks(images, masks, raster)
+        small = check_array(filled, raster, (16, 16), resize=True)
+        missing = making.resized_masks(masks, (16, 16), np.dtype(dtype))
+        assert 0.0 < missing.mean() < 0.5
+        np.testing.assert_allclose(small[~missing], 100, rtol=1e-6)
+    masks[:, ::3, ::3] = True
+    with pytest.raises(eojax.UserError, match='leaves nothing of the image at 4 x 4 px'):
+        making.resized_masks(masks, (4, 4), np.dtype('uint8'))
 
 
 def test_what_a_method_cannot_do_is_one_line(run: OpenedRun, images: np.ndarray) -> None:
@@ -260,6 +297,52 @@ def test_further_rasters_are_given_by_name() -> None:
         run.predict(images, rasters={'elevation': ground[:, :9]})
     with pytest.raises(eojax.UserError, match="sees no raster 'slope'"):
         run.predict(images, rasters={'elevation': ground, 'slope': ground})
+
+
+def _first_band(state: Any, *inputs: jax.Array) -> jax.Array:
+    return inputs[0][..., :1].repeat(10, -1)
+
+
+def _as_they_are(state: Any, *inputs: jax.Array) -> jax.Array:
+    return join_rasters(inputs[:-1])
+
+
+def _further_from_the_middle(state: Any, *inputs: jax.Array) -> jax.Array:
+    return 2.0 * join_rasters(inputs[:-1])
+
+
+def test_a_run_that_sees_no_images_answers_in_the_units_of_what_it_sees() -> None:
+    """And one that sees them behind another raster gives them back, and not that one."""
+    tiny = tiny_run('supervised')
+    heights = Raster(('height',), 'uint16', ((-10.0, 100.0),), 2)
+    known = dict(tiny.run.known)
+    facts = known['data'].facts
+    facts = facts._replace(rasters={**facts.rasters, 'elevation': heights})
+    known['data'] = known['data']._replace(facts=facts)
+    abilities = {'pixel_logits': _first_band, 'reconstruct': _further_from_the_middle}
+    method = tiny.run.method._replace(abilities=abilities, window=16, rasters=('elevation',))
+    opened = tiny.run._replace(method=method, known=known, programs={})
+    run = OpenedRun(opened, tiny.state, batch_size=4)
+    ground = np.zeros((1, 18, 20, 1), np.uint16)
+    ground[0, 9:, :, 0] = 90
+    assert run.bands == ('height',)
+    assert run.limits == ((-10.0, 100.0),)
+    assert 'height as uint16 (-10 to 100)' in repr(run)
+    # The network's pixels are those of the place: two for each of the raster.
+    logits = run.logits(ground)
+    assert logits.shape == (1, 36, 40, 10)
+    unit = (ground.astype(np.float32) + 10.0) / 55.0 - 1.0
+    expected = unit.repeat(2, 1).repeat(2, 2)
+    np.testing.assert_allclose(logits[..., :1], expected, atol=1e-5)
+    # -10 is none of uint16, in which it would be 65,526.
+    np.testing.assert_array_equal(np.unique(run.reconstruct(ground)), [0, 100])
+    method = method._replace(
+        abilities={'pixel_logits': _first_band, 'reconstruct': _as_they_are},
+        rasters=('elevation', 'images'),
+    )
+    run = OpenedRun(opened._replace(method=method, programs={}), tiny.state, batch_size=4)
+    images = np.random.default_rng(0).integers(0, 256, (1, 36, 40, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(run.reconstruct(images, rasters={'elevation': ground}), images)
 
 
 def _of_source(state: Any, images: jax.Array, key: jax.Array) -> jax.Array:

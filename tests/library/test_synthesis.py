@@ -88,6 +88,9 @@ def test_what_is_not_like_training_is_one_line(
         ('give elevation=array', radar, labels, {}),
         ('must be of the same ground', radar, labels, {'elevation': heights[:, 1:]}),
         ('elevation are float64', radar, labels, {'elevation': heights + 0.5}),
+        ('elevation have masked pixels: fill them (elevation.filled', radar, labels,
+         {'elevation': np.ma.masked_equal(heights, 0)}),
+        ('labels have masked pixels', colours, np.ma.masked_equal(labels, 1), {}),
     ]  # fmt: skip
     for text, run, given, rasters in cases:
         with pytest.raises(UserError, match=re.escape(text)) as refused:
