@@ -146,6 +146,7 @@ def _config(model: ConfigDict, images: Images) -> ConfigDict:
     """Of a classifier on a folder of images, which whoever opens it need not have."""
     config = base_config('supervised', model.name, 'folder')
     config.model.update(model)
+    config.model.dtype = 'float32'  # as PyTorch computes, on whatever device it is opened
     config.data.size = images.size
     config.data.root = images.title or 'unknown'
     return config

@@ -50,7 +50,7 @@ def fitted(
       kind: of the network, for messages.
 
     Raises:
-      UserError: a missing, surplus, wrongly shaped or non-finite tensor, by its name.
+      UserError: a missing, surplus, wrongly shaped, quantised or non-finite tensor, by its name.
     """
     names = {leaf: torch_name(leaf.partition('.')[2]) for leaf in shapes}
     arrays = {name: a for name, a in arrays.items() if name.rpartition('.')[2] != TRACKED}
@@ -65,6 +65,11 @@ def fitted(
             raise UserError(
                 f'{title}: {name} has the shape {arrays[name].shape}, and that of a {kind} has'
                 f' {wanted}'
+            )
+        if arrays[name].dtype.kind != 'f':
+            raise UserError(
+                f'{title}: {name} holds whole numbers ({arrays[name].dtype}), as quantised weights'
+                ' do: bring them back to floats first'
             )
         if not np.isfinite(arrays[name]).all():
             raise UserError(f'{title}: {name} holds values that are not finite')

@@ -137,10 +137,12 @@ def _number(array: np.ndarray, name: str, path: Path) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind in 'iub':
         return array
+    if array.dtype.kind not in 'fV':  # V: types that NumPy has no letter for, such as bfloat16
+        raise UserError(f'{path}: {name} holds {array.dtype}, and no real numbers')
     try:
-        return array.astype(np.float32)  # also of the types that NumPy has no letter for: bfloat16
+        return array.astype(np.float32)
     except (TypeError, ValueError):
-        raise UserError(f'{path}: {name} holds {array.dtype}, and no numbers') from None
+        raise UserError(f'{path}: {name} holds {array.dtype}, and no real numbers') from None
 
 
 def _line(error: Exception) -> str:

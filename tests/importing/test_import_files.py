@@ -40,6 +40,8 @@ def test_a_wide_resnet_comes_back_as_it_went(tmp_path: Path) -> None:
     assert (run.facts.class_names, run.facts.size) == (theirs.class_names, theirs.size)
     assert run.facts.images == theirs.images
     assert (run.facts.title, run.facts.metres) == (theirs.title, theirs.metres)
+    # Not `auto`, by which an accelerator would give other numbers than a CPU.
+    assert run.config.model.dtype == 'float32'
 
 
 @pytest.mark.parametrize('norm', ['none', 'batch', 'group', 'instance'])
@@ -112,6 +114,10 @@ def test_nothing_is_unpickled(tmp_path: Path, capsys) -> None:
     np.savez(tmp_path / 'objects.npz', a=np.array([_Harm()], object))
     assert 'Python objects' in refused(
         capsys, f'--weights={tmp_path / "objects.npz"}', f'--out={out}'
+    )
+    np.savez(tmp_path / 'complex.npz', a=np.array([1j]))
+    assert 'complex128, and no real numbers' in refused(
+        capsys, f'--weights={tmp_path / "complex.npz"}', f'--out={out}'
     )
     assert not (tmp_path / 'harmed').exists()
     assert not out.exists()

@@ -149,6 +149,7 @@ def test_a_contrastive_head_is_left_out(tmp_path: Path) -> None:
         ('layer1.0.se.weight', np.zeros((3,)), ('has layer1.0.se.weight of shape (3,)',)),
         ('bn1.bias', np.array([0.0, np.nan, 0.0, 0.0]), ('bn1.bias', 'not finite')),
         ('conv1.weight', np.zeros((4, 3, 5, 5)), ('conv1.weight', '(4, 3, 5, 5)')),
+        ('layer1.0.conv2.weight', np.ones((4, 4, 3, 3), np.int8), ('(int8), as quantised',)),
         ('layer4.2.conv1.weight', np.zeros((4, 3)), ('2, 2, 2, 3 basic blocks',)),
     ],
 )
@@ -158,7 +159,7 @@ def test_a_tensor_that_does_not_fit_is_named(
     tensors = random_tensors(18)
     tensors.pop(name, None)
     if array is not None:
-        tensors[name] = array.astype(np.float32)
+        tensors[name] = array if array.dtype == np.int8 else array.astype(np.float32)
     save_file(tensors, tmp_path / 'theirs.safetensors')
     text = refused(
         capsys,
