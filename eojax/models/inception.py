@@ -215,12 +215,15 @@ def features(
       float32 `[num, 2048]`.
 
     Raises:
-      ValueError: the images have another shape or type.
+      ValueError: the images have another shape, type or range.
     """
     if images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f'images must be [num, height, width, 3], got {images.shape}')
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f'images must be uint8 or floating point, got {images.dtype}')
+    floats = images.dtype != np.uint8
+    if floats and np.abs(images).max(initial=0.0) <= 1.0 and (images % 1.0).any():
+        raise ValueError('images lie in [0, 1] or [-1, 1], and black to white is 0 to 255 here')
     batch_size = max(1, min(batch_size, len(images)))
     outputs = [np.zeros((0, NUM_FEATURES), np.float32)]
     with tqdm(total=len(images), unit='image', desc='inception', disable=not progress) as bar:

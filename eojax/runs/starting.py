@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from eojax.atomic_file import write_atomically
-from eojax.data.facts import Raster
+from eojax.data.facts import Limits, Raster
 from eojax.data.normalised import in_network_units
 from eojax.data.reading.scenes.band_names import kind, plain
 from eojax.devices import sharding
@@ -46,8 +46,7 @@ class Given(NamedTuple):
       sha256: of the file; of all leaves where it is a run folder.
       leaves: by name, `parameters.stem.kernel`.
       model: the config group `model` of theirs.
-      raster: bands and limits of their images; of an encoder, whose limits nobody says, those that
-        the images of this run have.
+      raster: bands and limits of their images; of an encoder, whose limits nobody says, without.
       classes: the names of their classes; empty for an encoder.
       mean, deviation: of each band in the data's units, of an encoder that states them.
     """
@@ -69,11 +68,13 @@ class Start(NamedTuple):
       given: where they come from.
       leaves: those that are taken, by name.
       left: what is not taken, a phrase each.
+      note: what else whoever starts the training should know; empty for nothing.
     """
 
     given: Given
     leaves: Mapping[str, np.ndarray]
     left: tuple[str, ...]
+    note: str = ''
 
     def into(self, state: Any) -> Any:
         """A method's state before its first step, with these weights in its network."""
@@ -102,6 +103,8 @@ class Start(NamedTuple):
             f'starting from {self.given.title}: {len(self.leaves)} of {total} tensors taken'
             f'{f"; not {shown}" if shown else ""}'
         )
+        if self.note:
+            say(self.note)
         record = {
             'weights': self.given.title,
             'sha256': self.given.sha256,
@@ -125,7 +128,8 @@ def read_start(run: Run) -> Start | None:
         return None
     given, architecture = _read(place, run.images), MODELS[model.name]
     _check_model(given, model, architecture)
-    leaves = _of_our_bands(given, run.images, model.weights_bands, architecture.first)
+    chosen = _chosen(given, run.images, model.weights_bands, architecture.first)
+    leaves = _of_our_bands(given, run.images, chosen, architecture.first)
     trained = abstract_carry(run, 0, ()).state.trained
     wanted = leaves_by_name({_PARAMETERS: trained.parameters, _STATISTICS: trained.statistics})
     same_classes = given.classes == run.facts.class_names
@@ -145,7 +149,7 @@ def read_start(run: Run) -> Start | None:
                 f' {"no" if theirs is None else f"the shape {theirs} as"} tensor there, and'
                 f' {"none" if ours is None else f"the shape {ours}"} in this run'
             )
-    return Start(given, taken, tuple(left))
+    return Start(given, taken, tuple(left), _other_limits(given, run.images, chosen))
 
 
 def _difference(ours: tuple[int, ...] | None, theirs: tuple[int, ...] | None) -> str:
@@ -217,11 +221,38 @@ def _typed(value: Any) -> str:
     return ','.join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-def _of_our_bands(given: Given, ours: Raster, text: str, first: str) -> dict[str, np.ndarray]:
-    """The leaves with the bands of our images in the first layer, and their mean and deviation."""
+def _other_limits(given: Given, ours: Raster, chosen: tuple[int, ...]) -> str:
+    """A line where the weights know the same values as other ones in [-1, 1]; else empty."""
+    if not given.classes or len(chosen) != len(ours.bands):  # of an encoder nobody says them
+        return ''
+    theirs = _limits(given.raster)
+    for band, number, pair in zip(ours.bands, chosen, _limits(ours), strict=True):
+        if theirs[number] != pair:
+            low, high = theirs[number]
+            return (
+                f'{given.title} saw {low:g} to {high:g} ({given.raster.dtype}) as -1 to 1, and here'
+                f' {band} is {pair[0]:g} to {pair[1]:g} ({ours.dtype}): in the same units, the same'
+                ' limits keep what it has learnt'
+            )
+    return ''
+
+
+def _limits(raster: Raster) -> Limits:
+    # 8-bit values are 0 to 255 whatever the limits are.
+    eight_bits = raster.dtype == 'uint8' or raster.limits is None
+    return ((0.0, 255.0),) * len(raster.bands) if eight_bits else raster.limits or ()
+
+
+def _of_our_bands(
+    given: Given, ours: Raster, chosen: tuple[int, ...], first: str
+) -> dict[str, np.ndarray]:
+    """The leaves with the bands of our images in the first layer, and their mean and deviation.
+
+    Args:
+      chosen: for each of our bands the number of theirs that it is.
+    """
     theirs = given.raster
     leaves = dict(given.leaves)
-    chosen = _chosen(given, ours, text, first)
     if chosen != tuple(range(len(theirs.bands))):
         kernel = f'{_PARAMETERS}.{first}.kernel'
         leaves[kernel] = leaves[kernel][:, :, list(chosen)]
@@ -241,7 +272,7 @@ def _chosen(given: Given, ours: Raster, text: str, first: str) -> tuple[int, ...
     listed = ', '.join(f'{i} {band}' for i, band in enumerate(theirs, 1))
     if not text:
         found = [_found(band, theirs) for band in ours.bands]
-        reordered = set(found) == set(all_of_them) and tuple(found) != all_of_them
+        reordered = any(number not in (None, place) for place, number in enumerate(found))
         if first and (len(theirs) != len(ours.bands) or reordered):
             raise UserError(
                 f'model.weights {given.title} has the bands {listed}, and the images'

@@ -233,3 +233,8 @@ def test_images_of_another_shape_are_refused(shape):
         inception.features({}, np.zeros(shape, np.uint8))
     with pytest.raises(ValueError, match='uint8 or floating'):
         inception.features({}, np.zeros((1, 8, 8, 3), np.int32))
+
+
+def test_images_of_another_range_are_refused():
+    with pytest.raises(ValueError, match='black to white is 0 to 255'):
+        inception.features({}, np.random.default_rng(0).random((2, 8, 8, 3), np.float32))

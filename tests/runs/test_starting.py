@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from eojax import models
 from eojax.apps import export, import_weights
 from eojax.config.base import base_config, check_config, set_keys
-from eojax.data.facts import Facts
+from eojax.data.facts import Facts, Raster
 from eojax.data.splits import Splits
 from eojax.errors import UserError
 from eojax.methods import METHODS
@@ -26,6 +26,7 @@ from eojax.runs.carry import abstract_carry, initial_carry
 from eojax.runs.domains import TARGET
 from eojax.runs.known import Known
 from eojax.runs.opening import open_run
+from eojax.runs.run import Run
 from eojax.runs.starting import FILE, Start, read_start
 from eojax.training.loop import train
 from eojax.weights.unpacked import sha256_of
@@ -45,6 +46,13 @@ def start_of(config: ConfigDict, folder: Path) -> Start:
     start = read_start(runs.prepare(config, folder))
     assert start is not None
     return start
+
+
+def with_images(run: Run, raster: Raster) -> Run:
+    """The run as if its images were another raster."""
+    known = run.known[TARGET]
+    facts = known.facts._replace(rasters={'images': raster})
+    return run._replace(known={**run.known, TARGET: known._replace(facts=facts)})
 
 
 def state_of(config: ConfigDict, start: Start, folder: Path) -> Any:
@@ -71,9 +79,9 @@ def test_a_run_starts_from_the_averaged_weights_of_another(tmp_path: Path, capsy
         'density1.kernel', 'density2.kernel', 'density3.kernel', 'head.bias', 'head.kernel',
     ]  # fmt: skip
     start.write(tmp_path)
-    assert f'{len(start.leaves)} of {len(start.leaves) + 5} tensors taken; not ' in (
-        capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert f'{len(start.leaves)} of {len(start.leaves) + 5} tensors taken; not ' in said
+    assert 'limits' not in said
 
 
 def test_the_head_is_taken_where_the_classes_are_the_same(tmp_path: Path) -> None:
@@ -205,6 +213,29 @@ def test_the_same_bands_in_another_order_are_said(tmp_path: Path, names: str) ->
     kernel = random_tensors(18, bands=3)['conv1.weight'].transpose(2, 3, 1, 0)
     start = start_of(config, tmp_path / 'run')
     np.testing.assert_array_equal(start.leaves['parameters.stem.kernel'], kernel[:, :, ::-1])
+
+
+@pytest.mark.parametrize('names', ['blue,green,red,nir', 'red,swir1,green,nir'])
+def test_bands_of_which_some_stand_elsewhere_are_said(tmp_path: Path, names: str) -> None:
+    """Also where others are in one alone, so that they are no order of the same."""
+    out = encoder(tmp_path, 4, f'--bands={names}')
+    run = runs.prepare(resnet_config(model__weights=str(out)), tmp_path / 'run')
+    raster = run.images._replace(bands=('red', 'green', 'blue', 'swir2'))
+    with pytest.raises(UserError, match='say which of its bands these are'):
+        read_start(with_images(run, raster))
+
+
+def test_the_same_values_at_other_limits_are_said(tmp_path: Path, capsys) -> None:
+    theirs = tiny_run('supervised', network='wide_resnet')
+    config = changed(tiny_config('supervised'), model__weights=str(theirs.folder))
+    check_config(config)
+    run = runs.prepare(config, tmp_path / 'run')
+    raster = run.images._replace(dtype='uint16', limits=((0.0, 3000.0),) * 3)
+    start = read_start(with_images(run, raster))
+    assert start is not None
+    start.write(tmp_path)
+    line = 'saw 0 to 255 (uint8) as -1 to 1, and here red is 0 to 3000 (uint16)'
+    assert line in capsys.readouterr().err
 
 
 def test_the_same_bands_by_other_names_are_taken_as_they_are(tmp_path: Path) -> None:
