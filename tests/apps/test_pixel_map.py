@@ -334,6 +334,27 @@ def test_pixels_of_nearly_the_scenes_size_are_brought_onto_it(tmp_path: Path) ->
     np.testing.assert_allclose(part.pixels[0, :, 0], expected, atol=0.6)
 
 
+def test_heights_in_other_units_than_those_of_training_are_refused(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / 'dem.tif', np.full((8, 9, 1), 50.0, np.float32))
+    plain(tmp_path, 8, 9)
+    known = facts.Raster(('surface',), 'float32', ((0.0, 500.0),), unit_metres=1.0)
+    drawn = known._replace(unit_metres=0.1)
+    with Raster(tmp_path / 'plain.tif', ('red', 'green', 'blue')) as scene:
+        for unit, metres, decimetres in (
+            ('', True, True), ('metre', True, False), ('US survey foot', False, False),
+            ('ft', False, False), ('dm', False, True), ('furlong', True, True),
+        ):  # fmt: skip
+            with rasterio.open(path, 'r+') as file:
+                file.units = (unit,)
+            for raster, taken in ((known, metres), (drawn, decimetres)):
+                if taken:
+                    Companion('elevation', path, raster, scene).close()
+                else:
+                    with pytest.raises(UserError, match=f'heights are in {unit}; those'):
+                        Companion('elevation', path, raster, scene)
+        Companion('elevation', path, known._replace(unit_metres=0.0), scene).close()
+
+
 def test_scale_and_offset_of_the_raster_beside_are_applied(tmp_path: Path) -> None:
     path = write_raster(tmp_path / 'dem.tif', np.full((40, 50, 1), 6000, np.uint16))
     with rasterio.open(path, 'r+') as file:

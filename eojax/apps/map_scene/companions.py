@@ -3,7 +3,7 @@
 Each is a GeoTIFF of its own (`--raster elevation=dem.tif`). Whatever its coordinate system and
 resolution, GDAL brings it onto the scene's pixels as it is read, window by window, by bilinear
 interpolation. Its values must be those that the run was trained on: they are not scaled, and a file
-whose values cannot be these is refused.
+whose values cannot be these is refused, as is one that says that its heights are in other units.
 """
 
 from __future__ import annotations
@@ -30,7 +30,18 @@ from eojax.errors import UserError
 from eojax.runs.run import Run
 
 _SAMPLE = 256  # pixels along each side of the grid at which values are looked at
+_MOST_SCALED = 0.01  # by which units of heights may differ
 _MOST_OUTSIDE = 0.5  # share of them that may lie beyond the limits of training
+# Metres that heights of 1 are, by the units that files name.
+_METRES = {
+    **dict.fromkeys(('m', 'metre', 'metres', 'meter', 'meters'), 1.0),
+    **dict.fromkeys(('dm', 'decimetre', 'decimetres', 'decimeter', 'decimeters'), 0.1),
+    **dict.fromkeys(('cm', 'centimetre', 'centimetres', 'centimeter', 'centimeters'), 0.01),
+    **dict.fromkeys(
+        ('ft', 'foot', 'feet', 'international foot', 'international feet', 'us-ft', 'ftus',
+         'us_survey_foot', 'us survey foot', 'us survey feet'), 0.3048
+    ),
+}  # fmt: skip
 _SAME = 1e-2  # of a pixel: grids that nowhere differ by more are the same
 
 
@@ -191,6 +202,7 @@ class Companion:
         words = [*self._file.descriptions, *self._file.units]
         in_decibels = any('db' in (word or '').lower() for word in words)
         self._linear = self._known.decibels != 0.0 and not in_decibels
+        self._check_height_unit()
         if self._scaled or self._linear:
             return
         if not np.can_cast(dtype, known) and not (known.kind == dtype.kind == 'f'):
@@ -198,6 +210,16 @@ class Companion:
                 f'{self._title}: holds {dtype} values; the run was trained on {known}'
                 f'{self._range()}: bring it to the type and units of training first'
             )
+
+    def _check_height_unit(self) -> None:
+        wanted = self._known.unit_metres
+        for unit in self._file.units if wanted else ():
+            metres = _METRES.get((unit or '').strip().lower(), wanted)
+            if abs(metres / wanted - 1.0) > _MOST_SCALED:
+                raise UserError(
+                    f'{self._title}: says that its heights are in {unit}; those of training are in'
+                    f' units of {wanted:g} m{self._range()}: bring it to these first'
+                )
 
     def _range(self) -> str:
         limits = self._known.limits
