@@ -3,6 +3,9 @@
 One compiled program a batch: the generator, and the segmenter on its image and on the real one. Of
 places that are larger than a window there are two: the generator makes windows that overlap, these
 are blended on the host, and the segmenter sees windows of the blended image.
+
+Where the target has no data a synthesised image shows as little as the real one, as in training:
+else the windows that similarity, textures and the segmenter look at would differ beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import numpy as np
 from jax import Array
 
 from eojax.data.dataset import Dataset
-from eojax.data.facts import PIXEL_LABELS, UNKNOWN, UNSEEN, Facts, is_mask
+from eojax.data.facts import PIXEL_LABELS, UNKNOWN, UNSEEN, Facts, is_mask, valid_of
 from eojax.data.valid_pixels import valid_pixels
 from eojax.devices import sharding
 from eojax.devices.compiler_options import compiler_options
@@ -142,13 +145,13 @@ def _computed(
     waiting: tuple[EvaluationBatch, Any] | None = None
     with progress_bar(tested.num if tested.window is None else None, title) as bar:
         for batch in tested.batches(rows_here(run)):
-            labels, rasters, keys = _placed(run, batch)
+            labels, rasters, held, keys = _placed(run, batch)
             if whole is not None:
                 assert tested.window is not None
                 made = windows_of(whole, batch, tested.dataset.places, tested.window)
                 size = run.config.evaluate.batch_size
                 rasters[SYNTHESISED] = place_batch(run, filled_up(made, size))
-            outputs = program(state, judge, labels, rasters, keys)
+            outputs = program(state, judge, labels, rasters, held, keys)
             if waiting is not None:
                 yield on_host(run, len(waiting[0].place), waiting[1]), waiting[0]
                 bar.update(len(waiting[0].place))
@@ -157,8 +160,11 @@ def _computed(
             yield on_host(run, len(waiting[0].place), waiting[1]), waiting[0]
 
 
-def _placed(run: Run, batch: EvaluationBatch) -> tuple[Array, dict[str, Array], Array]:
-    """Labels, rasters in [-1, 1] by name, and a key for each image, on the run's devices."""
+def _placed(
+    run: Run, batch: EvaluationBatch
+) -> tuple[Array, dict[str, Array], Array | None, Array]:
+    """Labels, rasters in [-1, 1] by name, where the target has data (None: everywhere), and a key
+    for each image, on the run's devices."""
     size, facts = run.config.evaluate.batch_size, run.facts
     labels = place_batch(run, filled_up(seen_labels(batch), size))
     stored = {
@@ -169,7 +175,11 @@ def _placed(run: Run, batch: EvaluationBatch) -> tuple[Array, dict[str, Array], 
         name: scaled_raster(x, facts.rasters[name].limits, facts.rasters[name].scale, False)
         for name, x in stored.items()
     }
-    return labels, rasters, image_keys(run, *stored.values())
+    mask, scale = batch.rasters.get(valid_of(target_of(run))), facts.rasters[target_of(run)].scale
+    held = None
+    if mask is not None:
+        held = place_batch(run, filled_up(mask.repeat(scale, 1).repeat(scale, 2), size))
+    return labels, rasters, held, image_keys(run, *stored.values())
 
 
 def _compiled(
@@ -200,13 +210,20 @@ def _program(
     target, inputs = target_of(run), inputs_of(run)
 
     def program(
-        state: Any, judge: Any, labels: Array, rasters: dict[str, Array], keys: Array
+        state: Any,
+        judge: Any,
+        labels: Array,
+        rasters: dict[str, Array],
+        held: Array | None,
+        keys: Array,
     ) -> dict[str, Array]:
         if generates:
             shown = tuple(rasters[name] for name in inputs)
             made = synthesise(state, labels, shown, keys)
         else:
             made = rasters[SYNTHESISED]
+        if held is not None:
+            made = jnp.where(held[..., None], made, rasters[target])
         images = {REAL: rasters[target], SYNTHESISED: made}
         outputs = dict(images)
         for kind, image in images.items():

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from jax import Array
 
-from eojax.data.dataset import Dataset
+from eojax.data.dataset import ArraySource, Dataset
+from eojax.data.facts import valid_of
 from eojax.evaluation.evaluation_set import EvaluationSet
 from eojax.evaluation.synthesis.blending import Blend, grid_of
-from eojax.evaluation.synthesis.outputs import SYNTHESISED, stream_of, synthesis_set
+from eojax.evaluation.synthesis.likeness import likeness
+from eojax.evaluation.synthesis.outputs import REAL, SYNTHESISED, stream_of, synthesis_set
 from eojax.evaluation.synthesis.training_images import synthesised
 from eojax.evaluation.synthesis.whole_places import (
     WholePlaces,
@@ -96,6 +98,37 @@ def test_what_one_window_shows_is_as_it_is() -> None:
     np.testing.assert_array_equal(rows[:, :12], image[:, :12])
     np.testing.assert_array_equal(rows[:, 16:], image[:, 4:])
     assert not np.array_equal(rows[:, 12:16], image[:, 12:])
+
+
+@pytest.mark.parametrize('window', [0, 16])
+def test_images_show_nothing_where_the_real_ones_have_no_data(
+    painted: None, tmp_path: Path, window: int
+) -> None:
+    """Of a generator that is right everywhere else all scores are perfect."""
+
+    def bright(state: Any, labels: Array, seen: Any, key: Array) -> Array:
+        return jnp.full((*labels.shape, 3), 0.6)
+
+    config = painted_config(method__evaluation_window=window)
+    write_beginning(runs.prepare(config, tmp_path))
+    run = open_untrained(config, tmp_path)
+    run = run._replace(method=run.method._replace(abilities={'synthesise': bright}))
+    dataset = load_dataset(config.data, 'data').subset(np.arange(3))
+    arrays, facts = dict(dataset.source.arrays), dataset.facts  # type: ignore[attr-defined]
+    valid = np.ones((3, 32, 32), bool)
+    valid[:, 5:12, 7:] = False
+    arrays |= {'images': np.where(valid[..., None], np.uint8([204] * 3), np.uint8(0))}
+    images = facts.images._replace(missing=True)
+    facts = facts._replace(rasters={**facts.rasters, 'images': images})
+    source = ArraySource({**arrays, valid_of('images'): valid})
+    dataset = dataset._replace(facts=facts, source=source)
+    tested = synthesis_set(run, dataset)
+    evaluator = likeness(facts)
+    sums = evaluator.start()
+    for outputs, batch in stream_of(None)(run, (REAL, SYNTHESISED), State(jnp.zeros(())), tested):
+        np.testing.assert_allclose(outputs[SYNTHESISED], outputs[REAL], atol=1e-6)
+        sums = evaluator.update(sums, outputs, batch)
+    assert evaluator.finish(sums).numbers['ssim'] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_evaluation_and_training_images_show_no_seams(painted: None, tmp_path: Path) -> None:
