@@ -138,6 +138,20 @@ def test_what_is_missing_is_not_read_and_one_chain_has_no_spread(jem, texture):
     assert not found.spread.any()
 
 
+@pytest.mark.parametrize('chains', [2, 3, 5, 8])
+@pytest.mark.parametrize('shared', [0.0, 0.6])
+def test_the_spread_of_pairs_of_opposite_noise_is_that_of_one_chain(chains, shared):
+    """Each end is what its pair has in common and a noise of opposite signs: variance 1."""
+    rng = np.random.default_rng(0)
+    pairs = -(-chains // 2)
+    common = rng.normal(0, np.sqrt(shared), (20_000, pairs, 1))
+    noise = rng.normal(0, np.sqrt(1 - shared), (20_000, pairs, 1)) * [1.0, -1.0]
+    ends = (common + noise).reshape(20_000, -1)[:, :chains].astype(np.float32)
+    spread = repair.spread_of_pairs(ends)
+    true = 1.0 - shared if chains == 2 else 1.0  # a single pair does not show what it shares
+    assert np.square(spread).mean() == pytest.approx(true, rel=0.03)
+
+
 def test_a_class_is_that_of_all_chains_and_changes_the_repair(jem, texture):
     images, masks = _case(jem, 2)
     settings = Settings(chains=2, label=3, options=SHORT)

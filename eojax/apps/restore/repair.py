@@ -109,7 +109,8 @@ class Repaired(NamedTuple):
         without the model.
       one: the end of the first chain.
       mean: of all chains.
-      spread: their standard deviation, 0 at known pixels; 0 for a single chain.
+      spread: the standard deviation of a chain (`spread_of_pairs`), 0 at known pixels; 0 for a
+        single chain.
       labels: int32 `[num, chains]`: the class of each chain; the number of classes for none.
     """
 
@@ -154,10 +155,35 @@ def repair(
     start = _run_chains(*given, everything, still, '', first)[:, 0]
     labels = _choose_labels(run, state, start, settings, first)
     ends = _run_chains(*given, labels, settings, title, first)
-    chains = settings.chains
-    spread = ends.std(1, ddof=1) if chains > 1 else np.zeros_like(start)
     mean = np.where(masks[..., None], ends.mean(1), images)
-    return Repaired(start, ends[:, 0], mean, spread * masks[..., None], labels)
+    return Repaired(start, ends[:, 0], mean, spread_of_pairs(ends) * masks[..., None], labels)
+
+
+def spread_of_pairs(ends: np.ndarray) -> np.ndarray:
+    """The standard deviation of one chain, from chains that come in pairs of opposite noise.
+
+    Half the mean squared difference of two chains of different pairs, over all such two: they are
+    independent, so that it is the variance whatever a pair has in common. The usual estimate takes
+    all chains to be independent, and is too large here: where the energy is flat the mean of all of
+    them does not vary, and its variance is n / (n - 1) times the true one. Of a single pair it is
+    half their difference, which leaves out what both share.
+
+    Args:
+      ends: float32 `[num, chains, ...]`; chains 0 and 1 are a pair, 2 and 3, and so on. The last of
+        an odd number is alone.
+
+    Returns:
+      float32 `[num, ...]`; 0 for a single chain.
+    """
+    chains = ends.shape[1]
+    pairs = chains // 2
+    paired = ends[:, : 2 * pairs].astype(np.float64)
+    within = np.square(paired[:, ::2] - paired[:, 1::2]).sum(1)
+    if chains < 3:
+        return np.sqrt(within / 4.0).astype(ends.dtype)
+    every = chains * chains * ends.var(1, dtype=np.float64)  # over all two chains, each two once
+    across = np.maximum(every - within, 0.0)
+    return np.sqrt(across / (chains * (chains - 1) - 2 * pairs)).astype(ends.dtype)
 
 
 def texture_of(run: Run, state: Any) -> StationaryGaussian:
