@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def whole_percent(share: float) -> str:
     """A share in whole per cent; neither 0% nor 100% where it is not exactly that.
@@ -14,6 +16,17 @@ def whole_percent(share: float) -> str:
     if 0.995 <= share < 1.0:
         return '>99%'
     return f'{share:.0%}'
+
+
+def kid_in_words(kid: float) -> str:
+    """A kernel inception distance: three digits, and three decimals at least.
+
+    It is often in the thousandths, and may be below 0: its estimate is unbiased.
+    """
+    if not math.isfinite(kid):
+        return str(kid)
+    decimals = 3 if kid == 0 else min(max(3, 2 - math.floor(math.log10(abs(kid)))), 6)
+    return f'{kid:.{decimals}f}'
 
 
 def count_in_words(count: int) -> str:

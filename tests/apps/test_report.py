@@ -160,7 +160,7 @@ def test_numbers_are_those_of_the_evaluation(page):
     assert page.row('Expected calibration error')[1] == '5.43%'
     assert page.row('Mean log p(x), test')[1] == '-1,235'
     assert page.row('FID')[:2] == ['FID\u00a0↓Fréchet inception distance, 500 images', '148.7']
-    assert page.row('KID')[1] == '0.065'
+    assert page.row('KID')[1] == '0.0654'
     assert page.row('constant') == ['constant', '0.942', '12.20%', '7.250']
     assert page.row('Divergence of log p(x), test')[1] == '0.1234'
     shares = [row for row in page.rows if len(row) == 2 and row[1] in ('99.5%', '0.5%')]
@@ -438,6 +438,8 @@ def test_numbers_for_people():
         ('x', 0.012346): '0.01235', ('x', 1.5e-7): '1.50e-07', ('x', float('nan')): '–',
         ('x', float('-inf')): '-∞', ('x', True): 'yes', ('x', None): '–', ('x', 'text'): 'text',
         ('accuracy', 55.5): '55.50', ('max_probability auroc', 0.5): '0.500',
+        ('kid', 0.00321): '0.00321', ('kid', 0.34): '0.340', ('kid', -0.00004): '-0.000040',
+        ('kid', 0.0): '0.000',
     }  # fmt: skip
     for (key, value), text in told.items():
         assert number(value, key) == text

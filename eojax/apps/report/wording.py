@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any
 
+from eojax.drawing.wording import kid_in_words
+
 _SHARES = (
     'accuracy', 'ece', 'precision', 'recall', 'f1', 'iou', 'fpr95', 'share', 'pixel', 'boundary',
     'interior', 'answered',
@@ -29,7 +31,9 @@ def number(value: object, key: str = '') -> str:
     last = key.rsplit(' ', 1)[-1].removeprefix('validation_').removeprefix('mean_')
     if last.split('_')[0] in (*_SHARES, 'confidence') and 0 <= value <= 1:
         return f'{value:.2%}'
-    if last.split('_')[0] in ('auroc', 'kid', 'ssim'):
+    if last.split('_')[0] == 'kid':
+        return kid_in_words(value)
+    if last.split('_')[0] in ('auroc', 'ssim'):
         return f'{value:.3f}'
     if value == 0:
         return '0'
