@@ -242,6 +242,37 @@ def test_a_table_of_half_of_its_runs_says_so(eurosat, tmp_path):
     assert not (out / 'samples.png').exists()
 
 
+def test_a_table_names_the_runs_that_it_is_without(eurosat, tmp_path, capsys):
+    folder = tmp_path / 'runs'
+    asked = ('--table=001/III', '--small', f'--data=eurosat={eurosat}', '--labels=1',
+             '--methods=supervised,jem', '--seeds=2', f'--workdir={folder}',
+             '--table_only')  # fmt: skip
+    configs = Configs(True, {'eurosat': eurosat}, [])
+    first, second = Trained('supervised', 'eurosat', '1'), Trained('jem', 'eurosat', '1')
+    write_finished(folder_of(folder, first, True, 0), configs.of(first, 0), accuracy=0.5, ece=0.1)
+    half = folder_of(folder, second, True, 0)
+    write_finished(half, configs.of(second, 0), 1200, accuracy=0.4, ece=0.1)
+    begun = folder_of(folder, second, True, 1)
+    write_finished(begun, configs.of(second, 1), 300)
+    (begun / 'evaluation' / 'evaluation.json').unlink()
+    _run(*asked)
+    end = f'{configs.of(second, 0).steps:,}'
+    lines = [
+        f'jem_eurosat_small, JEM, 1 per class, seed 0: it was trained for 1,200 of {end} steps',
+        'supervised_eurosat_small, Wide-ResNet, 1 per class, seed 1: not begun',
+        f'jem_eurosat_small, JEM, 1 per class, seed 1: it was trained for 300 of {end} steps',
+    ]
+    out = folder / '001_table_III'
+    record = json.loads((out / 'record.json').read_text())
+    assert record['paper']['unfinished'] == lines
+    assert 'Not finished, and left out: 3 of 4 runs.' in record['notes']
+    text, said = (out / 'README.md').read_text(), capsys.readouterr().err
+    for line in lines:
+        assert f'- not in it: {line}' in text
+        assert line in said
+    assert [row['accuracy'] for row in record['runs']] == [0.5]
+
+
 def test_a_figure_of_transfer_needs_no_data(tmp_path):
     few = ('--config.data.num_images=400', '--config.source.num_images=400')
     _run(

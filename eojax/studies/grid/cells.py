@@ -211,6 +211,29 @@ def evaluation(folder: Path) -> Mapping[str, Any] | None:
     return numbers
 
 
+def how_far(cell: Cell) -> str:
+    """What a run lacks, with the steps that it has done; empty where it is finished."""
+    numbers = evaluation(cell.folder)
+    if numbers is not None:
+        return _unfinished(cell.folder, evaluated.asked_of(cell.config), numbers)
+    done = steps_done(cell.folder)
+    if not done:
+        return 'not begun' if not cell.folder.exists() else 'begun, no step is logged'
+    rest = '' if done < cell.config.steps else ', and not evaluated'
+    return f'it was trained for {done:,} of {cell.config.steps:,} steps{rest}'
+
+
+def unfinished_lines(cells: Sequence[Cell]) -> list[str]:
+    """A line for each run that is not finished: how far it is, and why it failed where it did."""
+    lines = []
+    for cell in cells:
+        lacks = how_far(cell)
+        if lacks:
+            error = run_record.read(cell.folder).error
+            lines.append(f'{cell}: {lacks}' + (f'; failed: {error}' if error else ''))
+    return lines
+
+
 def steps_done(folder: Path, numbers: Mapping[str, Any] | None = None) -> int:
     """The newest step that the run's files tell of; `numbers` are those of its evaluation."""
     file = folder / 'metrics.jsonl'

@@ -37,7 +37,7 @@ from eojax.errors import UserError, one_line_errors
 from eojax.messages import say
 from eojax.program_name import program_name
 from eojax.runs.command import open_folder_for_writing
-from eojax.studies.grid.cells import Cell, check, is_finished, rows_of
+from eojax.studies.grid.cells import Cell, check, is_finished, rows_of, unfinished_lines
 from eojax.studies.grid.configs import parse_arguments, parse_list, parse_seeds_or_number
 from eojax.studies.grid.results import start_alone
 from eojax.studies.grid.runner import (
@@ -213,5 +213,7 @@ def _draw(work: Work, command: str) -> list[str]:
         return [f'{item.key} is not drawn: {error}']
     write(work, outcome, command)
     print(outcome.table or caption_of(work, outcome))
+    for line in unfinished_lines(work.cells):
+        say(f'{item.key} is without a run: {line}')
     print(f'{", ".join([*outcome.files, TEXT, RECORD])} are in {work.out}', flush=True)
     return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from eojax.drawing.wording import kid_in_words
 from eojax.errors import UserError
 from eojax.evaluation.generation import distances, make_samples
 from eojax.evaluation.published_results import OTHER_NETWORKS, PublishedResult, published_results
@@ -184,6 +185,6 @@ def _generation(work: Work, one: Trained) -> Mapping[str, float | None]:
 def _written(number: Compared) -> str:
     if number.ours is None:
         return '–'
-    return {'accuracy': f'{number.ours:.2%}', 'fid': f'{number.ours:.1f}'}.get(
-        number.key, f'{number.ours:.3f}'
-    )
+    if number.key == 'kid':
+        return kid_in_words(number.ours)
+    return f'{number.ours:.2%}' if number.key == 'accuracy' else f'{number.ours:.1f}'

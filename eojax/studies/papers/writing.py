@@ -10,7 +10,9 @@ from typing import Any
 
 from eojax.atomic_file import write_atomically
 from eojax.errors import UserError
+from eojax.messages import counted
 from eojax.runs import provenance
+from eojax.studies.grid.cells import unfinished_lines
 from eojax.studies.papers.item import Compared, Outcome, Work
 from eojax.studies.papers.papers import PAPERS
 from eojax.tables import markdown_table
@@ -38,6 +40,10 @@ def caption_of(work: Work, outcome: Outcome) -> str:
         parts.append(f'The same as {item.repeats}.')
     if work.small:
         parts.append("Small runs, not the paper's size.")
+    missing = len(unfinished_lines(work.cells))
+    if missing:
+        many = counted(len(work.cells), 'run')
+        parts.append(f'Not finished, and left out: {missing} of {many}.')
     if work.changes:
         parts.append(f'Changed: {" ".join(work.changes)}.')
     parts += [f'{note[0].upper()}{note[1:]}.' for note in work.plan.notes]
@@ -48,6 +54,9 @@ def markdown(work: Work, outcome: Outcome, command: str) -> str:
     """For people: caption, pictures, numbers beside the paper's, command."""
     item = work.plan.item
     parts = [outcome.table.strip() or f'# {item.key}: {item.title}', caption_of(work, outcome)]
+    missing = unfinished_lines(work.cells)
+    if missing:
+        parts.append('\n'.join(f'- not in it: {line}' for line in missing))
     parts += [f'![{item.title}]({file})' for file in outcome.files]
     if not outcome.table and outcome.numbers:
         parts.append(_numbers_table(outcome.numbers))
@@ -86,6 +95,7 @@ def record(work: Work, outcome: Outcome, command: str) -> dict[str, Any]:
             'changes': [*work.changes],
             'left_out_or_replaced': [*work.plan.notes],
             'published': _published(outcome.numbers),
+            'unfinished': unfinished_lines(work.cells),
             **outcome.more,
         },
         'notes': caption_of(work, outcome),
