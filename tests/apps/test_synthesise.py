@@ -19,6 +19,7 @@ from eojax.apps.synthesise import command
 from eojax.apps.synthesise.class_values import meaning_of
 from eojax.apps.synthesise.job import Options, make_image, open_inputs
 from eojax.apps.synthesise.land_cover import CoverPart, LandCover
+from eojax.apps.synthesise.network import unit
 from eojax.apps.synthesise.seams import Seams
 from eojax.apps.synthesise.windows import Counts, grid_of, image_rows
 from eojax.data.facts import Raster
@@ -181,6 +182,22 @@ def test_a_raster_of_another_grid_is_brought_onto_the_map(scale: int, tmp_path: 
     pixels, _ = _image(tmp_path / 'sar.tif')
     np.testing.assert_allclose(pixels[:18, :, 1], -28.5, atol=1e-4)
     np.testing.assert_allclose(pixels[22:, :, 1], -1.5, atol=1e-4)
+
+
+@pytest.mark.parametrize('scale', [2, 3])
+def test_pixels_of_a_coarser_raster_lie_alike_in_all_windows(scale: int, tmp_path: Path) -> None:
+    """Windows begin anywhere: those of the last strip of a map of an odd size at odd rows."""
+    plain = write_cover(tmp_path / 'plain.tif', np.ones((HEIGHT, WIDTH)))
+    heights = np.random.default_rng(2).integers(-90, 90, (HEIGHT, WIDTH, 1)).astype(np.int16)
+    dem = write_raster(tmp_path / 'dem.tif', heights)
+    known = FACTS.rasters['elevation']._replace(scale=scale)
+    facts = FACTS._replace(rasters={**FACTS.rasters, 'elevation': known})
+    model = model_with(by_height, ('elevation',), 'sar', facts=facts)
+    made = _make(model, Options(plain, {'elevation': dem}, window=16), tmp_path / 'sar.tif')
+    assert made.counts.values == {'elevation': HEIGHT * WIDTH}
+    pixels, _ = _image(tmp_path / 'sar.tif')
+    expected = -30.0 + 15.0 * (unit(heights, known)[..., 0] + 1.0)
+    np.testing.assert_allclose(pixels[..., 1], expected, atol=1e-3)
 
 
 def test_a_label_that_no_class_has_is_refused_before_anything_is_made(

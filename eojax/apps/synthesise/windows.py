@@ -233,9 +233,15 @@ def _read(
         held, inputs = part.valid, []
         for name, reader in readers.items():
             raster = model.run.facts.rasters[name]
-            beside = reader.read(top, 0, grid.high, grid.width)
+            # From whole pixels of a coarser raster on, so that they lie alike in all strips.
+            lead = top % raster.scale
+            below = top + grid.high
+            below = min(below + -below % raster.scale, grid.height)
+            beside = reader.read(top - lead, 0, below - top + lead, grid.width)
+            rows = slice(lead, lead + grid.high)
+            inputs.append(unit(beside.pixels, raster)[rows])
+            beside = Part(beside.pixels[rows], beside.valid[rows])
             _count(counts, name, beside, end - top, raster.limits)
-            inputs.append(unit(beside.pixels, raster))
             held = held & beside.valid
         lefts = [left for left in grid.lefts if held[:, left : left + grid.wide].any()]
         if changes is not None:
