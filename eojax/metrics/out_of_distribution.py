@@ -58,6 +58,22 @@ def neighbour_kl(scores: np.ndarray, reference: np.ndarray, neighbours: int = 0)
     than k may lie so near, as of images that are there several times, and all of them count:
     log(s_i / r_i) becomes log((k_r / r_i) / (k_s / s_i)), with the numbers that lie within each.
 
+    Of samples that are far apart it is low: the neighbours of a score in the tail of the reference
+    lie where that is denser. Measured of normal distributions of unit variance, as means of many
+    draws, with the standard deviation of one:
+
+    | true | 1,000 each | 4,000 each | 1,000, k = 5 | 1,000, k = 1 |
+    |---|---|---|---|---|
+    | 0 | 0.00 ± 0.01 | 0.00 ± 0.01 | 0.00 ± 0.03 | -0.01 ± 0.05 |
+    | 0.5 | 0.42 ± 0.04 | 0.45 ± 0.02 | 0.47 ± 0.06 | 0.50 ± 0.08 |
+    | 2 | 1.49 ± 0.08 | 1.63 ± 0.04 | 1.80 ± 0.13 | 1.88 ± 0.14 |
+    | 4.5 | 2.60 ± 0.08 | 2.93 ± 0.04 | 3.40 ± 0.16 | 3.93 ± 0.32 |
+    | 12.5 | 3.83 ± 0.04 | 4.41 ± 0.02 | 5.47 ± 0.09 | 7.07 ± 0.33 |
+
+    One radius for both samples is no nearer than k = 5 in both. So a large divergence orders
+    samples, and says too little of how far one lies. Fewer neighbours say more of that and vary
+    more, which shows most where the densities are alike.
+
     Args:
       scores: `[num]`, at least 2, such as log p(x) of the test set; finite.
       reference: `[num]`, such as log p(x) of the training set; finite.

@@ -88,6 +88,16 @@ def test_divergence_by_neighbours_grows_without_a_bound():
     assert len({round(ood.histogram_kl(scores + 10.0**p, reference), 6) for p in (2, 4)}) == 1
 
 
+@pytest.mark.parametrize(('mean', 'stated'), [(0.0, 0.0), (1.0, 0.42), (2.0, 1.49), (3.0, 2.60)])
+def test_divergence_by_neighbours_is_as_low_as_its_docstring_says(mean, stated):
+    generator = np.random.default_rng(4)
+    found = [
+        ood.neighbour_kl(generator.normal(mean, 1, 1000), generator.normal(0, 1, 1000))
+        for _ in range(10)
+    ]
+    assert np.mean(found) == pytest.approx(stated, abs=0.06)
+
+
 def test_divergence_by_neighbours_is_that_of_its_definition():
     generator = np.random.default_rng(3)
     x, y = generator.normal(0, 1, 40), generator.normal(0.3, 2, 25)
