@@ -3,8 +3,11 @@
 The grid is that of the finest band, 10 m. Bands of 20 and 60 m are brought to it by bilinear
 interpolation between the centres of their pixels: no value lies beyond those that were measured,
 which cubic interpolation does not promise. Pixels without data (0 in Sentinel-2's products, the
-file's own value, or its mask) take no part in it. What is read of a window does not depend on the
-window (`tests/data/reading/bands/test_mosaic.py`), and no band is ever in memory as a whole.
+file's own value, or its mask) take no part in it. Along the border of what a coarse band measured
+its outermost pixels are repeated, from half a pixel inside to half a pixel outside; so a pixel has
+data only where a band of the finest grid has (`eojax.data.reading.scenes.validity`). What is read
+of a window does not depend on the window (`tests/data/reading/bands/test_mosaic.py`), and no band
+is ever in memory as a whole.
 
 Files lie where their transforms say; files without any begin at one corner. The grid ends where the
 first of them ends, which cuts off less than a pixel of the coarsest, and nothing else: files that
@@ -31,6 +34,7 @@ from rasterio.transform import Affine
 
 from eojax.data.reading.bands.files import BandFiles, open_band_files, path_in_archive
 from eojax.data.reading.image_files import JPEG_2000_SUFFIXES
+from eojax.data.reading.scenes.validity import INTERPOLATED
 from eojax.data.reading.sentinel2 import UNITS_PER_REFLECTANCE, Level
 from eojax.errors import UserError
 
@@ -188,6 +192,8 @@ def as_geotiff(path: Path, most: int = 2048) -> bytes:
             file.descriptions = opened.descriptions
             file.scales, file.offsets = opened.scales, opened.offsets
             file.update_tags(**opened.tags())
+            for index in opened.indexes:
+                file.update_tags(index, **opened.tags(index))
         return memory.read()
 
 
@@ -350,6 +356,13 @@ def _tags(band_files: BandFiles) -> list[str]:
     return ['<Metadata>', *items, '</Metadata>']
 
 
+def _tag_of_band(file: _File, place: _Placed) -> list[str]:
+    """Says of a band of larger pixels than the grid's that it was interpolated."""
+    if place.right - place.left <= file.width + _NEAR:
+        return []
+    return [f'<Metadata><MDI key="{INTERPOLATED}">bilinear</MDI></Metadata>']
+
+
 def _line(band_files: BandFiles, band: str) -> list[str]:
     """The scale and offset of a band, where values are not reflectance times 10,000 already."""
     metadata = band_files.metadata
@@ -382,7 +395,7 @@ def _band(number: int, name: str, file: _File, place: _Placed, whole: bool) -> l
         source, way = escape(''.join(inner)), ' resampling="bilinear"'
     return [
         f'<VRTRasterBand dataType="{dtype}" band="{number}">',
-        f'<Description>{name}</Description>', *empty,
+        f'<Description>{name}</Description>', *_tag_of_band(file, place), *empty,
         *_source(source, file, place, way, file.masked and whole),
     ]  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 A pixel holds data where GDAL's mask of the dataset says so: a mask in or beside the file, an alpha
 band (of floats too, of which GDAL makes no mask), or a value for no data, which then stands in all
-bands of the file that measure something; bands of quality have values everywhere. The user's value
-for no data takes the place of the file's; masks and alpha count besides. A dark pixel that has the
+bands of the file that measure something; bands of quality have values everywhere, and bands that
+were brought to a finer grid have them some pixels beyond the border of the others, so that neither
+count. The user's value for no data takes the place of the file's; masks and alpha count besides. A dark pixel that has the
 value in some bands alone is data. A value that no measurement can have (below 0, no number, or of
 floats any but 0) is missing in each band in which it stands, and the network needs all bands.
 """
@@ -23,6 +24,8 @@ from eojax.errors import UserError
 
 # Kinds of bands that have values also where the sensor has measured nothing.
 _TELLS_NOTHING = ('quality', 'height')
+# Tag of a band that was interpolated from a coarser grid, at its border beyond what it measured.
+INTERPOLATED = 'INTERPOLATED_FROM_COARSER'
 _SIDE = 32  # of the windows of a sample
 _ALONG = 12  # of these along each axis
 _LEAST = 0.01  # of a sample's pixels that hold data; else all of the scene is looked through
@@ -51,6 +54,14 @@ class Validity:
           said: the user's value for no data; None for the file's.
         """
         self._file, self._indexes = file, list(indexes)
+        self._telling = [
+            index
+            for index, name in enumerate(file.descriptions, 1)
+            if not name or kind(name) not in _TELLS_NOTHING
+        ]
+        finest = [index for index in self._telling if INTERPOLATED not in file.tags(index)]
+        # All bands where none is of the finest grid.
+        self._finest = set(finest or file.indexes)
         flags = file.mask_flag_enums
         first = flags[self._indexes[0] - 1]
         # A value for no data that the user says takes the place of the file's, not of its masks.
@@ -113,18 +124,17 @@ class Validity:
         if self._value is not None and not stands_in_all_bands(self._value, values.dtype.name):
             return valid & ~(values == self._value).any(0)
         if self._value is not None and not self._by_band:
-            valid &= ~(values == self._value).all(0)
+            finest = [index in self._finest for index in self._indexes]
+            valid &= ~(values[finest if any(finest) else ...] == self._value).all(0)
         return valid
 
     def _any_band(self, **options: Any) -> np.ndarray:
         """Where any band of the file holds data; the further ones are read where it matters."""
         valid = np.zeros((), bool)
-        others = [
-            index
-            for index, name in enumerate(self._file.descriptions, 1)
-            if index not in self._indexes and (not name or kind(name) not in _TELLS_NOTHING)
-        ]
+        others = [index for index in self._telling if index not in self._indexes]
         for index in [*self._indexes, *others]:
+            if index not in self._finest:
+                continue
             valid = valid | (self._file.read_masks(index, **options) > 0)
             if valid.all():
                 break

@@ -14,6 +14,7 @@ from rasterio.windows import Window
 from eojax.data.reading.bands.files import open_band_files
 from eojax.data.reading.bands.mosaic import as_geotiff, open_scene_of_bands
 from eojax.data.reading.raster import Raster, Reading
+from eojax.data.reading.scenes.validity import INTERPOLATED, Validity
 from eojax.errors import UserError
 from tests.data.band_files import BANDS, FACTORS, drawn_bands, write_band, write_bands
 from tests.data.rasters import TRANSFORM, UTM
@@ -70,6 +71,41 @@ def test_pixels_without_data_take_no_part_in_the_interpolation(tmp_path: Path) -
     assert (found[:39] == 0).all()
 
 
+@pytest.mark.parametrize('bands', [('B04', 'B02'), ('B04', 'B01'), ('B11', 'B01')])
+@pytest.mark.parametrize('nodata', [None, 0.0])
+def test_beyond_the_finest_bands_nothing_is_known(
+    tmp_path: Path, bands: tuple[str, ...], nodata: float | None
+) -> None:
+    """At the border of a swath: coarse bands are known some pixels farther than fine ones."""
+    drawn = drawn_bands(SIDE)
+    swath = np.add.outer(0.3 * np.arange(SIDE), np.arange(SIDE)) > 40
+    for band, values in drawn.items():
+        side, factor = len(values), FACTORS[band]
+        share = swath.reshape(side, factor, side, factor).mean((1, 3))
+        values[share < 0.5] = 0
+    folder = write_bands(tmp_path / 'scene', drawn)
+    reading = Reading(scale='l1c', offset=0.0, nodata=nodata)
+    with Raster(folder, bands, None, reading) as scene:
+        part = scene.read(0, 0, SIDE, SIDE)
+    if nodata is None or 'B04' in bands:
+        np.testing.assert_array_equal(part.valid, swath)
+    assert not part.pixels[~part.valid].any()
+
+
+def test_a_fine_band_of_quality_hides_no_coarse_one(tmp_path: Path) -> None:
+    path, values = tmp_path / 'scene.tif', np.ones((2, 8, 8), np.uint16)
+    values[0], values[1, :3] = 0, 0
+    with rasterio.open(
+        path, 'w', driver='GTiff', height=8, width=8, count=2, dtype='uint16', nodata=0
+    ) as file:
+        file.write(values)
+        file.descriptions = ('QA60', 'B11')
+        file.update_tags(2, **{INTERPOLATED: 'bilinear'})
+    with rasterio.open(path) as file:
+        valid = Validity(file, [2], None).of(values[1:])
+    np.testing.assert_array_equal(valid, values[1] > 0)
+
+
 @pytest.mark.parametrize('inside', [True, False])
 @pytest.mark.parametrize('dtype', ['uint16', 'float32'])
 def test_a_mask_in_or_beside_a_band_is_heard(tmp_path: Path, inside: bool, dtype: str) -> None:
@@ -84,9 +120,7 @@ def test_a_mask_in_or_beside_a_band_is_heard(tmp_path: Path, inside: bool, dtype
     assert (folder / 'B02.tif.msk').exists() != inside
     with Raster(folder, ('B04', 'B02'), None, Reading(scale='l1c', offset=0.0)) as scene:
         valid = scene.read(0, 0, SIDE, SIDE).valid
-    # Bands of 20 m are known up to a pixel beyond the centres of theirs.
-    border = SIDE // 2 - 1
-    np.testing.assert_array_equal(np.delete(valid, border, 0), np.delete(kept, border, 0))
+    np.testing.assert_array_equal(valid, kept)
     found = read_all(folder, ('B04', 'B11'))[:, kept]
     np.testing.assert_array_equal(found[0], drawn['B04'][kept])
     # At the border of what is hidden, too, nothing of it shines through.
