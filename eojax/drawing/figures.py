@@ -131,14 +131,14 @@ def confusion_matrix(
     num = len(class_names)
     if np.shape(matrix) != (num, num):
         raise ValueError(f'a matrix {np.shape(matrix)} for {num} classes')
-    totals = np.maximum(np.sum(matrix, axis=1, keepdims=True), 1)
-    shares = np.asarray(matrix) / totals
+    counts = np.sum(matrix, axis=1)
+    shares = np.asarray(matrix) / np.maximum(counts, 1)[:, None]
     side = 2.6 + 0.52 * num
     figure = new_figure(side + 0.9, side, layout='compressed')
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     axes.set_xticks(range(num), class_names, rotation=45, ha='right', rotation_mode='anchor')
-    names = [f'{name}  ({count:,})' for name, count in zip(class_names, totals[:, 0], strict=True)]
+    names = [f'{name}  ({count:,})' for name, count in zip(class_names, counts, strict=True)]
     axes.set_yticks(range(num), names)
     axes.set(xlabel='predicted', ylabel=f'true class ({unit})')
     axes.tick_params(length=0)

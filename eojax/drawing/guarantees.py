@@ -73,7 +73,8 @@ def set_coverage(
         plain_axes(left)
     right.bar(np.arange(len(sizes)), sizes / max(sizes.sum(), 1), color=COLOURS[0], width=0.75)
     right.set(xlabel='classes in a set', ylabel=f'share of the {unit}')
-    right.set_xticks(np.arange(len(sizes)))
+    most = 12  # that stand side by side
+    right.set_xticks(np.arange(0, len(sizes), -(-len(sizes) // most)))
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     plain_axes(right)
     save_figure(figure, path)

@@ -16,7 +16,16 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from eojax.drawing.class_colours import NO_DATA_COLOUR, UNSEEN_COLOUR, Colour, rgb
-from eojax.drawing.style import TEXT, bare_axes, legend_label, new_figure, plain_axes, save_figure
+from eojax.drawing.style import (
+    DPI,
+    TEXT,
+    bare_axes,
+    legend_label,
+    new_figure,
+    plain_axes,
+    save_figure,
+    text_width,
+)
 
 # In inches.
 _PANEL, _GAP, _TITLE, _BAR, _LINE = 1.9, 0.08, 0.3, 0.5, 0.24
@@ -177,7 +186,10 @@ def group_table(
       path: of the PNG.
     """
     rows = len(group_names)
-    figure = new_figure(1.8 + 0.62 * len(columns), 1.1 + 0.3 * rows, layout='compressed')
+    # Slanted names of columns take as much height as their length says; rows keep theirs.
+    above = 0.7 * text_width(new_figure(1, 1), columns, 10) / DPI
+    figure = new_figure(1.8 + 0.62 * len(columns), max(1.1, 0.4 + above) + 0.3 * rows,
+                        layout='compressed')  # fmt: skip
     axes = figure.add_subplot()
     axes.imshow(np.ma.masked_invalid(values), cmap='Blues', vmin=0, vmax=1, aspect='auto')
     axes.set_facecolor('#f4f4f4')

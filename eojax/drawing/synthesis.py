@@ -174,7 +174,8 @@ def backscatter_histograms(panels: Sequence[ClassHistogram], path: str | Path) -
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw_histogram(axes, panel)
-    for axes in grid[-1]:
+    # The lowest of each column, also where the last row is not full.
+    for axes in grid.flat[max(len(panels) - columns, 0) : len(panels)]:
         axes.set_xlabel('backscatter, dB', size=9)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc='outside upper right', ncols=2,
                   fontsize=9, frameon=False)  # fmt: skip

@@ -178,6 +178,12 @@ def test_shares_are_whole_per_cents_and_none_is_rounded_to_nothing_or_all(monkey
     assert {'>99%', '<1%', '40%', '60%'} <= set(texts)
 
 
+def test_a_class_that_no_image_has_is_said_to_have_none(monkeypatch):
+    matrix = np.array([[3, 1], [0, 0]])
+    texts = _texts(monkeypatch, lambda: figures.confusion_matrix(matrix, ['a', 'b'], 'x.png'))
+    assert {'a  (4)', 'b  (0)'} <= set(texts)
+
+
 def test_figures_for_print_lie_beside_the_png(tmp_path, monkeypatch):
     monkeypatch.setenv(drawing.KINDS_VARIABLE, 'svg, PDF')
     figures.confusion_matrix(np.eye(2, dtype=int), ['a', 'b'], tmp_path / 'm.png')

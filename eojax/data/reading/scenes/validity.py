@@ -4,9 +4,10 @@ A pixel holds data where GDAL's mask of the dataset says so: a mask in or beside
 band (of floats too, of which GDAL makes no mask), or a value for no data, which then stands in all
 bands of the file that measure something; bands of quality have values everywhere, and bands that
 were brought to a finer grid have them some pixels beyond the border of the others, so that neither
-count. The user's value for no data takes the place of the file's; masks and alpha count besides. A dark pixel that has the
-value in some bands alone is data. A value that no measurement can have (below 0, no number, or of
-floats any but 0) is missing in each band in which it stands, and the network needs all bands.
+count. The user's value for no data takes the place of the file's; masks and alpha count besides. A
+dark pixel that has the value in some bands alone is data. A value that no measurement can have
+(below 0, no number, or of floats any but 0) is missing in each band in which it stands, and the
+network needs all bands.
 """
 
 from __future__ import annotations
