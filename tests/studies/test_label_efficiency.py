@@ -122,6 +122,16 @@ def test_the_rows_say_what_was_measured_and_where(tmp_path):
     assert failed['error'] == 'training diverged at step 70'
 
 
+def test_runs_that_are_not_finished_are_named(tmp_path, capsys):
+    workdir = _grid(tmp_path / 'grid')
+    folder = next(workdir.glob('*/*_labels/seed_0'))
+    (folder / 'evaluation' / 'evaluation.json').unlink()
+    (folder / 'metrics.jsonl').write_text('{"step": 70, "loss": 1.0}\n')
+    _run('--table_only', f'--workdir={workdir}')
+    said = capsys.readouterr().err
+    assert f'not in the table: {folder}: it was trained for 70 of 1,000 steps' in said
+
+
 def test_the_figures_are_pictures(tmp_path):
     workdir = _grid(tmp_path / 'grid')
     _run('--table_only', f'--workdir={workdir}')

@@ -261,6 +261,19 @@ def test_shares_and_heads_have_comparisons_of_their_own(files):
     assert cells_of(lines[start + 2])[1:4] == ['SWD-transfer', 'fine-tuning', 'SAR only']
 
 
+def test_rows_and_tables_say_which_shares_the_methods_expect(files):
+    command = (f'--config={files}/study.py', '--labelled=8', '--seeds=1', '--experiments=methods')
+    told = 'compact low-rise=0.4,open low-rise=0.3,lightweight low-rise=0.2,large low-rise=0.1'
+    for name, changes in (('plain', ()), ('told', (f'--config.method.expected_shares={told}',))):
+        _run(*command, f'--workdir={files}/{name}', *changes, start=Fake())
+    assert {row['expected_shares'] for row in _rows(files / 'plain')} == {'as_labelled'}
+    assert 'expected shares' not in (files / 'plain' / 'table.md').read_text()
+    assert {row['expected_shares'] for row in _rows(files / 'told')} == {told}
+    lines = (files / 'told' / 'table.md').read_text().splitlines()
+    header = next(line for line in lines if 'expected shares' in line)
+    assert told in lines[lines.index(header) + 2]
+
+
 def test_the_methods_are_compared_with_what_most_of_them_have():
     rows = [
         {'method': method, 'norm': norm, 'contrastive': weight,

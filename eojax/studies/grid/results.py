@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from eojax.devices import processes
 from eojax.errors import UserError
+from eojax.messages import say
 from eojax.runs.command import open_folder_for_writing
-from eojax.studies.grid.cells import Cell, Row, check
+from eojax.studies.grid.cells import Cell, Row, check, unfinished_lines
 from eojax.studies.grid.runner import Ended, Start, finish, run_grid
 from eojax.studies.grid.tables import write_table
 
@@ -54,12 +55,15 @@ def train_and_write(
     start: Start,
     table_only: bool,
     jobs: int = 1,
+    found: Sequence[Cell] = (),
 ) -> None:
     """Checks and runs the cells, and writes the table after each and the figures at the end.
 
     Args:
       table_only: measures nothing.
       jobs: how many cells run at once.
+      found: runs that were begun in the folder before: with `table_only`, lines say which of them
+        the table is without, and how far they are.
 
     Raises:
       UserError: see `check`; or a folder that cannot be written to.
@@ -67,6 +71,8 @@ def train_and_write(
     """
     check(cells)
     open_folder_for_writing(workdir, '--workdir')
+    for line in unfinished_lines(found) if table_only else ():
+        say(f'not in the table: {line}')
 
     def write(own: list[Row]) -> list[Row]:
         rows = results.rows(own)

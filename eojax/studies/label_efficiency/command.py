@@ -93,7 +93,7 @@ def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> 
         lambda rows: measure_calibration(trained_folders(rows), start),
         lambda rows: figures.draw(rows, options.workdir),
     )
-    train_and_write(cells, options.workdir, results, start, options.table_only)
+    train_and_write(cells, options.workdir, results, start, options.table_only, found=found)
 
 
 def _cells(options: argparse.Namespace, changes: Sequence[str]) -> list[Cell]:

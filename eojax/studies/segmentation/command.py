@@ -141,7 +141,7 @@ def _work(
         lambda rows: _draw(study, rows, options.workdir),
         lambda rows: {'table.csv': csv(study, rows)},
     )
-    train_and_write(cells, options.workdir, results, start, options.table_only)
+    train_and_write(cells, options.workdir, results, start, options.table_only, found=found)
 
 
 def _draw(study: Study, rows: Sequence[Row], workdir: Path) -> None:

@@ -167,7 +167,7 @@ def _table(
     results = Results(
         rows, table.markdown, lambda rows: 0, lambda rows: figures.draw(rows, workdir)
     )
-    train_and_write(cells, workdir, results, start, options.table_only)
+    train_and_write(cells, workdir, results, start, options.table_only, found=found)
 
 
 def _pays(
@@ -195,7 +195,7 @@ def _pays(
         lambda rows: segmentation_figures.draw(lines_of(study, rows), workdir),
         lambda rows: {'table.csv': csv(study, rows)},
     )
-    train_and_write(cells, workdir, results, start, options.table_only)
+    train_and_write(cells, workdir, results, start, options.table_only, found=found)
 
 
 def _make_images(

@@ -21,9 +21,10 @@ config's: it draws the hold-out, the labelled images and the initial parameters.
 it:
 
 `table.json`: a list of rows, one for each run: `config` (its variant), `method`, `norm`,
-  `contrastive` (weight; null without a source), `head`, `target_shares`, `classes`, `num_classes`,
-  `labelled` (a number or `all`), `seed`, `data`, `source`, `network`, `image_size`, `steps`,
-  `accuracy`, `ece` and all else that rows have in `eojax.studies.label_efficiency.command`.
+  `contrastive` (weight; null without a source), `head`, `target_shares`, `expected_shares` (of
+  `method`), `classes`, `num_classes`, `labelled` (a number or `all`), `seed`, `data`, `source`,
+  `network`, `image_size`, `steps`, `accuracy`, `ece` and all else that rows have in
+  `eojax.studies.label_efficiency.command`.
 `table.md`: mean and standard error over the seeds for each experiment, and of differences paired by
   seed.
 `methods.png`, `normalisation.png`, `contrastive.png`, `shares.png`: accuracy against the number of
@@ -125,7 +126,7 @@ def _work(options: argparse.Namespace, changes: Sequence[str], start: Start) -> 
         ),
         lambda rows: _draw(rows, workdir),
     )
-    train_and_write(cells, workdir, results, start, options.table_only)
+    train_and_write(cells, workdir, results, start, options.table_only, found=found)
 
 
 def _draw(rows: Sequence[Row], workdir: Path) -> None:

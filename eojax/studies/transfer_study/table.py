@@ -222,7 +222,10 @@ def markdown(rows: Sequence[Row]) -> str:
                 if any(row.get(measure) is not None for row in chosen):
                     parts.append(f'### {comparison.title}: {unit}')
                     parts.append(_measure_table(chosen, measure, comparison))
-    parts += ['## Runs', runs_table(rows, _TOLD)]
+    told, expected = dict(_TOLD), {row.get('expected_shares') for row in rows}
+    if expected - {None, class_shares.AS_LABELLED}:
+        told['expected_shares'] = 'expected shares'
+    parts += ['## Runs', runs_table(rows, told)]
     notes = [
         'Mean ± standard error of the mean over the seeds, which draw the hold-out, the labelled'
         ' images and the initial parameters; (n) where a cell has fewer runs than others of its'

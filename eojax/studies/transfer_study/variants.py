@@ -260,6 +260,7 @@ def labels_of(config: ConfigDict) -> dict[str, Any]:
         'contrastive': variant.weight,
         'head': variant.head,
         'target_shares': variant.shares,
+        'expected_shares': config.method.get('expected_shares'),
         'classes': variant.classes,
         'num_classes': len(names) or None,
         'labelled': config.data.labelled_in_all or per_class or 'all',
