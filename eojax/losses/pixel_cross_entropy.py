@@ -28,8 +28,15 @@ def pixel_cross_entropy(logits: Array, labels: Array, weights: Array | None = No
     return jnp.where(known, losses, 0.0).sum() / jnp.maximum(known.sum(), 1)
 
 
-def pixel_accuracy(logits: Array, labels: Array) -> Array:
-    """The share of the labelled pixels whose most probable class is theirs; 0 without any."""
+def pixels_right(logits: Array, labels: Array) -> tuple[Array, Array]:
+    """Which labelled pixels have their class as the most probable one, and which are labelled.
+
+    Args:
+      logits: `[N, h, w, K]`.
+      labels: int32 `[N, h, w]`, below 0 where there is none.
+
+    Returns:
+      Two of bool `[N, h, w]`.
+    """
     known = labels >= 0
-    right = (logits.argmax(-1) == labels) & known
-    return right.sum() / jnp.maximum(known.sum(), 1)
+    return (logits.argmax(-1) == labels) & known, known

@@ -52,7 +52,7 @@ from eojax.losses.consistency import (
     update_beliefs,
 )
 from eojax.losses.pixel_consistency import pixel_consistency
-from eojax.losses.pixel_cross_entropy import pixel_accuracy
+from eojax.losses.pixel_cross_entropy import pixels_right
 from eojax.losses.valid_pixels import mean_over
 from eojax.methods import fixmatch
 from eojax.methods.features import encoder_features_of, features_of, pixel_logits_of
@@ -222,7 +222,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         metrics = {
             'supervised': cross_entropy,
             'consistency': consistency,
-            'pixel_accuracy': pixel_accuracy(logits, labels),
+            **share_of('pixel_accuracy', *pixels_right(logits, labels)),
             **guess_metrics(guesses.sure, both.weak['truth'], valid),
         }
         return loss, Aside(metrics, statistics, beliefs)

@@ -63,7 +63,7 @@ from eojax.data.dataset import Dataset
 from eojax.devices import sharding
 from eojax.feed.streams import Batch, Stream
 from eojax.losses.denoising_score_matching import denoising_score_matching
-from eojax.losses.pixel_cross_entropy import pixel_accuracy
+from eojax.losses.pixel_cross_entropy import pixels_right
 from eojax.methods.features import features_of
 from eojax.methods.joint.joint_model import contrastive_loss
 from eojax.methods.joint.options import ADVICE
@@ -77,7 +77,7 @@ from eojax.methods.joint.pixel_energy import (
 )
 from eojax.methods.joint.pixel_options import OPTIONS, check
 from eojax.methods.joint.window_starts import fit_window_textures
-from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task, share_of
 from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.pixels.supervised_loss import SupervisedLoss
 from eojax.methods.update import descent
@@ -258,7 +258,7 @@ class _Training(NamedTuple):
         loss = options.classification_weight * cross_entropy
         metrics = {
             'cross_entropy': cross_entropy,
-            'pixel_accuracy': pixel_accuracy(logits, labels),
+            **share_of('pixel_accuracy', *pixels_right(logits, labels)),
         }
         if chain is not None:
             groups = [self._noisy(self._joined(batch['unlabelled']), key_real), chain.images]

@@ -22,9 +22,9 @@ from ml_collections import ConfigDict
 
 from eojax import models
 from eojax.feed.streams import Batch
-from eojax.losses.pixel_cross_entropy import pixel_accuracy
+from eojax.losses.pixel_cross_entropy import pixels_right
 from eojax.methods.features import encoder_features_of, features_of, pixel_logits_of
-from eojax.methods.method import Method, Metrics, Phase, Recipe, Task
+from eojax.methods.method import Method, Metrics, Phase, Recipe, Task, share_of
 from eojax.methods.pixels import supervised_loss, windows
 from eojax.methods.update import descent
 from eojax.methods.update.descent import Aside, Trained
@@ -76,7 +76,7 @@ def build(config: ConfigDict, task: Task) -> Method:
         labels, inputs = labelled['labels'], seen.inputs(labelled)
         logits, statistics = network.train(parameters, statistics, *inputs, key=key)
         loss = supervised.loss(logits, labels, state.class_weights)
-        return loss, Aside({'pixel_accuracy': pixel_accuracy(logits, labels)}, statistics)
+        return loss, Aside(share_of('pixel_accuracy', *pixels_right(logits, labels)), statistics)
 
     def step(state: SegmentationState, batch: Batch, key: Array) -> tuple[Any, Metrics]:
         new, aside = down.step(state.trained, lambda p: loss_of(p, state, batch, key))

@@ -179,6 +179,17 @@ def test_tasks_that_damage_windows_leave_the_labelled_ones_whole(task: str) -> N
         assert painted.shape == (4, 8, 8, 3)
 
 
+def test_the_accuracy_of_orders_is_of_the_windows_that_hold_data() -> None:
+    options = _config(method__auxiliary='jigsaw', method__permutations=4).method
+    loss = auxiliary.build(options, 2).loss
+    logits, which = jnp.eye(4), jnp.array([0, 1, 0, 3])
+    valid = jnp.ones((4, 6, 6), bool).at[0].set(False)
+    for mask, share, counted in ((None, 0.75, 4), (valid, 2 / 3, 3), (valid & False, 0.0, 0)):
+        _, metrics = loss(logits, jnp.zeros((4, 6, 6, 2)), which, mask)
+        assert float(metrics['jigsaw_accuracy']) == pytest.approx(share)
+        assert int(metrics['jigsaw_accuracy_counted']) == counted
+
+
 def test_it_learns_with_normalisation_and_paints_in_few_colours() -> None:
     config = _config(model__normalization='batch', method__auxiliary='relaxed_k_means')
     method, batch = _method(config), _batch()

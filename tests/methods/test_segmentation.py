@@ -107,6 +107,7 @@ def test_unlabelled_pixels_and_hidden_classes_change_nothing() -> None:
         state, {'labelled': {**batch['labelled'], 'labels': labels}}, random.key(1)
     )
     assert float(metrics['loss']) == float(metrics['gradient_norm']) == 0.0
+    assert float(metrics['pixel_accuracy_counted']) == 0.0  # no share of 0, but none
     jax.tree.map(
         np.testing.assert_array_equal, nothing.trained.parameters, state.trained.parameters
     )

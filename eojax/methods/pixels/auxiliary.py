@@ -39,7 +39,7 @@ from eojax.errors import UserError, unknown_name
 from eojax.losses import mumford_shah, reconstruction, relaxed_k_means
 from eojax.losses.inpainting import dropped, inpainting, square_holes
 from eojax.losses.jigsaw import GRID, jigsaw, permutations, permuted
-from eojax.losses.valid_pixels import mean_over_windows
+from eojax.methods.method import share_of
 from eojax.option import NOT_NEGATIVE, Option, Range, at_least, name_in
 
 # Tasks to the lambda that worked.
@@ -216,8 +216,9 @@ def _jigsaw(num: int, weight: float) -> Auxiliary:
         logits: Array, images: Array, which: Array | None, valid: Array | None
     ) -> tuple[Array, Terms]:
         assert which is not None
-        right = mean_over_windows(logits.argmax(-1) == which, valid)
-        return jigsaw(logits, which, valid), {'jigsaw_accuracy': right}
+        counted = jnp.ones(len(logits), bool) if valid is None else valid.any((1, 2))
+        right = counted & (logits.argmax(-1) == which)
+        return jigsaw(logits, which, valid), share_of('jigsaw_accuracy', right, counted)
 
     return Auxiliary(num, True, weight, damage, loss, None)
 

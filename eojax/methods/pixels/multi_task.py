@@ -21,9 +21,9 @@ from ml_collections import ConfigDict
 from eojax.augment.sample import VALID
 from eojax.devices import sharding
 from eojax.feed.streams import Batch
-from eojax.losses.pixel_cross_entropy import pixel_accuracy
+from eojax.losses.pixel_cross_entropy import pixels_right
 from eojax.methods.features import features_of
-from eojax.methods.method import Method, Metrics, Phase, Task
+from eojax.methods.method import Method, Metrics, Phase, Task, share_of
 from eojax.methods.options import UNLABELLED_RATIO
 from eojax.methods.pixels import auxiliary, supervised_loss, windows
 from eojax.methods.update import descent
@@ -117,7 +117,7 @@ def build(
             'supervised': main,
             'unsupervised': other,
             **terms,
-            'pixel_accuracy': pixel_accuracy(logits, labels),
+            **share_of('pixel_accuracy', *pixels_right(logits, labels)),
         }
         return loss, Aside(metrics, statistics)
 
