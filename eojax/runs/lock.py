@@ -43,6 +43,8 @@ FILE = 'lock.json'
 SIGN_EVERY, SILENCE = 10.0, 120.0
 # Seconds from one look at a lock that may be left over to the next.
 _LOOK_EVERY = 1.0
+# Seconds that a shared disk may take to show one machine what another one has written.
+_SEEN_WITHIN = 90.0
 
 
 class Holder(NamedTuple):
@@ -138,18 +140,36 @@ def hold(folder: Path) -> Iterator[Lock]:
     of them end (`eojax.devices.processes`).
 
     Raises:
-      UserError: another process holds it; the message says which and what to do.
+      UserError: another process holds it; the message says which and what to do. Or the processes
+        of this run do not share the folder.
     """
     first = sharding.is_main_process()
     holder = this_process()
     if first:
         _take(folder / FILE, holder)
     processes.wait_for_first()
+    if not first:
+        _await_shared(folder / FILE)
     lock = Lock(folder / FILE if first else None, holder)
     try:
         yield lock
     finally:
         lock.release()
+
+
+def _await_shared(file: Path) -> None:
+    """Waits until this process sees the lock of the first one.
+
+    Where each has a folder of its own, a checkpoint would be whole in none of them.
+    """
+    deadline = time.monotonic() + _SEEN_WITHIN
+    while not file.exists():
+        if time.monotonic() > deadline:
+            raise UserError(
+                f'{file.parent} on {socket.gethostname()} is not the folder of the first process:'
+                ' choose a --workdir on storage that all processes share'
+            )
+        time.sleep(_LOOK_EVERY / 10)
 
 
 def held_by_another(folder: Path) -> str:

@@ -180,7 +180,18 @@ def test_of_several_processes_of_a_run_the_first_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharding, 'is_main_process', lambda: False)
+    first = _left(tmp_path)
     with hold(tmp_path) as one, hold(tmp_path) as another:
         one.check()
         another.sign()
-        assert not list(tmp_path.iterdir())
+    assert read_holder(tmp_path / FILE) == first
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+
+
+def test_a_folder_that_the_first_process_does_not_share_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, 'is_main_process', lambda: False)
+    monkeypatch.setattr(lock, '_SEEN_WITHIN', 0.0)
+    with pytest.raises(UserError, match='storage that all processes share'), hold(tmp_path):
+        pass
