@@ -332,7 +332,7 @@ def open_folder(folder: Path, config: ConfigDict) -> None:
         write_atomically(file, lambda f: f.write(text))
 
 
-def default_folder(config_path: str) -> Path:
-    """`runs/` and the config's name."""
-    name = re.sub(r'\W+', '_', Path(config_path).stem)
-    return Path('runs') / name
+def default_folder(config: str) -> Path:
+    """`runs/` and the config's name, of its path or as it is: `jem.v2.py` and `jem.v2` are one."""
+    name = Path(config).name.removesuffix('.py')
+    return Path('runs') / re.sub(r'\W+', '_', name)

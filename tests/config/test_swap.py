@@ -131,6 +131,8 @@ def test_the_run_folder_says_which_parts_are_others() -> None:
         'runs/jem_eurosat_small_fixmatch_convnet_landscapes',
         'runs/supervised_wide_resnet_folder',
     ]
+    for config in ('mine/jem.v2.py', 'jem.v2'):
+        assert str(default_folder(config)) == 'runs/jem_v2'
 
 
 def test_keys_are_changed_in_what_was_swapped_in() -> None:
