@@ -19,14 +19,14 @@ from eojax.errors import UserError
 
 
 class Checkpoints:
-    """The checkpoints in one folder, the newest few of them."""
+    """The checkpoints in one folder, all of them or the newest few."""
 
-    def __init__(self, folder: Path, keep: int, *, clean_up: bool = False) -> None:
+    def __init__(self, folder: Path, keep: int | None, *, clean_up: bool = False) -> None:
         """Opens the folder, which is made where it is absent.
 
         Args:
           folder: of the checkpoints alone.
-          keep: how many of the newest stay.
+          keep: how many of the newest stay; None: all that are not deleted.
           clean_up: remove what a killed process left half written; only for the one who writes.
         """
         self._folder = folder
@@ -129,16 +129,24 @@ class Checkpoints:
         values = [_shaped(restored['state'][name], leaf) for name, leaf in wanted.items()]
         return jax.tree.unflatten(jax.tree.structure(like), values), restored['meta']
 
+    def wait(self) -> None:
+        """Waits until all that `steps` names is on the disk.
+
+        Raises:
+          UserError: what was being written could not be.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._failure(None, error) from error
+
     def delete(self, step: int) -> None:
         """Removes one checkpoint.
 
         Raises:
           UserError: what was being written before could not be.
         """
-        try:
-            self._manager.wait_until_finished()
-        except Exception as error:
-            raise self._failure(None, error) from error
+        self.wait()
         self._manager.delete(step)
 
     def close(self) -> None:

@@ -7,12 +7,11 @@ evaluations and checkpoints; otherwise it stays a few calls ahead of the devices
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +36,7 @@ from eojax.runs.opening import checkpoint_folder, load_state, restore_carry
 from eojax.runs.run import Run
 from eojax.runs.starting import Start, read_start
 from eojax.training import recovery, sinks
+from eojax.training.calls_ahead import CallsAhead
 from eojax.training.profiling import Trace
 from eojax.training.progress import Progress
 from eojax.training.recovery import Recovery
@@ -50,10 +50,6 @@ from eojax.training.step_program import (
     order_key,
 )
 from eojax.training.stopping import Agreement, Stopped, stop_signals
-
-# How many calls the host may be ahead: enough to keep the devices busy, few enough that a request
-# to stop is answered soon.
-_CALLS_AHEAD = 4
 
 
 def train(
@@ -130,14 +126,16 @@ class _Report(NamedTuple):
 
     step: int
     interval: Interval
-    seconds: float
-    steps: int
     phase: Phase
 
-    def metrics(self) -> dict[str, Any]:
-        """The row for the log; waits for the devices to reach the interval's end."""
+    def metrics(self, steps: int, seconds: float) -> dict[str, Any]:
+        """The row for the log; waits for the devices to reach the interval's end.
+
+        Args:
+          steps, seconds: that were timed: `seconds` without evaluations and checkpoints.
+        """
         sums, summed = jax.device_get((self.interval.sums, self.interval.summed))
-        speed = self.steps / self.seconds if self.seconds > 0 else 0.0
+        speed = steps / seconds if seconds > 0 else 0.0
         images = sum(stream.batch_size for stream in self.phase.streams.values())
         return {
             **means(sums, summed),
@@ -159,12 +157,13 @@ class _Loop:
         self.diverged_at = -1
         keep, writes = self.config.keep_checkpoints, sharding.is_main_process()
         self.last = Checkpoints(checkpoint_folder(run.folder), keep, clean_up=writes)
-        self.best = Checkpoints(checkpoint_folder(run.folder, 'best'), 1, clean_up=writes)
+        self.best = Checkpoints(checkpoint_folder(run.folder, 'best'), None, clean_up=writes)
         self.best_score: float | None = None
         self.carry: Carry
         self.step = 0
         self.phase = 0
         self.programs: Programs | None = None
+        self.calls = CallsAhead()
         self.timed_from = (0.0, 0)
         self.report: _Report | None = None
         self.agreement = Agreement()
@@ -191,6 +190,8 @@ class _Loop:
                         self._stretch(progress, stop)
                     self._tell(progress)
                     self._save()
+                    if self.step == self.total:
+                        self._keep_bests([])
                     self.last.close()
                     self.best.close()
                 if stop:
@@ -228,7 +229,11 @@ class _Loop:
             rollback = recovery.read(self.run.folder)
             write_beginning(self.run)
             if rollback.attempt > self.attempt:  # it was stopped before its next checkpoint
-                self._roll_back(rollback)
+                # Where somebody has deleted that checkpoint, the one before it.
+                step = max((s for s in steps if s <= rollback.step), default=steps[0])
+                self._roll_back(rollback._replace(step=step))
+            else:
+                self._forget_later_bests()
             if self.step < self.total:
                 say(f'resuming at step {self.step} of {self.total}')
             return
@@ -241,6 +246,10 @@ class _Loop:
         if start is not None:
             start.write(self.run.folder)
             self.start = None  # a copy of the weights less in memory
+        # Of a former training, whose checkpoints somebody has deleted.
+        self._forget_later_bests()
+        if sharding.is_main_process():
+            recovery.forget(self.run.folder)
         self._save()
 
     def _restore(self, step: int) -> None:
@@ -262,6 +271,8 @@ class _Loop:
 
     def _save(self) -> None:
         self.lock.check()
+        self.last.wait()
+        self._keep_bests(self.last.steps())
         meta = {
             'attempt': self.attempt,
             'diverged_at': self.diverged_at,
@@ -300,7 +311,8 @@ class _Loop:
             return
         if self.step < end:  # asked to stop on the way: nothing is due here
             return
-        metrics = self._end_interval().metrics() if logs else {}
+        metrics = self._row(self._end_interval()) if logs else {}
+        paused = time.perf_counter()
         if self._evaluates():
             metrics |= self._validate(progress)
         if metrics:
@@ -309,11 +321,12 @@ class _Loop:
             self._next_phase()
         if saves:
             self._save()
+        begun, done = self.timed_from
+        self.timed_from = (begun + time.perf_counter() - paused, done)
 
     def _steps(self, end: int, progress: Progress, stop: list[int]) -> None:
         programs = self.programs
         assert programs is not None
-        tickets: collections.deque[Array] = collections.deque()
         key, each = self.key, programs.steps_per_call
         streams, order = self.run.method.phases[self.phase].streams, order_key(key)
         while self.step < end and not stop:
@@ -326,10 +339,8 @@ class _Loop:
                 feed = self.run.feed.feed(streams, order, self.step)
                 self.carry, ticket = program(self.carry, feed, key)
             self.step += each if many else 1
-            tickets.append(ticket)
+            self.calls.add(ticket, self.step)
             self.trace.at_call(ticket)
-            if len(tickets) > _CALLS_AHEAD:
-                tickets.popleft().block_until_ready()
             progress.at(self.step)
 
     def _compile(self) -> None:
@@ -350,10 +361,14 @@ class _Loop:
         """The numbers of the interval up to here; the sums begin anew."""
         assert self.programs is not None
         self.carry, interval = self.programs.interval(self.carry)
-        now = time.perf_counter()
-        seconds, steps = now - self.timed_from[0], self.step - self.timed_from[1]
-        self.timed_from = (now, self.step)
-        return _Report(self.step, interval, seconds, steps, self.run.method.phases[self.phase])
+        self.calls.watch()
+        return _Report(self.step, interval, self.run.method.phases[self.phase])
+
+    def _row(self, report: _Report) -> dict[str, Any]:
+        """The row of an interval, which ends where the next one begins."""
+        begun, done = self.timed_from
+        self.timed_from = ended, step = self.calls.reached(), report.step
+        return report.metrics(step - done, ended - begun)
 
     def _tell(self, progress: Progress) -> bool:
         """Writes the row of the interval before; false where it diverged and the run went back."""
@@ -363,7 +378,7 @@ class _Loop:
         if not bool(report.interval.healthy):
             self._recover(progress, report.step)
             return False
-        progress.write(report.step, report.metrics())
+        progress.write(report.step, self._row(report))
         return True
 
     def _evaluates(self) -> bool:
@@ -380,19 +395,38 @@ class _Loop:
             score = None  # no later one would be above NaN
         if score is not None and (self.best_score is None or score > self.best_score):
             self.best_score = score
-            for step in self.best.steps():
-                if step >= self.step:  # of a stretch that was rolled back
-                    self.best.delete(step)
             self.best.save(self.step, self.carry, {name: score})
         picture = evaluate.sample_picture(run, self.carry.state)
         if picture is not None:
             progress.picture(self.step, 'samples', picture)
-        self.timed_from = (time.perf_counter(), self.step)
         return metrics
+
+    def _keep_bests(self, checkpoints: Sequence[int]) -> None:
+        """Keeps the best state, and those that were the best one at these checkpoints.
+
+        The run may go back to one of them: the best state is then the one that was the best there.
+        """
+        bests = self.best.steps()
+        kept = {
+            max((best for best in bests if best <= step), default=None)
+            for step in (*checkpoints, self.step)
+        }
+        for best in bests:
+            if best not in kept:
+                self.best.delete(best)
+
+    def _forget_later_bests(self) -> None:
+        """Deletes best states of a stretch that is done again, by another way it may be."""
+        for best in self.best.steps():
+            if best > self.step:
+                self.best.delete(best)
+        if not self.best.steps():
+            self.best_score = None  # where the state of that score is gone, the next one is best
 
     def _recover(self, progress: Progress, failed: int) -> None:
         """Back to a good checkpoint with another key and a lower rate, or the end of the run."""
         options, self.report = self.config.recovery, None
+        self.calls.forget()
         attempt = self.attempt + 1
         if attempt > options.tries:
             raise UserError(
@@ -430,5 +464,6 @@ class _Loop:
             if step > rollback.step:
                 self.last.delete(step)
         self._restore(rollback.step)
+        self._forget_later_bests()
         self.diverged_at = rollback.diverged_at
         self._set_attempt(rollback.attempt)

@@ -83,7 +83,8 @@ class Progress:
 
         What happened stays: rows with an `event` are kept.
         """
-        self._bar.n = step
+        # Not by its `n`: it would show nothing before it is beyond where it was.
+        self._bar.update(step - self._bar.n)
         self._bar.refresh()
         if self._silent or not self._file.exists():
             return
@@ -138,8 +139,11 @@ class _Board:
         self._folder = folder
         with _refused(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            # A name of its own: another file of the same second would be overwritten.
-            self._writer = EventsWriter(str(folder / 'events'), f'.{os.getpid()}.{start}')
+            # A name of its own: another file of the same second would be overwritten. TensorBoard
+            # reads files by name, and the time in it is of the clock of whatever machine this is.
+            before = len(list(folder.glob('events*')))
+            prefix = folder / (f'events_{before:04}' if before else 'events')
+            self._writer = EventsWriter(str(prefix), f'.{os.getpid()}.{start}')
         self.rewind(start)
 
     def rewind(self, step: int) -> None:

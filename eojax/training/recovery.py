@@ -33,6 +33,11 @@ def write(folder: Path, recovery: Recovery) -> None:
     write_atomically(folder / 'recovery.json', lambda file: file.write(text.encode()))
 
 
+def forget(folder: Path) -> None:
+    """Removes the file, for a run that begins anew."""
+    (folder / 'recovery.json').unlink(missing_ok=True)
+
+
 def read(folder: Path) -> Recovery:
     """The newest rollback of the run; `Recovery()` where there was none.
 

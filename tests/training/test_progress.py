@@ -66,6 +66,17 @@ def test_the_bar_shows_loss_accuracy_and_images(tmp_path: Path, capsys) -> None:
     assert 'loss=0.123, accuracy=0.5, images/s=1234' in error
 
 
+def test_the_bar_goes_on_from_where_a_rollback_brought_it(tmp_path: Path) -> None:
+    with Progress(tmp_path, 100, 0, tensorboard=False) as progress:
+        bar = progress._bar
+        bar.mininterval, bar.miniters, bar.dynamic_miniters = 0.0, 1, False
+        progress.at(80)
+        progress.rewind(50)
+        assert bar.n == bar.last_print_n == 50
+        progress.at(60)
+        assert bar.last_print_n == 60  # shown
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with Progress(tmp_path, 10, 0, tensorboard=False) as progress:
         (tmp_path / 'metrics.jsonl').mkdir()
@@ -108,15 +119,20 @@ def test_tensorboard_has_scalars_and_pictures_at_once(tmp_path: Path) -> None:
     assert (values[1][1].image.height, values[1][1].image.width) == (4, 6)
 
 
-def test_a_second_file_of_the_same_second_hides_later_steps_and_keeps_the_first(
-    tmp_path: Path,
+def test_a_second_file_hides_later_steps_and_keeps_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tensorboardX.proto.event_pb2 import SessionLog
 
     for start in (0, 3):
+        # The second machine's clock is years behind.
+        monkeypatch.setattr('time.time', lambda now=1e9 - start * 1e7: now)
         with Progress(tmp_path, 10, start, tensorboard=True) as progress:
             progress.write(start + 2, {'loss': float(start)})
-    events = _events(tmp_path / 'tensorboard')
+    folder = tmp_path / 'tensorboard'
+    names = sorted(file.name for file in folder.iterdir())  # as TensorBoard reads them
+    assert [name.rsplit('.', 1)[1] for name in names] == ['0', '3']
+    events = _events(folder)
     assert [e.step for e in events if e.summary.value] == [2, 5]
     starts = [e.step for e in events if e.session_log.status == SessionLog.START]
     assert starts[0] == 1

@@ -27,6 +27,7 @@ from eojax.methods import METHODS
 from eojax.runs import lock
 from eojax.runs import run as runs
 from eojax.training import loop as train
+from eojax.training import recovery
 from eojax.training.loop import Stopped
 from tests import training_runs
 from tests.forked import Forked
@@ -368,6 +369,79 @@ def test_a_rollback_is_remembered_over_a_restart(
 
 def _killed(self: Any, attempt: int) -> None:
     raise KeyboardInterrupt
+
+
+def _scored(monkeypatch: pytest.MonkeyPatch, *rounds: dict[int, float]) -> None:
+    """Validation finds these scores by step, those of the next round once steps have gone back."""
+    left, steps = list(rounds), [0]
+
+    def validate(run: Any, state: Any) -> dict[str, float]:
+        if run.step <= steps[-1]:
+            left.pop(0)
+        steps.append(run.step)
+        return {'validation_accuracy': left[0].get(run.step, 0.1)}
+
+    monkeypatch.setattr(evaluate, 'validate', validate)
+
+
+def test_a_best_state_of_what_was_abandoned_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poisoned: list[float]
+) -> None:
+    config = small_config('supervised', log_every=1, evaluate_every=2)
+    # Step 10 diverges, and the run goes back to step 5. What was best there is the best again.
+    _scored(monkeypatch, {2: 0.5, 6: 0.9}, {6: 0.2})
+    train.train(config, tmp_path / 'first')
+    assert [row['at'] for row in rows(tmp_path / 'first') if 'event' in row] == [10]
+    assert steps_saved(tmp_path / 'first', 'best') == [2]
+    _scored(monkeypatch, {2: 0.5, 6: 0.9}, {8: 0.6})
+    train.train(config, tmp_path / 'second')
+    assert steps_saved(tmp_path / 'second', 'best') == [8]
+
+
+def test_after_a_kill_the_best_state_is_that_of_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: Any, state: Any) -> None:
+        if self.step == 8:
+            raise KeyboardInterrupt
+
+    scores = {2: 0.5, 6: 0.9, 7: 0.8}
+    _scored(monkeypatch, scores, scores)
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, 'sample_picture', killed)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(small_config('supervised', evaluate_every=2), tmp_path)
+    assert steps_saved(tmp_path)[-1] == 5
+    assert steps_saved(tmp_path, 'best')[-1] == 6
+    # From step 5 on it is evaluated at others, and never at step 6.
+    train.train(small_config('supervised', evaluate_every=7), tmp_path)
+    assert steps_saved(tmp_path, 'best') == [7]
+
+
+def test_a_training_that_begins_anew_knows_nothing_of_a_former_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted
+) -> None:
+    whole = uninterrupted('supervised')
+    folder = Path(shutil.copytree(whole, tmp_path / 'run'))
+    recovery.write(folder, recovery.Recovery(1, 8, 5))
+    shutil.rmtree(folder / 'checkpoints')
+    stop_at(monkeypatch, 5, signal.SIGTERM)
+    stopped(small_config('supervised'), folder)
+    assert steps_saved(folder, 'best') == []
+    train.train(small_config('supervised'), folder)
+    assert_same_bits(saved_state(folder), saved_state(whole))
+    assert rows(folder) == rows(whole)
+    assert steps_saved(folder, 'best') == steps_saved(whole, 'best')
+
+
+def test_a_rollback_goes_further_back_where_its_checkpoint_was_deleted(
+    tmp_path: Path, uninterrupted
+) -> None:
+    folder = Path(shutil.copytree(uninterrupted('supervised'), tmp_path / 'run'))
+    recovery.write(folder, recovery.Recovery(1, 8, 5))
+    shutil.rmtree(folder / 'checkpoints' / '5')
+    train.train(small_config('supervised'), folder)
+    assert steps_saved(folder) == [0, 5, 10, 12]
 
 
 def test_training_that_does_not_heal_is_given_up(tmp_path: Path) -> None:
