@@ -18,6 +18,17 @@ from eojax.atomic_file import can_flush
 from eojax.errors import UserError
 
 
+class _Manager(ocp.CheckpointManager):
+    def reached_preemption(self, step: int) -> bool:
+        """Never: this is asked by training alone (`eojax.training.stopping.Agreement`).
+
+        jax has one count of what all processes have done, and stops them at the next number. Asked
+        by the calls of training and, in between, by the steps of a checkpoint, which are far more,
+        it would stop them thousands of calls later.
+        """
+        return False
+
+
 class Checkpoints:
     """The checkpoints in one folder, all of them or the newest few."""
 
@@ -41,7 +52,7 @@ class Checkpoints:
         if not os.environ.get('EOJAX_DEBUG'):
             # Orbax tells every move it makes, and logs the traceback of every error it raises.
             absl_logging.set_verbosity(absl_logging.FATAL)
-        self._manager = ocp.CheckpointManager(
+        self._manager = _Manager(
             folder.absolute(),
             options=options,
             item_handlers={

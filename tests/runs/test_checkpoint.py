@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from jax.experimental import multihost_utils
 
 from eojax.errors import UserError
 from eojax.runs.checkpoint import Checkpoints
@@ -223,3 +224,15 @@ def test_the_images_of_an_older_replay_buffer_are_read_as_rows(
         with pytest.raises(UserError, match=r'of another model: buffer\.images has shape'):
             checkpoints.restore(step, other)
     checkpoints.close()
+
+
+def test_saving_does_not_ask_whether_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', asked.append)
+    checkpoints = opened(tmp_path)
+    checkpoints.save(5000, state(), {})
+    checkpoints.close()
+    assert checkpoints.steps() == [5000]
+    assert not asked  # training asks by calls, and jax stops at the number after the highest
