@@ -23,6 +23,8 @@ UNITS = ('data', 'network')
 _SLACK = 1e-3
 # A share of pixels beyond the limits that may be clouds or roofs; more are other units.
 _MOST_BEYOND = 0.5
+# Clouds and snow reflect more than a white plate, but hardly more than so much.
+_MOST_REFLECTANCE = 2.0
 
 
 class WrongArray(UserError, ValueError):
@@ -276,6 +278,16 @@ def _check_limits(array: np.ndarray, bands: tuple[str, ...], limits: Limits, nam
         raise WrongArray(
             f'{name} lie in [0, 1], and the units of the data set go from {low.min():g} to'
             f" {high.max():g}: bring them to these, or to [-1, 1] and say units='network'"
+        )
+    if (high - low).min() > 20.0 and 0.0 <= smallest < largest <= _MOST_REFLECTANCE:
+        _warn(
+            f'no value of {name} is above {largest:.3g}, and the units of the data set go from'
+            f' {low.min():g} to {high.max():g}: are they reflectances?'
+        )
+    if smallest >= 0.0 and largest > 0.0 and (low + high).max() < 0.0:
+        _warn(
+            f"no value of {name} is below 0, and the limits of the run's data set are"
+            f' {low.min():g} and {high.max():g}: are they in its units, such as decibels?'
         )
     beyond = ((array < low) | (array > high)).mean((0, 1, 2))
     worst = int(beyond.argmax())

@@ -25,7 +25,7 @@ from eojax.evaluation.evaluate import measure_run
 from eojax.evaluation.guarantees.rules import Asked
 from eojax.evaluation.outliers import spread
 from eojax.home import expanded
-from eojax.library.making import in_python
+from eojax.library.making import in_python, whole
 from eojax.library.results import SceneMap
 from eojax.messages import say_some
 from eojax.runs import contents
@@ -46,8 +46,7 @@ def read_images(
     reading: tuple[str, str, float | None, float | None],
 ) -> np.ndarray:
     """Image files as arrays; args and errors as `OpenedRun.read`."""
-    if num is not None and num < 1:
-        raise UserError(f'num must be at least 1, not {num}')
+    num = None if num is None else whole('num', num)
     side = None if 'pixel_logits' in run.method.abilities else run.task.image_shape[0]
     reader = ImageReader(run.facts, side, Reading(*reading), resize)
     with in_python():

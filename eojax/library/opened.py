@@ -274,7 +274,9 @@ class OpenedRun(Scorer):
         """
         model = model_of(self.run, self.state)
         model = model._replace(batch_size=min(model.batch_size, self.batch_size))
-        return synthesise_arrays(model, labels, rasters, overlap)
+        overlap = None if overlap is None else making.whole('overlap', overlap, 0)
+        with making.in_python():
+            return synthesise_arrays(model, labels, rasters, overlap)
 
     # Files.
 

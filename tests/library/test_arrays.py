@@ -74,8 +74,19 @@ def test_reflectances_are_not_taken_for_the_data_sets_units() -> None:
     raster = SENTINEL._replace(dtype='float32')
     with pytest.raises(UserError, match=r'lie in \[0, 1\], and the units .* go from 0 to 5000'):
         check_array((COUNTS / 1e4).astype(np.float32), raster, (8, 8))
+    clouds = (COUNTS / 1e4).astype(np.float32)
+    clouds[0, 0, 0] = 1.3
+    with pytest.warns(UserWarning, match=r'above 1\.3, and the units .* 0 to 5000: are they refl'):
+        check_array(clouds, raster, (8, 8))
     with pytest.warns(UserWarning, match='of B04 lie beyond the limits .* 0 and 3000'):
         check_array(COUNTS.astype(np.float32) + 4000, raster, (8, 8))
+
+
+def test_linear_backscatter_is_not_taken_for_decibels_without_a_word() -> None:
+    power = 10.0 ** (DECIBELS / 10.0)
+    power[0, 0, 0] = 30.0
+    with pytest.warns(UserWarning, match='limits .* -25 and 5: are they in its units, such as dec'):
+        check_array(power, RADAR, (8, 8))
 
 
 def test_values_in_the_networks_range() -> None:

@@ -96,6 +96,9 @@ def test_what_is_not_like_training_is_one_line(
         with pytest.raises(UserError, match=re.escape(text)) as refused:
             run.synthesise(given, **rasters)
         assert '\n' not in str(refused.value)
+    for overlap, text in ((2.5, 'overlap must be a whole number'), (16, 'overlap=16: windows of')):
+        with pytest.raises(UserError, match=f'^{text}'):
+            colours.synthesise(labels, overlap=overlap)  # type: ignore[arg-type]
     case = tiny_run('supervised')
     with pytest.raises(UserError, match='cannot synthesise; these can'):
         OpenedRun(case.run, case.state).synthesise(labels)
