@@ -353,6 +353,8 @@ def test_one_run_writes_pairs_for_change_detection(
     Image.fromarray(region).save(tmp_path / 'region.png')
     answer_open(monkeypatch, 'edit', run_of(by_class))
     out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'rising_water.gif').touch()  # of an earlier command
     command.main([
         '--workdir=x', f'--land_cover={files[0]}', '--replace=forest:fields,any:forest',
         f'--region={tmp_path}/region.png', f'--out={out}',

@@ -7,6 +7,8 @@ import json
 import math
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from eojax.evaluation.guarantees.rules import (
     too_few_blocks,
     trust,
 )
-from eojax.evaluation.guarantees.sample import Sample, validation_sample
+from eojax.evaluation.guarantees.sample import Sample, kept_name, validation_sample
 from eojax.evaluation.scoring import score
 from eojax.runs.run import Run
 from tests.tiny_runs import TinyRun, tiny_run
@@ -129,6 +131,21 @@ def test_what_was_calibrated_on_is_kept_and_needs_no_data_then(jem, tmp_path, mo
     elsewhere = jem.run._replace(folder=tmp_path)
     with pytest.raises(UserError, match='elsewhere'):
         validation_sample(elsewhere, jem.state)
+
+
+def test_windows_of_another_overlap_are_calibrated_on_their_own(tmp_path):
+    def run(overlap: float, ability: str = 'pixel_logits') -> Any:
+        return SimpleNamespace(
+            folder=tmp_path, step=7, method=SimpleNamespace(abilities={ability: None}),
+            config=SimpleNamespace(evaluate=SimpleNamespace(window_overlap=overlap)),
+        )  # fmt: skip
+
+    assert kept_name(run(0.5)) == 'validation_step_7'  # nothing is known of its training
+    (tmp_path / 'config.json').write_text('{"evaluate": {"window_overlap": 0.25}}')
+    assert kept_name(run(0.25)) == 'validation_step_7'
+    assert kept_name(run(0.0)) == 'validation_step_7_overlap_0'
+    assert kept_name(run(0.5)) == 'validation_step_7_overlap_0.5'
+    assert kept_name(run(0.5, 'logits')) == 'validation_step_7'  # images have no windows
 
 
 def test_nothing_is_asked_by_default_and_nothing_is_written(jem, tmp_path):

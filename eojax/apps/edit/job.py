@@ -10,7 +10,7 @@ import numpy as np
 
 from eojax.apps.edit.changes import Edit, EditedCover, EditedRaster
 from eojax.apps.edit.measures import change_of, hectares, receptive_range
-from eojax.apps.edit.pictures import FRAME_PIXELS, animation
+from eojax.apps.edit.pictures import ANIMATIONS, FRAME_PIXELS, animation
 from eojax.apps.map_scene.files import write_summary
 from eojax.apps.synthesise import figures
 from eojax.apps.synthesise.files import Kind, kind_of, writing
@@ -32,6 +32,7 @@ from eojax.drawing.class_colours import class_colours
 from eojax.messages import say
 
 SUMMARY, STRIP_PICTURE = 'summary.json', 'strip.png'
+_FILM = 'rising_water'
 _STRIP_PIXELS = 500
 
 
@@ -98,6 +99,9 @@ def edit_scene(generators: Sequence[Generator], plan: Plan) -> dict[str, Any]:
     first, out = generators[0], plan.out
     cover = first.inputs.cover
     (out / SUMMARY).unlink(missing_ok=True)  # an older one would vouch for the new files
+    for suffix in ANIMATIONS:
+        for film in out.glob(f'{_FILM}*.{suffix}'):  # of other floods
+            film.unlink()
     _write_inputs(cover, cover, generators, plan, None, out / 'inputs')
     made = {one.file('before'): _make(one, plan, None, out / one.file('before'))
             for one in generators}  # fmt: skip
@@ -304,5 +308,5 @@ def _animate(one: Generator, plan: Plan, results: Sequence[Mapping[str, Any]]) -
     size = figures.small_size(cover.height, cover.width, FRAME_PIXELS)
     frames = [pictures[0][1] for pictures in _pictures(one, plan, size)]
     captions = ['before', *(f'{edit["edit"]}: {area_text(edit)}' for edit in results)]
-    name = f'rising_water_{one.name}' if one.name else 'rising_water'
+    name = f'{_FILM}_{one.name}' if one.name else _FILM
     animation(frames, captions, plan.out / f'{name}.{plan.animated}')

@@ -6,17 +6,21 @@ as likely as any other. They belong to blocks of ground: the groups of the data 
 or regions; where it has none, each image or tile is a block of its own.
 
 The sample of the validation part is kept in the run's folder, `reference/validation_step_N.npz`, so
-that maps need no data afterwards.
+that maps need no data afterwards. What an evaluation by windows of another overlap says of it has a
+file of its own, `validation_step_N_overlap_0.5.npz`: what is tested and what is calibrated on must
+be scored alike.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from scipy.special import softmax
 
+from eojax.config.written import get
 from eojax.data.dataset import Places
 from eojax.devices import sharding
 from eojax.errors import UserError
@@ -205,7 +209,18 @@ def validation_sample(run: Run, state: Any) -> Sample:
 
 def kept_name(run: Run) -> str:
     """The name of the kept sample in `reference/`, without suffix."""
-    return f'validation_step_{run.step}'
+    name, overlap = f'validation_step_{run.step}', run.config.evaluate.window_overlap
+    if not by_pixel(run) or overlap == _own_overlap(run):
+        return name
+    return f'{name}_overlap_{overlap:g}'
+
+
+def _own_overlap(run: Run) -> float:
+    """The overlap of windows that the run was trained with, whatever is asked for now."""
+    file = run.folder / 'config.json'
+    written = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+    own = get(written, 'evaluate.window_overlap')
+    return float(run.config.evaluate.window_overlap if own is None else own)
 
 
 def arrays_of(sample: Sample) -> dict[str, np.ndarray]:
