@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +31,11 @@ from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 TAKEN = ('uniform_noise', 'constant', 'train', 'test', 'samples')
 
 
-def parse_outliers(text: str) -> dict[str, Path]:
+def parse_outliers(text: str, taken: Collection[str] = TAKEN) -> dict[str, Path]:
     """The paths of `evaluate.outliers`, by name.
+
+    Args:
+      taken: names that other sets have.
 
     Raises:
       UserError: a part that is not `name=path`, a name twice or already taken, or no such path.
@@ -42,7 +45,7 @@ def parse_outliers(text: str) -> dict[str, Path]:
         name, equals, path = part.partition('=')
         if not equals or not path or not re.fullmatch(r'[A-Za-z0-9_-]+', name):
             raise UserError(f'evaluate.outliers: expected name=path,name=path, not {part!r}')
-        if name in paths or name in TAKEN:
+        if name in paths or name in taken:
             raise UserError(f'evaluate.outliers: the name {name!r} is taken; choose another')
         paths[name] = expanded(path)
         if not exists(paths[name]):

@@ -22,13 +22,15 @@ from eojax.data.reading.image_files import no_images, open_image_files
 from eojax.data.valid_pixels import valid_pixels
 from eojax.errors import UserError
 from eojax.evaluation.evaluation_set import EvaluationSet
-from eojax.evaluation.outliers import images_below, parse_outliers, spread
+from eojax.evaluation.outliers import TAKEN, images_below, parse_outliers, spread
 from eojax.evaluation.scene_sets import find_scene_set, parts_of
 from eojax.metrics.out_of_distribution import constant_images, uniform_noise
 from eojax.runs.run import Run
 
 # Of the windows of one set: enough for an area under a curve, and read and scored in seconds.
 _PIXELS = 2**22
+# Of the sets that pixels are ranked beside: a set of images by such a name would be lost.
+_TAKEN = (*TAKEN, 'unseen', 'clouds')
 
 
 class Windows(NamedTuple):
@@ -62,7 +64,7 @@ def outlier_windows(run: Run, side: int) -> dict[str, Windows]:
     }
     sets = {name: Windows(made, np.ones(made.shape[:3], bool)) for name, made in drawn.items()}
     file_format = format_of(run.facts.files)
-    for name, path in parse_outliers(run.config.evaluate.outliers).items():
+    for name, path in parse_outliers(run.config.evaluate.outliers, _TAKEN).items():
         found = _windows_of_scenes(path, num, side, run.facts, name)
         if found is None:
             found = _windows_of_files(path, num, side, run.images, file_format)

@@ -148,6 +148,16 @@ def test_what_lies_under_clouds_or_beside_them_holds_data(monkeypatch: pytest.Mo
     assert 0 < sum(totals[0]) <= 3 * SIDE**2
 
 
+@pytest.mark.parametrize('name', ['clouds', 'unseen'])
+def test_a_set_of_images_takes_no_name_that_pixels_are_ranked_by(name: str) -> None:
+    """Painted clouds and unseen classes would stand in its place, or it in theirs."""
+    run = _run()
+    run.config.evaluate.outliers = f'{name}=/'
+    run.facts = FACTS._replace(files=Files())
+    with pytest.raises(UserError, match=f"the name '{name}' is taken"):
+        outlier_windows.outlier_windows(run, SIDE)
+
+
 def test_other_images_are_judged_where_they_hold_data(tmp_path: Path) -> None:
     """A large TIFF whose upper half and left edge hold none, and a small one, resampled."""
     facts = FACTS._replace(rasters={'images': Raster()}, files=Files())
