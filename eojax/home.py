@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 from pathlib import Path
@@ -20,6 +21,22 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise UserError(f'{path}: no home folder is known for ~; write the whole path') from None
+
+
+def expand_paths(options: argparse.Namespace) -> None:
+    """Puts the home folder in place of `~` in all paths of a command line.
+
+    Shells do so where a word begins with it, and not in `--out=~/maps`.
+
+    Raises:
+      UserError: nobody knows that folder.
+    """
+    for name, value in vars(options).items():
+        if isinstance(value, Path):
+            setattr(options, name, expanded(value))
+        elif isinstance(value, list):
+            paths = [expanded(one) if isinstance(one, Path) else one for one in value]
+            setattr(options, name, paths)
 
 
 def cache_folder() -> Path | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 from absl import app, flags, logging
@@ -16,6 +15,7 @@ from absl import app, flags, logging
 from eojax.config.command_line import Typed, help_text, read_arguments
 from eojax.devices import compilation_cache, processes, sharding
 from eojax.errors import UserError, one_line_errors
+from eojax.home import expanded
 from eojax.messages import say
 from eojax.runs.run import default_folder
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
 
         typed = _TYPED[-1]
         assert typed.config is not None
-        folder = Path(_WORKDIR.value) if _WORKDIR.value else default_folder(typed.name)
+        folder = expanded(_WORKDIR.value) if _WORKDIR.value else default_folder(typed.name)
         if sharding.is_main_process():
             for note in typed.notes:
                 say(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import gc
 import os
@@ -25,7 +26,7 @@ from eojax.data.dataset import image_dataset
 from eojax.data.reading.pixel_cache import cached_dataset
 from eojax.devices import compilation_cache
 from eojax.errors import UserError, one_line_errors
-from eojax.home import cache_folder, expanded
+from eojax.home import cache_folder, expand_paths, expanded
 from eojax.runs.checkpoint import Checkpoints
 from eojax.training.stopping import leave_terminal, stop_signals
 
@@ -100,6 +101,18 @@ def test_without_a_home_folder_nothing_is_cached(
     assert cache_folder() == tmp_path
     with pytest.raises(UserError, match=r'~nobody_here/x: no home folder is known for ~'):
         expanded('~nobody_here/x')
+
+
+def test_a_home_folder_is_meant_wherever_a_path_begins_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    paths = [Path('~/b'), Path('c'), 'd~']
+    options = argparse.Namespace(out=Path('~/a/x'), scene=paths, name='~', num=[1])
+    expand_paths(options)
+    assert options.out == tmp_path / 'a' / 'x'
+    assert options.scene == [tmp_path / 'b', Path('c'), 'd~']
+    assert (options.name, options.num) == ('~', [1])
 
 
 def test_a_closed_terminal_stops_like_a_scheduler() -> None:

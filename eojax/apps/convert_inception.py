@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from eojax.errors import UserError, one_line_errors
+from eojax.home import expand_paths
 from eojax.models.inception import LAYERS, npz_shapes
 from eojax.models.torch_weights import read_state_dict
 from eojax.program_name import program_name
@@ -145,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', type=Path, required=True, help='npz to write')
     options = parser.parse_args(arguments)
     with one_line_errors():
+        expand_paths(options)
         convert(options.weights, options.out)
 
 

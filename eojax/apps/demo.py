@@ -29,6 +29,7 @@ from eojax.apps.map_scene import command as map_scene
 from eojax.apps.restore import command as restore
 from eojax.errors import one_line_errors
 from eojax.evaluation import reference
+from eojax.home import expand_paths
 from eojax.program_name import program_name
 from eojax.runs.command import open_folder_for_writing
 from eojax.runs.opening import open_run
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--out', type=Path, required=True, help='folder to write to')
     options = parser.parse_args(arguments)
     with one_line_errors():
+        expand_paths(options)
         out: Path = options.out
         open_folder_for_writing(out)
         images = _kept_images()

@@ -26,6 +26,7 @@ from eojax.data.facts import Raster
 from eojax.data.reading.own import limits as band_limits
 from eojax.data.reading.own.kind import TYPES
 from eojax.errors import UserError, one_line_errors
+from eojax.home import expand_paths
 from eojax.importing import normalisation, resnet, wide_resnet
 from eojax.importing.files import Images, Origin, write_encoder, write_run
 from eojax.importing.network import Imported
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     options = _parser().parse_args(arguments)
     with one_line_errors():
+        expand_paths(options)
         _check(options)
         _import(options)
 

@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from eojax.errors import UserError
+from eojax.home import expanded
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -27,7 +28,7 @@ def config_file(named: str) -> Path:
     Raises:
       UserError: neither; the nearest name is in the message.
     """
-    path = Path(named)
+    path = expanded(named)
     if path.is_file():
         return path
     shipped = shipped_configs()

@@ -17,6 +17,7 @@ from eojax.data.reading.lazy_images import memory_limit
 from eojax.devices import compilation_cache, processes, sharding
 from eojax.errors import UserError, one_line_errors
 from eojax.evaluation.evaluate import check, evaluate_run
+from eojax.home import expand_paths
 from eojax.messages import counted, say
 from eojax.program_name import program_name
 from eojax.runs import contents
@@ -143,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     options = parser.parse_args(arguments)
     with one_line_errors():
+        expand_paths(options)
         compilation_cache.enable()
         processes.start()
         with processes.together():

@@ -13,6 +13,7 @@ from eojax.config.base import set_keys
 from eojax.config.phases import keep_proportions
 from eojax.config.swap import config_of, swapped
 from eojax.errors import UserError
+from eojax.home import expanded
 from eojax.library.opened import OpenedRun, open_run
 from eojax.messages import say
 
@@ -78,9 +79,9 @@ def train(config: ConfigDict | str | Path, workdir: str | Path | None = None) ->
     if isinstance(config, ConfigDict):
         if workdir is None:
             raise UserError('say where the run is to be kept: eojax.train(config, workdir)')
-        folder = Path(workdir)
+        folder = expanded(workdir)
     else:
-        folder = default_folder(str(config)) if workdir is None else Path(workdir)
+        folder = default_folder(str(config)) if workdir is None else expanded(workdir)
         config = load_config(config)
     compilation_cache.enable()
     try:

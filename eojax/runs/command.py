@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from eojax.config.base import from_json, set_key
 from eojax.devices import compilation_cache, processes
 from eojax.errors import UserError, one_line_errors
+from eojax.home import expand_paths
 from eojax.program_name import program_name
 from eojax.runs.opening import load_state, open_untrained
 from eojax.runs.run import Run
@@ -74,6 +75,7 @@ def run_command(
     """
     options = parser.parse_args(arguments)
     with one_line_errors():
+        expand_paths(options)
         check(options)
         compilation_cache.enable()
         processes.start()

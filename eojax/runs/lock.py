@@ -105,11 +105,14 @@ class Lock:
         try:
             now = read_holder(file)
             if now is None or now.token != self._holder.token:
-                by = 'nobody' if now is None else now.text
-                self._lost = (
-                    f'{file.parent}: the lock of this process is lost to {by}: nothing more is'
-                    ' written; run the command again once that one has ended'
+                how = (
+                    'gone: was the folder moved, deleted or emptied? Nothing more is written; run'
+                    ' the command again where the folder lies now'
+                    if now is None
+                    else f'lost to {now.text}: nothing more is written; run the command again once'
+                    ' that one has ended'
                 )
+                self._lost = f'{file.parent}: the lock of this process is {how}'
                 return
             os.utime(file)
         except OSError:

@@ -72,3 +72,6 @@ def test_training_opens_the_run_and_says_how_to_go_on_where_it_was_stopped(
     monkeypatch.chdir(tmp_path)
     eojax.train('quickstart')
     assert asked[1] == (1000, Path('runs/quickstart'))
+    monkeypatch.setenv('HOME', str(tmp_path))  # here no shell puts it in place of ~
+    eojax.train(made.run.config, '~/mine')
+    assert asked[2][1] == tmp_path / 'mine'

@@ -158,6 +158,14 @@ def test_signs_of_life_and_the_news_that_the_lock_is_lost(tmp_path: Path) -> Non
     assert read_holder(tmp_path / FILE) == theirs  # it is theirs to release
 
 
+def test_a_folder_that_was_moved_away_is_written_to_no_more(tmp_path: Path) -> None:
+    (tmp_path / 'run').mkdir()
+    with hold(tmp_path / 'run') as held:
+        (tmp_path / 'run').rename(tmp_path / 'other')
+        with pytest.raises(UserError, match='was the folder moved, deleted or emptied'):
+            held.check()
+
+
 def test_of_many_that_find_a_lock_left_over_one_gets_it(tmp_path: Path) -> None:
     _left(tmp_path, began='1')
     holders = [this_process() for _ in range(16)]

@@ -32,6 +32,7 @@ from eojax.config.base import flatten
 from eojax.config.listing import of_config
 from eojax.config.written import get, name_of, network_of
 from eojax.errors import UserError, one_line_errors
+from eojax.home import expand_paths
 from eojax.program_name import program_name
 from eojax.weights.unpacked import WORKDIR_HELP, is_file, run_folder
 
@@ -243,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     options = parser.parse_args(arguments)
     with one_line_errors():
+        expand_paths(options)
         workdir = run_folder(options.workdir)
         if options.out is None and is_file(options.workdir):
             raise UserError(f'--workdir={options.workdir}: say where to write, --out=FILE')
