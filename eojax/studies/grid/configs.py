@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from eojax.config.base import base_config, flatten, set_keys
 from eojax.config.command_line import changed_config
 from eojax.errors import UserError
+from eojax.home import expand_paths
 
 
 def parse_arguments(
@@ -31,6 +32,7 @@ def parse_arguments(
       UserError: an argument that is neither; or a change of a key that is taken.
     """
     options, changes = parser.parse_known_args(arguments)
+    expand_paths(options)
     for change in changes:
         name = change.lstrip('-').partition('=')[0]
         prefix, _, key = name.partition('.')
@@ -55,7 +57,8 @@ def load_configs(paths: str, changes: Sequence[str]) -> dict[str, ConfigDict]:
     """
     found: dict[str, ConfigDict] = {}
     for path in parse_list('config', paths):
-        name = re.sub(r'\W+', '_', Path(path).stem)  # as the run's folder, `run.default_folder`
+        # As the run's folder, `run.default_folder`.
+        name = re.sub(r'\W+', '_', Path(path).name.removesuffix('.py'))
         if name in found:
             raise UserError(f'--config: two configs have the name {name}, which names their runs')
         try:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from eojax.config.command_line import Typed, read_arguments
 from eojax.errors import UserError, one_line_errors
+from eojax.home import expand_paths
 from eojax.messages import say_some
 from eojax.program_name import program_name
 from eojax.studies.grid.cells import Cell, Row, rows_of
@@ -81,6 +82,7 @@ def main(
     parser.add_argument('--table_only', action='store_true', help='train nothing')
     options, others = parser.parse_known_args(arguments)
     with one_line_errors():
+        expand_paths(options)
         start_alone()
         _work(options, others, start)
 
