@@ -439,7 +439,9 @@ def test_numbers_for_people():
         ('x', float('-inf')): '-∞', ('x', True): 'yes', ('x', None): '–', ('x', 'text'): 'text',
         ('accuracy', 55.5): '55.50', ('max_probability auroc', 0.5): '0.500',
         ('kid', 0.00321): '0.00321', ('kid', 0.34): '0.340', ('kid', -0.00004): '-0.000040',
-        ('kid', 0.0): '0.000',
+        ('kid', 0.0): '0.000', ('accuracy', 0.99996): '>99.99%', ('accuracy', 1.0): '100.00%',
+        ('fpr95', 0.00004): '<0.01%', ('fpr95', 0.0): '0.00%', ('auroc', 0.9996): '>0.999',
+        ('auroc', 1.0): '1.000', ('auroc', 0.0004): '<0.001', ('accuracy', 0.01): '1.00%',
     }  # fmt: skip
     for (key, value), text in told.items():
         assert number(value, key) == text

@@ -303,7 +303,10 @@ def _samples(numbers: Mapping[str, Any]) -> Table | None:
     # One decimal, as of the classes: there are some hundred samples.
     shares = sorted(((numbers[key], key.removeprefix(_OF_SAMPLES)) for key in keys), reverse=True)
     rows = [[name, f'{share:.1%}'] for share, name in shares]
-    note = f'Of {number(numbers.get("samples"))} samples, by the class that the run sees in each.'
+    note = (
+        f'Of {number(numbers.get("samples"))} samples, by the class that each was made for, or'
+        ' where it was made for none, by the one that the run sees in it.'
+    )
     return Table('Samples by class', ['class', 'share of samples'], rows, note=note)
 
 

@@ -17,6 +17,8 @@ _SHARES = (
 def number(value: object, key: str = '') -> str:
     """A value for people: thousands apart, four digits, and per cent where the key names a share.
 
+    A share that is not exactly 0 or 1 is never written as one of them.
+
     Args:
       key: as in a JSON file; its beginning says what kind of number it is.
     """
@@ -30,17 +32,24 @@ def number(value: object, key: str = '') -> str:
         return '–' if math.isnan(value) else ('∞' if value > 0 else '-∞')
     last = key.rsplit(' ', 1)[-1].removeprefix('validation_').removeprefix('mean_')
     if last.split('_')[0] in (*_SHARES, 'confidence') and 0 <= value <= 1:
-        return f'{value:.2%}'
+        return _not_whole(value, f'{value:.2%}', '<0.01%', '>99.99%')
     if last.split('_')[0] == 'kid':
         return kid_in_words(value)
     if last.split('_')[0] in ('auroc', 'ssim'):
-        return f'{value:.3f}'
+        return _not_whole(value, f'{value:.3f}', '<0.001', '>0.999')
     if value == 0:
         return '0'
     if not 1e-4 <= abs(value) < 1e7:
         return f'{value:.2e}'
     decimals = max(0, 3 - math.floor(math.log10(abs(value))))
     return f'{value:,.{decimals}f}'
+
+
+def _not_whole(value: float, text: str, least: str, most: str) -> str:
+    """The text, but where it would say none or all of a value that is near to it and not it."""
+    if 0.0 < value < 1.0 and float(text.removesuffix('%')) in (0.0, 100.0 if '%' in text else 1.0):
+        return least if value < 0.5 else most
+    return text
 
 
 # Keys of several words, and single ones, as people write them.
