@@ -155,4 +155,4 @@ def _write(
     )
     if options.jobs > 1 and start is start_process:
         start = start_beside_others
-    train_and_write(cells, workdir, results, start, options.table_only, options.jobs)
+    train_and_write(cells, workdir, results, start, options.table_only, options.jobs, found=others)
