@@ -457,6 +457,9 @@ def test_a_mask_is_brought_onto_the_map(tmp_path: Path) -> None:
         expected = np.zeros((30, 40), bool)
         expected[10:20, 6:18] = True
         np.testing.assert_array_equal(region_mask(mask, cover), expected)
+        holes = np.where(half, np.float32(1.0), np.float32(np.nan))[..., None]
+        mask = write_raster(tmp_path / 'holes.tif', holes, transform=coarse)
+        np.testing.assert_array_equal(region_mask(mask, cover), expected)
         Image.new('L', (7, 7), 1).save(tmp_path / 'small.png')
         with pytest.raises(UserError, match='is 7 x 7 pixels'):
             region_mask(tmp_path / 'small.png', cover)

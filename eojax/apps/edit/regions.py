@@ -68,7 +68,9 @@ def _inside(read: Any, file: Any) -> np.ndarray:
     """Pixels of the bands of a file, read as they are or brought onto a map."""
     kinds = zip(file.indexes, file.colorinterp, strict=True)
     bands = [index for index, kind in kinds if kind is not ColorInterp.alpha]
-    return (read.read(bands) != 0).any(0) & (read.dataset_mask() > 0)
+    values = read.read(bands)
+    # NaN is not 0: it is no data, whether the file says so or not.
+    return ((values != 0) & ~np.isnan(values)).any(0) & (read.dataset_mask() > 0)
 
 
 def _of_polygons(path: Path, grid: Grid, title: str) -> np.ndarray:
