@@ -355,6 +355,24 @@ def test_heights_in_other_units_than_those_of_training_are_refused(tmp_path: Pat
         Companion('elevation', path, known._replace(unit_metres=0.0), scene).close()
 
 
+def test_a_value_for_no_data_that_no_file_says_is_no_depth(tmp_path: Path) -> None:
+    surface = np.full((8, 9, 1), 50.0, np.float32)
+    surface[2:4, 3:5] = -9999.0
+    path = write_raster(tmp_path / 'dem.tif', surface)
+    plain(tmp_path, 8, 9)
+    known = facts.Raster(('surface',), 'float32', ((0.0, 500.0),))
+    with Raster(tmp_path / 'plain.tif', ('red', 'green', 'blue')) as scene:
+        with pytest.raises(UserError, match='-a_nodata -9999'):
+            Companion('elevation', path, known, scene)
+        deep = known._replace(limits=((-12000.0, 500.0),))  # of the sea
+        Companion('elevation', path, deep, scene).close()
+        with rasterio.open(path, 'r+') as file:
+            file.nodata = -9999.0
+        beside = Companion('elevation', path, known, scene)
+        assert (~beside.read(0, 0, 8, 9).valid).sum() == 4
+        beside.close()
+
+
 def test_scale_and_offset_of_the_raster_beside_are_applied(tmp_path: Path) -> None:
     path = write_raster(tmp_path / 'dem.tif', np.full((40, 50, 1), 6000, np.uint16))
     with rasterio.open(path, 'r+') as file:
