@@ -181,11 +181,11 @@ class _Graph:
             return x
         if kind == 'batch':
             return self._batch(x, name)
-        scale, bias = self._constant(f'{name}.weight'), self._constant(f'{name}.bias')
         epsilon = _EPSILON[kind]
-        if kind == 'instance':
-            return self._add('InstanceNormalization', x, scale, bias, epsilon=epsilon)
-        return self._group(x, name, epsilon)
+        if kind == 'group':
+            return self._group(x, name, epsilon)
+        scale, bias = self._constant(f'{name}.weight'), self._constant(f'{name}.bias')
+        return self._add('InstanceNormalization', x, scale, bias, epsilon=epsilon)
 
     def _batch(self, x: str, name: str) -> str:
         leaves = ('weight', 'bias', 'running_mean', 'running_var')

@@ -102,7 +102,7 @@ def test_pytorch_opens_an_exported_file(tmp_path: Path) -> None:
 def test_onnx_computes_our_logits(
     norm: str, activation: str, shortcut: str, tmp_path: Path
 ) -> None:
-    pytest.importorskip('onnx')
+    onnx = pytest.importorskip('onnx')
     runtime = pytest.importorskip('onnxruntime')
     tiny = tiny_run('supervised', network='wide_resnet')
     config = tiny.run.config.copy_and_resolve_references()
@@ -111,6 +111,9 @@ def test_onnx_computes_our_logits(
     run, state = _moved(tiny.run._replace(config=config), norm)
     onnx_graph.export_onnx(run, state, tmp_path / 'network.onnx')
     session = runtime.InferenceSession(str(tmp_path / 'network.onnx'))
+    graph = onnx.load(tmp_path / 'network.onnx').graph
+    used = {name for node in graph.node for name in node.input}
+    assert {constant.name for constant in graph.initializer} <= used
     height, width, _ = run.task.image_shape
     for shape in ((1, height, width), (5, height, width), (2, height + 8, width - 4)):
         images = np.random.default_rng(0).uniform(-1, 1, (*shape, 3)).astype(np.float32)
