@@ -141,7 +141,8 @@ class OpenedRun(Scorer):
         """
         from eojax.evaluation import reference
 
-        kept = reference.examples(self.run)
+        with making.in_python():
+            kept = reference.examples(self.run)
         return np.asarray(kept.images), np.asarray(kept.labels)
 
     # Images that the network makes.

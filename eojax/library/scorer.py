@@ -23,10 +23,15 @@ from eojax.runs.domains import SOURCE, TARGET
 from eojax.runs.run import Run, image_shape
 
 # Of images as a whole, whatever the labels are of.
-_WHOLE = ('features', 'embedding', 'reconstruct')
+_WHOLE = ('features', 'embedding', 'reconstruct', 'gradient', 'roughness', 'grain')
 # What the abilities are called, for images of the source, and for methods that classify pixels.
 _OF_SOURCE = {'logits': 'source_logits', 'features': 'source_embedding'}
-_OF_PIXELS = {'logits': 'pixel_logits', 'log_density': 'pixel_log_density'}
+_OF_PIXELS = {
+    'logits': 'pixel_logits',
+    'log_density': 'pixel_log_density',
+    'log_sum_exp': 'pixel_log_sum_exp',
+    'max_probability': 'confidence',
+}
 
 
 class Scorer:
@@ -217,9 +222,13 @@ class Scorer:
         Args and errors as for `probabilities`.
 
         Returns:
-          float32 `[N, ...]`, or `[N, H, W, ...]` of scores of pixels.
+          float32 `[N, ...]`, or `[N, H, W, ...]` of scores of pixels; uint8 of `classes`.
         """
         name = self._name(name)
+        if self._by_pixel and name in ('classes', 'confidence'):
+            # Of windows that overlap, those of the mean, and not the mean of those.
+            found = self.predict(images, units=units, resize=resize, rasters=rasters)
+            return found.confidence if name == 'confidence' else found.indices.astype(np.uint8)
         given = self._checked(images, units, resize, rasters)
         if self._by_pixel and name not in _WHOLE:
             return score_pixels(self._scoring, self.state, (name,), given)[name]

@@ -262,10 +262,28 @@ def test_pixels_of_images_of_any_size_have_classes(height: int, width: int) -> N
     assert probabilities.shape == (2, height, width, 10)
     np.testing.assert_allclose(probabilities.sum(-1), 1.0, rtol=1e-5)
     predicted, inner = run.predict(images), (slice(None), slice(2, -2), slice(2, -2))
+    # Not means over windows of numbers of classes, or of their largest shares.
+    np.testing.assert_array_equal(run.score('classes', images), predicted.indices)
+    for name in ('confidence', 'max_probability'):
+        np.testing.assert_array_equal(run.score(name, images), predicted.confidence)
     if (height, width) == (40, 33):  # every inner pixel lies in the middle of a window
         np.testing.assert_array_equal(predicted.indices[inner], images.argmax(-1)[inner])
     np.testing.assert_array_equal(run.probabilities(images[1:]), probabilities[1:])
     assert run.size is None
+
+
+def test_scores_of_images_are_of_images_where_pixels_have_classes(images: np.ndarray) -> None:
+    tiny = tiny_run('jem')
+    density = tiny.run.method.abilities['log_density']
+    method = tiny.run.method._replace(
+        abilities={'pixel_logits': _by_colour, 'log_density': density}, window=8
+    )
+    run = OpenedRun(tiny.run._replace(method=method, programs={}), tiny.state, batch_size=4)
+    whole = OpenedRun(tiny.run, tiny.state, batch_size=4)
+    for name in ('gradient', 'roughness', 'grain'):
+        found = run.score(name, images[:3])
+        assert found.shape == (3,)
+        np.testing.assert_allclose(found, whole.score(name, images[:3]), rtol=1e-4)
 
 
 def _with_heights(state: Any, images: jax.Array, heights: jax.Array, key: jax.Array) -> jax.Array:
