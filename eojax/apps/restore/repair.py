@@ -168,6 +168,10 @@ def spread_of_pairs(ends: np.ndarray) -> np.ndarray:
     them does not vary, and its variance is n / (n - 1) times the true one. Of a single pair it is
     half their difference, which leaves out what both share.
 
+    Where chains follow the model's own guess, the classes of n pairs are evenly spaced quantiles
+    and not independent: the part of the variance that lies between classes is up to n / (n - 1)
+    times too large.
+
     Args:
       ends: float32 `[num, chains, ...]`; chains 0 and 1 are a pair, 2 and 3, and so on. The last of
         an odd number is alone.
