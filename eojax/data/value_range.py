@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Values = TypeVar('Values', np.ndarray, 'Array')
 
+# Values that programs put where there are no data, if none of them can be measured.
+_FOR_NO_DATA, _LEAST = (-999, -9999, -99999, -32767, -32768), -1e30
+
 
 def scale_to_unit(images: Values, limits: Limits | None = None) -> Values:
     """Stored values to float32 [-1, 1].
@@ -50,3 +53,15 @@ def scale_from_unit(values: np.ndarray, limits: Limits | None = None) -> np.ndar
         return (values + 1.0) * 127.5
     low, high = np.asarray(limits, np.float64).T
     return low + (values + 1.0) / 2.0 * (high - low)
+
+
+def stand_for_no_data(values: np.ndarray, low: np.ndarray) -> list[float]:
+    """Those of some values that no sensor measures, such as -9999: each one once, ascending.
+
+    Args:
+      values: `[..., bands]` in the data set's units.
+      low: `[bands]`, the lower limits, from which on all may be measured.
+    """
+    below = values[values < low]
+    found: list[float] = np.unique(below[np.isin(below, _FOR_NO_DATA) | (below < _LEAST)]).tolist()
+    return found

@@ -15,6 +15,7 @@ import numpy as np
 
 from eojax.data.facts import IMAGES, Limits, Raster
 from eojax.data.reading.patches import resample, resample_floats
+from eojax.data.value_range import stand_for_no_data
 from eojax.errors import UserError
 
 # How images may be given: in the units and the type of the data set, or in [-1, 1].
@@ -274,6 +275,12 @@ def _check_limits(array: np.ndarray, bands: tuple[str, ...], limits: Limits, nam
     """Refuses values in other units than the limits'; warns of many that are beyond these."""
     low, high = np.asarray(limits, np.float64).T
     smallest, largest = float(array.min()), float(array.max())
+    for value in stand_for_no_data(array, low):
+        raise WrongArray(
+            f'{name} hold {value:g}, which is no measurement: fill such pixels, as in training with'
+            f' the lower limit of each band ({", ".join(f"{one:g}" for one in low)}), or leave'
+            ' these images out'
+        )
     if (high - low).min() > 20.0 and 0.0 <= smallest < largest <= 1.0:
         raise WrongArray(
             f'{name} lie in [0, 1], and the units of the data set go from {low.min():g} to'

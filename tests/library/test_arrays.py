@@ -57,6 +57,8 @@ def test_floats_are_taken_in_single_precision() -> None:
         (np.where(DECIBELS > 0, np.nan, DECIBELS), RADAR, r'hold NaN .* first images\['),
         (np.ma.masked_less(DECIBELS, 0), RADAR, 'masked pixels'),
         (list(np.ma.masked_less(DECIBELS, 0)), RADAR, 'masked pixels'),
+        (np.where(DECIBELS > 0, -9999, DECIBELS), RADAR, 'hold -9999, which is no measurement'),
+        (np.where(DECIBELS > 0, -3.4e38, DECIBELS), RADAR, r'hold -3\.4e\+38, which is no'),
         (DECIBELS * 1e5, RADAR._replace(dtype='float16'), 'infinite'),
         (COUNTS[..., :1].astype(np.int16), RADAR, r'give images\.astype\("float32"\)'),
     ],

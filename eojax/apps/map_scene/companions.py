@@ -26,14 +26,13 @@ from eojax.data.reading.raster import Part
 from eojax.data.reading.scenes.ground import PROJECTION_ERRORS
 from eojax.data.reading.scenes.same_pixels import same_pixels
 from eojax.data.reading.scenes.validity import stands_in_all_bands
+from eojax.data.value_range import stand_for_no_data
 from eojax.errors import UserError
 from eojax.runs.run import Run
 
 _SAMPLE = 256  # pixels along each side of the grid at which values are looked at
 _MOST_SCALED = 0.01  # by which units of heights may differ
 _MOST_OUTSIDE = 0.5  # share of them that may lie beyond the limits of training
-# Values that programs put where there are no data, if none of them can be measured.
-_FOR_NO_DATA, _LEAST = (-999, -9999, -99999, -32767, -32768), -1e30
 # Metres that heights of 1 are, by the units that files name.
 _METRES = {
     **dict.fromkeys(('m', 'metre', 'metres', 'meter', 'meters'), 1.0),
@@ -237,8 +236,7 @@ class Companion:
             return
         low, high = np.array(self._known.limits).T
         values = part.pixels[part.valid]
-        below = values[values < low]
-        for value in np.unique(below[np.isin(below, _FOR_NO_DATA) | (below < _LEAST)]).tolist():
+        for value in stand_for_no_data(values, low):
             raise UserError(
                 f'{self._title}: holds {value:g}, which is no measurement, and does not say that it'
                 f' stands for no data: gdal_edit.py -a_nodata {value:g} FILE says it'
