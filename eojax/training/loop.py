@@ -306,13 +306,14 @@ class _Loop:
         if self.step == end and not (saves or self._evaluates()):
             self.report = self._end_interval()
             return
+        self.calls.watch()
+        paused = self.calls.reached()  # from here on nothing is timed
         if not (bool(self.carry.healthy) and bool(all_finite(self.carry.state))):
             self._recover(progress, self.step)
             return
         if self.step < end:  # asked to stop on the way: nothing is due here
             return
         metrics = self._row(self._end_interval()) if logs else {}
-        paused = time.perf_counter()
         if self._evaluates():
             metrics |= self._validate(progress)
         if metrics:
