@@ -217,6 +217,10 @@ def test_a_label_raster_of_all_the_scene_gives_its_own_shares(jem, scene, tmp_pa
     areas = summary['areas']
     assert areas['reference_places'] == here.sum()
     assert areas['reference_blocks'] > 40
+    # A mask of another order would shift all classes without a word.
+    names = jem.run.facts.class_names
+    meaning = f'0 {names[0]}, 1 {names[1]}, ..., 9 {names[9]}'
+    assert any(note.endswith(f'in their order: {meaning}') for note in summary['guarantee_notes'])
     for row, number in ((areas['classes'][0], 0), (areas['classes'][1], 1)):
         truth = np.mean(labels[here] == number)
         assert row['share_low'] < truth < row['share_high']
@@ -230,6 +234,7 @@ def test_a_label_raster_says_its_classes_by_name_where_it_has_names(jem, scene, 
     summary = _map(jem, scene, tmp_path / 'map', Wanted(Asked(), file, 8))
     shares = {row['class']: row['share'] for row in summary['areas']['classes']}
     assert shares['Forest'] == pytest.approx(1.0)
+    assert not any('in their order' in note for note in summary['guarantee_notes'])
 
 
 def test_a_map_of_other_guarantees_is_made_anew_and_leaves_nothing_stale(jem, scene, tmp_path):

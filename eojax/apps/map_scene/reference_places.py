@@ -136,7 +136,7 @@ def count_places(
                     f'--reference={path}: none of its labelled pixels lies where {raster.path} was'
                     ' classified'
                 )
-            return Places(np.stack(counts), False, ())
+            return Places(np.stack(counts), False, _numbers_note(path, raster, names))
         points = read_points(path, raster, names)
         found = _at(mapped, points)
     here = found != _UNKNOWN
@@ -338,6 +338,16 @@ def _classes(
     if (labels < -1).any():
         raise UserError(f'--reference={path}: a class is {labels.min()}; classes count from 0')
     return labels
+
+
+def _numbers_note(path: Path, raster: Raster, names: Sequence[str]) -> tuple[str, ...]:
+    """A line on what the numbers were taken for, where the file does not name its classes."""
+    with _labels(path, raster) as (_, table):
+        if table:
+            return ()
+    shown = [f'{number} {name}' for number, name in enumerate(names)]
+    listed = ', '.join(shown if len(shown) < 5 else [*shown[:2], '...', shown[-1]])
+    return (f"{path}: its numbers were taken for the run's classes in their order: {listed}",)
 
 
 def _windows(raster: Raster, side: int) -> Iterator[Window]:
