@@ -68,13 +68,13 @@ class Start(NamedTuple):
       given: where they come from.
       leaves: those that are taken, by name.
       left: what is not taken, a phrase each.
-      note: what else whoever starts the training should know; empty for nothing.
+      notes: what else whoever starts the training should know, a line each.
     """
 
     given: Given
     leaves: Mapping[str, np.ndarray]
     left: tuple[str, ...]
-    note: str = ''
+    notes: tuple[str, ...] = ()
 
     def into(self, state: Any) -> Any:
         """A method's state before its first step, with these weights in its network."""
@@ -103,8 +103,8 @@ class Start(NamedTuple):
             f'starting from {self.given.title}: {len(self.leaves)} of {total} tensors taken'
             f'{f"; not {shown}" if shown else ""}'
         )
-        if self.note:
-            say(self.note)
+        for note in self.notes:
+            say(note)
         record = {
             'weights': self.given.title,
             'sha256': self.given.sha256,
@@ -149,7 +149,11 @@ def read_start(run: Run) -> Start | None:
                 f' {"no" if theirs is None else f"the shape {theirs} as"} tensor there, and'
                 f' {"none" if ours is None else f"the shape {ours}"} in this run'
             )
-    return Start(given, taken, tuple(left), _other_limits(given, run.images, chosen))
+    notes = (
+        '' if model.weights_bands else _in_order(given, run.images),
+        _other_limits(given, run.images, chosen),
+    )
+    return Start(given, taken, tuple(left), tuple(filter(None, notes)))
 
 
 def _difference(ours: tuple[int, ...] | None, theirs: tuple[int, ...] | None) -> str:
@@ -219,6 +223,19 @@ def _plain(value: Any) -> Any:
 
 def _typed(value: Any) -> str:
     return ','.join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _in_order(given: Given, ours: Raster) -> str:
+    """A line where no band of the weights has a name of ours, so that their order says which is
+    which; else empty."""
+    theirs = given.raster.bands
+    if any(_found(band, theirs) is not None for band in ours.bands):
+        return ''
+    pairs = [f'{one} as {other}' for one, other in zip(ours.bands, theirs, strict=False)]
+    return (
+        f'{given.title} does not name the bands of the images; they are taken in order,'
+        f' {", ".join(pairs)}: others by --config.model.weights_bands'
+    )
 
 
 def _other_limits(given: Given, ours: Raster, chosen: tuple[int, ...]) -> str:

@@ -225,6 +225,20 @@ def test_bands_of_which_some_stand_elsewhere_are_said(tmp_path: Path, names: str
         read_start(with_images(run, raster))
 
 
+def test_bands_without_names_are_said_to_be_taken_in_order(tmp_path: Path) -> None:
+    out = encoder(tmp_path, 4)
+    config = resnet_config(model__weights=str(out))
+    run = runs.prepare(config, tmp_path / 'run')
+    raster = run.images._replace(bands=('B02', 'B03', 'B04', 'B8A'))
+    start = read_start(with_images(run, raster))
+    assert start is not None
+    assert 'taken in order, B02 as band 1, B03 as band 2' in start.notes[0]
+    config.model.weights_bands = '1,2,3,4'
+    start = read_start(with_images(run._replace(config=config), raster))
+    assert start is not None
+    assert not start.notes
+
+
 def test_the_same_values_at_other_limits_are_said(tmp_path: Path, capsys) -> None:
     theirs = tiny_run('supervised', network='wide_resnet')
     config = changed(tiny_config('supervised'), model__weights=str(theirs.folder))
