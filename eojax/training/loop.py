@@ -155,6 +155,7 @@ class _Loop:
         self.config = run.config
         self.attempt = 0
         self.diverged_at = -1
+        self.rollback: Recovery | None = None  # that a start before this one did not get to tell
         keep, writes = self.config.keep_checkpoints, sharding.is_main_process()
         self.last = Checkpoints(checkpoint_folder(run.folder), keep, clean_up=writes)
         self.best = Checkpoints(checkpoint_folder(run.folder, 'best'), None, clean_up=writes)
@@ -186,6 +187,8 @@ class _Loop:
             with stop_signals() as stop:
                 self._begin()
                 with self._progress() as progress:
+                    if self.rollback is not None:
+                        progress.write_event(self.step, self._event(self.rollback))
                     while self.step < self.total and not stop:
                         self._stretch(progress, stop)
                     self._tell(progress)
@@ -231,6 +234,7 @@ class _Loop:
             if rollback.attempt > self.attempt:  # it was stopped before its next checkpoint
                 # Where somebody has deleted that checkpoint, the one before it.
                 step = max((s for s in steps if s <= rollback.step), default=steps[0])
+                self.rollback = rollback
                 self._roll_back(rollback._replace(step=step))
             else:
                 self._forget_later_bests()
@@ -442,14 +446,19 @@ class _Loop:
         rollback = Recovery(attempt, failed, step)
         if sharding.is_main_process():
             recovery.write(self.run.folder, rollback)
-        rate = options.rate_factor**attempt
+        event = self._event(rollback)
         progress.rewind(step)
-        progress.write(step, {'event': 'diverged', 'at': failed, 'rate': rate})
+        progress.write_event(step, event)
         self._roll_back(rollback)
         say(
             f'training diverged before step {failed}: back to step {self.step},'
-            f' learning rate times {rate:g} (try {attempt} of {options.tries})'
+            f' learning rate times {event["rate"]:g} (try {attempt} of {options.tries})'
         )
+
+    def _event(self, rollback: Recovery) -> dict[str, Any]:
+        """What the log says of a rollback."""
+        rate = self.config.recovery.rate_factor**rollback.attempt
+        return {'event': 'diverged', 'at': rollback.diverged_at, 'rate': rate}
 
     def _regular_checkpoints(self) -> list[int]:
         """The steps that a run without interruptions would have saved, if there are any left.

@@ -120,6 +120,12 @@ class Progress:
         if self._sinks is not None:
             self._sinks.write(step, row)
 
+    def write_event(self, step: int, event: Mapping[str, Any]) -> None:
+        """Writes a row of what happened once, also where a start before this one wrote it."""
+        known = read_metrics(self._file) if not self._silent and self._file.exists() else []
+        if not any(event.items() <= row.items() for row in known):
+            self.write(step, event)
+
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Adds a uint8 `[H, W, 3]` picture to TensorBoard."""
         if self._board is not None:

@@ -348,6 +348,7 @@ def test_nan_is_rolled_back_with_another_key_and_a_lower_rate(
     assert_same_bits(saved_state(parted), saved_state(whole))
     regular = [[row for row in rows(f) if 'event' not in row] for f in (whole, parted)]
     assert regular[0] == regular[1]
+    assert [row for row in rows(parted) if 'event' in row] == events
 
 
 def test_a_rollback_is_remembered_over_a_restart(
