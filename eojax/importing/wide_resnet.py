@@ -15,6 +15,7 @@ from eojax.exporting.torch_weights import ARGUMENTS, wide_resnet_name
 from eojax.importing.fitting import Leaves, fitted, shapes_of
 from eojax.importing.network import Imported
 from eojax.importing.tensors import Tensors, about_of
+from eojax.messages import say
 from eojax.models import wide_resnet
 from eojax.option import check
 
@@ -65,6 +66,11 @@ def _options(
     if not guessed.get('activation'):
         names = ' or '.join(wide_resnet.ACTIVATIONS)
         raise UserError(f'{title} does not say its activation: give --activation={names}')
+    if not arguments:
+        say(
+            f'{title} does not say what its shortcuts are of, and they are taken to be of the input'
+            ' of a block, before norm and activation (FixMatch in PyTorch has them after)'
+        )
     try:
         options.update({name: guessed[name] for name in ARGUMENTS[NAME]})
         check(wide_resnet.OPTIONS, options, 'model')

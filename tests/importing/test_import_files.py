@@ -73,6 +73,7 @@ def test_npz_holds_the_same(tmp_path: Path, capsys) -> None:
     assert '--class_names has 0 names' in refused(capsys, *usual)
     classes = ','.join(tiny.run.facts.class_names)
     import_weights.main([*usual, f'--class_names={classes}', '--image_size=16'])
+    assert 'does not say what its shortcuts are of' in capsys.readouterr().err
     run, state = open_run(tmp_path / 'run.safetensors')
     np.testing.assert_array_equal(
         state.trained.average['head']['kernel'], tiny.state.trained.average['head']['kernel']
