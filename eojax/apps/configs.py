@@ -6,11 +6,11 @@ eojax configs jem_eurosat
 
 from __future__ import annotations
 
-import argparse
 import ast
 from collections.abc import Sequence
 from pathlib import Path
 
+from eojax.command_parser import CommandParser
 from eojax.config.shipped import config_file, shipped_configs
 from eojax.errors import one_line_errors
 from eojax.program_name import program_name
@@ -24,7 +24,7 @@ def title_of(file: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.apps.configs'),
         description='Lists the configs that come with eojax, or prints one.',
     )

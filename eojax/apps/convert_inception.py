@@ -9,7 +9,6 @@ names of the TensorFlow graph that the weights were first published in, in float
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eojax.command_parser import CommandParser
 from eojax.errors import UserError, one_line_errors
 from eojax.home import expand_paths
 from eojax.models.inception import LAYERS, npz_shapes
@@ -138,7 +138,7 @@ def convert(weights: Path, out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.apps.convert_inception'),
         description=(__doc__ or '').split('\n')[0],
     )

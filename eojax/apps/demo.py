@@ -14,7 +14,6 @@ the commands do, not how good the model is. Its numbers on other images: `eojax 
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from rasterio.transform import from_origin
 from eojax.apps import generate
 from eojax.apps.map_scene import command as map_scene
 from eojax.apps.restore import command as restore
+from eojax.command_parser import CommandParser
 from eojax.errors import one_line_errors
 from eojax.evaluation import reference
 from eojax.home import expand_paths
@@ -40,7 +40,7 @@ _REPAIRED = 3
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.apps.demo'),
         description='Shows trained weights that come with eojax at work.',
     )

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eojax.command_parser import CommandParser
 from eojax.data.facts import Raster
 from eojax.data.reading.own import limits as band_limits
 from eojax.data.reading.own.kind import TYPES
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     called = program_name('eojax.apps.import_weights')
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=called,
         description='Brings in weights of PyTorch: a Wide-ResNet of eojax, or a ResNet.',
         epilog=f'example: {called} --weights=resnet18.safetensors --out=encoder.safetensors',

@@ -12,10 +12,10 @@ word lists the options whose key has it in it. `--markdown` writes the page of a
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from eojax.command_parser import CommandParser
 from eojax.config import listing
 from eojax.config.command_line import read_arguments
 from eojax.config.page import as_markdown
@@ -25,7 +25,7 @@ from eojax.program_name import program_name
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.apps.options'),
         usage='%(prog)s [--config=NAME] [--method=NAME] [--model=NAME] [--data=NAME] [KEY]',
         description='Lists options: key, value, what it may be, and what it means.',

@@ -9,9 +9,9 @@ Wherever a command takes `--workdir`, it takes such a name or file.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from eojax.command_parser import CommandParser
 from eojax.errors import UserError, one_line_errors
 from eojax.program_name import program_name
 from eojax.tables import plain_table
@@ -36,7 +36,7 @@ def listed() -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.apps.weights'),
         description='Lists the trained networks that come with eojax, or shows the card of one.',
     )

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from eojax.command_parser import CommandParser
 from eojax.data import options as data_options
 from eojax.data.dataset import Dataset
 from eojax.data.published import PublishedImages
@@ -165,7 +166,7 @@ def write_shards(dataset: Dataset, options: argparse.Namespace) -> str:
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.data.prepare'),
         description=__doc__,
         epilog=EXAMPLE,
@@ -188,7 +189,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     options, rest = parser.parse_known_args(arguments)
     strange = [argument for argument in rest if not argument.startswith(_DATA)]
     if strange:
-        parser.error(f'unrecognized arguments: {" ".join(strange)}')
+        parser.error(parser.unknown_option(strange[0]))
     if bool(options.data_dir) == bool(options.out):
         parser.error('say where the result goes: --data_dir for tfds, or --out')
     if not (options.dataset or options.config or options.check):

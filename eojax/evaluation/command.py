@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eojax.command_parser import CommandParser
 from eojax.config.base import from_json, set_key
 from eojax.data import class_folders, class_groups
 from eojax.data.dataset import Dataset
@@ -103,7 +104,7 @@ def _to_test(dataset: Dataset, path: Path, run: Run, with_learnt: bool) -> Datas
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     called = program_name('eojax.evaluate')
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=called,
         description='Evaluates a trained run: evaluation.json and figures.',
         epilog=f'example: {called} --workdir=runs/jem_eurosat --data=held_out.zip',

@@ -15,6 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from eojax.command_parser import CommandParser
 from eojax.config.base import from_json, set_key
 from eojax.devices import compilation_cache, processes
 from eojax.errors import UserError, one_line_errors
@@ -38,7 +39,7 @@ def run_parser(
       several: whether `--workdir` may be repeated; it is a list then.
     """
     called = program_name(f'eojax.apps.{name}')
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=called,
         description=description,
         epilog=f'example: {called} {example}',

@@ -11,7 +11,6 @@ same method and number of labels, with what differs otherwise.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from eojax.apps.report.page import Section, Table, render
 from eojax.apps.report.pictures import Picture, read_picture
 from eojax.apps.report.wording import bytes_in_words, number, plain, words
 from eojax.atomic_file import write_atomically
+from eojax.command_parser import CommandParser
 from eojax.config.base import flatten
 from eojax.config.listing import of_config
 from eojax.config.written import get, name_of, network_of
@@ -229,7 +229,7 @@ def _meanings(config: Mapping[str, Any]) -> Mapping[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.apps.report'),
         description='Writes one HTML page about a run, which opens from disk without a network.',
         epilog='example: python -m eojax.apps.report --workdir=runs/jem_eurosat --include=map',

@@ -71,6 +71,7 @@ from eojax.apps.representativeness.gathered import (
 from eojax.apps.representativeness.paths import parse, places_at
 from eojax.apps.representativeness.places import BESIDE, LABELLED, TEST, UNLABELLED, Place
 from eojax.apps.representativeness.results import LEAST_IMAGES, Settings, judge, tables_text, write
+from eojax.command_parser import CommandParser
 from eojax.config.command_line import changed_config
 from eojax.data.facts import Facts
 from eojax.data.reading.raster import Reading
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program_name('eojax.apps.representativeness'),
         description='Says whether the places of training represent those of the test: tables,'
         ' figures and summary.json.',

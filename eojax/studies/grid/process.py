@@ -13,7 +13,6 @@ process that started it is gone, which is where its standard input ends, it save
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -28,6 +27,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from eojax.atomic_file import write_atomically
+from eojax.command_parser import CommandParser
 from eojax.config.base import from_json
 from eojax.devices import compilation_cache, sharding
 from eojax.errors import UserError, one_line_errors
@@ -110,7 +110,7 @@ def main() -> None:
 
 def work(arguments: Sequence[str] | None = None) -> None:
     """The command line; what ends the run ends in one line and an exit code."""
-    parser = argparse.ArgumentParser(prog='python -m eojax.studies.grid.process')
+    parser = CommandParser(prog='python -m eojax.studies.grid.process')
     parser.add_argument('--config', type=Path, required=True, help='as config.json in a run folder')
     parser.add_argument('--workdir', type=Path, required=True, help='folder of the run')
     parser.add_argument('--measure', action='store_true', help='calibration only, of a trained run')

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from eojax.command_parser import CommandParser
 from eojax.config.base import set_key
 from eojax.data.parts.labelled import LABELS_KEY, parse_labels_per_class
 from eojax.errors import UserError, one_line_errors
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
       start: how a run is started.
     """
     called = program_name('eojax.apps.label_efficiency')
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=called,
         description='Trains configs with few labels, over seeds: a table and figures.',
         epilog='Any --config.KEY=VALUE holds for all runs. Example:'

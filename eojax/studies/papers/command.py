@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from eojax.command_parser import CommandParser
 from eojax.data.parts.labelled import LABELS_KEY
 from eojax.devices import compilation_cache
 from eojax.errors import UserError, one_line_errors
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
 
 
 def _parser(called: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=called,
         description="Makes figures and tables of the papers: ours, with the papers' numbers.",
         epilog='Any --config.KEY=VALUE holds for all runs. Example:'

@@ -43,6 +43,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from eojax.command_parser import CommandParser
 from eojax.data.parts.labelled import GROUPS_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
 from eojax.evaluation.published_segmentation import AUXILIARY_TITLES
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
 
 
 def _parser(name: str, command: Command) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=f'{program_name("eojax.studies.segmentation")} {name}',
         description=command.about,
         epilog='Any --config.KEY=VALUE holds for all runs.',

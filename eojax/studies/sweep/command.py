@@ -24,6 +24,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from eojax.command_parser import CommandParser
 from eojax.config.command_line import Typed, read_arguments
 from eojax.errors import UserError, one_line_errors
 from eojax.home import expand_paths
@@ -61,7 +62,7 @@ def main(
       start: how a run is started.
     """
     prog = program_name('eojax.studies.sweep')
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=prog,
         usage=f'{prog} --config=NAME --vary KEY=VALUE,VALUE [--vary ...] [--config.KEY=VALUE ...]',
         description='Trains every combination of values of options: a table and a figure.',

@@ -36,6 +36,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from eojax.command_parser import CommandParser
 from eojax.config.command_line import changed_config
 from eojax.data.parts.labelled import GROUPS_KEY, LABELS_KEY, SHARE_KEY, TOTAL_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=f'{program_name("eojax.studies.synthesis")} {name}',
         description=f'{_ABOUT[name]} To make images by a trained run: eojax synthesise.',
         epilog='Any --config.KEY=VALUE holds for all generators, any'

@@ -42,6 +42,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from eojax.command_parser import CommandParser
 from eojax.config.command_line import changed_config
 from eojax.data.parts.labelled import LABELS_KEY, TOTAL_KEY
 from eojax.errors import UserError, one_line_errors, unknown_name
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None, start: Start = start_process) -
       start: how a run is started.
     """
     called = program_name('eojax.apps.transfer_study')
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=called,
         description='Transfer between two sensors against its baselines: a table and figures.',
         epilog='Any --config.KEY=VALUE holds for all runs. Example:'
