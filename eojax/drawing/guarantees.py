@@ -103,9 +103,12 @@ def area_intervals(
         value, places, xerr=lengths, fmt='o', color=COLOURS[0], markersize=5, capsize=3,
         label='corrected, 95 % interval',
     )  # fmt: skip
+    # The corrected shares are of all ground; what the map leaves open is in none of its own.
+    left_open = 1.0 - float(areas.mapped[: len(names)].sum())
+    counted = 'as the map counts it' + (f' ({left_open:.0%} left open)' if left_open > 5e-3 else '')
     axes.plot(
         areas.mapped[shown], places, 's', markerfacecolor='none', color=COLOURS[1], markersize=6,
-        linestyle='none', label='as the map counts it',
+        linestyle='none', label=counted,
     )  # fmt: skip
     if truth is not None:
         axes.plot(

@@ -277,13 +277,17 @@ def test_large_layers_have_overviews(model, tmp_path):
     assert summary['patches'] == 77
 
 
-def test_hectares_add_up_to_the_scene(model, scene, tmp_path):
+def test_hectares_add_up_to_the_scene(model, scene, tmp_path, capsys):
     summary = job.map_scene(Job(scene, tmp_path), model, _options(16, 8))
     classes = _layer(tmp_path, 'class_map')
     for number, name in enumerate(CLASS_NAMES):
         assert summary['hectares'][name] == pytest.approx(np.sum(classes == number) * 0.01)
     total = sum(summary['hectares'].values()) + summary['hectares_unclassified']
     assert total == pytest.approx(70 * 90 * 0.01)
+    share = summary['hectares_unclassified'] / total
+    assert share > 0.01
+    map_scene._tell(Job(scene, tmp_path), summary)
+    assert f'; {share:.1%} of the scene not classified; ' in capsys.readouterr().out
 
 
 def test_hectares_of_degrees_shrink_towards_the_pole(model, tmp_path):

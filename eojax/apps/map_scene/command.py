@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--stride', type=int,
         help='pixels from patch to patch, a divisor of the patch (default: the patch, side by'
-        ' side); smaller ones average overlapping patches',
+        ' side); smaller ones average overlapping patches and leave narrower borders unclassified',
     )  # fmt: skip
     parser.add_argument('--bands', default='', help="numbers or names, in the order of the run's")
     parser.add_argument(
@@ -312,4 +312,10 @@ def _tell(job: Job, summary: dict[str, Any]) -> None:
     unseen = f'; {summary["share_unseen"]:.1%} unseen' if 'share_unseen' in summary else ''
     if 'not_known' in summary:
         unseen += f'; {summary["not_known"]["share"]:.1%} not known'
+    empty = summary['hectares_unclassified'] or 0.0
+    left_open = summary.get('not_known', {}).get('hectares') or 0.0
+    whole = sum(areas.values()) + left_open + empty
+    # The other shares are of what is classified.
+    if empty > 5e-4 * whole:
+        unseen += f'; {empty / whole:.1%} of the scene not classified'
     print(f'{job.scene.name}: {text}{unseen}; the map is in {job.out}', flush=True)

@@ -138,7 +138,8 @@ def _summary(
 ) -> dict[str, Any]:
     names = model.run.facts.class_names
     areas = totals.areas[: len(names)].round(4).tolist()
-    empty = round(totals.whole - float(totals.areas.sum()), 4)
+    # Rounding of the sum may leave it a little below 0.
+    empty = max(round(totals.whole - float(totals.areas.sum()), 4), 0.0)
     density = {'share_unseen': course.share_unseen, 'unseen_threshold': model.threshold}
     return {
         'scene': settings['scene'],

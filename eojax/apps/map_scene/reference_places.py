@@ -175,7 +175,7 @@ def read_points(path: Path, raster: Raster, names: Sequence[str]) -> Points:
     number = {name: index for index, name in enumerate(names)}
     for _, _, _, name, _ in listed:
         if name not in number:
-            raise unknown_name(f'--reference={path}: class', name, names)
+            raise UserError(f'--reference={path}: {unknown_name("class", name, names)}')
     x, y = (np.array([point[axis] for point in listed], np.float64) for axis in (0, 1))
     if listed[0][2] == 'lon':
         _check_degrees(path, x, y)
