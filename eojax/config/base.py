@@ -232,7 +232,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:
-        raise UserError(f'{path.parent} is no run folder: it holds no config.json') from error
+        there = path.parent.exists()
+        why = 'it holds no config.json' if there else 'there is nothing of that name'
+        raise UserError(f'{path.parent} is no run folder: {why}') from error
     except ValueError as error:
         raise UserError(f'{path} is damaged: {error}') from error
     if not isinstance(values, dict):

@@ -211,10 +211,12 @@ def with_data(run: Run, group: str = TARGET) -> Run:
     try:
         domain = load_domain(run.config, group, run.known[group].facts)
     except UserError as error:
+        # What a data set says is meant for training, which names it by another option.
+        text = str(error).replace('--config.data.root=', '--data_root=')
         option = '--data_root=PATH' if group == TARGET else 'the config of the run'
+        how = '' if '--data_root=' in text else f' (say where it lies now by {option})'
         raise UserError(
-            f'the data set that the run was trained on is needed for this: {error} (say where it'
-            f' lies now by {option})'
+            f'the data set that the run was trained on is needed for this: {text}{how}'
         ) from error
     domain = as_begun(domain, run.folder, run.config, group)
     # Classes first: where one was renamed, so were all names of its images.

@@ -238,8 +238,10 @@ def test_files_that_are_no_config(tmp_path: Path, text: str, line: str) -> None:
 
 
 def test_no_run_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match='is no run folder'):
+    with pytest.raises(UserError, match='is no run folder: it holds no config'):
         from_json(tmp_path / 'config.json')
+    with pytest.raises(UserError, match='is no run folder: there is nothing of that name'):
+        from_json(tmp_path / 'gone' / 'config.json')
 
 
 def test_differing_keys_leave_out_the_free_ones() -> None:

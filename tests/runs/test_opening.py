@@ -94,6 +94,18 @@ def test_where_the_data_are_wanted_the_message_says_which_option_tells_where_the
         with_data(run)
 
 
+def test_the_option_of_training_is_not_named_where_another_one_is_meant(
+    jem: TinyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(options: Any, progress: bool) -> Any:
+        raise UserError('no connection; name it by --config.data.root=PATH/EuroSAT.zip')
+
+    monkeypatch.setitem(DATASETS, 'landscapes', DATASETS['landscapes']._replace(from_config=gone))
+    run, _ = open_run(jem.folder)
+    with pytest.raises(UserError, match=r'name it by --data_root=PATH/EuroSAT\.zip$'):
+        with_data(run)
+
+
 def test_other_data_than_those_of_training_are_refused(copy: Path, jem: TinyRun) -> None:
     config = jem.run.config.copy_and_resolve_references()
     set_key(config, 'data.num_images', 390)

@@ -144,7 +144,8 @@ def _bands_wanted(encoded: Encoded, name: str, num_bands: int) -> np.ndarray:
             f'{name}: has transparent pixels, of which nobody knows what they show; save it without'
             ' an alpha channel, or remove it'
         )
-    raise UserError(f'{name}: {bands} band(s); expected {num_bands}')
+    grey = '; it is grey: save it in three colours (RGB)' if (bands, num_bands) == (1, 3) else ''
+    raise UserError(f'{name}: {bands} band(s); expected {num_bands}{grey}')
 
 
 def _check_size(pixels: np.ndarray, name: str, size: int | tuple[int, int] | None) -> None:

@@ -174,7 +174,7 @@ def test_one_band_and_palette(tmp_path: Path) -> None:
         (
             {'set/RGB/River/x.png': encode(pixels(0, 8, 8, 1))},
             {},
-            r'River/x\.png: 1 band\(s\); expected 3',
+            r'River/x\.png: 1 band\(s\); expected 3; it is grey: save it in three colours',
         ),
         (
             {'set/RGB/River/x.png': encode(np.zeros((8, 8, 4), np.uint8))},
