@@ -78,6 +78,8 @@ def test_georeference_type_bands_and_tags_are_kept(repaired):
         assert after.tags()['SENSOR'] == 'drawn'
         assert after.nodata == 0
         assert after.profile['compress'] == 'lzw'
+    told = json.loads((repaired / 'out' / 'restoration.json').read_text())
+    assert told['bands_left'] == 1
 
 
 def test_known_pixels_are_bit_identical_and_missing_ones_filled(repaired, holes, jem):

@@ -177,6 +177,7 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
             'windows': len(places),
             'pixels_repaired': len(found.rows),
             'pixels_left': left,
+            'bands_left': raster.bands_not_read,
             'texture_of': texture_of,
             **settings_for_json(run, settings),
         }
@@ -186,7 +187,9 @@ def restore(run: Run, state: Any, settings: Settings, options: argparse.Namespac
             told['note'] = 'what is missing is not known: nothing to compare the repair with'
         save_json(options.out / 'restoration.json', told)
         say_numbers(told)
-        say(f'{len(found.rows):,} pixels repaired in {len(places)} windows, {left:,} left')
+        bands = raster.bands_not_read
+        others = f'; {bands} band(s) that the run does not see stay as they were' if bands else ''
+        say(f'{len(found.rows):,} pixels repaired in {len(places)} windows, {left:,} left{others}')
         print(f'{raster.name}_restored.tif, {raster.name}_spread.tif and grid.png are in'
               f' {options.out}')  # fmt: skip
 

@@ -237,6 +237,11 @@ class Raster:
         return footprint_of(self._file)
 
     @property
+    def bands_not_read(self) -> int:
+        """How many further bands the file has."""
+        return int(self._file.count) - len(set(self.indexes))
+
+    @property
     def by_points(self) -> bool:
         """Whether the scene has no transform, but enough control points to be put in place."""
         return self.crs is None and self.points_crs is not None and len(self.points) >= 3
