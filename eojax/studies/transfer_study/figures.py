@@ -41,14 +41,19 @@ def comparison_figure(rows: Sequence[Row], comparison: Comparison, path: Path) -
     """Writes mean accuracies with standard errors, a panel for each data set and its classes."""
     chosen = [row for row in rows if any(belongs(row, one) for one in comparison.series)]
     parts = parts_of(chosen)
-    figure = new_figure(1.0 + 4.6 * len(parts), 4.2)
+    figure = new_figure(1.0 + 4.6 * len(parts), 4.7)
     figure.suptitle(comparison.title, x=0.01, ha='left', size=12)
     panels = figure.subplots(1, len(parts), squeeze=False)[0]
     for axes, (title, own) in zip(panels, parts.items(), strict=True):
         _draw_panel(axes, own, comparison)
         axes.set_title(title, loc='left', size=10.5)
-    panels[0].set_ylabel('test accuracy, mean ± standard error')
-    panels[0].legend(loc='best', fontsize=9)
+    several = len({row['seed'] for row in chosen}) > 1
+    panels[0].set_ylabel('test accuracy' + several * ', mean ± standard error')
+    # Below, where no curve runs through it; long enough to tell dashes from lines.
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc='outside lower left', ncols=2, fontsize=9, frameon=False, handlelength=3,
+    )  # fmt: skip
     for axes in panels:
         plain_axes(axes)
     save_figure(figure, path)
