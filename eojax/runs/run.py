@@ -316,6 +316,14 @@ def check_folder(folder: Path, config: ConfigDict) -> None:
             )
 
 
+def others_in(folder: Path) -> list[str]:
+    """The names of what is in a folder that no run has begun in, sorted; none where one has."""
+    if not folder.is_dir() or (folder / 'config.json').exists():
+        return []
+    ours = ('lock.json', 'output.txt')
+    return sorted(p.name for p in folder.iterdir() if p.name not in ours and p.name[0] != '.')
+
+
 def _begun(folder: Path) -> ConfigDict | None:
     """The config that the run in a folder began with; None where none did."""
     file = folder / 'config.json'

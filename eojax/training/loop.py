@@ -102,7 +102,11 @@ def _train(
         sinks.check(run.config)
     start = None if _has_begun(folder) else read_start(run)
     assert run.domains is not None
+    others = runs.others_in(folder)
     when_checked()
+    if others:
+        more = f' and {len(others) - 1:,} more' if len(others) > 1 else ''
+        say(f'{folder} holds {others[0]}{more}; the run is written beside that')
     say(f'{domains.described(run.domains)}; {run.mesh.size} {jax.default_backend()} device(s)')
     run, state = _Loop(run, held, start).run_to_end()
     if run.config.evaluate.checkpoint == 'best':

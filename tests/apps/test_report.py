@@ -162,7 +162,7 @@ def test_numbers_are_those_of_the_evaluation(page):
     assert page.row('FID')[:2] == ['FID\u00a0↓Fréchet inception distance, 500 images', '148.7']
     assert page.row('KID')[1] == '0.0654'
     assert page.row('constant') == ['constant', '0.942', '12.20%', '7.250']
-    assert page.row('Divergence of log p(x), test')[1] == '0.1234'
+    assert page.row('Divergence of unnormalised log p(x), test')[1] == '0.1234'
     shares = [row for row in page.rows if len(row) == 2 and row[1] in ('99.5%', '0.5%')]
     assert shares == [['River', '99.5%'], ['Forest', '0.5%']]
     assert 'Of 256 samples' in page.text
@@ -171,6 +171,20 @@ def test_numbers_are_those_of_the_evaluation(page):
     for i, name in enumerate(CLASSES):
         scores = [50 + 10 * i + j for j in (2, 0, 1)]
         assert [name, *(f'{score:.1f}%' for score in scores)] in page.rows
+
+
+def test_a_run_without_a_density_is_compared_by_what_it_has(tmp_path):
+    run = _run(tmp_path / 'run')
+    numbers = {k: v for k, v in EVALUATION.items() if not k.startswith('log_density')}
+    numbers |= {'log_sum_exp_train': 3.07, 'log_sum_exp_test': 3.06}
+    _write(run / 'evaluation', evaluation__json=numbers)
+    page = _page(run)
+    assert page.row('Divergence of log-sum-exp, test')[1] == '0.1234'
+    assert 'How well log-sum-exp tells the test images' in page.text
+    texts = [page.text, *(image['alt'] for image in page.named('img'))]
+    assert any('Values of log-sum-exp of training' in text for text in texts)
+    rows = [row[0] for row in page.rows if row and row[0].startswith('Divergence')]
+    assert not any('log p(x)' in name for name in rows)
 
 
 def test_papers_numbers_stand_beside_with_what_differs(page):

@@ -231,3 +231,12 @@ def test_a_run_killed_while_its_first_best_state_was_written_opens_in_the_last(
     load_state(run)
     (best / '7').mkdir()
     assert state_evaluated(run) == 'best'
+
+
+def test_what_lies_in_a_folder_before_a_run_begins(tmp_path: Path, copy: Path) -> None:
+    assert runs.others_in(tmp_path / 'nowhere') == []
+    assert runs.others_in(copy) == []  # a run has begun there
+    for name in ('photo.jpg', 'a.png', '.DS_Store', 'lock.json', 'output.txt'):
+        (tmp_path / name).touch()
+    shutil.rmtree(copy)
+    assert runs.others_in(tmp_path) == ['a.png', 'photo.jpg']

@@ -123,7 +123,8 @@ def _check(options: argparse.Namespace) -> None:
 def _can_predict(run: Run) -> None:
     if 'pixel_logits' in run.method.abilities:
         raise UserError(
-            f'{run.folder} classifies pixels, not images: eojax map makes a map of each GeoTIFF'
+            f'{run.folder} classifies pixels, not images: eojax map makes a map of each GeoTIFF;'
+            ' of other images, run.predict(run.read(PATH)).indices in Python'
         )
     ability(run.method, 'logits', run.config.method.name, METHODS)
 

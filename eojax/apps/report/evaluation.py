@@ -19,7 +19,7 @@ from eojax.evaluation.published_results import (
     published_results,
 )
 
-# Name, with an arrow to where it is better, and a note.
+# Name, with an arrow to where it is better, and a note; {score} is what `_score` says.
 _MEASURES = {
     'accuracy': ('Accuracy\u00a0↑', ''),
     'f1_macro': ('F1, mean of the classes\u00a0↑', ''),
@@ -41,8 +41,8 @@ _MEASURES = {
     'log_density_samples': ('Mean log p(x), samples', 'unnormalised'),
     'log_sum_exp_train': ('Mean log-sum-exp, training images', 'of logits, no trained density'),
     'log_sum_exp_test': ('Mean log-sum-exp, test images', 'of logits, no trained density'),
-    'kl_test': ('Divergence of log p(x), test from training\u00a0↓', 'Kullback-Leibler, nats'),
-    'kl_samples': ('Divergence of log p(x), samples from training\u00a0↓', 'likewise'),
+    'kl_test': ('Divergence of {score}, test from training\u00a0↓', 'Kullback-Leibler, nats'),
+    'kl_samples': ('Divergence of {score}, samples from training\u00a0↓', 'likewise'),
     **guarantees.MEASURES,
     **synthesis.MEASURES,
 }
@@ -55,7 +55,7 @@ _FIGURES = {
     'groups': 'Scores of each city, in per cent.',
     'reliability': 'Reliability: how often the run is right, by how sure it is; on the dashed line '
     'it is as often right as it says.',
-    'log_density': 'Unnormalised log p(x) of training and test images, samples and other sets.',
+    'log_density': 'Values of {score} of training and test images, samples and other sets.',
     **guarantees.FIGURES,
     **synthesis.FIGURES,
 }
@@ -174,7 +174,7 @@ def describe_evaluation(
         measures=_measures(numbers, published),
         differences=[*_differences(trained, numbers, published)] if trained and published else [],
         cited=[PAPERS[name] for name in sorted({result.paper for result in published})],
-        sets=_sets(numbers),
+        sets=_sets(numbers, _score(numbers)),
         samples=_samples(numbers),
         classes=[*_classes(numbers)],
         groups=_groups(numbers),
@@ -184,15 +184,20 @@ def describe_evaluation(
                 numbers, trained and trained.data, trained and trained.generator
             ),
         ],
-        figures=_figures(folder),
+        figures=_figures(folder, _score(numbers)),
     )
 
 
-def _figures(folder: Path) -> list[Picture]:
+def _score(numbers: Mapping[str, Any]) -> str:
+    """What sets are compared by: log p(x), or the log-sum-exp of logits where that is none."""
+    return 'log-sum-exp' if 'log_sum_exp_test' in numbers else 'unnormalised log p(x)'
+
+
+def _figures(folder: Path, score: str) -> list[Picture]:
     known = [folder / f'{name}.png' for name in _FIGURES]
     others = sorted(set(folder.glob('*.png')) - {*known, folder / 'samples.png'})
     paths = [p for p in (*known, *others) if p.is_file() and not p.name.startswith('.')]
-    texts = [_FIGURES.get(path.stem, words(path.stem)) for path in paths]
+    texts = [_FIGURES.get(path.stem, words(path.stem)).replace('{score}', score) for path in paths]
     return [read_picture(p, text, text, chart=True) for p, text in zip(paths, texts, strict=True)]
 
 
@@ -212,6 +217,7 @@ def _measures(numbers: Mapping[str, Any], published: list[PublishedResult]) -> l
     measures = []
     for key in [*(k for k in _MEASURES if k in numbers), *rest]:
         name, note = _MEASURES.get(key, (words(key), ''))
+        name = name.replace('{score}', _score(numbers))
         if key in ('fid', 'kid') and 'inception_images' in numbers:
             note += f', {number(numbers["inception_images"])} images'
         if key == 'frechet_distance' and 'frechet_images' in numbers:
@@ -310,7 +316,7 @@ def _samples(numbers: Mapping[str, Any]) -> Table | None:
     return Table('Samples by class', ['class', 'share of samples'], rows, note=note)
 
 
-def _sets(numbers: Mapping[str, Any]) -> Table | None:
+def _sets(numbers: Mapping[str, Any], score: str) -> Table | None:
     names = [key.removeprefix('auroc_') for key in numbers if key.startswith('auroc_')]
     if not names:
         return None
@@ -320,10 +326,10 @@ def _sets(numbers: Mapping[str, Any]) -> Table | None:
         for name in names
     ]  # fmt: skip
     note = (
-        'How well log p(x) tells the test images from others: the AUROC is 1 where all test images'
-        ' are likelier, 0.5 where it cannot tell; the second column is the share of the others that'
-        ' pass a threshold which 95% of the test images pass; the last is the Kullback-Leibler'
-        ' divergence of their log p(x) from that of training images, in nats.'
+        f'How well {score} tells the test images from others: the AUROC is 1 where all test images'
+        ' have higher values, 0.5 where it cannot tell; the second column is the share of the'
+        ' others that pass a threshold which 95% of the test images pass; the last is the'
+        f' Kullback-Leibler divergence of their {score} from that of training images, in nats.'
     )
     header = ['set', 'AUROC\u00a0↑', 'passes at 95%\u00a0↓', 'divergence']
     return Table('Test images against other sets', header, rows, note=note)
