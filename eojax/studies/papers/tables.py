@@ -17,14 +17,18 @@ from eojax.studies.label_efficiency import figures
 from eojax.studies.label_efficiency.rows import sort_rows
 from eojax.studies.label_efficiency.table import labels_of_rows, markdown, published, summary_of
 from eojax.studies.papers import samples
-from eojax.studies.papers.item import Compared, Outcome, Work
-from eojax.studies.papers.papers import published_name
+from eojax.studies.papers.item import Compared, Item, Outcome, Work
+from eojax.studies.papers.papers import PAPERS, published_name
 from eojax.studies.papers.runs import NAMES, Trained
 from eojax.tables import markdown_table
 
 # Images that FID and KID of small runs are of.
 _SMALL_IMAGES = 500
 _GENERATION, _IMAGES = ('fid', 'kid'), 'inception_images'
+
+
+def _heading(item: Item) -> str:
+    return f'{PAPERS[item.paper].name}, Table {item.number}: {item.title}'
 
 
 def by_labels(work: Work) -> Outcome:
@@ -38,7 +42,7 @@ def by_labels(work: Work) -> Outcome:
     )
     files = [name for name in ('accuracy.png', 'ece.png', 'reliability.png')
              if (work.out / name).exists()]  # fmt: skip
-    title = f'{published_name(item.paper)}, Table {item.number}: {item.title}'
+    title = _heading(item)
     return Outcome(caption, [*_compared(rows, ('accuracy', 'ece'))], files, markdown(rows, title))
 
 
@@ -105,8 +109,7 @@ def of_models(work: Work, keys: Sequence[str], others: bool = False) -> Outcome:
         table.append(row)
     if others:
         table += [[name, '–', f'{value:.1%}'] for name, value in OTHER_NETWORKS.items()]
-    parts = [f'# {published_name(work.plan.item.paper)}, Table {work.plan.item.number}:'
-             f' {work.plan.item.title}', markdown_table(table)]  # fmt: skip
+    parts = [f'# {_heading(work.plan.item)}', markdown_table(table)]
     caption = 'Accuracy on the test images, the mean over the seeds.'
     for one in work.plan.runs:
         num = len(_finished(work, one))
