@@ -190,7 +190,7 @@ def describe_evaluation(
 
 def _score(numbers: Mapping[str, Any]) -> str:
     """What sets are compared by: log p(x), or the log-sum-exp of logits where that is none."""
-    return 'log-sum-exp' if 'log_sum_exp_test' in numbers else 'unnormalised log p(x)'
+    return 'log-sum-exp' if 'log_sum_exp_test' in numbers else 'log p(x)'
 
 
 def _figures(folder: Path, score: str) -> list[Picture]:
