@@ -75,6 +75,12 @@ class Raster(NamedTuple):
             lowest = lowest.clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
         return lowest.astype(dtype)
 
+    @property
+    def beyond(self) -> np.ndarray:
+        """The values of what lies beyond an image, `[bands]`, as training pads: those of a pixel
+        without data, but 0 of 8 bits, whose values are 0 to 255 whatever the limits are."""
+        return np.zeros_like(self.empty) if self.dtype == 'uint8' else self.empty
+
 
 class Files(NamedTuple):
     """Image files of the kind that the data set was read from, so that others can be read.

@@ -284,14 +284,14 @@ def evaluation_set(run: Run, dataset: Dataset) -> EvaluationSet:
 def beyond(facts: Facts, entry: str) -> np.ndarray | int:
     """The stored values of a pixel beyond its place: those of one without data, `[bands]`.
 
-    So a map has them too (`eojax.apps.map_scene.pixel_map`). 8-bit values are 0 to 255 whatever the
-    limits are; nothing is seen beyond, so that masks are 0.
+    So a map has them too (`eojax.apps.map_scene.pixel_map`). Nothing is seen beyond, so that masks
+    are 0.
 
     Args:
       entry: a raster, or the mask of one.
     """
     raster = facts.rasters.get(entry)
-    return 0 if raster is None or raster.dtype == 'uint8' else raster.empty
+    return 0 if raster is None else raster.beyond
 
 
 def _along(length: int, side: int, stride: int, grid: int) -> Iterator[tuple[int, int, int]]:

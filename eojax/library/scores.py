@@ -11,7 +11,6 @@ import numpy as np
 
 from eojax.apps.map_scene.pixel_map import filled_up, starts, weights
 from eojax.apps.map_scene.tiling import Tiling, window_side
-from eojax.data.facts import Raster
 from eojax.evaluation.scoring import score_batches
 from eojax.library.arrays import Given
 from eojax.runs.domains import TARGET
@@ -99,7 +98,8 @@ def _score_windows(
                             left // raster.scale : (left + side) // raster.scale,
                         ],
                         side // raster.scale,
-                        _empty(raster, given.scaled),
+                        # The lower limits are -1 for the network.
+                        np.full((), -1.0, np.float32) if given.scaled else raster.beyond,
                     )
                     for array, raster in zip(given.rasters, rasters, strict=True)
                 )
@@ -112,11 +112,3 @@ def _score_windows(
     for outputs in score_batches(run, names, state, batches(), scaled=given.scaled):
         for number in range(len(outputs[names[0]])):
             yield {name: values[number] for name, values in outputs.items()}
-
-
-def _empty(raster: Raster, scaled: bool) -> np.ndarray:
-    """The values of what lies beyond an image, as in training: the lower limits, which are -1."""
-    if scaled:
-        return np.full((), -1.0, np.float32)
-    # 8-bit values are 0 to 255 whatever the limits are.
-    return np.zeros((), np.uint8) if raster.dtype == 'uint8' else raster.empty
